@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: MIT
+#
+# Mullion's build. `make help` lists the targets; each folder's sources.mk lists what is in it.
+#
+#   O=DIR        where everything is built (default: build)
+#   ARCH=...     x86_64 or arm64: the guest architecture of bare images (default: this machine's)
+#   SAN=address,undefined   build with sanitizers (into O, so give it a folder of its own)
+#   WERROR=1     warnings are errors (CI)        V=1    print whole commands
+#   DEPS=no      never install packages: print what is missing and stop
+
+.DEFAULT_GOAL := all
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+VERSION := 0.1.0
+O ?= build
+V ?= 0
+prefix ?= /usr/local
+bindir ?= $(prefix)/bin
+libdir ?= $(prefix)/lib
+mandir ?= $(prefix)/share/man
+DESTDIR ?=
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+PKG_CONFIG ?= pkg-config
+INSTALL ?= install
+HOST_ARCH := $(shell uname -m | sed s/aarch64/arm64/)
+ARCH ?= $(HOST_ARCH)
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' $(1) $(2))
+
+include protocol/sources.mk
+include host/base/sources.mk host/virtio/sources.mk
+include host/block/sources.mk host/net/sources.mk host/console/sources.mk host/rng/sources.mk
+include host/display/sources.mk host/gpu/sources.mk
+include vmm/sources.mk
+include tests/unit/sources.mk tests/device/sources.mk tests/fuzz/sources.mk tests/bench/sources.mk
+include tests/lib/sources.mk
+
+warnings := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla \
+	-Wundef -Wwrite-strings $(if $(WERROR),-Werror)
+sanitize := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
+CFLAGS ?= -O2 -g
+common-cflags := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. $(warnings) -fPIC -fno-strict-aliasing \
+	-fstack-protector-strong -fvisibility=default -DMULLION_VERSION='"$(VERSION)"' -DMULLION_LIBDIR='"$(libdir)/mullion"' \
+	$(if $(filter -O0,$(CFLAGS)),,$(if $(SAN),,-D_FORTIFY_SOURCE=2)) $(sanitize)
+common-ldflags := $(sanitize) -Wl,-z,relro,-z,now -pthread
+
+gpu-packages := virglrenderer epoxy egl gbm pixman-1 libpng libdrm
+have-gpu := $(shell $(PKG_CONFIG) --exists $(gpu-packages) 2>/dev/null && echo yes)
+gpu-cflags := $(if $(have-gpu),$(shell $(PKG_CONFIG) --cflags $(gpu-packages))) -DVIRGL_RENDERER_UNSTABLE_APIS
+gpu-libs := $(if $(have-gpu),$(shell $(PKG_CONFIG) --libs $(gpu-packages)))
+
+core-src := $(protocol-src) $(host-base-src) $(host-virtio-src)
+device-src := $(host-block-src) $(host-net-src) $(host-console-src) $(host-rng-src)
+gpu-src := $(host-display-src) $(host-gpu-src)
+vmm-all-src := $(vmm-src) $(vmm-$(HOST_ARCH)-src)
+
+objects = $(patsubst %.c,$(O)/obj/%.o,$(1))
+library-objects := $(call objects,$(core-src) $(device-src))
+
+# ---- targets ----
+.PHONY: all host vmm module bare samples check check-unit check-bare check-linux fuzz bench demo lint format deps ci help \
+	install clean tests
+all: host vmm bare
+	@echo "built into $(O)/: mullion$(if $(have-gpu),$(comma) mullion-gpu.so)$(comma) bare/*.elf"
+	$(if $(have-gpu),,@echo "skipped mullion-gpu.so: needs pkg-config packages: $(gpu-packages) (make deps installs them)")
+comma := ,
+host: $(O)/libmullion.a $(if $(have-gpu),$(O)/mullion-gpu.so)
+vmm: $(O)/mullion
+
+help:
+	@echo "Mullion $(VERSION)"
+	@echo "  make demo       install what is missing, build, run guests that draw; ends with the pictures' paths"
+	@echo "  make check      install what is missing, build, run every test this machine can run"
+	@echo "  make            build all that this machine can build: host vmm bare samples"
+	@echo "  make check-unit unit and device tests (seconds)     check-bare  bare guests on /dev/kvm"
+	@echo "  make check-linux stock Linux guests (nested where KVM only emulates)"
+	@echo "  make fuzz       run each fuzz target for FUZZ_SECONDS (default 30)"
+	@echo "  make bench      measure; table and \$$O/bench.json"
+	@echo "  make lint       clang-tidy, cppcheck, include directions"
+	@echo "  make format     clang-format on every C file     make deps    only install what is missing"
+	@echo "  make install    to DESTDIR and prefix            make ci      what .ci/run does"
+	@echo "Variables: O=DIR ARCH=x86_64|arm64 SAN=address,undefined|thread WERROR=1 V=1 CC=clang DEPS=no"
+
+# ---- objects ----
+# gpu and display files see the graphics libraries; nothing else does.
+$(O)/obj/host/gpu/%.o $(O)/obj/host/display/%.o: extra-cflags = $(gpu-cflags)
+$(O)/obj/%.o: %.c Makefile
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(common-cflags) $(extra-cflags) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
+
+$(O)/libmullion.a: $(library-objects)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+# mullion exports host/base and host/virtio to the device modules it loads, hence whole archive and -rdynamic.
+$(O)/mullion: $(call objects,$(vmm-all-src)) $(O)/libmullion.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(common-ldflags) -rdynamic -o $@ $(call objects,$(vmm-all-src)) \
+		-Wl,--whole-archive $(O)/libmullion.a -Wl,--no-whole-archive $(LDFLAGS) -ldl
+
+$(O)/mullion-gpu.so: $(call objects,$(gpu-src))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(common-ldflags) -shared -o $@ $^ $(LDFLAGS) $(gpu-libs) -lm
+
+include guest-drivers/bare/rules.mk
+
+# ---- tests: one program a name; NAME-src adds sources, NAME-libs libraries; needs gpu: in gpu-tests ----
+cmocka-libs := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null || echo -lcmocka)
+test-lib-objects := $(call objects,$(test-lib-src))
+define test-program
+$(O)/tests/$(1)/$(2): $(call objects,tests/$(1)/$(2).c $($(2)-src)) $(test-lib-objects) $(O)/libmullion.a
+	$$(call say,LD,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(common-ldflags) -o $$@ $$(filter %.o,$$^) $$(O)/libmullion.a $$(LDFLAGS) $$(cmocka-libs) \
+		$(if $(filter host/gpu/% host/display/%,$($(2)-src)),$$(gpu-libs)) $($(2)-libs) -ldl -lm
+$(if $(filter host/gpu/% host/display/%,$($(2)-src)),$(call objects,tests/$(1)/$(2).c): extra-cflags = $$(gpu-cflags))
+endef
+# A test that links the renderer can't be built where its libraries are missing; all says so.
+buildable = $(if $(have-gpu),$(1),$(foreach t,$(1),$(if $(filter host/gpu/% host/display/%,$($(t)-src)),,$(t))))
+unit-tests := $(call buildable,$(unit-tests))
+device-tests := $(call buildable,$(device-tests))
+fuzz-targets := $(call buildable,$(fuzz-targets))
+bench-programs := $(call buildable,$(bench-programs))
+$(foreach t,$(unit-tests),$(eval $(call test-program,unit,$(t))))
+$(foreach t,$(device-tests),$(eval $(call test-program,device,$(t))))
+$(foreach t,$(fuzz-targets),$(eval $(call test-program,fuzz,$(t))))
+$(foreach t,$(bench-programs),$(eval $(call test-program,bench,$(t))))
+unit-programs := $(addprefix $(O)/tests/unit/,$(unit-tests))
+device-programs := $(addprefix $(O)/tests/device/,$(device-tests))
+fuzz-programs := $(addprefix $(O)/tests/fuzz/,$(fuzz-targets))
+bench-binaries := $(addprefix $(O)/tests/bench/,$(bench-programs))
+tests: $(unit-programs) $(device-programs) $(fuzz-programs)
+
+san-out := $(O)/san
+export O
+check: deps
+	+$(Q)$(MAKE) --no-print-directory DEPS=done all tests
+	+$(Q)$(if $(SAN),,$(MAKE) --no-print-directory DEPS=done O=$(san-out) SAN=address,undefined tests)
+	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs) --tier fuzz $(fuzz-programs) \
+		$(if $(SAN),,--tier sanitizer $(patsubst $(O)/%,$(san-out)/%,$(unit-programs) $(device-programs) $(fuzz-programs))) \
+		--tier bare tests/bare/run --tier nested $(nested-tests)
+check-unit: tests
+	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs)
+check-bare: all
+	$(Q)tests/run --tier bare tests/bare/run
+check-linux: all
+	$(Q)tests/run --tier nested $(nested-tests)
+FUZZ_SECONDS ?= 30
+fuzz: $(fuzz-programs)
+	$(Q)for f in $^; do echo "$$f"; FUZZ_SECONDS=$(FUZZ_SECONDS) $$f || exit 1; done
+bench: all $(bench-binaries)
+	$(Q)tests/bench/run $(bench-binaries)
+
+demo: deps
+	+$(Q)$(MAKE) --no-print-directory DEPS=done all
+	$(Q)samples/demo.sh
+deps:
+	$(if $(filter done,$(DEPS)),,$(Q)DEPS=$(DEPS) tests/lib/deps.sh build check demo)
+ci:
+	.ci/run
+
+# ---- lint ----
+c-files = $(shell git ls-files '*.c')
+lint-src := $(core-src) $(device-src) $(gpu-src) $(vmm-all-src)
+lint:
+	$(Q)tests/lib/lint-includes.sh
+	$(Q)clang-tidy --quiet $(lint-src) -- $(common-cflags) $(gpu-cflags)
+	$(Q)cppcheck --quiet --enable=warning,portability --inline-suppr --error-exitcode=1 --std=c11 -I. -D__x86_64__ \
+		--suppress=missingIncludeSystem $(lint-src)
+format:
+	$(Q)clang-format -i $(shell git ls-files '*.c' '*.h')
+
+install: all
+	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/mullion $(DESTDIR)$(mandir)/man1
+	$(INSTALL) -m 755 $(O)/mullion $(DESTDIR)$(bindir)/mullion
+	$(if $(have-gpu),$(INSTALL) -m 644 $(O)/mullion-gpu.so $(DESTDIR)$(libdir)/mullion/mullion-gpu.so)
+	$(INSTALL) -m 644 docs/mullion.1 $(DESTDIR)$(mandir)/man1/mullion.1
+
+clean:
+	rm -rf $(O)
+
+-include $(shell find $(O)/obj -name '*.d' 2>/dev/null)

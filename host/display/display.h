@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where frames go. An output is an ops table and one file (png.c, none.c, ...); the array in display.c is the list.
+ *
+ * A frame is lent: present() must be done with the pixels when it returns, or keep a copy, so a device may reuse
+ * them at once. It must not block: encoding and disk writes go to a pool.
+ *
+ * Thread: the loop given at creation, for every call.
+ */
+#ifndef MULLION_HOST_DISPLAY_DISPLAY_H
+#define MULLION_HOST_DISPLAY_DISPLAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct loop;
+
+/* Most scanouts a device can have: VIRTIO_GPU_MAX_SCANOUTS. */
+#define DISPLAY_MAX_SCANOUTS 16
+
+struct display_rect {
+	uint32_t x, y, width, height;
+};
+
+/* One whole picture of a scanout. Rows go from top to bottom. */
+struct display_frame {
+	const void *pixels;
+	uint32_t width, height; /* in pixels */
+	uint32_t stride_bytes;
+	uint32_t fourcc;            /* DRM_FORMAT_*, see display_formats */
+	struct display_rect damage; /* what changed since the last frame of this scanout; inside the picture */
+};
+
+struct display_cursor {
+	uint32_t x, y;         /* of the hot spot, on the scanout */
+	uint32_t hot_x, hot_y; /* in the image */
+	const uint32_t *pixels; /* 64 x 64 DRM_FORMAT_ARGB8888, premultiplied as the guest gave it; NULL: hidden */
+	bool moved_only;       /* pixels are those of the last call */
+};
+
+struct display_output {
+	const struct display_output_ops *ops;
+};
+
+struct display_output_ops {
+	const char *name; /* as in --display name:ARGUMENT */
+	const char *help; /* one line for --help */
+	/* @argument: what follows the colon, or "". Prints one line and returns a negative errno on failure. */
+	int (*create)(struct loop *loop, const char *argument, struct display_output **out);
+	/* The picture of @scanout changed. Returns 0 or a negative errno (logged by the caller, counted). */
+	int (*present)(struct display_output *o, unsigned scanout, const struct display_frame *frame);
+	/* @scanout shows nothing any more. */
+	void (*blank)(struct display_output *o, unsigned scanout);
+	void (*cursor)(struct display_output *o, unsigned scanout, const struct display_cursor *cursor);
+	/* Finish what is queued, then free. */
+	void (*destroy)(struct display_output *o);
+};
+
+/* All outputs, NULL-terminated: the array is the truth. */
+extern const struct display_output_ops *const display_outputs[];
+
+/* Make the output that @spec names ("png:DIR,every=10", "none"); NULL is "none". As ops->create. */
+int display_create(struct loop *loop, const char *spec, struct display_output **out);
+void display_destroy(struct display_output *o); /* NULL is fine */
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The virtio-gpu device (virtio 1.4, section 5.7). Thread: the gpu loop.
+ */
+#ifndef MULLION_HOST_GPU_GPU_H
+#define MULLION_HOST_GPU_GPU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "host/gpu/resource.h"
+#include "host/virtio/device.h"
+
+struct display_output;
+
+struct gpu_mode {
+	uint32_t width, height; /* pixels; 0: nothing is plugged in */
+};
+
+struct gpu_config {
+	const char *renderer;    /* "auto", "virgl", "2d" */
+	const char *render_node; /* NULL: by the ladder */
+	unsigned scanouts;       /* 1..16 */
+	struct gpu_mode modes[16]; /* preferred size of each scanout */
+	struct gpu_limits limits;
+	struct display_output *display; /* owned by the device once created */
+};
+
+/* Defaults: renderer auto, one scanout of 1280x800, gpu_limits_default, no display. */
+void gpu_config_init(struct gpu_config *config);
+
+/*
+ * Read @options ("renderer=virgl,scanouts=2,size=1280x800,render-node=PATH"; size applies to all scanouts,
+ * sizeN to number N) into @config. Returns 0, or -EINVAL after printing which word is wrong and what is allowed.
+ * Strings in @config point into @options.
+ */
+int gpu_config_parse(struct gpu_config *config, char *options);
+
+/*
+ * Make the device. Prints one line that says which renderer was chosen and why. Returns 0 or a negative errno
+ * after printing why.
+ */
+int gpu_create(const struct gpu_config *config, struct loop *loop, const struct guest_mem *mem,
+	       struct virtio_device **out);
+
+/* Plug in, resize or unplug (0x0) a display; the guest gets a display event and reads new EDID. */
+int gpu_set_mode(struct virtio_device *d, unsigned scanout, const struct gpu_mode *mode);
+
+struct gpu_stats {
+	uint64_t commands, errors, fences, frames;
+	uint64_t pixel_copies, pixel_copy_bytes;
+};
+void gpu_get_stats(struct virtio_device *d, struct gpu_stats *out);
+
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What draws: `2d` (pixman) and `virgl` (virglrenderer) behind one ops table. gpu.c checks every guest value that
+ * the virtio text lets it check (ids, sizes, rectangles against the resource, limits) before it calls here; a
+ * renderer checks what only it can know.
+ *
+ * All ops return 0 or a negative errno, which gpu.c turns into the protocol's answer: -EINVAL INVALID_PARAMETER,
+ * -ENOMEM OUT_OF_MEMORY, -ENOENT INVALID_CONTEXT_ID, anything else UNSPEC. Optional ops may be NULL: then the
+ * command is answered UNSPEC and the feature is not offered.
+ *
+ * Thread: the gpu loop, for every call and every GL call made inside.
+ */
+#ifndef MULLION_HOST_GPU_RENDERER_H
+#define MULLION_HOST_GPU_RENDERER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "host/gpu/resource.h"
+
+struct loop;
+
+struct renderer_box {
+	uint32_t x, y, z, width, height, depth;
+};
+
+/* A transfer between backing pages and the renderer's copy (TRANSFER_TO_HOST_*, TRANSFER_FROM_HOST_3D). */
+struct renderer_transfer {
+	uint32_t ctx_id; /* 0: none */
+	uint32_t level;
+	uint32_t stride, layer_stride; /* bytes; 0: tightly packed */
+	uint64_t offset;               /* into the backing */
+	struct renderer_box box;
+};
+
+struct renderer_capset {
+	uint32_t id; /* VIRTIO_GPU_CAPSET_* */
+	uint32_t max_version;
+	uint32_t max_size; /* bytes */
+};
+
+/* A fence that gpu.c asked for. @seq is our own: it only grows, per timeline; guest fence ids never come here. */
+struct renderer_timeline {
+	uint32_t ctx_id;   /* 0: the global timeline */
+	uint8_t ring_idx;  /* 0 unless ring_idx was given */
+	bool has_ring;     /* VIRTIO_GPU_FLAG_INFO_RING_IDX was set */
+};
+
+struct renderer_config {
+	struct loop *loop;
+	const char *render_node; /* NULL: choose by the ladder */
+	const struct gpu_limits *limits;
+	/*
+	 * Every fence of @timeline up to and including @seq is done. Called on the gpu loop only (a renderer that learns
+	 * of it on another thread posts first), never from inside create_fence.
+	 */
+	void (*fence_done)(void *owner, const struct renderer_timeline *timeline, uint64_t seq);
+	void *owner;
+};
+
+struct renderer {
+	const struct renderer_ops *ops;
+};
+
+struct renderer_ops {
+	const char *name; /* as in --gpu renderer=name */
+	/*
+	 * Start. @why (at least 160 bytes) gets what was chosen and on what ("virgl on EGL surfaceless, llvmpipe ...") or,
+	 * on failure, the reason and what to do. One 3D renderer a process: a second gets -EBUSY.
+	 */
+	int (*create)(const struct renderer_config *config, struct renderer **out, char *why, size_t why_size);
+	void (*destroy)(struct renderer *r);
+	/* VIRTIO_GPU_F_* bits this renderer can serve (VIRGL, CONTEXT_INIT, RESOURCE_BLOB, RESOURCE_UUID). */
+	uint64_t (*features)(struct renderer *r);
+	/* Capset number @index, or -ENOENT past the last. */
+	int (*capset_info)(struct renderer *r, uint32_t index, struct renderer_capset *out);
+	/* Fill @buffer (@size = the capset's max_size, zeroed) with version @version of capset @id. */
+	int (*capset)(struct renderer *r, uint32_t id, uint32_t version, void *buffer, size_t size);
+
+	/* res->shape is checked and filled for 2D too; for blobs the blob words. Sets res->renderer. */
+	int (*resource_create)(struct renderer *r, struct gpu_resource *res);
+	void (*resource_destroy)(struct renderer *r, struct gpu_resource *res);
+	/* res->backing was attached, or is about to be detached (both optional). */
+	int (*backing_attach)(struct renderer *r, struct gpu_resource *res);
+	void (*backing_detach)(struct renderer *r, struct gpu_resource *res);
+	int (*transfer_to_host)(struct renderer *r, struct gpu_resource *res, const struct renderer_transfer *t);
+	int (*transfer_from_host)(struct renderer *r, struct gpu_resource *res, const struct renderer_transfer *t);
+
+	/*
+	 * Copy a rectangle of the resource's picture (level 0) to @dst as DRM_FORMAT_XRGB8888 rows, top row first.
+	 * Called for scanouts; the only copy of a frame without dma-buf.
+	 */
+	int (*read_pixels)(struct renderer *r, struct gpu_resource *res, const struct renderer_box *box, void *dst,
+			   uint32_t dst_stride);
+
+	/* 3D. @capset_id 0: the classic virgl context. @name: NUL-terminated, printable, 63 bytes at most. */
+	int (*context_create)(struct renderer *r, uint32_t ctx_id, uint32_t capset_id, const char *name);
+	void (*context_destroy)(struct renderer *r, uint32_t ctx_id);
+	int (*context_attach)(struct renderer *r, uint32_t ctx_id, struct gpu_resource *res);
+	void (*context_detach)(struct renderer *r, uint32_t ctx_id, struct gpu_resource *res);
+	/* @commands: the renderer's own copy (gpu.c copied it out of guest memory); @bytes is a multiple of 4. */
+	int (*submit)(struct renderer *r, uint32_t ctx_id, void *commands, size_t bytes);
+	/* Call fence_done(@timeline, @seq or later) once everything before is finished. Optional: NULL means at once. */
+	int (*create_fence)(struct renderer *r, const struct renderer_timeline *timeline, uint64_t seq);
+
+	/*
+	 * Forget the guest: contexts are gone, resources were destroyed by gpu.c before; fence_done of older fences is
+	 * not called any more.
+	 */
+	void (*reset)(struct renderer *r);
+	/* Counters for stats and tests: copies of pixels made, bytes; NULL-able. */
+};
+
+/* In the order of the start-up ladder, NULL-terminated; the array is the truth. */
+extern const struct renderer_ops *const renderers[];
+extern const struct renderer_ops renderer_2d_ops;
+extern const struct renderer_ops renderer_virgl_ops;
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The guest's resources: ids, what they are, the guest pages behind them, and the limits on all of that.
+ * Thread: the gpu loop.
+ */
+#ifndef MULLION_HOST_GPU_RESOURCE_H
+#define MULLION_HOST_GPU_RESOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct guest_mem;
+
+enum gpu_resource_kind {
+	GPU_RESOURCE_2D,   /* RESOURCE_CREATE_2D */
+	GPU_RESOURCE_3D,   /* RESOURCE_CREATE_3D */
+	GPU_RESOURCE_BLOB, /* RESOURCE_CREATE_BLOB */
+};
+
+/* RESOURCE_CREATE_3D's words (virtio 1.4, section 5.7.6.8; values are gallium's). 2D resources fill them in too. */
+struct gpu_resource_shape {
+	uint32_t target, format, bind;
+	uint32_t width, height, depth;
+	uint32_t array_size, last_level, nr_samples, flags;
+};
+
+struct gpu_resource {
+	uint32_t id; /* the guest's, never 0 */
+	enum gpu_resource_kind kind;
+	struct gpu_resource_shape shape;
+	uint32_t blob_mem, blob_flags;
+	uint64_t blob_id, size_bytes; /* size_bytes: of a blob, or what the limit accounts for */
+	/* Backing: whole ranges of guest memory, checked; owned by the resource. */
+	struct iovec *backing;
+	unsigned backing_count;
+	size_t backing_bytes;
+	bool has_uuid;
+	uint8_t uuid[16];
+	void *renderer; /* the renderer's own object, NULL if none */
+	struct gpu_resource *next; /* private to resource.c */
+};
+
+struct gpu_limits {
+	uint32_t resources;      /* how many */
+	uint64_t resource_bytes; /* all together, on the host */
+	uint32_t contexts;
+	uint32_t backing_entries; /* of one resource */
+	uint32_t command_bytes;   /* of one SUBMIT_3D */
+	uint32_t pending;         /* fenced commands waiting */
+};
+
+/* Generous to a desktop, small enough for a host: 16384 resources, 2 GiB, 1024 contexts, ... */
+extern const struct gpu_limits gpu_limits_default;
+
+struct gpu_resource_table;
+
+int gpu_resource_table_create(const struct gpu_limits *limits, struct gpu_resource_table **out);
+/* The table must be empty: see gpu_resource_table_pop(). */
+void gpu_resource_table_destroy(struct gpu_resource_table *t);
+
+/*
+ * Enter a resource; *out is zeroed but for @id and @bytes. Returns 0, -EEXIST (id taken), -EINVAL (id 0),
+ * -ENOSPC (a limit), -ENOMEM.
+ */
+int gpu_resource_add(struct gpu_resource_table *t, uint32_t id, uint64_t bytes, struct gpu_resource **out);
+struct gpu_resource *gpu_resource_find(const struct gpu_resource_table *t, uint32_t id);
+/* Take @res out and free it, backing array included. The renderer's object must be gone already. */
+void gpu_resource_remove(struct gpu_resource_table *t, struct gpu_resource *res);
+/* Any resource, or NULL when the table is empty: to empty it at reset. */
+struct gpu_resource *gpu_resource_first(const struct gpu_resource_table *t);
+unsigned gpu_resource_count(const struct gpu_resource_table *t);
+uint64_t gpu_resource_bytes(const struct gpu_resource_table *t);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The device class. A device knows guest memory, its queues and its own ops, never its transport; the same code
+ * runs inside mullion, in a worker and as a vhost-user device.
+ *
+ * Thread: the device's loop, for every call and every op, unless a line says otherwise.
+ */
+#ifndef MULLION_HOST_VIRTIO_DEVICE_H
+#define MULLION_HOST_VIRTIO_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "host/virtio/queue.h"
+
+struct guest_mem;
+struct loop;
+
+struct virtio_device_ops {
+	const char *name;
+	uint32_t id;               /* virtio device number */
+	uint64_t features;         /* device-specific features offered; the class adds the ring features */
+	const uint16_t *queue_max; /* zero-terminated */
+	uint32_t config_bytes;     /* size of the config space; accesses past it read 0 and write nothing */
+	int (*start)(struct virtio_device *d);            /* DRIVER_OK: features are final, queues started */
+	void (*kick)(struct virtio_device *d, unsigned q); /* new buffers may be on q */
+	void (*reset)(struct virtio_device *d);           /* finish every pending chain, forget the guest */
+	/* Copy n bytes at off, within config_bytes. Returns 0 or -EINVAL for what may not be written. */
+	int (*config)(struct virtio_device *d, uint32_t off, void *buf, size_t n, bool write);
+	void (*destroy)(struct virtio_device *d);         /* frees the object; called once, after reset */
+};
+
+/* What a device needs of its transport. Thread: the device's loop calls; must not block. */
+struct virtio_transport_ops {
+	void (*interrupt)(void *owner, unsigned queue); /* used buffers on @queue */
+	void (*config_changed)(void *owner);            /* config space or NEEDS_RESET changed */
+};
+
+#define VIRTIO_DEVICE_MAX_QUEUES 16
+
+/* Embedded first in every device; the fields are read by devices and transports, written by device.c. */
+struct virtio_device {
+	const struct virtio_device_ops *ops;
+	struct loop *loop;
+	const struct guest_mem *mem;
+	const struct virtio_transport_ops *transport;
+	void *transport_owner;
+	uint64_t offered;    /* features */
+	uint64_t negotiated; /* final once FEATURES_OK is set */
+	uint8_t status;      /* VIRTIO_CONFIG_S_* */
+	bool broken;
+	uint32_t config_generation;
+	unsigned queue_count;
+	struct virtq *queues[VIRTIO_DEVICE_MAX_QUEUES];
+};
+
+/*
+ * Set up the embedded base: @offered is ops->features as narrowed or widened by the device's configuration.
+ * @loop and @mem are borrowed and outlive the device. Returns 0 or -ENOMEM.
+ */
+int virtio_device_init(struct virtio_device *d, const struct virtio_device_ops *ops, uint64_t offered,
+		       struct loop *loop, const struct guest_mem *mem);
+/* Undo of init, called by a device's own destroy op. */
+void virtio_device_finish(struct virtio_device *d);
+/* Reset, then ops->destroy. NULL is fine. */
+void virtio_device_destroy(struct virtio_device *d);
+
+/* ---- for devices ---- */
+static inline bool virtio_device_has(const struct virtio_device *d, unsigned feature)
+{
+	return (d->negotiated >> feature) & 1;
+}
+/* Tell the driver that the config space changed (generation counts up). */
+void virtio_device_config_changed(struct virtio_device *d);
+/* The guest broke a ring: queues stop, NEEDS_RESET is set, the driver is told; the VM lives. */
+void virtio_device_break(struct virtio_device *d, const char *why);
+
+/* ---- for transports ---- */
+/* Bind before the guest runs. */
+void virtio_device_set_transport(struct virtio_device *d, const struct virtio_transport_ops *ops, void *owner);
+/* The driver's feature word so far; ignored once FEATURES_OK is set. */
+void virtio_device_set_features(struct virtio_device *d, uint64_t features);
+/*
+ * The driver wrote @status (section 2.1, 3.1.1). 0 resets. FEATURES_OK is left out of d->status when the features
+ * make no sense (bits not offered, VERSION_1 missing). Queues are started when DRIVER_OK arrives, from
+ * @setups[queue_count] (size 0: not enabled).
+ */
+void virtio_device_set_status(struct virtio_device *d, uint8_t status, const struct virtq_setup *setups);
+/* A doorbell for queue @q; ignored before DRIVER_OK, when broken, or for a queue that is not started. */
+void virtio_device_kick(struct virtio_device *d, unsigned q);
+/* One queue alone (VIRTIO_F_RING_RESET is not offered, vhost-user needs it): start and stop. */
+int virtio_device_start_queue(struct virtio_device *d, unsigned q, const struct virtq_setup *setup);
+void virtio_device_stop_queue(struct virtio_device *d, unsigned q);
+/* Config space access of any size and offset, checked here. */
+void virtio_device_config(struct virtio_device *d, uint32_t off, void *buf, size_t n, bool write);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The guest's memory map as a device sees it: ranges of guest-physical addresses backed by mapped descriptors.
+ * Fixed before a device starts; afterwards read-only, so any thread may look up.
+ */
+#ifndef MULLION_HOST_VIRTIO_MEM_H
+#define MULLION_HOST_VIRTIO_MEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct guest_mem;
+
+/* Most regions a map can hold; vhost-user frontends send up to 509, a VMM 2 or 3. */
+#define GUEST_MEM_MAX_REGIONS 512
+
+struct guest_mem_region {
+	uint64_t gpa;
+	uint64_t size_bytes;
+	uint8_t *host;      /* where the range is mapped in this process */
+	int fd;             /* memfd behind it, or -1; borrowed from whoever added it */
+	uint64_t fd_offset; /* of the first byte, in @fd */
+};
+
+int guest_mem_create(struct guest_mem **out);
+void guest_mem_destroy(struct guest_mem *m); /* unmaps nothing: whoever mapped the regions does */
+
+/*
+ * Add a region. Returns 0, -EINVAL for an empty or wrapping range, -EEXIST if it overlaps another, -ENOSPC past
+ * GUEST_MEM_MAX_REGIONS, -ENOMEM.
+ */
+int guest_mem_add(struct guest_mem *m, const struct guest_mem_region *region);
+
+/* The whole of [gpa, gpa + size) as one host range, or NULL unless it lies inside one region. @size 0: NULL. */
+void *guest_mem_range(const struct guest_mem *m, uint64_t gpa, uint64_t size_bytes);
+
+/* The region that holds @gpa, or NULL. */
+const struct guest_mem_region *guest_mem_find(const struct guest_mem *m, uint64_t gpa);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A device that mullion loads into itself (isolate=no) instead of linking it, so that mullion needs no renderer
+ * and no codec library. The module is a shared object that exports one `mullion_device_module`; it takes
+ * host/base and host/virtio from the program that loads it.
+ */
+#ifndef MULLION_HOST_VIRTIO_MODULE_H
+#define MULLION_HOST_VIRTIO_MODULE_H
+
+#include <stdint.h>
+
+#include "host/virtio/device.h"
+
+#define DEVICE_MODULE_ABI 1u
+#define DEVICE_MODULE_SYMBOL "mullion_device_module"
+
+struct device_module {
+	uint32_t abi;      /* DEVICE_MODULE_ABI; anything else is refused */
+	const char *name;  /* "gpu" */
+	const char *help;  /* what @options may say, one "key=value  meaning" line each */
+	/*
+	 * Make a device on @loop over @mem from @options ("renderer=virgl,scanouts=2" or ""). @display is the
+	 * --display argument ("png:DIR,every=10", "none") or NULL. Prints one line and returns a negative errno when
+	 * an option is wrong or the host lacks something. Thread: @loop's, through loop_call().
+	 */
+	int (*create)(struct loop *loop, const struct guest_mem *mem, const char *options, const char *display,
+		      struct virtio_device **out);
+	/*
+	 * Print what this module finds on the host, one line each, for `mullion doctor`: "ok|warn|fail", name, text,
+	 * cure. @report is called once a line. Thread: any, in a throw-away process.
+	 */
+	void (*doctor)(void (*report)(void *owner, const char *verdict, const char *name, const char *text,
+				      const char *cure),
+		       void *owner);
+};
+
+#endif

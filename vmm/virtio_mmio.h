@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * virtio over MMIO, version 2 (virtio 1.4, section 4.2). Registers are answered on the device's loop; doorbells come
+ * by ioeventfd, interrupts go by irqfd (edge).
+ */
+#ifndef MULLION_VMM_VIRTIO_MMIO_H
+#define MULLION_VMM_VIRTIO_MMIO_H
+
+#include <stdint.h>
+
+struct virtio_device;
+struct virtio_mmio;
+struct vm;
+
+#define VIRTIO_MMIO_BYTES 0x1000u
+
+/* Put @d at @base with interrupt @gsi. Takes the device: destroy destroys it too. Before the first vCPU runs. */
+int virtio_mmio_create(struct vm *vm, struct virtio_device *d, uint64_t base, uint32_t gsi, struct virtio_mmio **out);
+void virtio_mmio_destroy(struct virtio_mmio *t);
+
+#endif

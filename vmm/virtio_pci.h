@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * virtio over PCI, modern only (virtio 1.4, section 4.1): one 64-bit memory BAR with common, ISR, device and notify
+ * structures, one with the MSI-X table; a vector per queue and one for config changes, INTx when MSI-X is off.
+ */
+#ifndef MULLION_VMM_VIRTIO_PCI_H
+#define MULLION_VMM_VIRTIO_PCI_H
+
+struct pci_bus;
+struct virtio_device;
+struct virtio_pci;
+struct vm;
+
+/* Put @d into the next free slot. Takes the device: destroy destroys it too. Before the first vCPU runs. */
+int virtio_pci_create(struct vm *vm, struct pci_bus *bus, struct virtio_device *d, struct virtio_pci **out);
+void virtio_pci_destroy(struct virtio_pci *t);
+
+#endif

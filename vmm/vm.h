@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A virtual machine: KVM's VM descriptor, guest memory, buses, and how it ended.
+ */
+#ifndef MULLION_VMM_VM_H
+#define MULLION_VMM_VM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct bus;
+struct guest_mem;
+struct loop;
+struct vm;
+
+/* Why the guest stopped; also the exit status of `mullion run` (man page, EXIT STATUS). */
+enum vm_end {
+	VM_END_POWER_OFF = 0,
+	VM_END_ERROR = 1, /* the host failed, or KVM gave up on the guest: one line said why */
+	VM_END_USAGE = 2,
+	VM_END_REBOOT = 3,
+	VM_END_PANIC = 4,
+	VM_END_USER = 5, /* Ctrl-A X, SIGINT, SIGTERM */
+};
+
+struct vm_config {
+	uint64_t memory_bytes; /* 16 MiB..; a multiple of 2 MiB */
+	unsigned cpus;         /* 1.. what KVM allows */
+};
+
+/*
+ * Open /dev/kvm, make the VM, its irqchip and its memory (a sealed memfd mapped at the slots of layout.h). Prints one
+ * line naming what is missing and what to do, and returns a negative errno, if it can't.
+ */
+int vm_create(const struct vm_config *config, struct vm **out);
+/* vCPUs must be gone. NULL is fine. */
+void vm_destroy(struct vm *vm);
+
+const struct vm_config *vm_get_config(const struct vm *vm);
+int vm_fd(const struct vm *vm);
+int vm_kvm_fd(const struct vm *vm);
+const struct guest_mem *vm_mem(const struct vm *vm);
+struct bus *vm_mmio(struct vm *vm);
+struct bus *vm_pio(struct vm *vm);
+/* The loop of the VMM's own small devices (serial, block, net, console, rng, register blocks). */
+struct loop *vm_loop(struct vm *vm);
+
+/* Kick a host thread out of KVM_RUN and end the VM; the first reason counts. Thread: any. */
+void vm_end(struct vm *vm, enum vm_end why);
+
+/*
+ * Have KVM signal @eventfd when the guest writes @size bytes (0: any size) at @address, in place of an exit. Returns 0
+ * or a negative errno. Thread: any.
+ */
+int vm_add_ioeventfd(struct vm *vm, uint64_t address, unsigned size, bool pio, int eventfd);
+/* The same with a value that must match. */
+int vm_add_ioeventfd_match(struct vm *vm, uint64_t address, unsigned size, bool pio, uint64_t value, int eventfd);
+void vm_remove_ioeventfd(struct vm *vm, uint64_t address, unsigned size, bool pio, int eventfd);
+void vm_remove_ioeventfd_match(struct vm *vm, uint64_t address, unsigned size, bool pio, uint64_t value, int eventfd);
+
+#endif
