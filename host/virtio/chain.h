@@ -55,6 +55,18 @@ uint32_t chain_written(const struct chain *c);
  */
 void chain_finish(struct chain *c);
 
+/*
+ * Say how many bytes were really written, at most what the ranges got so far hold: for a range that was handed out
+ * whole and filled in part (a received packet). Does not move the cursor.
+ */
+void chain_set_written(struct chain *c, uint32_t n);
+
+/*
+ * Finish @n chains of one queue so that the driver sees all of them or none, in this order, with one interrupt
+ * (a packet spread over merged receive buffers, section 5.1.6.4).
+ */
+void chain_finish_all(struct chain *const *c, unsigned n);
+
 /* A device's own word on a chain that it keeps pending; NULL after virtq_pop(). */
 void chain_set_owner(struct chain *c, void *owner);
 void *chain_owner(const struct chain *c);
