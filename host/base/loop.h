@@ -26,6 +26,12 @@ int loop_start(struct loop *l);
 /* Run on the calling thread until loop_stop(). Returns 0 or a negative errno of epoll. */
 int loop_run(struct loop *l);
 
+/*
+ * Handle what is ready now, waiting up to @timeout_ms (-1: forever) for the first event; for tests and programs that
+ * keep the loop on their own thread. Returns 0 or a negative errno of epoll.
+ */
+int loop_run_once(struct loop *l, int timeout_ms);
+
 /* Make loop_run() return (or the loop's thread end) after the current callback. Thread: any. */
 void loop_stop(struct loop *l);
 
@@ -72,6 +78,12 @@ struct loop_task {
 
 /* Queue @t to run on the loop, in the order of posting. Never blocks, never fails. Thread: any. */
 void loop_post(struct loop *l, struct loop_task *t);
+
+/*
+ * Take back a task that did not run yet, so that its owner may be freed. True if it was still queued. Nobody may be
+ * posting @t meanwhile. Thread: loop.
+ */
+bool loop_unpost(struct loop *l, struct loop_task *t);
 
 /*
  * Run @fn(@arg) on the loop and wait until it returned; called directly when already on the loop or when no

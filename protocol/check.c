@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * Static checks of what crosses the line: sizes and offsets as the specification's tables give them. Nothing here
+ * runs; the file is compiled in every world that uses the headers.
+ */
+#include <stddef.h>
+
+#include "protocol/virtio.h"
+#include "protocol/virtio_gpu.h"
+
+/* Wire fields are read as they are. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "Mullion runs on little-endian machines only");
+
+#define SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " is not " #bytes " bytes")
+#define AT(type, field, offset) \
+	_Static_assert(offsetof(type, field) == (offset), #type "." #field " is not at " #offset)
+
+/* Section 2.7: split rings. */
+SIZE(struct vring_desc, 16);
+AT(struct vring_desc, addr, 0);
+AT(struct vring_desc, len, 8);
+AT(struct vring_desc, flags, 12);
+AT(struct vring_desc, next, 14);
+AT(struct vring_avail, flags, 0);
+AT(struct vring_avail, idx, 2);
+AT(struct vring_avail, ring, 4);
+AT(struct vring_used, flags, 0);
+AT(struct vring_used, idx, 2);
+AT(struct vring_used, ring, 4);
+SIZE(struct vring_used_elem, 8);
+AT(struct vring_used_elem, len, 4);
+
+/* Section 2.8: packed rings. */
+SIZE(struct vring_packed_desc, 16);
+AT(struct vring_packed_desc, addr, 0);
+AT(struct vring_packed_desc, len, 8);
+AT(struct vring_packed_desc, id, 12);
+AT(struct vring_packed_desc, flags, 14);
+SIZE(struct vring_packed_desc_event, 4);
+AT(struct vring_packed_desc_event, off_wrap, 0);
+AT(struct vring_packed_desc_event, flags, 2);
+
+/* Section 5.7: GPU device. */
+SIZE(struct virtio_gpu_config, 16);
+SIZE(struct virtio_gpu_ctrl_hdr, 24);
+AT(struct virtio_gpu_ctrl_hdr, type, 0);
+AT(struct virtio_gpu_ctrl_hdr, flags, 4);
+AT(struct virtio_gpu_ctrl_hdr, fence_id, 8);
+AT(struct virtio_gpu_ctrl_hdr, ctx_id, 16);
+AT(struct virtio_gpu_ctrl_hdr, ring_idx, 20);
+SIZE(struct virtio_gpu_cursor_pos, 16);
+SIZE(struct virtio_gpu_update_cursor, 56);
+SIZE(struct virtio_gpu_rect, 16);
+SIZE(struct virtio_gpu_resource_unref, 32);
+SIZE(struct virtio_gpu_resource_create_2d, 40);
+SIZE(struct virtio_gpu_set_scanout, 48);
+SIZE(struct virtio_gpu_resource_flush, 48);
+SIZE(struct virtio_gpu_transfer_to_host_2d, 56);
+AT(struct virtio_gpu_transfer_to_host_2d, offset, 40);
+SIZE(struct virtio_gpu_mem_entry, 16);
+SIZE(struct virtio_gpu_resource_attach_backing, 32);
+SIZE(struct virtio_gpu_resource_detach_backing, 32);
+SIZE(struct virtio_gpu_display_one, 24);
+SIZE(struct virtio_gpu_resp_display_info, 24 + 16 * 24);
+SIZE(struct virtio_gpu_box, 24);
+SIZE(struct virtio_gpu_transfer_host_3d, 72);
+SIZE(struct virtio_gpu_resource_create_3d, 72);
+SIZE(struct virtio_gpu_ctx_create, 96);
+AT(struct virtio_gpu_ctx_create, context_init, 28);
+SIZE(struct virtio_gpu_ctx_destroy, 24);
+SIZE(struct virtio_gpu_ctx_resource, 32);
+SIZE(struct virtio_gpu_cmd_submit, 32);
+SIZE(struct virtio_gpu_get_capset_info, 32);
+SIZE(struct virtio_gpu_resp_capset_info, 40);
+SIZE(struct virtio_gpu_get_capset, 32);
+SIZE(struct virtio_gpu_cmd_get_edid, 32);
+SIZE(struct virtio_gpu_resp_edid, 24 + 8 + 1024);
+SIZE(struct virtio_gpu_resource_assign_uuid, 32);
+SIZE(struct virtio_gpu_resp_resource_uuid, 40);
+SIZE(struct virtio_gpu_resource_create_blob, 56);
+AT(struct virtio_gpu_resource_create_blob, blob_id, 40);
+SIZE(struct virtio_gpu_set_scanout_blob, 96);
+SIZE(struct virtio_gpu_resource_map_blob, 40);
+SIZE(struct virtio_gpu_resp_map_info, 32);
+SIZE(struct virtio_gpu_resource_unmap_blob, 32);
