@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The numbers of the virgl command stream: what SUBMIT_3D carries on a virgl context. The stream is a sequence of
+ * commands of 32-bit little-endian words; the first word of each is a header, the words that follow are counted
+ * in it. States and formats are gallium's, as Mesa's virgl driver sends them and virglrenderer 0.10 and later
+ * decodes them. Only what Mullion writes or decodes is listed.
+ */
+#ifndef MULLION_PROTOCOL_VIRGL_H
+#define MULLION_PROTOCOL_VIRGL_H
+
+/* A header: command in bits 0-7, object type in 8-15, words that follow in 16-31. */
+#define VIRGL_HEADER(command, object, words) ((uint32_t)(command) | (uint32_t)(object) << 8 | (uint32_t)(words) << 16)
+#define VIRGL_COMMAND_MAX_WORDS 65535u
+
+enum virgl_command {
+	VIRGL_CCMD_NOP = 0,
+	VIRGL_CCMD_CREATE_OBJECT = 1,
+	VIRGL_CCMD_BIND_OBJECT = 2,
+	VIRGL_CCMD_DESTROY_OBJECT = 3,
+	VIRGL_CCMD_SET_VIEWPORT_STATE = 4,
+	VIRGL_CCMD_SET_FRAMEBUFFER_STATE = 5,
+	VIRGL_CCMD_SET_VERTEX_BUFFERS = 6,
+	VIRGL_CCMD_CLEAR = 7,
+	VIRGL_CCMD_DRAW_VBO = 8,
+	VIRGL_CCMD_RESOURCE_INLINE_WRITE = 9,
+	VIRGL_CCMD_SET_SAMPLER_VIEWS = 10,
+	VIRGL_CCMD_SET_INDEX_BUFFER = 11,
+	VIRGL_CCMD_SET_CONSTANT_BUFFER = 12,
+	VIRGL_CCMD_SET_STENCIL_REF = 13,
+	VIRGL_CCMD_SET_BLEND_COLOR = 14,
+	VIRGL_CCMD_SET_SCISSOR_STATE = 15,
+	VIRGL_CCMD_BLIT = 16,
+	VIRGL_CCMD_RESOURCE_COPY_REGION = 17,
+	VIRGL_CCMD_BIND_SAMPLER_STATES = 18,
+	VIRGL_CCMD_BEGIN_QUERY = 19,
+	VIRGL_CCMD_END_QUERY = 20,
+	VIRGL_CCMD_GET_QUERY_RESULT = 21,
+	VIRGL_CCMD_SET_SAMPLE_MASK = 24,
+	VIRGL_CCMD_SET_UNIFORM_BUFFER = 27,
+	VIRGL_CCMD_SET_SUB_CTX = 28,
+	VIRGL_CCMD_CREATE_SUB_CTX = 29,
+	VIRGL_CCMD_DESTROY_SUB_CTX = 30,
+	VIRGL_CCMD_BIND_SHADER = 31,
+	VIRGL_CCMD_TRANSFER3D = 43,
+	VIRGL_CCMD_END_TRANSFERS = 44,
+	VIRGL_CCMD_COPY_TRANSFER3D = 45,
+	/* Commands up to here are known to 0.10; later versions append. */
+	VIRGL_CCMD_END_FRAME = 61,
+};
+
+/* Words after the header, for commands of one size. */
+enum virgl_command_words {
+	VIRGL_WORDS_CREATE_BLEND = 11,
+	VIRGL_WORDS_CREATE_RASTERIZER = 9,
+	VIRGL_WORDS_CREATE_DSA = 5,
+	VIRGL_WORDS_CREATE_SAMPLER_VIEW = 6,
+	VIRGL_WORDS_CREATE_SAMPLER_STATE = 9,
+	VIRGL_WORDS_CREATE_SURFACE = 5,
+	VIRGL_WORDS_CREATE_SHADER = 5, /* without stream output; the text follows */
+	VIRGL_WORDS_CLEAR = 8,
+	VIRGL_WORDS_DRAW_VBO = 12,
+	VIRGL_WORDS_INLINE_WRITE = 11, /* the data follows */
+	VIRGL_WORDS_BLIT = 21,
+	VIRGL_WORDS_COPY_REGION = 13,
+	VIRGL_WORDS_UNIFORM_BUFFER = 5,
+	VIRGL_WORDS_TRANSFER3D = 13,
+	VIRGL_WORDS_COPY_TRANSFER3D = 14,
+};
+
+enum virgl_object_type {
+	VIRGL_OBJECT_NULL = 0,
+	VIRGL_OBJECT_BLEND = 1,
+	VIRGL_OBJECT_RASTERIZER = 2,
+	VIRGL_OBJECT_DSA = 3,
+	VIRGL_OBJECT_SHADER = 4,
+	VIRGL_OBJECT_VERTEX_ELEMENTS = 5,
+	VIRGL_OBJECT_SAMPLER_VIEW = 6,
+	VIRGL_OBJECT_SAMPLER_STATE = 7,
+	VIRGL_OBJECT_SURFACE = 8,
+	VIRGL_OBJECT_QUERY = 9,
+	VIRGL_OBJECT_STREAMOUT_TARGET = 10,
+};
+
+/* Set in a shader's offset word when the text continues an earlier command's; clear: the word is the whole length. */
+#define VIRGL_SHADER_CONTINUED 0x80000000u
+
+/* TRANSFER3D direction. */
+#define VIRGL_TRANSFER_TO_HOST 1u
+#define VIRGL_TRANSFER_FROM_HOST 2u
+
+/* RESOURCE_CREATE_3D bind words, and its flags. */
+#define VIRGL_BIND_DEPTH_STENCIL (1u << 0)
+#define VIRGL_BIND_RENDER_TARGET (1u << 1)
+#define VIRGL_BIND_SAMPLER_VIEW (1u << 3)
+#define VIRGL_BIND_VERTEX_BUFFER (1u << 4)
+#define VIRGL_BIND_INDEX_BUFFER (1u << 5)
+#define VIRGL_BIND_CONSTANT_BUFFER (1u << 6)
+#define VIRGL_BIND_CURSOR (1u << 16)
+#define VIRGL_BIND_CUSTOM (1u << 17)
+#define VIRGL_BIND_SCANOUT (1u << 18)
+#define VIRGL_BIND_STAGING (1u << 19)
+#define VIRGL_BIND_SHARED (1u << 20)
+#define VIRGL_BIND_LINEAR (1u << 22)
+#define VIRGL_RESOURCE_Y_0_TOP (1u << 0)
+
+/* Formats of resources, views and vertex elements. Names read from the lowest byte up, as gallium's. */
+enum virgl_format {
+	VIRGL_FORMAT_NONE = 0,
+	VIRGL_FORMAT_B8G8R8A8_UNORM = 1,
+	VIRGL_FORMAT_B8G8R8X8_UNORM = 2,
+	VIRGL_FORMAT_A8R8G8B8_UNORM = 3,
+	VIRGL_FORMAT_X8R8G8B8_UNORM = 4,
+	VIRGL_FORMAT_B5G6R5_UNORM = 7,
+	VIRGL_FORMAT_Z16_UNORM = 16,
+	VIRGL_FORMAT_Z32_FLOAT = 18,
+	VIRGL_FORMAT_Z24_UNORM_S8_UINT = 19,
+	VIRGL_FORMAT_Z24X8_UNORM = 21,
+	VIRGL_FORMAT_S8_UINT = 23,
+	VIRGL_FORMAT_R32_FLOAT = 28,
+	VIRGL_FORMAT_R32G32_FLOAT = 29,
+	VIRGL_FORMAT_R32G32B32_FLOAT = 30,
+	VIRGL_FORMAT_R32G32B32A32_FLOAT = 31,
+	VIRGL_FORMAT_R16G16_SNORM = 57,
+	VIRGL_FORMAT_R16G16_SSCALED = 61,
+	VIRGL_FORMAT_R8_UNORM = 64,
+	VIRGL_FORMAT_R8G8_UNORM = 65,
+	VIRGL_FORMAT_R8G8B8A8_UNORM = 67,
+	VIRGL_FORMAT_X8B8G8R8_UNORM = 68,
+	VIRGL_FORMAT_R16G16B16A16_FLOAT = 94,
+	VIRGL_FORMAT_A8B8G8R8_UNORM = 121,
+	VIRGL_FORMAT_R8G8B8X8_UNORM = 134,
+	VIRGL_FORMAT_R32_UINT = 193,
+};
+
+/* Texture targets (RESOURCE_CREATE_3D); the top byte of a sampler view's format word. */
+enum pipe_target {
+	PIPE_BUFFER = 0,
+	PIPE_TEXTURE_1D = 1,
+	PIPE_TEXTURE_2D = 2,
+	PIPE_TEXTURE_3D = 3,
+	PIPE_TEXTURE_CUBE = 4,
+	PIPE_TEXTURE_RECT = 5,
+	PIPE_TEXTURE_1D_ARRAY = 6,
+	PIPE_TEXTURE_2D_ARRAY = 7,
+	PIPE_TEXTURE_CUBE_ARRAY = 8,
+	PIPE_TEXTURE_TARGETS = 9,
+};
+
+enum pipe_shader_type {
+	PIPE_SHADER_VERTEX = 0,
+	PIPE_SHADER_FRAGMENT = 1,
+	PIPE_SHADER_GEOMETRY = 2,
+	PIPE_SHADER_TESS_CTRL = 3,
+	PIPE_SHADER_TESS_EVAL = 4,
+	PIPE_SHADER_COMPUTE = 5,
+};
+
+enum pipe_prim {
+	PIPE_PRIM_POINTS = 0,
+	PIPE_PRIM_LINES = 1,
+	PIPE_PRIM_LINE_LOOP = 2,
+	PIPE_PRIM_LINE_STRIP = 3,
+	PIPE_PRIM_TRIANGLES = 4,
+	PIPE_PRIM_TRIANGLE_STRIP = 5,
+	PIPE_PRIM_TRIANGLE_FAN = 6,
+};
+
+enum pipe_blendfactor {
+	PIPE_BLENDFACTOR_ONE = 0x01,
+	PIPE_BLENDFACTOR_SRC_COLOR = 0x02,
+	PIPE_BLENDFACTOR_SRC_ALPHA = 0x03,
+	PIPE_BLENDFACTOR_DST_ALPHA = 0x04,
+	PIPE_BLENDFACTOR_DST_COLOR = 0x05,
+	PIPE_BLENDFACTOR_ZERO = 0x11,
+	PIPE_BLENDFACTOR_INV_SRC_COLOR = 0x12,
+	PIPE_BLENDFACTOR_INV_SRC_ALPHA = 0x13,
+	PIPE_BLENDFACTOR_INV_DST_ALPHA = 0x14,
+	PIPE_BLENDFACTOR_INV_DST_COLOR = 0x15,
+};
+
+enum pipe_blend_func {
+	PIPE_BLEND_ADD = 0,
+	PIPE_BLEND_SUBTRACT = 1,
+	PIPE_BLEND_REVERSE_SUBTRACT = 2,
+	PIPE_BLEND_MIN = 3,
+	PIPE_BLEND_MAX = 4,
+};
+
+/* Depth, stencil and shadow comparisons. */
+enum pipe_func {
+	PIPE_FUNC_NEVER = 0,
+	PIPE_FUNC_LESS = 1,
+	PIPE_FUNC_EQUAL = 2,
+	PIPE_FUNC_LEQUAL = 3,
+	PIPE_FUNC_GREATER = 4,
+	PIPE_FUNC_NOTEQUAL = 5,
+	PIPE_FUNC_GEQUAL = 6,
+	PIPE_FUNC_ALWAYS = 7,
+};
+
+enum pipe_stencil_op {
+	PIPE_STENCIL_OP_KEEP = 0,
+	PIPE_STENCIL_OP_ZERO = 1,
+	PIPE_STENCIL_OP_REPLACE = 2,
+	PIPE_STENCIL_OP_INCR = 3,
+	PIPE_STENCIL_OP_DECR = 4,
+	PIPE_STENCIL_OP_INCR_WRAP = 5,
+	PIPE_STENCIL_OP_DECR_WRAP = 6,
+	PIPE_STENCIL_OP_INVERT = 7,
+};
+
+enum pipe_face {
+	PIPE_FACE_NONE = 0,
+	PIPE_FACE_FRONT = 1,
+	PIPE_FACE_BACK = 2,
+};
+
+enum pipe_wrap {
+	PIPE_TEX_WRAP_REPEAT = 0,
+	PIPE_TEX_WRAP_CLAMP = 1,
+	PIPE_TEX_WRAP_CLAMP_TO_EDGE = 2,
+	PIPE_TEX_WRAP_CLAMP_TO_BORDER = 3,
+	PIPE_TEX_WRAP_MIRROR_REPEAT = 4,
+};
+
+enum pipe_filter {
+	PIPE_TEX_FILTER_NEAREST = 0,
+	PIPE_TEX_FILTER_LINEAR = 1,
+};
+
+enum pipe_mipfilter {
+	PIPE_TEX_MIPFILTER_NEAREST = 0,
+	PIPE_TEX_MIPFILTER_LINEAR = 1,
+	PIPE_TEX_MIPFILTER_NONE = 2,
+};
+
+enum pipe_swizzle {
+	PIPE_SWIZZLE_RED = 0,
+	PIPE_SWIZZLE_GREEN = 1,
+	PIPE_SWIZZLE_BLUE = 2,
+	PIPE_SWIZZLE_ALPHA = 3,
+	PIPE_SWIZZLE_ZERO = 4,
+	PIPE_SWIZZLE_ONE = 5,
+};
+
+/* What a blit moves and which channels blending writes; Z and S only for blits. */
+#define PIPE_MASK_R 0x01u
+#define PIPE_MASK_G 0x02u
+#define PIPE_MASK_B 0x04u
+#define PIPE_MASK_A 0x08u
+#define PIPE_MASK_RGBA 0x0fu
+#define PIPE_MASK_Z 0x10u
+#define PIPE_MASK_S 0x20u
+
+/* What CLEAR clears. */
+#define PIPE_CLEAR_DEPTH (1u << 0)
+#define PIPE_CLEAR_STENCIL (1u << 1)
+#define PIPE_CLEAR_COLOR0 (1u << 2)
+
+/* The first word of a blend object. */
+#define VIRGL_BLEND_INDEPENDENT (1u << 0)
+#define VIRGL_BLEND_LOGICOP (1u << 1)
+#define VIRGL_BLEND_DITHER (1u << 2)
+#define VIRGL_BLEND_ALPHA_TO_COVERAGE (1u << 3)
+#define VIRGL_BLEND_ALPHA_TO_ONE (1u << 4)
+
+/* The first word of a rasterizer object. */
+#define VIRGL_RS_FLATSHADE (1u << 0)
+#define VIRGL_RS_DEPTH_CLIP (1u << 1)
+#define VIRGL_RS_CLIP_HALFZ (1u << 2) /* clip space depth is 0..w instead of -w..w */
+#define VIRGL_RS_DISCARD (1u << 3)
+#define VIRGL_RS_FLATSHADE_FIRST (1u << 4)
+#define VIRGL_RS_POINT_QUADS (1u << 7)
+#define VIRGL_RS_CULL_SHIFT 8 /* enum pipe_face */
+#define VIRGL_RS_SCISSOR (1u << 14)
+#define VIRGL_RS_FRONT_CCW (1u << 15)
+#define VIRGL_RS_POINT_SIZE_PER_VERTEX (1u << 24)
+#define VIRGL_RS_MULTISAMPLE (1u << 25)
+#define VIRGL_RS_LINE_SMOOTH (1u << 26)
+#define VIRGL_RS_HALF_PIXEL_CENTER (1u << 29)
+#define VIRGL_RS_BOTTOM_EDGE_RULE (1u << 30)
+
+/* The flags word of a blit: mask in bits 0-7, filter in 8-9. */
+#define VIRGL_BLIT_SCISSOR (1u << 10)
+#define VIRGL_BLIT_ALPHA_BLEND (1u << 12)
+
+/* States that a context holds at most. */
+#define VIRGL_MAX_COLOR_BUFFERS 8
+#define VIRGL_MAX_VERTEX_ELEMENTS 32
+#define VIRGL_MAX_VIEWPORTS 16
+
+/*
+ * The capsets that virtio-gpu passes on (VIRTIO_GPU_CMD_GET_CAPSET): the first is fixed at 308 bytes, the second
+ * grows with the renderer's version.
+ */
+#define VIRGL_CAPSET1_BYTES 308u
+
+#endif
