@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "host/base/log.h"
 #include "host/virtio/queue.h"
 
 struct guest_mem;
@@ -53,6 +54,7 @@ struct virtio_device {
 	uint32_t config_generation;
 	unsigned queue_count;
 	struct virtq *queues[VIRTIO_DEVICE_MAX_QUEUES];
+	struct log_limit log_limit; /* for log_guest() by the class and by the device */
 };
 
 /*
@@ -73,8 +75,13 @@ static inline bool virtio_device_has(const struct virtio_device *d, unsigned fea
 }
 /* Tell the driver that the config space changed (generation counts up). */
 void virtio_device_config_changed(struct virtio_device *d);
-/* The guest broke a ring: queues stop, NEEDS_RESET is set, the driver is told; the VM lives. */
+/*
+ * The guest broke a ring: queues stop, NEEDS_RESET is set, the driver is told; the VM lives. Chains in flight may
+ * still be finished (they are only freed). Once broken, nothing happens until the reset.
+ */
 void virtio_device_break(struct virtio_device *d, const char *why);
+/* The same with the queue's number in the log line. */
+void virtio_device_break_queue(struct virtio_device *d, unsigned q, const char *why);
 
 /* ---- for transports ---- */
 /* Bind before the guest runs. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The virtqueue, device side: split (virtio 1.4, section 2.7) and packed (section 2.8) behind one interface.
- * queue.c is the only file that touches descriptor, driver and device areas.
+ * Only queue_split.c and queue_packed.c touch descriptor, driver and device areas.
  *
  * Thread: the loop of the device, for every call.
  */
@@ -16,15 +16,25 @@
 struct virtq;
 struct virtio_device;
 
+/*
+ * Most entries of an indirect table, unless the queue is larger still. The specification allows as many as the queue
+ * has (section 2.7.5.3.1), but Linux fills longer ones when its queue is small: virtio-gpu maps a large command
+ * buffer page by page.
+ */
+#define VIRTQ_INDIRECT_MAX 1024u
+
 /* What the driver wrote into the transport's registers. */
 struct virtq_setup {
 	uint16_t size; /* split: a power of 2; packed: any; 1..max */
 	uint64_t desc_gpa;
 	uint64_t driver_gpa; /* split: available ring; packed: driver event suppression */
 	uint64_t device_gpa; /* split: used ring; packed: device event suppression */
+	bool resume;         /* go on at @position (vhost-user) instead of at the start of a fresh ring */
+	uint32_t position;   /* from virtq_position() */
 };
 
 int virtq_create(struct virtio_device *d, unsigned index, uint16_t max_size, struct virtq **out);
+/* Stops it first. Chains not finished yet may still be, on the same thread; the last one frees the queue. */
 void virtq_destroy(struct virtq *q);
 
 unsigned virtq_index(const struct virtq *q);
@@ -41,17 +51,20 @@ bool virtq_is_started(const struct virtq *q);
 void virtq_stop(struct virtq *q);
 
 /*
- * Take the next request. 1: *out is it. 0: the ring is empty. -EPROTO: the driver broke the ring; the device was
+ * Take the next request. 1: *out is it. 0: the ring is empty (or the queue not started) and the driver will notify
+ * when it is not. -EPROTO: the driver broke the ring; the device was
  * marked (virtio_device_break()) and the queue gives nothing more.
- * Every descriptor is read exactly once into host memory; then: index in range, at most queue-size links, readable
- * before writable, each range whole inside one region, total within 32 bits, indirect tables only if negotiated
- * and never nested.
+ * Every descriptor is read exactly once into host memory; then: index in range, at most queue-size links (of an
+ * indirect table VIRTQ_INDIRECT_MAX), readable before writable, each range whole inside one region, total within
+ * 32 bits, indirect tables only if negotiated and never nested. Descriptors of no bytes are passed over. At most
+ * queue-size chains are in flight.
  */
 int virtq_pop(struct virtq *q, struct chain **out) MUST_CHECK;
 
 /*
  * Pop and hand out every request until the ring is really empty, with the driver's notifications suppressed
- * meanwhile; on return they are on again. @handle owns each chain. Stops when the device breaks or resets.
+ * meanwhile; on return they are on again. @handle owns each chain. Stops when the device breaks or resets. After
+ * twice the queue size it gives way to the loop's other work and the device's kick op is called again soon.
  */
 void virtq_drain(struct virtq *q, void (*handle)(void *owner, struct chain *c), void *owner);
 

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT
+#include "host/virtio/queue.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "host/virtio/ring.h"
+
+/*
+ * Chains that were in flight at a reset and that a device still holds (a disk read on another thread): a driver that
+ * resets in a loop must not pile them up without limit.
+ */
+#define STALE_FACTOR 4u
+
+static void resume(struct loop_task *t)
+{
+	struct virtq *q = t->owner;
+
+	q->resume_posted = false;
+	virtio_device_kick(q->device, q->index);
+}
+
+int virtq_create(struct virtio_device *d, unsigned index, uint16_t max_size, struct virtq **out)
+{
+	struct virtq *q = calloc(1, sizeof(*q));
+
+	if (!q)
+		return -ENOMEM;
+	assert(max_size >= 1 && max_size <= 32768);
+	q->device = d;
+	q->mem = d->mem;
+	q->index = index;
+	q->max_size = max_size;
+	q->resume.run = resume;
+	q->resume.owner = q;
+	*out = q;
+	return 0;
+}
+
+static void free_queue(struct virtq *q)
+{
+	while (q->free_chains) {
+		struct chain *c = q->free_chains;
+
+		q->free_chains = c->next_free;
+		free(c->iov);
+		free(c);
+	}
+	free(q);
+}
+
+void virtq_destroy(struct virtq *q)
+{
+	if (!q)
+		return;
+	virtq_stop(q);
+	q->destroyed = true;
+	if (!q->outstanding)
+		free_queue(q);
+}
+
+unsigned virtq_index(const struct virtq *q)
+{
+	return q->index;
+}
+
+uint16_t virtq_max_size(const struct virtq *q)
+{
+	return q->max_size;
+}
+
+static uint8_t *map_area(const struct virtq *q, uint64_t gpa, uint64_t bytes, uintptr_t align)
+{
+	uint8_t *host = guest_mem_range(q->mem, gpa, bytes);
+
+	/* The host address too: ring words are accessed as atomics. */
+	return gpa % align || (uintptr_t)host % align ? NULL : host;
+}
+
+int virtq_start(struct virtq *q, const struct virtq_setup *setup)
+{
+	const struct virtio_device *d = q->device;
+	bool packed = virtio_device_has(d, VIRTIO_F_RING_PACKED);
+	uint64_t n = setup->size;
+	int err;
+
+	virtq_stop(q);
+	if (!n || n > q->max_size || (!packed && (n & (n - 1))))
+		return -EINVAL;
+	q->desc = map_area(q, setup->desc_gpa, 16 * n, 16);
+	if (packed) {
+		q->driver_area = map_area(q, setup->driver_gpa, sizeof(struct vring_packed_desc_event), 4);
+		q->device_area = map_area(q, setup->device_gpa, sizeof(struct vring_packed_desc_event), 4);
+	} else {
+		/* flags, idx, ring[n], and the event index at the end of each */
+		q->driver_area = map_area(q, setup->driver_gpa, 6 + 2 * n, 2);
+		q->device_area = map_area(q, setup->device_gpa, 6 + 8 * n, 4);
+	}
+	if (!q->desc || !q->driver_area || !q->device_area)
+		return -EINVAL;
+	q->size = setup->size;
+	q->event_idx = virtio_device_has(d, VIRTIO_RING_F_EVENT_IDX);
+	q->indirect = virtio_device_has(d, VIRTIO_RING_F_INDIRECT_DESC);
+	q->notify_off = false;
+	q->taken = 0;
+	q->in_flight = 0;
+	q->ops = packed ? &ring_packed_ops : &ring_split_ops;
+	err = q->ops->start(q, setup);
+	if (err)
+		q->ops = NULL;
+	return err;
+}
+
+bool virtq_is_started(const struct virtq *q)
+{
+	return q->ops;
+}
+
+void virtq_stop(struct virtq *q)
+{
+	q->ops = NULL;
+	q->generation++;
+	q->in_flight = 0;
+	if (q->resume_posted) {
+		loop_unpost(q->device->loop, &q->resume);
+		q->resume_posted = false;
+	}
+}
+
+static struct chain *get_chain(struct virtq *q)
+{
+	struct chain *c = q->free_chains;
+
+	if (c) {
+		q->free_chains = c->next_free;
+	} else {
+		if (q->outstanding >= STALE_FACTOR * q->max_size)
+			return NULL;
+		c = calloc(1, sizeof(*c));
+		if (!c)
+			return NULL;
+		c->q = q;
+	}
+	q->outstanding++;
+	return c;
+}
+
+static void put_chain(struct chain *c)
+{
+	struct virtq *q = c->q;
+
+	c->next_free = q->free_chains;
+	q->free_chains = c;
+	q->outstanding--;
+}
+
+int virtq_pop(struct virtq *q, struct chain **out)
+{
+	const char *why = "the host has no memory for a chain, or a device holds too many";
+	struct chain *c;
+	int result;
+
+	if (!q->ops)
+		return q->device->broken ? -EPROTO : 0;
+	c = get_chain(q);
+	result = -EPROTO;
+	if (c) {
+		chain_begin(c);
+		result = q->ops->fetch(q, c, &why);
+		/* Nothing twice means a driver that took back what it showed; it may be told nothing, but not looped for. */
+		if (!result && q->ops->enable_notify(q))
+			result = q->ops->fetch(q, c, &why);
+	}
+	if (result == 1) {
+		chain_ready(c);
+		c->generation = q->generation;
+		q->in_flight++;
+		*out = c;
+		return 1;
+	}
+	if (c)
+		put_chain(c);
+	if (result < 0)
+		virtio_device_break_queue(q->device, q->index, why);
+	return result;
+}
+
+void chain_finish(struct chain *c)
+{
+	struct virtq *q = c->q;
+	struct virtio_device *d = q->device;
+
+	if (c->generation == q->generation) {
+		bool interrupt = q->ops->complete(q, c);
+
+		q->in_flight--;
+		put_chain(c);
+		if (interrupt && d->transport)
+			d->transport->interrupt(d->transport_owner, q->index);
+		return;
+	}
+	put_chain(c);
+	if (q->destroyed && !q->outstanding)
+		free_queue(q);
+}
+
+void virtq_drain(struct virtq *q, void (*handle)(void *owner, struct chain *c), void *owner)
+{
+	uint64_t generation = q->generation;
+	/* A driver that refills the ring as fast as it is emptied must not keep the loop from its other work. */
+	unsigned share = 2u * q->size;
+
+	if (!q->ops)
+		return;
+	q->ops->disable_notify(q);
+	while (q->ops && q->generation == generation) {
+		struct chain *c;
+
+		if (!share--) {
+			if (!q->resume_posted) {
+				q->resume_posted = true;
+				loop_post(q->device->loop, &q->resume);
+			}
+			return;
+		}
+		/* Nothing there: notifications are on again. */
+		if (virtq_pop(q, &c) != 1)
+			return;
+		handle(owner, c);
+	}
+}
+
+uint32_t virtq_position(const struct virtq *q)
+{
+	return q->ops ? q->ops->position(q) : 0;
+}
+
+unsigned virtq_in_flight(const struct virtq *q)
+{
+	return q->in_flight;
+}

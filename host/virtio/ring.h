@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the virtqueue share; nobody else includes this. queue.c has the queue's life, chain.c the
+ * cursors, queue_split.c and queue_packed.c the two ring formats behind struct ring_ops.
+ */
+#ifndef MULLION_HOST_VIRTIO_RING_H
+#define MULLION_HOST_VIRTIO_RING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "host/base/loop.h"
+#include "host/virtio/chain.h"
+#include "host/virtio/device.h"
+#include "host/virtio/mem.h"
+#include "host/virtio/queue.h"
+#include "protocol/virtio.h"
+
+/* A cursor over iovecs; the reader's part of a chain comes first, then the writer's. */
+struct cursor {
+	const struct iovec *v; /* the entry the cursor is in */
+	size_t offset;         /* in *v */
+	size_t left;           /* bytes to the end */
+};
+
+struct reader {
+	struct cursor at;
+};
+
+struct writer {
+	struct cursor at;
+	uint32_t total;
+};
+
+struct chain {
+	struct virtq *q;
+	uint64_t generation; /* of the queue, when popped */
+	struct chain *next_free;
+	void *owner;
+	uint16_t id;          /* split: index of the head; packed: buffer ID */
+	uint16_t descriptors; /* packed: ring entries that it takes */
+	struct reader reader;
+	struct writer writer;
+	/* While it is being built. */
+	unsigned links;     /* descriptors seen, those of zero length too */
+	unsigned count;     /* iovecs filled */
+	unsigned readable;  /* of them, those for the reader */
+	bool saw_writable;
+	uint64_t bytes;
+	uint64_t read_bytes;
+	struct iovec *iov;
+	unsigned capacity; /* grows to the longest chain seen, kept when the chain is recycled */
+};
+
+struct ring_ops {
+	/* The areas were checked and mapped; set up the rest. Returns 0 or -EINVAL for a bad position. */
+	int (*start)(struct virtq *q, const struct virtq_setup *setup);
+	/* 1: @c is filled. 0: nothing there. -EPROTO: *why says what is wrong. */
+	int (*fetch)(struct virtq *q, struct chain *c, const char **why);
+	/* Let the driver notify again; then true if buffers came before it could see that. */
+	bool (*enable_notify)(struct virtq *q);
+	void (*disable_notify)(struct virtq *q);
+	/* Write the used entry; true if the driver wants an interrupt for it. */
+	bool (*complete)(struct virtq *q, const struct chain *c);
+	uint32_t (*position)(const struct virtq *q);
+};
+
+extern const struct ring_ops ring_split_ops;
+extern const struct ring_ops ring_packed_ops;
+
+struct virtq {
+	struct virtio_device *device;
+	const struct guest_mem *mem;
+	const struct ring_ops *ops; /* not NULL: started */
+	unsigned index;
+	uint16_t max_size;
+
+	uint16_t size;
+	bool event_idx;
+	bool indirect;
+	/* Host addresses of the three areas; the guest may write them at any moment. */
+	uint8_t *desc;
+	uint8_t *driver_area;
+	uint8_t *device_area;
+
+	uint16_t avail;     /* split: next entry, counting freely; packed: next slot */
+	uint16_t avail_end; /* split: avail->idx as last read */
+	uint16_t used;      /* split: used->idx; packed: next slot */
+	bool avail_wrap;    /* packed */
+	bool used_wrap;     /* packed */
+	bool notify_off;    /* the driver was told not to notify */
+	bool resume_posted; /* virtq_drain() gave way to the loop and goes on later */
+	unsigned taken;     /* packed: ring entries of chains in flight */
+	unsigned in_flight; /* of this generation */
+
+	uint64_t generation;  /* counts starts */
+	unsigned outstanding; /* chains of any generation that are not finished */
+	struct chain *free_chains;
+	struct loop_task resume;
+	bool destroyed; /* by virtq_destroy() with chains outstanding; the last chain frees the queue */
+};
+
+/*
+ * Copy from guest memory, each byte once: without the barrier the compiler might read the source again where it
+ * reads @dst, and find there what was not checked.
+ */
+static inline void copy_once(void *dst, const void *guest, size_t n)
+{
+	memcpy(dst, guest, n);
+	__asm__ volatile("" : : "r"(dst) : "memory");
+}
+
+/* Begin to fill @c. */
+static inline void chain_begin(struct chain *c)
+{
+	c->links = 0;
+	c->count = 0;
+	c->readable = 0;
+	c->saw_writable = false;
+	c->bytes = 0;
+	c->read_bytes = 0;
+}
+
+/* Add one descriptor's range. Returns NULL, or what is wrong with it. */
+const char *chain_add(struct chain *c, uint64_t gpa, uint32_t bytes, bool writable);
+
+/* All descriptors are in: set the cursors to the start. */
+void chain_ready(struct chain *c);
+
+/* Most entries of an indirect table of @q. See queue.h for why it is not the queue size. */
+static inline unsigned virtq_indirect_max(const struct virtq *q)
+{
+	return q->size > VIRTQ_INDIRECT_MAX ? q->size : VIRTQ_INDIRECT_MAX;
+}
+
+#endif
