@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+bare-images += triangle
+triangle-bare-src := samples/triangle/triangle.c
