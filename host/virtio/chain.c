@@ -172,6 +172,12 @@ uint32_t chain_written(const struct chain *c)
 	return c->writer.total - (uint32_t)c->writer.at.left;
 }
 
+void chain_set_written(struct chain *c, uint32_t n)
+{
+	assert(n <= chain_written(c));
+	c->writer.total = n + (uint32_t)c->writer.at.left;
+}
+
 void chain_set_owner(struct chain *c, void *owner)
 {
 	c->owner = owner;

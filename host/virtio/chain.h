@@ -63,7 +63,7 @@ void chain_set_written(struct chain *c, uint32_t n);
 
 /*
  * Finish @n chains of one queue so that the driver sees all of them or none, in this order, with one interrupt
- * (a packet spread over merged receive buffers, section 5.1.6.4).
+ * (a packet spread over merged receive buffers, section 5.1.6.4). @n is not 0; no reset lies between their pops.
  */
 void chain_finish_all(struct chain *const *c, unsigned n);
 

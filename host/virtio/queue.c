@@ -186,23 +186,28 @@ int virtq_pop(struct virtq *q, struct chain **out)
 	return result;
 }
 
+void chain_finish_all(struct chain *const *c, unsigned n)
+{
+	struct virtq *q = c[0]->q;
+	struct virtio_device *d = q->device;
+	bool interrupt = false;
+
+	/* All of them were popped since the last reset of the queue, or none. */
+	if (c[0]->generation == q->generation) {
+		interrupt = q->ops->complete(q, c, n);
+		q->in_flight -= n;
+	}
+	for (unsigned i = 0; i < n; i++)
+		put_chain(c[i]);
+	if (interrupt && d->transport)
+		d->transport->interrupt(d->transport_owner, q->index);
+	else if (q->destroyed && !q->outstanding)
+		free_queue(q);
+}
+
 void chain_finish(struct chain *c)
 {
-	struct virtq *q = c->q;
-	struct virtio_device *d = q->device;
-
-	if (c->generation == q->generation) {
-		bool interrupt = q->ops->complete(q, c);
-
-		q->in_flight--;
-		put_chain(c);
-		if (interrupt && d->transport)
-			d->transport->interrupt(d->transport_owner, q->index);
-		return;
-	}
-	put_chain(c);
-	if (q->destroyed && !q->outstanding)
-		free_queue(q);
+	chain_finish_all(&c, 1);
 }
 
 void virtq_drain(struct virtq *q, void (*handle)(void *owner, struct chain *c), void *owner)

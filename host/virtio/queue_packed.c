@@ -184,20 +184,36 @@ static bool wants_interrupt(const struct virtq *q, uint16_t old, bool old_wrap)
 	return vring_need_event(event, q->used, old);
 }
 
-static bool packed_complete(struct virtq *q, const struct chain *c)
+/* All of the used descriptor at the queue's position but its flags, which are returned. */
+static uint16_t write_used(struct virtq *q, const struct chain *c)
 {
 	uint8_t *used = slot(q, q->used);
 	uint32_t written = chain_written(c);
-	uint16_t old = q->used;
-	bool old_wrap = q->used_wrap;
-	uint16_t flags = (uint16_t)((old_wrap ? AVAIL | USED : 0) | (written ? VRING_DESC_F_WRITE : 0));
+	uint16_t flags = (uint16_t)((q->used_wrap ? AVAIL | USED : 0) | (written ? VRING_DESC_F_WRITE : 0));
 
 	memcpy(used + offsetof(struct vring_packed_desc, len), &written, sizeof(written));
 	memcpy(used + offsetof(struct vring_packed_desc, id), &c->id, sizeof(c->id));
-	/* Release: what the device wrote into buffer and descriptor is there before the flags say so. */
-	atomic_store_explicit(slot_flags(q, old), flags, memory_order_release);
 	advance(q, &q->used, &q->used_wrap, c->descriptors);
 	q->taken -= c->descriptors;
+	return flags;
+}
+
+static bool packed_complete(struct virtq *q, struct chain *const *c, unsigned n)
+{
+	uint16_t old = q->used;
+	bool old_wrap = q->used_wrap;
+	uint16_t flags = write_used(q, c[0]);
+
+	for (unsigned i = 1; i < n; i++) {
+		uint16_t at = q->used;
+
+		atomic_store_explicit(slot_flags(q, at), write_used(q, c[i]), memory_order_relaxed);
+	}
+	/*
+	 * Release: what the device wrote into buffers and descriptors is there before the flags say so. The first flags
+	 * last: the driver looks at no descriptor before it has seen that the one before is used.
+	 */
+	atomic_store_explicit(slot_flags(q, old), flags, memory_order_release);
 	/* Pairs with the driver's barrier between its event structure and its look at the flags. */
 	atomic_thread_fence(memory_order_seq_cst);
 	return wants_interrupt(q, old, old_wrap);

@@ -177,14 +177,17 @@ static bool split_enable_notify(struct virtq *q)
 	return atomic_load_explicit(avail_idx(q), memory_order_relaxed) != q->avail;
 }
 
-static bool split_complete(struct virtq *q, const struct chain *c)
+static bool split_complete(struct virtq *q, struct chain *const *c, unsigned n)
 {
-	_Atomic uint32_t *entry = used_entry(q, q->used);
-	uint16_t old = q->used++;
+	uint16_t old = q->used;
 
-	atomic_store_explicit(&entry[0], c->id, memory_order_relaxed);
-	atomic_store_explicit(&entry[1], chain_written(c), memory_order_relaxed);
-	/* Release: the entry, and what the device wrote into the buffer, are there before the index says so. */
+	for (unsigned i = 0; i < n; i++) {
+		_Atomic uint32_t *entry = used_entry(q, q->used++);
+
+		atomic_store_explicit(&entry[0], c[i]->id, memory_order_relaxed);
+		atomic_store_explicit(&entry[1], chain_written(c[i]), memory_order_relaxed);
+	}
+	/* Release: the entries, and what the device wrote into the buffers, are there before the index says so. */
 	atomic_store_explicit(used_idx(q), q->used, memory_order_release);
 	/* Pairs with the driver's barrier between its event index or flags and its look at used->idx. */
 	atomic_thread_fence(memory_order_seq_cst);

@@ -62,8 +62,8 @@ struct ring_ops {
 	/* Let the driver notify again; then true if buffers came before it could see that. */
 	bool (*enable_notify)(struct virtq *q);
 	void (*disable_notify)(struct virtq *q);
-	/* Write the used entry; true if the driver wants an interrupt for it. */
-	bool (*complete)(struct virtq *q, const struct chain *c);
+	/* Write @n > 0 used entries, seen by the driver all at once; true if it wants an interrupt for them. */
+	bool (*complete)(struct virtq *q, struct chain *const *c, unsigned n);
 	uint32_t (*position)(const struct virtq *q);
 };
 
