@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+host-console-src := host/console/console.c host/console/stream.c

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+host-rng-src := host/rng/rng.c
