@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: MIT
+# Transports, over the real buses and a stand-in for KVM (tests/lib/vm_stub.c).
+unit-tests += test_virtio_mmio
+test_virtio_mmio-src := tests/lib/vm_stub.c tests/lib/test_device.c vmm/bus.c vmm/virtio_transport.c vmm/virtio_mmio.c
+unit-tests += test_pci test_virtio_pci
+test_pci-src := tests/lib/vm_stub.c vmm/bus.c vmm/pci.c
+test_virtio_pci-src := tests/lib/vm_stub.c tests/lib/test_device.c vmm/bus.c vmm/virtio_transport.c vmm/pci.c vmm/msix.c vmm/virtio_pci.c
