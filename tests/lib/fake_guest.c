@@ -69,7 +69,7 @@ struct queue {
 	bool avail_wrap;
 	bool used_wrap;
 	/* both */
-	unsigned added; /* slots since the last kick, to tell whether the device asked for the next */
+	unsigned added; /* available entries since the last kick, to tell whether the device asked for one */
 	bool masked;
 	atomic_uint interrupts;
 	unsigned interrupts_seen;
@@ -388,6 +388,32 @@ void fake_guest_read_config(struct fake_guest *g, uint32_t offset, void *buf, si
 	loop_call(g->loop, call_config, &c);
 }
 
+static _Atomic uint16_t *word(uint8_t *area, size_t offset)
+{
+	return (_Atomic uint16_t *)(void *)(area + offset);
+}
+
+/* Ask for an interrupt at the next used element, or for none. */
+static void set_event(struct fake_guest *g, struct queue *q)
+{
+	if (g->options.packed) {
+		uint32_t event = (uint32_t)VRING_PACKED_EVENT_FLAG_ENABLE << 16;
+
+		if (q->masked)
+			event = (uint32_t)VRING_PACKED_EVENT_FLAG_DISABLE << 16;
+		else if (g->options.event_idx)
+			event = (uint32_t)VRING_PACKED_EVENT_FLAG_DESC << 16 | (q->used_wrap ? 0x8000u : 0) | q->used;
+		atomic_store((_Atomic uint32_t *)(void *)q->ring.driver, event);
+	} else if (g->options.event_idx) {
+		/* Half the numbers away: not before the next poll. */
+		atomic_store(word(q->ring.driver, 4 + 2u * q->ring.size),
+			     (uint16_t)(q->masked ? q->used + 0x8000u : q->used));
+	} else {
+		atomic_store(word(q->ring.driver, 0), (uint16_t)(q->masked ? VRING_AVAIL_F_NO_INTERRUPT : 0));
+	}
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
 static void make_queue(struct fake_guest *g, unsigned index)
 {
 	struct queue *q = &g->queues[index];
@@ -440,8 +466,10 @@ int fake_guest_start(struct fake_guest *g, struct virtio_device *d)
 	fake_guest_set_status(g, c.status);
 	if (!(device_status(g) & VIRTIO_CONFIG_S_FEATURES_OK))
 		return -EPROTO;
-	for (unsigned i = 0; i < d->queue_count; i++)
+	for (unsigned i = 0; i < d->queue_count; i++) {
 		make_queue(g, i);
+		set_event(g, &g->queues[i]);
+	}
 	g->queue_count = d->queue_count;
 	fake_guest_set_status(g, c.status | VIRTIO_CONFIG_S_DRIVER_OK);
 	return device_status(g) & VIRTIO_CONFIG_S_NEEDS_RESET ? -EPIPE : 0;
@@ -504,11 +532,6 @@ void fake_guest_split_each(struct fake_guest *g, unsigned queue, size_t total, v
 }
 
 /* ---- requests ---- */
-
-static _Atomic uint16_t *word(uint8_t *area, size_t offset)
-{
-	return (_Atomic uint16_t *)(void *)(area + offset);
-}
 
 static void put_split(const struct queue *q, unsigned index, uint64_t gpa, uint32_t len, uint16_t flags, uint16_t next)
 {
@@ -662,7 +685,7 @@ struct fake_request *fake_guest_add(struct fake_guest *g, unsigned queue, const 
 		add_split(g, q, p);
 	q->by_id[p->id] = r;
 	q->free_slots -= p->slots;
-	q->added += p->slots;
+	q->added += g->options.packed ? p->slots : 1;
 	return r;
 }
 
@@ -694,13 +717,17 @@ void fake_guest_kick(struct fake_guest *g, unsigned queue)
 {
 	struct queue *q = &g->queues[queue];
 
+	bool wanted;
+
 	if (!q->added)
 		return;
-	if (wants_kick(g, q))
+	wanted = wants_kick(g, q);
+	/* Before the device runs: its handler may add and kick again. */
+	q->added = 0;
+	if (wanted)
 		fake_guest_force_kick(g, queue);
 	else
 		q->kicks_saved++;
-	q->added = 0;
 }
 
 /* The next used element; false if there is none. */
@@ -767,27 +794,6 @@ static void complete(struct fake_guest *g, struct queue *q, uint32_t id, uint32_
 		q->used = (uint16_t)(q->used - q->ring.size);
 		q->used_wrap = !q->used_wrap;
 	}
-}
-
-/* Ask for an interrupt at the next used element, or for none. */
-static void set_event(struct fake_guest *g, struct queue *q)
-{
-	if (g->options.packed) {
-		uint32_t event = (uint32_t)VRING_PACKED_EVENT_FLAG_ENABLE << 16;
-
-		if (q->masked)
-			event = (uint32_t)VRING_PACKED_EVENT_FLAG_DISABLE << 16;
-		else if (g->options.event_idx)
-			event = (uint32_t)VRING_PACKED_EVENT_FLAG_DESC << 16 | (q->used_wrap ? 0x8000u : 0) | q->used;
-		atomic_store((_Atomic uint32_t *)(void *)q->ring.driver, event);
-	} else if (g->options.event_idx) {
-		/* Half the numbers away: not before the next poll. */
-		atomic_store(word(q->ring.driver, 4 + 2u * q->ring.size),
-			     (uint16_t)(q->masked ? q->used + 0x8000u : q->used));
-	} else {
-		atomic_store(word(q->ring.driver, 0), (uint16_t)(q->masked ? VRING_AVAIL_F_NO_INTERRUPT : 0));
-	}
-	atomic_thread_fence(memory_order_seq_cst);
 }
 
 unsigned fake_guest_poll(struct fake_guest *g, unsigned queue)

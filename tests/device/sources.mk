@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+device-tests += test_virtio_ring
