@@ -58,6 +58,8 @@ struct display_output_ops {
 
 /* All outputs, NULL-terminated: the array is the truth. */
 extern const struct display_output_ops *const display_outputs[];
+extern const struct display_output_ops display_none_ops;
+extern const struct display_output_ops display_png_ops;
 
 /* Make the output that @spec names ("png:DIR,every=10", "none"); NULL is "none". As ops->create. */
 int display_create(struct loop *loop, const char *spec, struct display_output **out);

@@ -12,6 +12,7 @@
 #include "host/virtio/device.h"
 
 struct display_output;
+struct renderer_ops;
 
 struct gpu_mode {
 	uint32_t width, height; /* pixels; 0: nothing is plugged in */
@@ -23,15 +24,16 @@ struct gpu_config {
 	unsigned scanouts;       /* 1..16 */
 	struct gpu_mode modes[16]; /* preferred size of each scanout */
 	struct gpu_limits limits;
-	struct display_output *display; /* owned by the device once created */
+	struct display_output *display; /* owned by the device once gpu_create() returned 0; NULL: none */
+	const struct renderer_ops *const *renderers; /* to choose from; NULL: the built-in list (renderer.h) */
 };
 
 /* Defaults: renderer auto, one scanout of 1280x800, gpu_limits_default, no display. */
 void gpu_config_init(struct gpu_config *config);
 
 /*
- * Read @options ("renderer=virgl,scanouts=2,size=1280x800,render-node=PATH"; size applies to all scanouts,
- * sizeN to number N) into @config. Returns 0, or -EINVAL after printing which word is wrong and what is allowed.
+ * Read @options ("renderer=virgl,scanouts=2,size=1280x800,render-node=PATH,memory=512"; size applies to all
+ * scanouts, sizeN to number N, memory is resource_bytes in MiB) into @config. Returns 0, or -EINVAL after printing which word is wrong and what is allowed.
  * Strings in @config point into @options.
  */
 int gpu_config_parse(struct gpu_config *config, char *options);

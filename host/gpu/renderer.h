@@ -78,7 +78,10 @@ struct renderer_ops {
 	/* Fill @buffer (@size = the capset's max_size, zeroed) with version @version of capset @id. */
 	int (*capset)(struct renderer *r, uint32_t id, uint32_t version, void *buffer, size_t size);
 
-	/* res->shape is checked and filled for 2D too; for blobs the blob words. Sets res->renderer. */
+	/*
+	 * res->shape is checked and filled for 2D too; for blobs the blob words, and their backing is there already (no
+	 * backing_attach follows; backing_detach is called before resource_destroy as for all). Sets res->renderer.
+	 */
 	int (*resource_create)(struct renderer *r, struct gpu_resource *res);
 	void (*resource_destroy)(struct renderer *r, struct gpu_resource *res);
 	/* res->backing was attached, or is about to be detached (both optional). */
@@ -88,8 +91,9 @@ struct renderer_ops {
 	int (*transfer_from_host)(struct renderer *r, struct gpu_resource *res, const struct renderer_transfer *t);
 
 	/*
-	 * Copy a rectangle of the resource's picture (level 0) to @dst as DRM_FORMAT_XRGB8888 rows, top row first.
-	 * Called for scanouts; the only copy of a frame without dma-buf.
+	 * Copy a rectangle of the resource's picture (level 0) to @dst as DRM_FORMAT_XRGB8888 rows, top row first. Where
+	 * the resource has alpha it goes into the X byte (cursors need it), else 0xff.
+	 * Called for scanouts and cursors; the only copy of a frame without dma-buf. Never called for guest blobs.
 	 */
 	int (*read_pixels)(struct renderer *r, struct gpu_resource *res, const struct renderer_box *box, void *dst,
 			   uint32_t dst_stride);
@@ -111,6 +115,18 @@ struct renderer_ops {
 	void (*reset)(struct renderer *r);
 	/* Counters for stats and tests: copies of pixels made, bytes; NULL-able. */
 };
+
+/*
+ * Start the first of @list (NULL-terminated) that works, or the one called @name if that is not "auto". Prints one
+ * line that says which it is and why. Returns 0, or a negative errno after printing why not.
+ */
+int renderer_start(const struct renderer_ops *const *list, const char *name, const struct renderer_config *config,
+		   struct renderer **out);
+
+/* For `mullion doctor`: what EGL and virglrenderer offer here; @report as in host/virtio/module.h. Thread: any. */
+void renderer_virgl_doctor(void (*report)(void *owner, const char *verdict, const char *name, const char *text,
+					  const char *cure),
+			   void *owner);
 
 /* In the order of the start-up ladder, NULL-terminated; the array is the truth. */
 extern const struct renderer_ops *const renderers[];

@@ -39,6 +39,7 @@ struct gpu_resource {
 	bool has_uuid;
 	uint8_t uuid[16];
 	void *renderer; /* the renderer's own object, NULL if none */
+	uint64_t charged_bytes;    /* private to resource.c: what it counts against the limit */
 	struct gpu_resource *next; /* private to resource.c */
 };
 
@@ -57,7 +58,7 @@ extern const struct gpu_limits gpu_limits_default;
 struct gpu_resource_table;
 
 int gpu_resource_table_create(const struct gpu_limits *limits, struct gpu_resource_table **out);
-/* The table must be empty: see gpu_resource_table_pop(). */
+/* The table must be empty: see gpu_resource_first(). NULL is fine. */
 void gpu_resource_table_destroy(struct gpu_resource_table *t);
 
 /*
@@ -70,6 +71,14 @@ struct gpu_resource *gpu_resource_find(const struct gpu_resource_table *t, uint3
 void gpu_resource_remove(struct gpu_resource_table *t, struct gpu_resource *res);
 /* Any resource, or NULL when the table is empty: to empty it at reset. */
 struct gpu_resource *gpu_resource_first(const struct gpu_resource_table *t);
+
+/*
+ * Count other host memory that the guest caused (scanout frames) against limits.resource_bytes. Returns 0 or
+ * -ENOSPC; what was charged is uncharged when the memory is freed.
+ */
+int gpu_resource_charge(struct gpu_resource_table *t, uint64_t bytes);
+void gpu_resource_uncharge(struct gpu_resource_table *t, uint64_t bytes);
+
 unsigned gpu_resource_count(const struct gpu_resource_table *t);
 uint64_t gpu_resource_bytes(const struct gpu_resource_table *t);
 

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A frame kept as 24-bit RGB, with the cursor drawn on it, and written as a PNG file. Thread: any, one at a time.
+ */
+#ifndef MULLION_HOST_DISPLAY_PICTURE_H
+#define MULLION_HOST_DISPLAY_PICTURE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "host/display/display.h"
+
+struct picture {
+	uint32_t width, height;
+	size_t capacity_bytes; /* allocated */
+	uint8_t *rgb;          /* 3 bytes a pixel, rows without gaps */
+};
+
+/*
+ * Copy @rect of @frame into @p, which takes on the frame's size (then the rest of it is undefined, so pass the whole
+ * picture). Returns 0, -EINVAL for a format that display_format_find() doesn't know, -ENOMEM.
+ */
+int picture_update(struct picture *p, const struct display_frame *frame, const struct display_rect *rect);
+
+/* Make @p a copy of @from. Returns 0 or -ENOMEM. */
+int picture_copy(struct picture *p, const struct picture *from);
+
+/* Blend the cursor's image over the picture where they meet. */
+void picture_draw_cursor(struct picture *p, const struct display_cursor *cursor);
+
+/*
+ * Write @p to @path through "@path.part" and a rename, so that a file of that name is always whole. Returns 0 or a
+ * negative errno.
+ */
+int picture_write_png(const struct picture *p, const char *path);
+
+void picture_finish(struct picture *p);
+
+#endif

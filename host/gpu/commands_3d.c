@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Capsets, rendering contexts, transfers in 3D and command streams (virtio 1.4, section 5.7.6.8). Negotiated
+ * feature bits were checked before, so the renderer has the ops used here.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/gpu/device.h"
+
+uint32_t gpu_get_capset_info(struct gpu *g, struct gpu_command *cmd)
+{
+	struct virtio_gpu_resp_capset_info *info = &g->answer.capset_info;
+	struct renderer_capset capset;
+
+	if (g->renderer->ops->capset_info(g->renderer, cmd->u.capset_info.capset_index, &capset) < 0)
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER, "no capset at index %u; there are %u",
+				  cmd->u.capset_info.capset_index, g->capset_count);
+	memset(info, 0, sizeof(*info));
+	info->capset_id = capset.id;
+	info->capset_max_version = capset.max_version;
+	info->capset_max_size = capset.max_size;
+	gpu_answer_with(cmd, info);
+	return VIRTIO_GPU_RESP_OK_CAPSET_INFO;
+}
+
+static bool find_capset(struct gpu *g, uint32_t id, struct renderer_capset *out)
+{
+	for (uint32_t i = 0; i < g->capset_count; i++) {
+		if (g->renderer->ops->capset_info(g->renderer, i, out) == 0 && out->id == id)
+			return true;
+	}
+	return false;
+}
+
+uint32_t gpu_get_capset(struct gpu *g, struct gpu_command *cmd)
+{
+	const struct virtio_gpu_get_capset *w = &cmd->u.capset;
+	struct renderer_capset capset;
+	int err;
+
+	if (!find_capset(g, w->capset_id, &capset) || w->capset_version > capset.max_version)
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
+				  "no capset %u of version %u; GET_CAPSET_INFO lists them", w->capset_id, w->capset_version);
+	if (cmd->answer_room < capset.max_size)
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER, "room for %zu bytes; capset %u has %u",
+				  cmd->answer_room, capset.id, capset.max_size);
+	if (capset.max_size > g->capset_buffer_bytes)
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_UNSPEC, "capset %u grew since start-up", capset.id);
+	memset(g->capset_buffer, 0, capset.max_size);
+	err = g->renderer->ops->capset(g->renderer, w->capset_id, w->capset_version, g->capset_buffer, capset.max_size);
+	if (err < 0)
+		return gpu_renderer_failed(g, cmd, err, "capset", capset.id);
+	cmd->answer = g->capset_buffer;
+	cmd->answer_bytes = capset.max_size;
+	return VIRTIO_GPU_RESP_OK_CAPSET;
+}
+
+static struct gpu_context *find_context(struct gpu *g, const struct gpu_command *cmd, uint32_t *code)
+{
+	struct gpu_context *ctx = gpu_context_find(g->contexts, cmd->ctx_id);
+
+	if (!ctx)
+		*code = gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID, "no context %u; create it first", cmd->ctx_id);
+	return ctx;
+}
+
+/* The guest's name for a context, fit for logs: printable and ended. */
+static void clean_name(const struct virtio_gpu_ctx_create *w, char name[64])
+{
+	size_t n = w->nlen < 63 ? w->nlen : 63, i;
+
+	for (i = 0; i < n && w->debug_name[i] != '\0'; i++)
+		name[i] = w->debug_name[i] >= ' ' && w->debug_name[i] <= '~' ? w->debug_name[i] : '?';
+	name[i] = '\0';
+}
+
+uint32_t gpu_ctx_create(struct gpu *g, struct gpu_command *cmd)
+{
+	const struct virtio_gpu_ctx_create *w = &cmd->u.ctx_create;
+	struct renderer_capset capset;
+	struct gpu_context *ctx;
+	uint32_t capset_id = 0;
+	char name[64];
+	int err;
+
+	/* Without the feature the word is padding. */
+	if (virtio_device_has(&g->device, VIRTIO_GPU_F_CONTEXT_INIT)) {
+		capset_id = w->context_init & VIRTIO_GPU_CONTEXT_INIT_CAPSET_ID_MASK;
+		if (w->context_init != capset_id || (capset_id != 0 && !find_capset(g, capset_id, &capset)))
+			return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
+					  "context %u: context_init 0x%x names no capset of this device", cmd->ctx_id,
+					  w->context_init);
+	}
+	err = gpu_context_add(g->contexts, cmd->ctx_id, &ctx);
+	if (err == -EINVAL)
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID, "context 0 means none; use another number");
+	if (err == -EEXIST)
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID, "context %u exists; destroy it first",
+				  cmd->ctx_id);
+	if (err < 0)
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY, "context %u is over the limit of %u", cmd->ctx_id,
+				  g->limits.contexts);
+	ctx->capset_id = capset_id;
+	clean_name(w, name);
+	err = g->renderer->ops->context_create(g->renderer, ctx->id, capset_id, name);
+	if (err < 0) {
+		gpu_context_remove(g->contexts, ctx);
+		return gpu_renderer_failed(g, cmd, err, "context", cmd->ctx_id);
+	}
+	return VIRTIO_GPU_RESP_OK_NODATA;
+}
+
+uint32_t gpu_ctx_destroy(struct gpu *g, struct gpu_command *cmd)
+{
+	uint32_t code = VIRTIO_GPU_RESP_OK_NODATA;
+	struct gpu_context *ctx = find_context(g, cmd, &code);
+
+	if (ctx)
+		gpu_drop_context(g, ctx);
+	return code;
+}
+
+/* The context and the resource that a command names, or false and the answer in *code. */
+static bool find_pair(struct gpu *g, const struct gpu_command *cmd, struct gpu_resource **res, uint32_t *code)
+{
+	const uint32_t id = cmd->u.ctx_resource.resource_id;
+
+	if (!find_context(g, cmd, code))
+		return false;
+	*res = gpu_resource_find(g->resources, id);
+	if (!*res)
+		*code = gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID, "context %u: no resource %u; create it first",
+				   cmd->ctx_id, id);
+	return *res != NULL;
+}
+
+uint32_t gpu_ctx_attach_resource(struct gpu *g, struct gpu_command *cmd)
+{
+	uint32_t code = VIRTIO_GPU_RESP_OK_NODATA;
+	struct gpu_resource *res;
+	int err;
+
+	if (!find_pair(g, cmd, &res, &code))
+		return code;
+	err = g->renderer->ops->context_attach(g->renderer, cmd->ctx_id, res);
+	return err < 0 ? gpu_renderer_failed(g, cmd, err, "resource", res->id) : code;
+}
+
+uint32_t gpu_ctx_detach_resource(struct gpu *g, struct gpu_command *cmd)
+{
+	uint32_t code = VIRTIO_GPU_RESP_OK_NODATA;
+	struct gpu_resource *res;
+
+	if (find_pair(g, cmd, &res, &code))
+		g->renderer->ops->context_detach(g->renderer, cmd->ctx_id, res);
+	return code;
+}
+
+static uint32_t level_size(uint32_t size, uint32_t level)
+{
+	return size >> level ? size >> level : 1;
+}
+
+static bool box_is_inside(const struct virtio_gpu_transfer_host_3d *w, const struct gpu_resource_shape *shape)
+{
+	const uint32_t deep = level_size(shape->depth, w->level);
+	const uint32_t layers = shape->array_size > deep ? shape->array_size : deep;
+
+	/* command.c saw that no sum wraps. */
+	return w->level <= shape->last_level && w->box.x + w->box.w <= level_size(shape->width, w->level) &&
+	       w->box.y + w->box.h <= level_size(shape->height, w->level) && w->box.z + w->box.d <= layers;
+}
+
+static uint32_t transfer_3d(struct gpu *g, struct gpu_command *cmd,
+			    int (*op)(struct renderer *r, struct gpu_resource *res, const struct renderer_transfer *t))
+{
+	const struct virtio_gpu_transfer_host_3d *w = &cmd->u.transfer_3d;
+	uint32_t code = VIRTIO_GPU_RESP_OK_NODATA;
+	struct renderer_transfer transfer;
+	struct gpu_resource *res;
+	int err;
+
+	if (cmd->ctx_id != 0 && !find_context(g, cmd, &code))
+		return code;
+	res = gpu_resource_find(g->resources, w->resource_id);
+	if (!res)
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID, "no resource %u; create it first",
+				  w->resource_id);
+	if (res->kind != GPU_RESOURCE_BLOB && !box_is_inside(w, &res->shape))
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
+				  "%ux%ux%u at %u,%u,%u of level %u is not in resource %u", w->box.w, w->box.h, w->box.d, w->box.x,
+				  w->box.y, w->box.z, w->level, res->id);
+	if (!res->backing)
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_UNSPEC, "resource %u has no backing; attach one first", res->id);
+	if (w->offset >= res->backing_bytes)
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
+				  "resource %u: offset %llu, but its backing has %zu bytes", res->id,
+				  (unsigned long long)w->offset, res->backing_bytes);
+	transfer = (struct renderer_transfer){
+		.ctx_id = cmd->ctx_id,
+		.level = w->level,
+		.stride = w->stride,
+		.layer_stride = w->layer_stride,
+		.offset = w->offset,
+		.box = {w->box.x, w->box.y, w->box.z, w->box.w, w->box.h, w->box.d},
+	};
+	err = op(g->renderer, res, &transfer);
+	return err < 0 ? gpu_renderer_failed(g, cmd, err, "resource", res->id) : code;
+}
+
+uint32_t gpu_transfer_to_host_3d(struct gpu *g, struct gpu_command *cmd)
+{
+	return transfer_3d(g, cmd, g->renderer->ops->transfer_to_host);
+}
+
+uint32_t gpu_transfer_from_host_3d(struct gpu *g, struct gpu_command *cmd)
+{
+	return transfer_3d(g, cmd, g->renderer->ops->transfer_from_host);
+}
+
+uint32_t gpu_submit_3d(struct gpu *g, struct gpu_command *cmd)
+{
+	const size_t bytes = cmd->u.submit.size;
+	uint32_t code = VIRTIO_GPU_RESP_OK_NODATA;
+	int err;
+
+	if (!find_context(g, cmd, &code))
+		return code;
+	if (bytes > g->limits.command_bytes)
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY, "context %u: %zu bytes; the limit is %u",
+				  cmd->ctx_id, bytes, g->limits.command_bytes);
+	if (bytes == 0)
+		return code;
+	if (bytes > g->submit_buffer_bytes) {
+		void *larger = realloc(g->submit_buffer, bytes);
+
+		if (!larger)
+			return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY, "context %u: the host has no memory for %zu bytes",
+					  cmd->ctx_id, bytes);
+		g->submit_buffer = larger;
+		g->submit_buffer_bytes = bytes;
+	}
+	/* The renderer parses these bytes more than once: it must not see the guest rewrite them. */
+	if (reader_copy(cmd->rest, g->submit_buffer, bytes) < 0)
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER, "context %u: %zu bytes are not there", cmd->ctx_id,
+				  bytes);
+	err = g->renderer->ops->submit(g->renderer, cmd->ctx_id, g->submit_buffer, bytes);
+	return err < 0 ? gpu_renderer_failed(g, cmd, err, "context", cmd->ctx_id) : code;
+}

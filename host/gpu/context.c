@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#include "host/gpu/context.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#define BUCKETS 64u
+
+struct gpu_context_table {
+	uint32_t limit, count;
+	struct gpu_context *buckets[BUCKETS];
+};
+
+int gpu_context_table_create(uint32_t limit, struct gpu_context_table **out)
+{
+	struct gpu_context_table *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return -ENOMEM;
+	t->limit = limit;
+	*out = t;
+	return 0;
+}
+
+void gpu_context_table_destroy(struct gpu_context_table *t)
+{
+	if (!t)
+		return;
+	assert(t->count == 0);
+	free(t);
+}
+
+int gpu_context_add(struct gpu_context_table *t, uint32_t id, struct gpu_context **out)
+{
+	struct gpu_context *ctx;
+
+	if (id == 0)
+		return -EINVAL;
+	if (gpu_context_find(t, id))
+		return -EEXIST;
+	if (t->count >= t->limit)
+		return -ENOSPC;
+	ctx = calloc(1, sizeof(*ctx));
+	if (!ctx)
+		return -ENOMEM;
+	ctx->id = id;
+	ctx->next = t->buckets[id % BUCKETS];
+	t->buckets[id % BUCKETS] = ctx;
+	t->count++;
+	*out = ctx;
+	return 0;
+}
+
+struct gpu_context *gpu_context_find(const struct gpu_context_table *t, uint32_t id)
+{
+	struct gpu_context *ctx = t->buckets[id % BUCKETS];
+
+	while (ctx && ctx->id != id)
+		ctx = ctx->next;
+	return ctx;
+}
+
+void gpu_context_remove(struct gpu_context_table *t, struct gpu_context *ctx)
+{
+	struct gpu_context **link = &t->buckets[ctx->id % BUCKETS];
+
+	while (*link && *link != ctx)
+		link = &(*link)->next;
+	assert(*link);
+	*link = ctx->next;
+	t->count--;
+	free(ctx);
+}
+
+struct gpu_context *gpu_context_first(const struct gpu_context_table *t)
+{
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		if (t->buckets[i])
+			return t->buckets[i];
+	}
+	return NULL;
+}

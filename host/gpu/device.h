@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside the virtio-gpu device: what gpu.c and the command handlers share. Nothing outside host/gpu includes this.
+ * Thread: the gpu loop.
+ */
+#ifndef MULLION_HOST_GPU_DEVICE_H
+#define MULLION_HOST_GPU_DEVICE_H
+
+#include "host/base/log.h"
+#include "host/gpu/command.h"
+#include "host/gpu/context.h"
+#include "host/gpu/fence.h"
+#include "host/gpu/gpu.h"
+#include "host/gpu/renderer.h"
+#include "host/gpu/resource.h"
+#include "host/gpu/scanout.h"
+#include "host/virtio/device.h"
+
+/* Biggest side of a 2D resource or a blob's picture; pixman's coordinates end at 32767. */
+#define GPU_MAX_SIZE 16384u
+
+struct gpu {
+	struct virtio_device device;
+	struct gpu_limits limits;
+	struct renderer *renderer;
+	struct display_output *display; /* NULL: none */
+	struct gpu_resource_table *resources;
+	struct gpu_context_table *contexts;
+	struct gpu_fences *fences;
+	unsigned scanout_count;
+	struct gpu_scanout scanouts[VIRTIO_GPU_MAX_SCANOUTS];
+	uint32_t events; /* config space: events_read */
+	unsigned capset_count;
+	void *capset_buffer; /* the biggest capset's size */
+	size_t capset_buffer_bytes;
+	void *submit_buffer; /* grows to what was needed, limits.command_bytes at most */
+	size_t submit_buffer_bytes;
+	/* Answers behind the header; one at a time, until the answer point copied it out. */
+	union {
+		struct virtio_gpu_resp_display_info display_info;
+		struct virtio_gpu_resp_edid edid;
+		struct virtio_gpu_resp_capset_info capset_info;
+		struct virtio_gpu_resp_resource_uuid uuid;
+	} answer;
+	struct gpu_stats stats;
+	uint64_t serial;
+	struct log_limit log_limit;
+};
+
+/* Refuse @cmd: logs "gpu: NAME: reason", within the guest's budget, and returns @code for the handler to return. */
+uint32_t gpu_refuse(struct gpu *g, const struct gpu_command *cmd, uint32_t code, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* As gpu_refuse(), with the code that renderer.h names for the negative errno @err. @what: "resource 7" */
+uint32_t gpu_renderer_failed(struct gpu *g, const struct gpu_command *cmd, int err, const char *what, uint32_t id);
+
+/* Answer with everything in @object behind its header. */
+#define gpu_answer_with(cmd, object) \
+	((cmd)->answer = (const char *)(object) + sizeof(struct virtio_gpu_ctrl_hdr), \
+	 (cmd)->answer_bytes = sizeof(*(object)) - sizeof(struct virtio_gpu_ctrl_hdr))
+
+/* Take a resource out of the renderer, off the scanouts and out of the table. */
+void gpu_drop_resource(struct gpu *g, struct gpu_resource *res);
+
+/* Take a context out of the renderer and the table, and finish what waits on its rings. */
+void gpu_drop_context(struct gpu *g, struct gpu_context *ctx);
+
+/* Show nothing on @s; no-op if it shows nothing. */
+void gpu_blank_scanout(struct gpu *g, struct gpu_scanout *s);
+
+/* Handlers: a VIRTIO_GPU_RESP_* code each. commands_scanout.c: */
+uint32_t gpu_get_display_info(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_get_edid(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_set_scanout(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_set_scanout_blob(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_resource_flush(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_update_cursor(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_move_cursor(struct gpu *g, struct gpu_command *cmd);
+/* commands_resource.c: */
+uint32_t gpu_resource_create_2d(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_resource_create_3d(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_resource_create_blob(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_resource_unref(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_resource_assign_uuid(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_resource_attach_backing(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_resource_detach_backing(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_transfer_to_host_2d(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_resource_map_blob(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_resource_unmap_blob(struct gpu *g, struct gpu_command *cmd);
+/* commands_3d.c: */
+uint32_t gpu_get_capset_info(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_get_capset(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_ctx_create(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_ctx_destroy(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_ctx_attach_resource(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_ctx_detach_resource(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_transfer_to_host_3d(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_transfer_from_host_3d(struct gpu *g, struct gpu_command *cmd);
+uint32_t gpu_submit_3d(struct gpu *g, struct gpu_command *cmd);
+
+#endif

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The renderer that is always there: 2D resources are plain memory, pixman converts formats. Nothing here waits,
+ * so it has no fences of its own.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/gpu/format.h"
+#include "host/gpu/renderer.h"
+#include "host/gpu/scanout.h"
+#include "protocol/virtio.h"
+#include "protocol/virtio_gpu.h"
+
+struct image {
+	const struct gpu_format *format;
+	uint32_t width, height, stride_bytes;
+	uint8_t pixels[];
+};
+
+static int create(const struct renderer_config *config, struct renderer **out, char *why, size_t why_size)
+{
+	struct renderer *r = calloc(1, sizeof(*r));
+
+	(void)config;
+	if (!r) {
+		snprintf(why, why_size, "out of memory");
+		return -ENOMEM;
+	}
+	r->ops = &renderer_2d_ops;
+	snprintf(why, why_size, "2d (pixman, no OpenGL for the guest)");
+	*out = r;
+	return 0;
+}
+
+static void destroy(struct renderer *r)
+{
+	free(r);
+}
+
+static uint64_t features(struct renderer *r)
+{
+	(void)r;
+	return VIRTIO_BIT(VIRTIO_GPU_F_RESOURCE_UUID) | VIRTIO_BIT(VIRTIO_GPU_F_RESOURCE_BLOB);
+}
+
+static int capset_info(struct renderer *r, uint32_t index, struct renderer_capset *out)
+{
+	(void)r;
+	(void)index;
+	(void)out;
+	return -ENOENT;
+}
+
+static int resource_create(struct renderer *r, struct gpu_resource *res)
+{
+	const struct gpu_format *format;
+	struct image *image;
+
+	(void)r;
+	switch (res->kind) {
+	case GPU_RESOURCE_BLOB: /* guest pages: scanout.c reads them where they are */
+		return 0;
+	case GPU_RESOURCE_2D:
+		break;
+	case GPU_RESOURCE_3D:
+	default:
+		return -ENOTSUP;
+	}
+	format = gpu_format_find(res->shape.format);
+	if (!format)
+		return -EINVAL;
+	image = calloc(1, sizeof(*image) + (size_t)res->shape.width * res->shape.height * GPU_PIXEL_BYTES);
+	if (!image)
+		return -ENOMEM;
+	image->format = format;
+	image->width = res->shape.width;
+	image->height = res->shape.height;
+	image->stride_bytes = res->shape.width * GPU_PIXEL_BYTES;
+	res->renderer = image;
+	return 0;
+}
+
+static void resource_destroy(struct renderer *r, struct gpu_resource *res)
+{
+	(void)r;
+	free(res->renderer);
+	res->renderer = NULL;
+}
+
+static bool box_is_inside(const struct image *image, const struct renderer_box *box)
+{
+	return box->x <= image->width && box->width <= image->width - box->x && box->y <= image->height &&
+	       box->height <= image->height - box->y;
+}
+
+/* The rows lie in the backing as the whole picture does: @offset is the first pixel's, the stride the image's. */
+static int transfer_to_host(struct renderer *r, struct gpu_resource *res, const struct renderer_transfer *t)
+{
+	struct image *image = res->renderer;
+	size_t row_bytes = (size_t)t->box.width * GPU_PIXEL_BYTES;
+	uint32_t stride;
+	uint8_t *dst;
+
+	(void)r;
+	if (!image || !box_is_inside(image, &t->box))
+		return -EINVAL;
+	if (t->box.width == 0 || t->box.height == 0)
+		return 0;
+	stride = t->stride ? t->stride : image->stride_bytes;
+	dst = image->pixels + (size_t)t->box.y * image->stride_bytes + (size_t)t->box.x * GPU_PIXEL_BYTES;
+	/* Whole rows without gaps on both sides: one copy. */
+	if (row_bytes == stride && stride == image->stride_bytes)
+		return gpu_backing_read(res, t->offset, dst, row_bytes * t->box.height);
+	for (uint32_t y = 0; y < t->box.height; y++) {
+		int err = gpu_backing_read(res, t->offset + (uint64_t)y * stride, dst + (size_t)y * image->stride_bytes, row_bytes);
+
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+static int read_pixels(struct renderer *r, struct gpu_resource *res, const struct renderer_box *box, void *dst,
+		       uint32_t dst_stride)
+{
+	const struct image *image = res->renderer;
+
+	(void)r;
+	if (!image || !box_is_inside(image, box))
+		return -EINVAL;
+	return gpu_format_convert(image->format,
+				  image->pixels + (size_t)box->y * image->stride_bytes + (size_t)box->x * GPU_PIXEL_BYTES,
+				  image->stride_bytes, dst, dst_stride, box->width, box->height);
+}
+
+static void reset(struct renderer *r)
+{
+	(void)r; /* it knows nothing but resources, and they are gone */
+}
+
+const struct renderer_ops renderer_2d_ops = {
+	.name = "2d",
+	.create = create,
+	.destroy = destroy,
+	.features = features,
+	.capset_info = capset_info,
+	.resource_create = resource_create,
+	.resource_destroy = resource_destroy,
+	.transfer_to_host = transfer_to_host,
+	.read_pixels = read_pixels,
+	.reset = reset,
+};
