@@ -6,3 +6,6 @@ host-gpu-device-src := host/gpu/command.c host/gpu/commands_3d.c host/gpu/comman
 	host/gpu/renderer_virgl.c host/gpu/resource.c host/gpu/scanout.c host/gpu/virgl_doctor.c \
 	host/gpu/virgl_library.c
 host-gpu-src := $(host-gpu-device-src) host/gpu/module.c
+# Headers before 1.1 don't say their version.
+$(O)/obj/host/gpu/virgl_library.o: CPPFLAGS += \
+	-DMULLION_VIRGLRENDERER_VERSION='"$(shell $(PKG_CONFIG) --modversion virglrenderer 2>/dev/null)"'
