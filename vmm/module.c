@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+#include "vmm/module.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/base/log.h"
+#include "host/virtio/module.h"
+
+/* The Debian package of each library that a module may ask for; a prefix, so that any version of it matches. */
+static const struct {
+	const char *library, *package;
+} packages[] = {
+	{"libvirglrenderer.so", "libvirglrenderer1"},
+	{"libepoxy.so", "libepoxy0"},
+	{"libEGL.so", "libegl1"},
+	{"libGLESv2.so", "libgles2"},
+	{"libGL.so", "libgl1"},
+	{"libgbm.so", "libgbm1"},
+	{"libdrm.so", "libdrm2"},
+	{"libpixman-1.so", "libpixman-1-0"},
+	{"libpng16.so", "libpng16-16"},
+};
+
+/* Beside the executable: the build tree, or a bundle. */
+static int own_folder(char *folder, size_t bytes)
+{
+	ssize_t n = readlink("/proc/self/exe", folder, bytes - 1);
+	char *slash;
+
+	if (n < 0)
+		return -errno;
+	folder[n] = '\0';
+	slash = strrchr(folder, '/');
+	if (!slash)
+		return -ENOENT;
+	*slash = '\0';
+	return 0;
+}
+
+static int in_folder(const char *folder, const char *name, char *path, size_t bytes)
+{
+	int n = folder ? snprintf(path, bytes, "%s/mullion-%s.so", folder, name) : -1;
+
+	return n > 0 && (size_t)n < bytes && access(path, F_OK) == 0 ? 0 : -ENOENT;
+}
+
+static int locate(const char *name, char *path, size_t bytes)
+{
+	char folder[PATH_MAX];
+
+	/* A module name is a word: it becomes part of a path. */
+	if (!*name || strchr(name, '/'))
+		return -EINVAL;
+	if (own_folder(folder, sizeof(folder)) == 0 && in_folder(folder, name, path, bytes) == 0)
+		return 0;
+	if (in_folder(getenv("MULLION_MODULE_DIR"), name, path, bytes) == 0)
+		return 0;
+	return in_folder(MULLION_LIBDIR, name, path, bytes);
+}
+
+/* dlerror() reads "libfoo.so.1: cannot open shared object file: No such file or directory" when a library is missing. */
+static void explain(const char *path, const char *error, char *why, size_t bytes)
+{
+	for (size_t i = 0; error && i < sizeof(packages) / sizeof(packages[0]); i++) {
+		if (strncmp(error, packages[i].library, strlen(packages[i].library)))
+			continue;
+		snprintf(why, bytes, "%s needs %s, which is not installed: sudo apt-get install %s", path,
+			 packages[i].library, packages[i].package);
+		return;
+	}
+	snprintf(why, bytes, "%s can't be loaded: %s; rebuild it (make) or install what it names", path,
+		 error ? error : "unknown reason");
+}
+
+int module_find(const char *name, const struct device_module **out, char *why, size_t why_bytes)
+{
+	const struct device_module *m;
+	char path[PATH_MAX];
+	void *handle;
+
+	*out = NULL;
+	if (locate(name, path, sizeof(path))) {
+		snprintf(why, why_bytes,
+			 "no module mullion-%s.so beside the program, in $MULLION_MODULE_DIR or in %s: build it (make) or name "
+			 "its folder in MULLION_MODULE_DIR",
+			 name, MULLION_LIBDIR);
+		return -ENOENT;
+	}
+	handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	if (!handle) {
+		explain(path, dlerror(), why, why_bytes);
+		return -ELIBACC;
+	}
+	m = dlsym(handle, DEVICE_MODULE_SYMBOL);
+	if (!m) {
+		snprintf(why, why_bytes, "%s is not a mullion module (it has no %s): name another folder", path,
+			 DEVICE_MODULE_SYMBOL);
+	} else if (m->abi != DEVICE_MODULE_ABI) {
+		snprintf(why, why_bytes, "%s is for another version of mullion (interface %u, this one has %u): rebuild it with make",
+			 path, m->abi, DEVICE_MODULE_ABI);
+	} else {
+		*out = m;
+		return 0;
+	}
+	dlclose(handle);
+	return -ELIBBAD;
+}
+
+int module_load(const char *name, const struct device_module **out)
+{
+	char why[PATH_MAX + 512];
+	int err = module_find(name, out, why, sizeof(why));
+
+	if (err)
+		log_line(LOG_TOPIC_VMM, LOG_ERROR, "%s", why);
+	return err;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Devices that mullion loads into itself (host/virtio/module.h): mullion-NAME.so, looked for beside the executable,
+ * in $MULLION_MODULE_DIR, and where `make install` puts it.
+ */
+#ifndef MULLION_VMM_MODULE_H
+#define MULLION_VMM_MODULE_H
+
+#include <stddef.h>
+
+struct device_module;
+
+/*
+ * Load module @name ("gpu"); it stays loaded until the process ends. Returns 0 or a negative errno after printing one
+ * line that says what is missing and what to do. Thread: any.
+ */
+int module_load(const char *name, const struct device_module **out);
+
+/* The same with the line in @why instead of the log. */
+int module_find(const char *name, const struct device_module **out, char *why, size_t why_bytes);
+
+#endif
