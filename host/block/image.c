@@ -140,10 +140,10 @@ int image_open(const char *path, bool read_only, struct image **out)
 		if (err == -EISDIR)
 			FAIL("%s: is a folder: give a raw disk image", path);
 		else
-			FAIL("%s: can't open the disk image%s: %s%s", path, read_only ? "" : " for writing", strerror(errno),
-			     !read_only && (err == -EACCES || err == -EROFS || err == -EPERM) ?
-				     ": give yourself write permission, or attach it read-only" :
-				     "");
+			FAIL("%s: can't open the disk image%s: %s: %s", path, read_only ? "" : " for writing", strerror(-err),
+			     err == -ENOENT ? "check the path, or make an image, for instance by truncate -s 4G FILE" :
+			     read_only	    ? "give yourself permission to read it" :
+					      "give yourself permission to write it, or attach it read-only");
 		goto fail;
 	}
 	err = measure(i, path);

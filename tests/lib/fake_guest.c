@@ -373,6 +373,12 @@ void fake_guest_reset(struct fake_guest *g)
 	forget_queues(g);
 }
 
+void fake_guest_device_is_gone(struct fake_guest *g)
+{
+	forget_queues(g);
+	g->device = NULL;
+}
+
 void fake_guest_force_kick(struct fake_guest *g, unsigned queue)
 {
 	struct call c = { .g = g, .queue = queue };
@@ -907,7 +913,8 @@ int fake_guest_request(struct fake_guest *g, unsigned queue, const void *in, siz
 	fake_guest_kick(g, queue);
 	err = fake_guest_wait(g, r, REQUEST_TIMEOUT_MS);
 	if (!err) {
-		memcpy(out, r->out, out_cap);
+		if (out_cap)
+			memcpy(out, r->out, out_cap);
 		if (used_len)
 			*used_len = r->used_len;
 	} else if (err == -ETIMEDOUT) {

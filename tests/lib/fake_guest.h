@@ -56,6 +56,8 @@ const struct guest_mem *fake_guest_mem(struct fake_guest *g);
 int fake_guest_start(struct fake_guest *g, struct virtio_device *d);
 /* Write status 0. Outstanding requests are done, and lost. */
 void fake_guest_reset(struct fake_guest *g);
+/* The test destroyed the device with requests outstanding: they are done, and lost. */
+void fake_guest_device_is_gone(struct fake_guest *g);
 /* Write a status as it is. */
 void fake_guest_set_status(struct fake_guest *g, uint8_t status);
 

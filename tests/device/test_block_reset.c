@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+/* virtio-blk with many requests at once: all answered, or all forgotten by a reset that leaves nothing running. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "host/base/loop.h"
+#include "host/block/block.h"
+#include "protocol/virtio_block.h"
+#include "tests/device/rings.h"
+
+#define DISK_BYTES (8u << 20)
+#define AT_ONCE 60u /* in rings of 256, with 4 descriptors each */
+#define BYTES (64u << 10)
+#define GUEST_BASE 0x1000u
+
+static struct fake_guest *g;
+static struct virtio_device *d;
+static char path[] = "/tmp/mullion-block-XXXXXX";
+static uint8_t before[DISK_BYTES], after[DISK_BYTES];
+static struct fake_request *requests[AT_ONCE];
+
+static int make_disk(void **state)
+{
+	int fd;
+
+	(void)state;
+	strcpy(path, "/tmp/mullion-block-XXXXXX");
+	fd = mkstemp(path);
+	if (fd < 0)
+		return -1;
+	for (size_t i = 0; i < sizeof(before); i++)
+		before[i] = (uint8_t)(i >> 16);
+	if (write(fd, before, sizeof(before)) != (ssize_t)sizeof(before))
+		return -1;
+	return close(fd);
+}
+
+static int remove_disk(void **state)
+{
+	(void)state;
+	return unlink(path);
+}
+
+static void read_disk(uint8_t *to)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(read(fd, to, DISK_BYTES), DISK_BYTES);
+	close(fd);
+}
+
+static void begin(const struct fake_guest_options *options)
+{
+	struct fake_guest_options larger = *options;
+	struct block_config config = { .path = path };
+
+	larger.memory_bytes = 64u << 20;
+	g = fake_guest_create(&larger);
+	assert_int_equal(block_create(&config, fake_guest_loop(g), fake_guest_mem(g), &d), 0);
+	assert_int_equal(fake_guest_start(g, d), 0);
+}
+
+static void end(void)
+{
+	virtio_device_destroy(d);
+	fake_guest_destroy(g);
+}
+
+/* Every third a write, and a flush now and then; one kick for all of them. */
+static void submit(uint8_t seed)
+{
+	static struct {
+		struct virtio_blk_outhdr header;
+		uint8_t data[BYTES];
+	} m;
+
+	for (unsigned i = 0; i < AT_ONCE; i++) {
+		m.header = (struct virtio_blk_outhdr){ .sector = (uint64_t)i * (BYTES / 512) };
+		if (i % 15 == 14) {
+			m.header.type = VIRTIO_BLK_T_FLUSH;
+			requests[i] = fake_guest_add(g, 0, &m, sizeof(m.header), 1);
+		} else if (i % 3 == 2) {
+			m.header.type = VIRTIO_BLK_T_OUT;
+			memset(m.data, seed + (int)i, sizeof(m.data));
+			requests[i] = fake_guest_add(g, 0, &m, sizeof(m), 1);
+		} else {
+			requests[i] = fake_guest_add(g, 0, &m, sizeof(m.header), BYTES + 1);
+		}
+	}
+	fake_guest_kick(g, 0);
+}
+
+static void free_requests(void)
+{
+	for (unsigned i = 0; i < AT_ONCE; i++)
+		fake_guest_free_request(g, requests[i]);
+}
+
+static void all_of_many_are_answered(void **state)
+{
+	(void)state;
+	for (size_t r = 0; r < RING_KINDS; r++) {
+		begin(&rings[r]);
+		for (uint8_t round = 1; round < 5; round++) {
+			submit(round);
+			for (unsigned i = 0; i < AT_ONCE; i++)
+				assert_int_equal(fake_guest_wait(g, requests[i], 5000), 0);
+			read_disk(after);
+			for (unsigned i = 0; i < AT_ONCE; i++) {
+				size_t data = requests[i]->out_cap - 1;
+
+				assert_int_equal(requests[i]->out[data], VIRTIO_BLK_S_OK);
+				if (data)
+					assert_memory_equal(requests[i]->out, before + i * BYTES, BYTES);
+				else if (i % 15 != 14)
+					memset(before + i * BYTES, round + (int)i, BYTES);
+			}
+			assert_memory_equal(before, after, sizeof(before));
+			free_requests();
+		}
+		end();
+	}
+}
+
+static void let_it_run(int ms)
+{
+	fake_guest_run_until(g, NULL, NULL, ms);
+}
+
+static void a_reset_leaves_nothing_running(void **state)
+{
+	static uint8_t memory[24u << 20];
+
+	(void)state;
+	for (size_t r = 0; r < RING_KINDS; r++) {
+		begin(&rings[r]);
+		for (int delay_us = 0; delay_us < 2000; delay_us += 250) {
+			submit((uint8_t)delay_us);
+			usleep((useconds_t)delay_us);
+			fake_guest_reset(g);
+			/* From now on neither memory nor disk may change. */
+			memcpy(memory, fake_guest_ptr(g, GUEST_BASE, sizeof(memory)), sizeof(memory));
+			read_disk(before);
+			let_it_run(5);
+			assert_memory_equal(memory, fake_guest_ptr(g, GUEST_BASE, sizeof(memory)), sizeof(memory));
+			read_disk(after);
+			assert_memory_equal(before, after, sizeof(before));
+			for (unsigned i = 0; i < AT_ONCE; i++)
+				assert_true(requests[i]->lost);
+			free_requests();
+			assert_int_equal(fake_guest_start(g, d), 0);
+		}
+		/* The next driver finds a disk that works. */
+		submit(1);
+		for (unsigned i = 0; i < AT_ONCE; i++)
+			assert_int_equal(fake_guest_wait(g, requests[i], 5000), 0);
+		free_requests();
+		end();
+	}
+}
+
+static void a_reset_at_once_after_a_reset_is_fine(void **state)
+{
+	(void)state;
+	begin(&rings[1]);
+	for (int i = 0; i < 20; i++) {
+		submit((uint8_t)i);
+		fake_guest_reset(g);
+		fake_guest_set_status(g, 0);
+		free_requests();
+		assert_int_equal(fake_guest_start(g, d), 0);
+		/* Without the loop's turn in between: the slots of the round before are still with the workers. */
+		submit((uint8_t)i);
+		for (unsigned k = 0; k < AT_ONCE; k++) {
+			assert_int_equal(fake_guest_wait(g, requests[k], 5000), 0);
+			assert_int_equal(requests[k]->out[requests[k]->out_cap - 1], VIRTIO_BLK_S_OK);
+		}
+		free_requests();
+	}
+	end();
+}
+
+static void it_can_be_destroyed_with_requests_in_flight(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		begin(&rings[i & 3]);
+		submit((uint8_t)i);
+		if (i & 1)
+			let_it_run(1);
+		virtio_device_destroy(d);
+		/* No task is left behind for the loop. */
+		let_it_run(2);
+		fake_guest_device_is_gone(g);
+		free_requests();
+		fake_guest_destroy(g);
+	}
+}
+
+static void more_than_the_workers_at_full_rings(void **state)
+{
+	struct fake_guest_options options = { .indirect = true, .packed = true };
+	struct fake_request *many[256];
+	struct virtio_blk_outhdr header = { 0 };
+
+	(void)state;
+	begin(&options);
+	for (int round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < 256; i++) {
+			header.sector = i;
+			many[i] = fake_guest_add(g, 0, &header, sizeof(header), 513);
+		}
+		assert_false(fake_guest_has_room(g, 0, sizeof(header), 513));
+		fake_guest_kick(g, 0);
+		for (unsigned i = 0; i < 256; i++) {
+			assert_int_equal(fake_guest_wait(g, many[i], 5000), 0);
+			assert_int_equal(many[i]->out[512], VIRTIO_BLK_S_OK);
+			fake_guest_free_request(g, many[i]);
+		}
+	}
+	assert_int_equal(block_counters(d)->reads, 3 * 256);
+	end();
+}
+
+int main(void)
+{
+#define CASE(f) cmocka_unit_test_setup_teardown(f, make_disk, remove_disk)
+	const struct CMUnitTest tests[] = {
+		CASE(all_of_many_are_answered),
+		CASE(a_reset_leaves_nothing_running),
+		CASE(a_reset_at_once_after_a_reset_is_fine),
+		CASE(it_can_be_destroyed_with_requests_in_flight),
+		CASE(more_than_the_workers_at_full_rings),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
