@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: MIT
+fuzz-targets += fuzz_chain
+fuzz_chain-src := tests/fuzz/driver.c
+fuzz-targets += fuzz_transport
+fuzz_transport-src := tests/fuzz/driver.c tests/lib/vm_stub.c tests/lib/test_device.c vmm/bus.c vmm/virtio_transport.c \
+	vmm/virtio_mmio.c vmm/pci.c vmm/msix.c vmm/virtio_pci.c
