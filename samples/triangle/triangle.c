@@ -87,8 +87,7 @@ int main(void)
 							.width = WIDTH,
 							.height = HEIGHT,
 							.depth = 1,
-							.array_size = 1,
-							.flags = VIRTIO_GPU_RESOURCE_FLAG_Y_0_TOP };
+							.array_size = 1 };
 	static const struct gpu_resource_3d vertices = { .target = PIPE_BUFFER,
 							 .format = VIRGL_FORMAT_R8_UNORM,
 							 .bind = VIRGL_BIND_VERTEX_BUFFER,
