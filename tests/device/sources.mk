@@ -3,3 +3,9 @@ device-tests += test_virtio_ring
 device-tests += test_rng
 device-tests += test_block
 device-tests += test_block_reset
+device-tests += test_gpu_2d
+test_gpu_2d-src = $(gpu-test-src)
+# The virgl renderer behind the real device, driven by the bare guests' encoder.
+gpu3d-src := tests/lib/gpu3d.c guest-drivers/bare/virgl.c $(host-display-src) $(host-gpu-device-src)
+device-tests += test_gpu_virgl_draw
+test_gpu_virgl_draw-src := $(gpu3d-src)
