@@ -212,16 +212,31 @@ static void mmio_access(void *owner, uint64_t offset, void *data, unsigned size,
 	}
 }
 
+static void destroy(struct virtio_mmio *m, bool keep_device)
+{
+	if (m->on_bus)
+		bus_remove(vm_mmio(m->transport.vm), &m->range);
+	while (m->ioeventfds > 0) {
+		m->ioeventfds--;
+		vm_remove_ioeventfd_match(m->transport.vm, m->base + VIRTIO_MMIO_QUEUE_NOTIFY, 4, false, m->ioeventfds,
+					  m->transport.queues[m->ioeventfds].doorbell);
+	}
+	if (m->on_gsi)
+		irq_remove_fd(m->transport.vm, m->gsi, m->irqfd);
+	transport_finish(&m->transport, keep_device);
+	if (m->irqfd >= 0)
+		close(m->irqfd);
+	free(m);
+}
+
 int virtio_mmio_create(struct vm *vm, struct virtio_device *d, uint64_t base, uint32_t gsi, struct virtio_mmio **out)
 {
 	struct virtio_mmio *m = calloc(1, sizeof(*m));
-	int err = -ENOMEM;
+	int err;
 
 	*out = NULL;
-	if (!m) {
-		transport_destroy_device(d);
-		return err;
-	}
+	if (!m)
+		return -ENOMEM;
 	m->base = base;
 	m->gsi = gsi;
 	m->irqfd = -1;
@@ -252,27 +267,12 @@ int virtio_mmio_create(struct vm *vm, struct virtio_device *d, uint64_t base, ui
 	return 0;
 
 fail:
-	log_line(LOG_TOPIC_VIRTIO, LOG_ERROR, "virtio-mmio device at 0x%llx, interrupt %u: %s", (unsigned long long)base,
-		 gsi, strerror(-err));
-	virtio_mmio_destroy(m);
+	destroy(m, true);
 	return err;
 }
 
 void virtio_mmio_destroy(struct virtio_mmio *m)
 {
-	if (!m)
-		return;
-	if (m->on_bus)
-		bus_remove(vm_mmio(m->transport.vm), &m->range);
-	while (m->ioeventfds > 0) {
-		m->ioeventfds--;
-		vm_remove_ioeventfd_match(m->transport.vm, m->base + VIRTIO_MMIO_QUEUE_NOTIFY, 4, false, m->ioeventfds,
-					  m->transport.queues[m->ioeventfds].doorbell);
-	}
-	if (m->on_gsi)
-		irq_remove_fd(m->transport.vm, m->gsi, m->irqfd);
-	transport_finish(&m->transport);
-	if (m->irqfd >= 0)
-		close(m->irqfd);
-	free(m);
+	if (m)
+		destroy(m, false);
 }

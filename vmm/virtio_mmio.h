@@ -14,7 +14,10 @@ struct vm;
 
 #define VIRTIO_MMIO_BYTES 0x1000u
 
-/* Put @d at @base with interrupt @gsi. Takes the device: destroy destroys it too. Before the first vCPU runs. */
+/*
+ * Put @d at @base with interrupt @gsi, before the first vCPU runs. Takes the device (destroy destroys it too) unless it
+ * fails. Returns 0 or a negative errno.
+ */
 int virtio_mmio_create(struct vm *vm, struct virtio_device *d, uint64_t base, uint32_t gsi, struct virtio_mmio **out);
 void virtio_mmio_destroy(struct virtio_mmio *t);
 

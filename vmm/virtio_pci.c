@@ -467,18 +467,23 @@ static void fill_config_space(struct virtio_pci *p)
 	pci_put(f, cap + PCI_EXP_DEVCAP, 4, EXPRESS_ROLE_BASED_ERRORS);
 }
 
+static void destroy(struct virtio_pci *p, bool keep_device)
+{
+	pci_remove_function(&p->function);
+	transport_finish(&p->transport, keep_device);
+	msix_finish(&p->msix);
+	free(p);
+}
+
 int virtio_pci_create(struct vm *vm, struct pci_bus *bus, struct virtio_device *d, struct virtio_pci **out)
 {
 	struct virtio_pci *p = calloc(1, sizeof(*p));
-	const char *name = d->ops->name;
-	int err = -ENOMEM;
+	int err;
 
 	*out = NULL;
-	if (!p) {
-		transport_destroy_device(d);
-		return err;
-	}
-	msix_init(&p->msix, vm, name, d->queue_count + 1);
+	if (!p)
+		return -ENOMEM;
+	msix_init(&p->msix, vm, d->ops->name, d->queue_count + 1);
 	err = transport_init(&p->transport, vm, d, &pci_transport_ops, p);
 	if (err)
 		goto fail;
@@ -491,18 +496,12 @@ int virtio_pci_create(struct vm *vm, struct pci_bus *bus, struct virtio_device *
 	return 0;
 
 fail:
-	log_line(LOG_TOPIC_VIRTIO, LOG_ERROR, "virtio-pci device %s: %s%s", name, strerror(-err),
-		 err == -ENOSPC ? ": no slot or no room for its BARs left on the bus" : "");
-	virtio_pci_destroy(p);
+	destroy(p, true);
 	return err;
 }
 
 void virtio_pci_destroy(struct virtio_pci *p)
 {
-	if (!p)
-		return;
-	pci_remove_function(&p->function);
-	transport_finish(&p->transport);
-	msix_finish(&p->msix);
-	free(p);
+	if (p)
+		destroy(p, false);
 }

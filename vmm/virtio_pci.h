@@ -11,7 +11,10 @@ struct virtio_device;
 struct virtio_pci;
 struct vm;
 
-/* Put @d into the next free slot. Takes the device: destroy destroys it too. Before the first vCPU runs. */
+/*
+ * Put @d into the next free slot, before the first vCPU runs. Takes the device (destroy destroys it too) unless it
+ * fails. Returns 0, -ENOSPC when the bus has no slot or no room for its BARs, or another negative errno.
+ */
 int virtio_pci_create(struct vm *vm, struct pci_bus *bus, struct virtio_device *d, struct virtio_pci **out);
 void virtio_pci_destroy(struct virtio_pci *t);
 

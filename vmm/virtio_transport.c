@@ -102,35 +102,33 @@ int transport_init(struct virtio_transport *t, struct vm *vm, struct virtio_devi
 	if (a.err) {
 		close_doorbells(t);
 		t->device = NULL;
-		transport_destroy_device(device);
 	}
 	return a.err;
 }
 
+static void release_on_loop(void *arg)
+{
+	struct virtio_transport *t = arg;
+
+	detach_on_loop(t);
+	close_doorbells(t);
+	virtio_device_set_transport(t->device, NULL, NULL);
+}
+
 static void destroy_on_loop(void *arg)
-{
-	virtio_device_destroy(arg);
-}
-
-void transport_destroy_device(struct virtio_device *d)
-{
-	loop_call(d->loop, destroy_on_loop, d);
-}
-
-static void finish_on_loop(void *arg)
 {
 	struct virtio_transport *t = arg;
 
 	detach_on_loop(t);
 	close_doorbells(t);
 	virtio_device_destroy(t->device);
-	t->device = NULL;
 }
 
-void transport_finish(struct virtio_transport *t)
+void transport_finish(struct virtio_transport *t, bool keep_device)
 {
 	if (t->device)
-		loop_call(t->device->loop, finish_on_loop, t);
+		loop_call(t->device->loop, keep_device ? release_on_loop : destroy_on_loop, t);
+	t->device = NULL;
 }
 
 uint32_t transport_device_features(const struct virtio_transport *t)

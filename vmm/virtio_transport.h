@@ -44,15 +44,16 @@ struct virtio_transport {
 };
 
 /*
- * Bind @device to @t with @ops and @owner, make the doorbells and watch them. Takes the device: destroyed if this
- * fails. Returns 0 or a negative errno. Thread: any, before the first vCPU runs.
+ * Bind @device to @t with @ops and @owner, make the doorbells and watch them. Returns 0 or a negative errno. Thread:
+ * any, before the first vCPU runs.
  */
 int transport_init(struct virtio_transport *t, struct vm *vm, struct virtio_device *device,
 		   const struct virtio_transport_ops *ops, void *owner);
-/* Destroy the device and the doorbells; the caller took the ioeventfds away. A zeroed @t is fine. Thread: any. */
-void transport_finish(struct virtio_transport *t);
-/* virtio_device_destroy() on the device's loop. Thread: any. */
-void transport_destroy_device(struct virtio_device *d);
+/*
+ * Destroy the doorbells, whose ioeventfds the caller took away, and the device, or with @keep_device let go of it. A
+ * zeroed @t is fine. Thread: any.
+ */
+void transport_finish(struct virtio_transport *t, bool keep_device);
 
 /* Feature words by the select registers; words past the second read 0 and write nothing. */
 uint32_t transport_device_features(const struct virtio_transport *t);

@@ -42,12 +42,12 @@ struct vm {
 	enum vm_end why;
 };
 
-struct vm *stub_create(void)
+struct vm *stub_create_still(void)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
 	struct guest_mem_region region = {.gpa = STUB_RAM, .size_bytes = STUB_RAM_BYTES, .fd = -1};
 
-	if (!vm || loop_create("stub", &vm->loop) || loop_start(vm->loop) || guest_mem_create(&vm->mem))
+	if (!vm || loop_create("stub", &vm->loop) || guest_mem_create(&vm->mem))
 		abort();
 	vm->ram = calloc(1, STUB_RAM_BYTES);
 	region.host = vm->ram;
@@ -78,6 +78,20 @@ void stub_destroy(struct vm *vm)
 	bus_destroy(vm->pio);
 	pthread_mutex_destroy(&vm->lock);
 	free(vm);
+}
+
+struct vm *stub_create(void)
+{
+	struct vm *vm = stub_create_still();
+
+	if (loop_start(vm->loop))
+		abort();
+	return vm;
+}
+
+uint8_t *stub_ram(struct vm *vm)
+{
+	return vm->ram;
 }
 
 bool stub_wait(atomic_uint *counter, unsigned least)

@@ -18,6 +18,9 @@
 
 /* With a loop that runs on a thread of its own: vm_loop(). */
 struct vm *stub_create(void);
+/* With a loop that no thread runs, so that calls to it are direct and doorbells stay unread. */
+struct vm *stub_create_still(void);
+uint8_t *stub_ram(struct vm *vm);
 void stub_destroy(struct vm *vm); /* asserts that everything registered was taken away again */
 
 /* Wait until *@counter is at least @least, 5 s at most. */

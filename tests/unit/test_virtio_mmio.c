@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <linux/virtio_mmio.h>
 #include <stdlib.h>
 
@@ -331,6 +332,29 @@ static void a_reset_forgets_everything(void **state)
 	start(f);
 }
 
+static void destroy_device(void *arg)
+{
+	virtio_device_destroy(arg);
+}
+
+static void a_failed_create_leaves_the_device(void **state)
+{
+	struct fixture *f = *state;
+	struct test_device *other = test_device_create(vm_loop(f->vm), vm_mem(f->vm));
+	struct virtio_mmio *mmio;
+	unsigned destroyed = 0;
+
+	other->destroyed = &destroyed;
+	/* The place is taken; then its interrupt is. */
+	assert_int_equal(virtio_mmio_create(f->vm, &other->base, BASE, GSI + 1, &mmio), -EEXIST);
+	assert_int_equal(virtio_mmio_create(f->vm, &other->base, BASE + VIRTIO_MMIO_BYTES, GSI, &mmio), -EBUSY);
+	assert_null(mmio);
+	assert_int_equal(stub_ioeventfds(f->vm), 2);
+	assert_int_equal(destroyed, 0);
+	loop_call(vm_loop(f->vm), destroy_device, &other->base);
+	assert_int_equal(destroyed, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -350,6 +374,7 @@ int main(void)
 		TEST(a_config_change_counts_and_interrupts),
 		TEST(config_space_takes_any_size),
 		TEST(a_reset_forgets_everything),
+		TEST(a_failed_create_leaves_the_device),
 	};
 
 	return cmocka_run_group_tests_name("virtio_mmio", tests, NULL, NULL);
