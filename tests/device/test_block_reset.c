@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
 /* virtio-blk with many requests at once: all answered, or all forgotten by a reset that leaves nothing running. */
+#include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -25,6 +30,76 @@ static struct virtio_device *d;
 static char path[] = "/tmp/mullion-block-XXXXXX";
 static uint8_t before[DISK_BYTES], after[DISK_BYTES];
 static struct fake_request *requests[AT_ONCE];
+
+/* ---- a disk that can be made slow or bad: these stand in for the C library's functions of the same name ---- */
+
+static atomic_bool gate; /* calls wait while it is closed (true) */
+static atomic_uint entered, left, syncs_entered;
+static atomic_uint short_calls, interrupted_calls, failing_calls; /* how many of the next calls go wrong, and how */
+
+static void pass_gate(void)
+{
+	atomic_fetch_add(&entered, 1);
+	while (atomic_load(&gate))
+		usleep(200);
+}
+
+static bool is_due(atomic_uint *calls)
+{
+	unsigned n = atomic_load(calls);
+
+	while (n && !atomic_compare_exchange_weak(calls, &n, n - 1))
+		;
+	return n;
+}
+
+static ssize_t transfer(long number, int fd, const struct iovec *v, int count, off_t offset)
+{
+	struct iovec half = { 0 };
+	ssize_t n;
+
+	pass_gate();
+	if (is_due(&interrupted_calls)) {
+		errno = EINTR;
+		n = -1;
+	} else if (is_due(&failing_calls)) {
+		errno = EIO;
+		n = -1;
+	} else if (v->iov_len > 1 && is_due(&short_calls)) {
+		half = (struct iovec){ .iov_base = v->iov_base, .iov_len = v->iov_len / 2 };
+		n = syscall(number, fd, &half, 1, offset, 0);
+	} else {
+		n = syscall(number, fd, v, count, offset, 0);
+	}
+	atomic_fetch_add(&left, 1);
+	return n;
+}
+
+ssize_t preadv(int fd, const struct iovec *v, int count, off_t offset)
+{
+	return transfer(SYS_preadv, fd, v, count, offset);
+}
+
+ssize_t pwritev(int fd, const struct iovec *v, int count, off_t offset)
+{
+	return transfer(SYS_pwritev, fd, v, count, offset);
+}
+
+int fdatasync(int fd)
+{
+	atomic_fetch_add(&syncs_entered, 1);
+	while (atomic_load(&gate))
+		usleep(200);
+	return (int)syscall(SYS_fdatasync, fd);
+}
+
+static void *open_gate_later(void *arg)
+{
+	(void)arg;
+	usleep(30000);
+	atomic_store(&gate, false);
+	return NULL;
+}
 
 static int make_disk(void **state)
 {
@@ -167,6 +242,139 @@ static void a_reset_leaves_nothing_running(void **state)
 	}
 }
 
+static bool has_entered(void *arg)
+{
+	return atomic_load((atomic_uint *)arg) >= 1;
+}
+
+static void a_reset_waits_for_transfers(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	for (size_t r = 0; r < RING_KINDS; r++) {
+		begin(&rings[r]);
+		atomic_store(&entered, 0);
+		atomic_store(&left, 0);
+		atomic_store(&gate, true);
+		submit(1);
+		assert_true(fake_guest_run_until(g, has_entered, &entered, 5000));
+		assert_int_equal(pthread_create(&thread, NULL, open_gate_later, NULL), 0);
+		fake_guest_reset(g);
+		/* Nobody is inside, and nobody enters any more. */
+		assert_false(atomic_load(&gate));
+		assert_int_equal(atomic_load(&left), atomic_load(&entered));
+		assert_in_range(atomic_load(&left), 1, 4);
+		let_it_run(20);
+		assert_in_range(atomic_load(&entered), 1, 4);
+		pthread_join(thread, NULL);
+		free_requests();
+		end();
+	}
+}
+
+static void a_reset_does_not_wait_for_a_flush(void **state)
+{
+	struct virtio_blk_outhdr header = { .type = VIRTIO_BLK_T_FLUSH };
+	struct fake_request *flushes[8], *read;
+
+	(void)state;
+	begin(&rings[0]);
+	atomic_store(&syncs_entered, 0);
+	atomic_store(&gate, true);
+	for (unsigned i = 0; i < 8; i++)
+		flushes[i] = fake_guest_add(g, 0, &header, sizeof(header), 1);
+	fake_guest_kick(g, 0);
+	assert_true(fake_guest_run_until(g, has_entered, &syncs_entered, 5000));
+	fake_guest_reset(g);
+	assert_true(atomic_load(&gate));
+	for (unsigned i = 0; i < 8; i++)
+		fake_guest_free_request(g, flushes[i]);
+	/* The next driver's requests wait for a worker, and are then served. */
+	assert_int_equal(fake_guest_start(g, d), 0);
+	header.type = VIRTIO_BLK_T_IN;
+	read = fake_guest_add(g, 0, &header, sizeof(header), 513);
+	fake_guest_kick(g, 0);
+	let_it_run(10);
+	atomic_store(&gate, false);
+	assert_int_equal(fake_guest_wait(g, read, 5000), 0);
+	assert_int_equal(read->out[512], VIRTIO_BLK_S_OK);
+	fake_guest_free_request(g, read);
+	end();
+}
+
+static void short_and_interrupted_transfers_go_on(void **state)
+{
+	(void)state;
+	for (size_t r = 0; r < RING_KINDS; r++) {
+		begin(&rings[r]);
+		atomic_store(&short_calls, 50);
+		atomic_store(&interrupted_calls, 50);
+		submit(3);
+		for (unsigned i = 0; i < AT_ONCE; i++) {
+			assert_int_equal(fake_guest_wait(g, requests[i], 5000), 0);
+			assert_int_equal(requests[i]->out[requests[i]->out_cap - 1], VIRTIO_BLK_S_OK);
+		}
+		read_disk(after);
+		for (unsigned i = 0; i < AT_ONCE; i++) {
+			size_t data = requests[i]->out_cap - 1;
+
+			if (data)
+				assert_memory_equal(requests[i]->out, before + i * BYTES, BYTES);
+			else if (i % 15 != 14)
+				memset(before + i * BYTES, 3 + (int)i, BYTES);
+		}
+		assert_memory_equal(before, after, sizeof(before));
+		assert_int_equal(atomic_load(&short_calls), 0);
+		assert_int_equal(atomic_load(&interrupted_calls), 0);
+		free_requests();
+		end();
+	}
+}
+
+static void flushes_reach_the_disk(void **state)
+{
+	struct {
+		struct virtio_blk_outhdr header;
+		uint8_t data[512];
+	} m = { .header = { .type = VIRTIO_BLK_T_OUT } };
+	struct fake_guest_options no_cache = { .refuse = VIRTIO_BIT(VIRTIO_BLK_F_FLUSH) | VIRTIO_BIT(VIRTIO_BLK_F_CONFIG_WCE) };
+	uint8_t status;
+
+	(void)state;
+	begin(&rings[0]);
+	atomic_store(&syncs_entered, 0);
+	assert_int_equal(fake_guest_request(g, 0, &m, sizeof(m), &status, 1, NULL), 0);
+	assert_int_equal(atomic_load(&syncs_entered), 0);
+	m.header.type = VIRTIO_BLK_T_FLUSH;
+	assert_int_equal(fake_guest_request(g, 0, &m, 16, &status, 1, NULL), 0);
+	assert_int_equal(status, VIRTIO_BLK_S_OK);
+	assert_int_equal(atomic_load(&syncs_entered), 1);
+	end();
+	/* A driver that can't flush: every write is committed. */
+	begin(&no_cache);
+	m.header.type = VIRTIO_BLK_T_OUT;
+	assert_int_equal(fake_guest_request(g, 0, &m, sizeof(m), &status, 1, NULL), 0);
+	assert_int_equal(status, VIRTIO_BLK_S_OK);
+	assert_int_equal(atomic_load(&syncs_entered), 2);
+	end();
+}
+
+static void an_error_of_the_disk_is_answered(void **state)
+{
+	struct virtio_blk_outhdr header = { .type = VIRTIO_BLK_T_IN };
+	uint8_t out[513];
+
+	(void)state;
+	begin(&rings[0]);
+	atomic_store(&failing_calls, 1);
+	assert_int_equal(fake_guest_request(g, 0, &header, sizeof(header), out, sizeof(out), NULL), 0);
+	assert_int_equal(out[512], VIRTIO_BLK_S_IOERR);
+	assert_int_equal(fake_guest_request(g, 0, &header, sizeof(header), out, sizeof(out), NULL), 0);
+	assert_int_equal(out[512], VIRTIO_BLK_S_OK);
+	end();
+}
+
 static void a_reset_at_once_after_a_reset_is_fine(void **state)
 {
 	(void)state;
@@ -236,6 +444,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(all_of_many_are_answered),
 		CASE(a_reset_leaves_nothing_running),
+		CASE(a_reset_waits_for_transfers),
+		CASE(a_reset_does_not_wait_for_a_flush),
+		CASE(short_and_interrupted_transfers_go_on),
+		CASE(flushes_reach_the_disk),
+		CASE(an_error_of_the_disk_is_answered),
 		CASE(a_reset_at_once_after_a_reset_is_fine),
 		CASE(it_can_be_destroyed_with_requests_in_flight),
 		CASE(more_than_the_workers_at_full_rings),
