@@ -50,7 +50,9 @@ struct fake_request_parts {
 	size_t memory_bytes;
 	uint64_t table_gpa;
 	size_t table_bytes;
+	/* In the list of all that were not freed. */
 	struct fake_request *next;
+	struct fake_request **link;
 };
 
 struct queue {
@@ -93,6 +95,7 @@ struct fake_guest {
 	size_t split_at;
 	size_t split_piece;
 	uint64_t sequence;
+	struct fake_request *requests;
 };
 
 static _Noreturn void __attribute__((format(printf, 1, 2))) die(const char *format, ...)
@@ -257,12 +260,28 @@ static void forget_queues(struct fake_guest *g)
 	g->queue_count = 0;
 }
 
+/* All but the guest's memory. */
+static void free_request(struct fake_request *r)
+{
+	struct fake_request_parts *p = r->parts;
+
+	*p->link = p->next;
+	if (p->next)
+		p->next->parts->link = p->link;
+	free(p->pieces);
+	free(p);
+	free(r->out);
+	free(r);
+}
+
 void fake_guest_destroy(struct fake_guest *g)
 {
 	if (!g)
 		return;
 	loop_destroy(g->loop);
 	forget_queues(g);
+	while (g->requests)
+		free_request(g->requests);
 	guest_mem_destroy(g->mem);
 	munmap(g->host, g->bytes);
 	close(g->memfd);
@@ -656,6 +675,11 @@ struct fake_request *fake_guest_add(struct fake_guest *g, unsigned queue, const 
 
 	if (queue >= g->queue_count)
 		die("there is no queue %u", queue);
+	p->next = g->requests;
+	p->link = &g->requests;
+	if (p->next)
+		p->next->parts->link = &p->next;
+	g->requests = r;
 	r->queue = queue;
 	r->out_cap = out_cap;
 	r->out = must_alloc(out_cap, 1);
@@ -898,10 +922,7 @@ void fake_guest_free_request(struct fake_guest *g, struct fake_request *r)
 	fake_guest_free(g, p->memory_gpa, p->memory_bytes);
 	if (p->table_bytes)
 		free_aligned(g, p->table_gpa, p->table_bytes, 16);
-	free(p->pieces);
-	free(p);
-	free(r->out);
-	free(r);
+	free_request(r);
 }
 
 int fake_guest_request(struct fake_guest *g, unsigned queue, const void *in, size_t in_len, void *out, size_t out_cap,

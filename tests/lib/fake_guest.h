@@ -100,7 +100,7 @@ bool fake_guest_has_room(struct fake_guest *g, unsigned queue, size_t in_len, si
 void fake_guest_kick(struct fake_guest *g, unsigned queue);
 /* 0, -ETIMEDOUT or -EPIPE. */
 int fake_guest_wait(struct fake_guest *g, struct fake_request *r, int timeout_ms);
-/* One that is not done yet must be lost first (reset). */
+/* One that is not done yet must be lost first (reset). What is not freed goes with the guest. */
 void fake_guest_free_request(struct fake_guest *g, struct fake_request *r);
 
 /* Let the loop run until @done(@arg) (NULL: never) or for @timeout_ms. True if @done was. */

@@ -5,3 +5,9 @@ test_virtio_mmio-src := tests/lib/vm_stub.c tests/lib/test_device.c vmm/bus.c vm
 unit-tests += test_pci test_virtio_pci
 test_pci-src := tests/lib/vm_stub.c vmm/bus.c vmm/pci.c
 test_virtio_pci-src := tests/lib/vm_stub.c tests/lib/test_device.c vmm/bus.c vmm/virtio_transport.c vmm/pci.c vmm/msix.c vmm/virtio_pci.c
+# host/base and host/virtio.
+unit-tests += test_log
+unit-tests += test_loop
+unit-tests += test_pool
+unit-tests += test_mem
+unit-tests += test_queue
