@@ -106,6 +106,7 @@ $(O)/mullion-gpu.so: $(call objects,$(gpu-src))
 	$(Q)$(CC) $(common-ldflags) -shared -o $@ $^ $(LDFLAGS) $(gpu-libs) -lm
 
 include guest-drivers/bare/rules.mk
+include samples/linux/rules.mk tests/linux/sources.mk
 
 # ---- tests: one program a name; NAME-src adds sources, NAME-libs libraries; needs gpu: in gpu-tests ----
 cmocka-libs := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null || echo -lcmocka)

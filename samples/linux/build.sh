@@ -27,7 +27,8 @@ mods_gpu="virtio-gpu"
 mods_nested="virtio_blk irqbypass ccp kvm kvm-amd 9pnet_virtio 9p overlay tun virtio_net"
 
 pkgs_mesa="libgl1-mesa-dri libegl1 libegl-mesa0 libgles2 libgbm1 libdrm2"
-pkgs_tools="kmscube glmark2-es2-drm mesa-utils mesa-utils-bin bash coreutils util-linux mount procps libpng16-16t64"
+pkgs_tools="kmscube glmark2-es2-drm mesa-utils mesa-utils-bin dash bash coreutils sed grep mawk findutils ncurses-base
+	util-linux mount procps"
 
 # name -> suite, kernel package
 recipe() {
@@ -181,7 +182,7 @@ build() {
 			unpack_root "$1/all.tar" "$1/root"
 			mib=$(( $(du -sm "$1/root" | cut -f1) * 12 / 10 + 64 ))
 			truncate -s ${mib}M "$1/rootfs.ext4"
-			mke2fs -q -F -t ext4 -O ^has_journal,^metadata_csum -m 0 -E root_owner=0:0 \
+			mke2fs -q -F -t ext4 -b 4096 -O ^has_journal,^metadata_csum -m 0 -E root_owner=0:0 \
 				-L mullion -d "$1/root" "$1/rootfs.ext4"' bash "$out" 2>"$out/mke2fs.log" ||
 			{ sed 's/^/  /' "$out/mke2fs.log" >&2; die "$what: mke2fs could not write the image"; }
 	fi

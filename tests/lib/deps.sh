@@ -33,7 +33,7 @@ e2fsprogs              | demo check | writes the disk image of the Debian guest 
 uidmap                 | demo check | lets mmdebstrap work without root (user namespaces)
 qemu-system-x86        | nested     | this machine has no KVM that runs Linux: an emulated machine that has one
 seabios                | nested     | the firmware of that emulated machine
-perl                   | check      | runs the tests (TAP::Harness) and reads the PNGs they make
+perl                   | demo check | runs the tests (TAP::Harness) and reads the PNGs that guests make
 edid-decode            | check      | checks the EDID blocks that the GPU device generates
 acpica-tools           | check      | disassembles and so checks the ACPI tables
 passt                  | check      | user-mode network for the virtio-net tests

@@ -5,11 +5,11 @@
 #
 #   nested_ready                        0, or 1 with the reason in $nested_reason
 #   nested_run DIR TIMEOUT_S [FILTER]   runs DIR/script in there; returns its exit status, 124 when time was up,
-#                                       125 when the machine itself failed (console in DIR/console.log)
+#                                       125 when the machine itself failed (see DIR/console.log, DIR/qemu.log)
 #
 # The script sees the host's file system at the same paths. What it writes goes to memory and is gone afterwards, except
 # under /run/job, which is DIR ($JOB in the script). Its output is streamed through FILTER (a command; default: none is
-# shown) and kept in DIR/output.log. QEMU exits 0 whatever happened inside, so the status comes by a file.
+# shown) and kept in DIR/console.log. QEMU exits 0 whatever happened inside, so the status comes by a file.
 
 nested_lib=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 nested_top=$(cd "$nested_lib/../.." && pwd)
@@ -42,10 +42,10 @@ nested_run() {
 		-M q35 -accel tcg,thread=multi -cpu "${NESTED_CPU:-max}" -smp "$NESTED_CPUS" -m "$NESTED_MEMORY" \
 		-nodefaults -no-user-config -display none -no-reboot -serial stdio \
 		-kernel "$nested_kernel/vmlinuz" -initrd "$dir/nested.cpio" \
-		-append "console=ttyS0 quiet panic=-1 mitigations=off ${NESTED_APPEND:-}" \
+		-append "console=ttyS0 loglevel=2 panic=-1 mitigations=off ${NESTED_APPEND:-}" \
 		-virtfs local,path=/,mount_tag=hostroot,security_model=none,readonly=on,multidevs=remap \
 		-virtfs local,path="$dir",mount_tag=job,security_model=none,multidevs=remap \
-		$NESTED_QEMU </dev/null 2>"$dir/qemu.log" | tr -d '\r' | tee "$dir/console.log" | eval "$filter"
+		</dev/null 2>"$dir/qemu.log" | tr -d '\r' | tee "$dir/console.log" | eval "$filter"
 	rc=${PIPESTATUS[0]}
 	rm -f "$dir/nested.cpio"
 	if [ -s "$dir/status" ]; then

@@ -1,0 +1,124 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# `make demo`: two guests draw with OpenGL on this host, and their frames are written as PNG files.
+#
+#   O=DIR         the build folder; pictures go to $O/demo        NESTED=1   force the nested machine for Linux
+#
+# 1. samples/cluster, a bare-metal instrument cluster, on /dev/kvm (any KVM will do).
+# 2. Debian 13 with Mesa and samples/linux/scene.c, on /dev/kvm if it boots a stock kernel, else in an emulated machine.
+set -u
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+out=$(cd "${O:-build}" && pwd) || exit 1
+mullion=$out/mullion
+pictures=$out/demo
+began=$SECONDS
+# shellcheck source=tests/lib/linux.sh
+. "$top/tests/lib/linux.sh"
+
+say() { printf '%4d s  %s\n' $((SECONDS - began)) "$*"; }
+# Lines of a guest, indented, as they come.
+guest_lines() {
+	while IFS= read -r line; do say "  | $line"; done
+}
+for f in mullion mullion-gpu.so bare/cluster.elf linux/scene; do
+	[ -e "$out/$f" ] || { echo "demo: $out/$f is missing: make (it says what it skipped and why)" >&2; exit 1; }
+done
+rm -rf "$pictures"
+mkdir -p "$pictures/cluster" "$pictures/linux" "$pictures/job"
+failed=0
+cluster_size=640x240 cluster_log=$pictures/cluster.log
+
+# cluster_command DIR LOG: how the cluster is run, the same here and in the nested machine
+cluster_command() {
+	echo "timeout -k 5 240 '$mullion' run --kernel '$out/bare/cluster.elf' --memory 128M --serial stdio --console none" \
+		"--gpu size=$cluster_size --display 'png:$1' </dev/null"
+}
+cluster_done() { # STATUS
+	local last
+	last=$(find "$pictures/cluster" -name '*.png' | LC_ALL=C sort | tail -n 1)
+	if [ "$1" = 0 ] && [ -n "$last" ]; then
+		say "the cluster drew $(find "$pictures/cluster" -name '*.png' | wc -l) frames"
+		cluster_picture=$last
+	else
+		say "the cluster failed (exit status $1); its log is $cluster_log"
+		failed=1
+	fi
+}
+
+cluster_picture=
+if [ -r /dev/kvm ] && [ -w /dev/kvm ]; then
+	say "bare-metal cluster: on /dev/kvm, which every KVM can do"
+	set -o pipefail
+	eval "$(cluster_command "$pictures/cluster" "$cluster_log")" 2>&1 | tr -d '\r' | tee "$cluster_log" | guest_lines
+	cluster_done $?
+	set +o pipefail
+	cluster_here=yes
+else
+	say "bare-metal cluster: no usable /dev/kvm, so it runs in the emulated machine, with the Linux guest"
+	cluster_here=no
+fi
+
+say "Linux guest: Debian 13 with Mesa"
+if ! linux_where; then
+	say "the Linux guest can't run: $where_why"
+	exit 1
+fi
+guest=$("$nested_build" --path debian13)
+case $where in
+here) size=1024x768 frames=240 cpus=2 every=10 limit=120 ;;
+nested) size=320x240 frames=24 cpus=1 every=1 limit=400 ;;
+esac
+if [ "$where" = here ]; then
+	say "Linux runs on /dev/kvm: $where_why"
+else
+	say "Linux runs in an emulated machine that has a KVM (QEMU; slow, so $frames small frames): $where_why"
+fi
+
+job=$pictures/job
+"$top/samples/linux/initrd.sh" "$guest/initrd.cpio" "$job/guest.cpio" "$top/samples/linux/init" \
+	gl="$top/tests/linux/gl.guest" scene="$out/linux/scene"
+{
+	[ "$cluster_here" = yes ] || cat <<END
+mkdir -p "\$JOB/cluster"
+$(cluster_command "\$JOB/cluster" '' | sed "s/'png:\([^']*\)'/\"png:\1\"/") >"\$JOB/cluster.log" 2>&1
+echo \$? >"\$JOB/cluster.status"
+END
+	cat <<END
+mkdir -p "\$JOB/linux"
+echo "demo: mullion boots Debian 13"
+timeout -k 5 $limit '$mullion' run --kernel '$guest/vmlinuz' --initrd "\$JOB/guest.cpio" --memory 1G --cpus $cpus \
+	--append "console=ttyS0 quiet panic=-1 mullion.do=gl mullion.mods=base,fs,gpu mullion.root=/dev/vda mullion.frames=$frames" \
+	--disk '$guest/rootfs.ext4,readonly' --rng --gpu size=$size --display "png:\$JOB/linux,every=$every" \
+	--serial stdio --console none </dev/null
+END
+} >"$job/script"
+linux_run "$job" 600 guest_lines
+status=$?
+[ "$cluster_here" = yes ] || { mv "$job/cluster" "$pictures/"; cluster_log=$job/cluster.log; cluster_done "$(cat "$job/cluster.status" 2>/dev/null)"; }
+rm -f "$job"/*.cpio
+rmdir "$pictures/linux" 2>/dev/null
+mv "$job/linux" "$pictures/linux" 2>/dev/null
+
+log=$job/console.log
+renderer=$(sed -n 's/^scene: GL_RENDERER: //p' "$log")
+fps=$(sed -n 's/^scene: [0-9]* frames, //p' "$log")
+drawn=$(sed -n 's/^scene: frame [0-9]* \(.*\) checksum \(.*\)/\1 \2/p' "$log")
+scene_picture=
+if [ -n "$drawn" ]; then
+	# After the program has ended the kernel shows its console again, so the last file need not be the scene.
+	scene_picture=$("$top/tests/linux/pixels" checksum "$pictures"/linux/*.png | grep -F " $drawn" | head -n 1 | cut -d' ' -f1)
+fi
+if [ $status != 0 ] || [ -z "$renderer" ] || [ -z "$scene_picture" ]; then
+	say "the Linux guest failed (status $status); its log is $log"
+	failed=1
+fi
+
+echo
+echo "Linux guest   ran ${where/here/on this machine\'s KVM}: $where_why"
+echo "GL_RENDERER   ${renderer:-none} (as the guest sees it)"
+echo "speed         ${fps:-none} at $size"
+echo "time          $((SECONDS - began)) s"
+echo "pictures      ${cluster_picture:-no cluster}"
+echo "              ${scene_picture:-no scene}"
+exit $failed
