@@ -288,6 +288,8 @@ static void reset(struct virtio_device *d)
 	for (unsigned i = 0; i < g->scanout_count; i++) {
 		struct gpu_scanout *s = &g->scanouts[i];
 
+		if (!s->cursor.pixels)
+			continue;
 		s->cursor = (struct display_cursor){0};
 		if (g->display && g->display->ops->cursor)
 			g->display->ops->cursor(g->display, i, &s->cursor);

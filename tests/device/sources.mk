@@ -19,3 +19,4 @@ device-tests += test_gpu_errors
 test_gpu_errors-src = $(gpu-test-src)
 device-tests += test_net
 device-tests += test_virtio_status
+device-tests += test_net_host

@@ -1,3 +1,5 @@
 # SPDX-License-Identifier: MIT
 # Linked into every C test, fuzz target and bench.
 test-lib-src := tests/lib/fake_guest.c tests/lib/echo.c
+# Linked besides by the tests of the GPU device.
+gpu-test-src = tests/lib/gpu_world.c tests/lib/fake_renderer.c $(host-gpu-device-src) $(host-display-src)
