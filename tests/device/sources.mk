@@ -20,3 +20,6 @@ test_gpu_errors-src = $(gpu-test-src)
 device-tests += test_net
 device-tests += test_virtio_status
 device-tests += test_net_host
+device-tests += test_gpu_fence test_gpu_3d
+test_gpu_fence-src = $(gpu-test-src)
+test_gpu_3d-src = $(gpu-test-src)
