@@ -191,10 +191,10 @@ static int save(struct png_output *o, unsigned scanout)
 	int err;
 
 	if (!slot) {
-		o->dropped++;
-		log_guest(LOG_TOPIC_DISPLAY, &o->log_limit,
-			  "png: frame %llu of scanout %u dropped (%llu so far): the disk is slower; raise every=",
-			  (unsigned long long)s->frames, scanout, (unsigned long long)o->dropped);
+		/* Told once; how many it were is told at the end. */
+		log_line(LOG_TOPIC_DISPLAY, o->dropped++ ? LOG_DEBUG : LOG_WARN,
+			 "png: frame %llu of scanout %u dropped: files are written slower than frames come; raise every=",
+			 (unsigned long long)s->frames, scanout);
 		return 0;
 	}
 	err = picture_copy(&slot->picture, &s->shown);
@@ -260,6 +260,9 @@ static void destroy(struct display_output *base)
 		if (s->saved != s->frames) {
 			int err;
 
+			/* Not lost after all. */
+			if ((s->frames - 1) % o->every == 0)
+				o->dropped--;
 			picture_draw_cursor(&s->shown, &s->cursor);
 			err = write_picture(o, &s->shown, i, s->frames);
 			if (err < 0)
