@@ -52,8 +52,8 @@ static ssize_t next_frame(const struct passt *p)
 	memcpy(&bytes, p->in + p->in_at, sizeof(bytes));
 	bytes = ntohl(bytes);
 	if (bytes < NET_MIN_FRAME || bytes > NET_MAX_FRAME) {
-		FAIL("%s: sent a frame of %" PRIu32 " bytes (%u to %u are possible): is it passt?", p->backend.name, bytes,
-		     NET_MIN_FRAME, NET_MAX_FRAME);
+		log_line(LOG_TOPIC_NET, LOG_WARN, "%s: sent a frame of %" PRIu32 " bytes (%u to %u are possible): is it passt?",
+			 p->backend.name, bytes, NET_MIN_FRAME, NET_MAX_FRAME);
 		return -EPROTO;
 	}
 	return have < LENGTH_BYTES + bytes ? 0 : (ssize_t)bytes;

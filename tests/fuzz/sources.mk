@@ -4,3 +4,7 @@ fuzz_chain-src := tests/fuzz/driver.c
 fuzz-targets += fuzz_transport
 fuzz_transport-src := tests/fuzz/driver.c tests/lib/vm_stub.c tests/lib/test_device.c vmm/bus.c vmm/virtio_transport.c \
 	vmm/virtio_mmio.c vmm/pci.c vmm/msix.c vmm/virtio_pci.c
+fuzz-targets += fuzz_block fuzz_net fuzz_console
+fuzz_block-src := tests/fuzz/driver.c tests/fuzz/requests.c
+fuzz_net-src := tests/fuzz/driver.c tests/fuzz/requests.c
+fuzz_console-src := tests/fuzz/driver.c tests/fuzz/requests.c
