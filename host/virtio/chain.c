@@ -9,7 +9,7 @@
 
 /* ---- building ---- */
 
-static bool grow(struct chain *c)
+bool chain_grow(struct chain *c)
 {
 	unsigned capacity = c->capacity ? 2 * c->capacity : 8;
 	struct iovec *grown = realloc(c->iov, capacity * sizeof(*grown));
@@ -39,7 +39,7 @@ const char *chain_add(struct chain *c, uint64_t gpa, uint32_t bytes, bool writab
 	host = guest_mem_range(c->q->mem, gpa, bytes);
 	if (!host)
 		return "a buffer is not (wholly) in one region of guest memory";
-	if (c->count == c->capacity && !grow(c))
+	if (c->count == c->capacity && !chain_grow(c))
 		return "the host has no memory for the chain";
 	c->iov[c->count].iov_base = host;
 	c->iov[c->count].iov_len = bytes;

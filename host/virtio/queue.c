@@ -138,8 +138,10 @@ static struct chain *get_chain(struct virtq *q)
 		if (q->outstanding >= STALE_FACTOR * q->max_size)
 			return NULL;
 		c = calloc(1, sizeof(*c));
-		if (!c)
+		if (!c || !chain_grow(c)) {
+			free(c);
 			return NULL;
+		}
 		c->q = q;
 	}
 	q->outstanding++;

@@ -50,7 +50,7 @@ struct chain {
 	bool saw_writable;
 	uint64_t bytes;
 	uint64_t read_bytes;
-	struct iovec *iov;
+	struct iovec *iov; /* never NULL */
 	unsigned capacity; /* grows to the longest chain seen, kept when the chain is recycled */
 };
 
@@ -111,6 +111,9 @@ static inline void copy_once(void *dst, const void *guest, size_t n)
 	memcpy(dst, guest, n);
 	__asm__ volatile("" : : "r"(dst) : "memory");
 }
+
+/* Make room for more iovecs; false if the host has no memory. */
+bool chain_grow(struct chain *c);
 
 /* Begin to fill @c. */
 static inline void chain_begin(struct chain *c)

@@ -20,7 +20,7 @@
 #define QUEUE_SIZE 16u
 #define DATA_BYTES 8192u
 
-enum operation { OP_DESC, OP_TABLE, OP_AVAIL, OP_FLAGS, OP_KICK, OP_FINISH, OP_RESET, OP_RAW, OP_COUNT };
+enum operation { OP_DESC, OP_TABLE, OP_AVAIL, OP_FLAGS, OP_KICK, OP_FINISH, OP_RESET, OP_RAW, OP_FILL, OP_RESUME };
 
 struct world {
 	struct fake_guest *g;
@@ -30,6 +30,35 @@ struct world {
 	uint64_t data_gpa;
 	uint64_t table_gpa;
 };
+
+/* Make every descriptor a request of its own, for the lap that @wrap says (packed). */
+static void fill_ring(struct world *w, bool wrap)
+{
+	const struct fake_ring *r = fake_guest_ring(w->g, 0);
+
+	for (unsigned i = 0; i < r->size; i++) {
+		struct vring_packed_desc d = { .addr = w->data_gpa, .len = 8, .id = (uint16_t)i,
+					       .flags = (uint16_t)(wrap ? 0x80 : 0x8000) };
+
+		if (virtio_device_has(&w->e->device, VIRTIO_F_RING_PACKED)) {
+			memcpy(r->desc + 16u * i, &d, sizeof(d));
+		} else {
+			fake_guest_put(w->g, 0, i, w->data_gpa, 8, wrap ? 0 : VRING_DESC_F_WRITE, 0);
+			fake_guest_publish(w->g, 0, (uint16_t)i);
+		}
+	}
+}
+
+/* As after a restart of the device's process, at any position. */
+static void resume_at(struct world *w, uint32_t position, bool own)
+{
+	struct virtq_setup s = fake_guest_ring(w->g, 0)->setup;
+
+	s.resume = true;
+	s.position = own ? virtq_position(w->e->device.queues[0]) : position;
+	virtio_device_stop_queue(&w->e->device, 0);
+	(void)virtio_device_start_queue(&w->e->device, 0, &s);
+}
 
 /* Go over all of a chain, so that a sanitizer sees what it allows. */
 static void use(struct chain *c)
@@ -60,6 +89,7 @@ static void use(struct chain *c)
 	}
 }
 
+/* The first ones are answered late, and in what order the input says. */
 static void handle(struct echo *e, unsigned queue, struct chain *c)
 {
 	struct world *w = e->owner;
@@ -130,7 +160,8 @@ static void step(struct world *w, struct fuzz_input *in)
 	unsigned at;
 	uint16_t v;
 
-	switch (op % OP_COUNT) {
+	/* The upper half of the byte is the operation's own. */
+	switch (op & 15) {
 	case OP_DESC:
 		at = fuzz_u8(in);
 		put_descriptor(w, in, r->desc + 16u * (at % r->size));
@@ -155,7 +186,7 @@ static void step(struct world *w, struct fuzz_input *in)
 		fake_guest_force_kick(w->g, 0);
 		break;
 	case OP_FINISH:
-		finish_one(w, op >> 3);
+		finish_one(w, op >> 4);
 		break;
 	case OP_RESET:
 		if (op & 0x40)
@@ -166,6 +197,13 @@ static void step(struct world *w, struct fuzz_input *in)
 	case OP_RAW:
 		if (!virtio_device_has(&w->e->device, VIRTIO_F_RING_PACKED))
 			fuzz_take(in, r->driver + fuzz_u8(in) % (6 + 2u * r->size - 2), 2);
+		break;
+	case OP_FILL:
+		fill_ring(w, fuzz_u8(in) & 1);
+		break;
+	case OP_RESUME:
+		at = fuzz_u8(in);
+		resume_at(w, fuzz_u32(in), at & 1);
 		break;
 	}
 }
@@ -256,6 +294,14 @@ size_t fuzz_seed(unsigned index, uint8_t *buf, size_t cap)
 	*p++ = OP_RESET | 0x40;
 	*p++ = OP_FINISH;
 	*p++ = OP_KICK;
+	/* Two laps, and a third that is too much. */
+	for (unsigned i = 0; i < 3; i++) {
+		*p++ = OP_FILL;
+		*p++ = (uint8_t)(i + 1);
+		*p++ = OP_KICK;
+		for (unsigned k = 0; i == 0 && k < QUEUE_SIZE; k++)
+			*p++ = OP_FINISH;
+	}
 	return (size_t)(p - buf);
 }
 
