@@ -44,6 +44,7 @@ enum virgl_command {
 	VIRGL_CCMD_TRANSFER3D = 43,
 	VIRGL_CCMD_END_TRANSFERS = 44,
 	VIRGL_CCMD_COPY_TRANSFER3D = 45,
+	VIRGL_CCMD_LINK_SHADER = 52,
 	/* Commands up to here are known to 0.10; later versions append. */
 	VIRGL_CCMD_END_FRAME = 61,
 };
@@ -288,6 +289,7 @@ enum pipe_swizzle {
 #define VIRGL_MAX_COLOR_BUFFERS 8
 #define VIRGL_MAX_VERTEX_ELEMENTS 32
 #define VIRGL_MAX_VIEWPORTS 16
+#define VIRGL_MAX_STREAM_OUTPUTS 64u
 
 /*
  * The capsets that virtio-gpu passes on (VIRTIO_GPU_CMD_GET_CAPSET): the first is fixed at 308 bytes, the second

@@ -1,88 +1,56 @@
 // SPDX-License-Identifier: MIT
 /*
- * The 3D renderer: virglrenderer (0.10 and later) on contexts of our own EGL display (egl.h).
+ * The 3D renderer: virglrenderer (0.10 and later) on contexts of our own EGL display (egl.h). Its parts: streams are
+ * checked by virgl_stream.c, fences kept by virgl_fences.c, frames read by virgl_pixels.c, versions of the library
+ * told apart by virgl_library.c.
  *
- * Fences. virglrenderer retires fences in the order in which they were made, whatever context they belong to, from
- * a thread of its own that waits for the GPU. So one queue here holds what gpu.c waits for, on whichever timeline,
- * and a fence is a 32-bit number of that queue. The library's per-context fences are not used: it has ring 0 only,
- * and destroying a context while its fence is being retired lets the thread use freed memory (0.10.4).
+ * virgl_renderer_reset() is not used: it stops the library's fence thread for good. Contexts are destroyed one by
+ * one instead.
  *
- * virgl_renderer_reset() is not used either: it stops the fence thread for good. Contexts are destroyed one by one.
- *
- * Thread: the gpu loop, but for write_fence(), make_current() and log callbacks, which the fence thread may call.
+ * Thread: the gpu loop, but for write_fence() and make_current(), which the library's fence thread calls too.
  */
 #include "host/gpu/renderer.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <time.h>
-#include <unistd.h>
 
-#include <epoxy/gl.h>
 #include <virglrenderer.h>
 
 #include "host/base/log.h"
-#include "host/base/loop.h"
 #include "host/gpu/egl.h"
 #include "host/gpu/format.h"
+#include "host/gpu/virgl_fences.h"
 #include "host/gpu/virgl_library.h"
+#include "host/gpu/virgl_pixels.h"
+#include "host/gpu/virgl_stream.h"
 #include "protocol/virgl.h"
 #include "protocol/virtio.h"
 #include "protocol/virtio_gpu.h"
 
-/* Sub-contexts are GL contexts of the host; a guest program has one for each of its own. */
-#define SUB_CONTEXTS_MAX 64u
-/* How long destroy waits for the GPU before it gives up and leaks the library. */
-#define DRAIN_NS 5000000000ull
-/* Polling where the library has no fence thread. */
-#define POLL_NS 1000000ull
-
-struct fence {
-	uint32_t id; /* the library's */
-	struct renderer_timeline timeline;
-	uint64_t seq;
-};
-
 struct context {
 	uint32_t id;
-	unsigned sub_count;
-	uint32_t subs[SUB_CONTEXTS_MAX];
+	struct virgl_stream stream;
 	struct context *next;
 };
 
 /* What resource->renderer points to. */
 struct resource {
-	bool described; /* texture and flip are known */
-	bool flip;      /* row 0 of the picture is the texture's last */
-	bool opaque;    /* alpha means nothing */
-	GLuint texture; /* 0: can't be read as a picture */
+	bool described; /* picture is filled in */
+	struct virgl_picture picture; /* texture 0: can't be read as a picture */
+	void *image; /* a 2D resource of a format that the library lacks: the 2D renderer's, else NULL */
 };
 
 struct virgl {
 	struct renderer base;
 	struct renderer_config config;
 	struct gpu_egl *egl;
+	struct virgl_pixels pixels;
+	struct virgl_fences fences;
 	bool started; /* virgl_renderer_init() was successful */
 	bool entered; /* the library's context is current on the loop's thread */
 	struct context *contexts;
-	GLuint framebuffer; /* in our own context */
-	bool reads_bgra;
-
-	/* Fences that gpu.c waits for, oldest at head; a ring of @capacity, a power of 2. */
-	struct fence *fences;
-	uint32_t capacity, head, tail;
-	uint32_t last_id;
-	atomic_uint retired; /* the newest id that the library reported */
-	atomic_bool woken;   /* wake was written and not read yet */
-	struct loop_fd wake; /* an eventfd: unlike a posted task it can be taken back */
-	struct loop_fd poll; /* the library wants virgl_renderer_poll() */
-	struct loop_timer timer; /* instead, where it has no such descriptor */
-	bool has_wake_fd, has_poll_fd;
 };
 
 /* The library's state is global: one renderer a process. */
@@ -121,15 +89,11 @@ static int make_current(void *cookie, int scanout, virgl_renderer_gl_context con
 	return gpu_egl_make_current(v->egl, context);
 }
 
-/* On the fence thread: note the number, and have the loop look. */
 static void write_fence(void *cookie, uint32_t id)
 {
 	struct virgl *v = cookie;
 
-	/* Release: what the GPU finished before happens before the guest hears of it. */
-	atomic_store_explicit(&v->retired, id, memory_order_release);
-	if (!atomic_exchange(&v->woken, true))
-		eventfd_write(v->wake.fd, 1);
+	virgl_fences_retired(&v->fences, id);
 }
 
 static struct virgl_renderer_callbacks callbacks = {
@@ -140,132 +104,17 @@ static struct virgl_renderer_callbacks callbacks = {
 	.make_current = make_current,
 };
 
-/* ---- fences ---- */
+/* ---- start and end ---- */
 
-static bool is_at_or_before(uint32_t id, uint32_t other)
+/* The first call on the loop's thread takes over what create() left without a thread. */
+static void enter(void *owner)
 {
-	return (int32_t)(other - id) >= 0;
-}
+	struct virgl *v = owner;
 
-static void fences_retired(struct loop_fd *w, uint32_t events)
-{
-	struct virgl *v = w->owner;
-	eventfd_t count;
-	uint32_t retired;
-
-	(void)events;
-	eventfd_read(w->fd, &count);
-	/* Cleared first: a fence that retires from here on wakes again. */
-	atomic_store(&v->woken, false);
-	retired = atomic_load_explicit(&v->retired, memory_order_acquire);
-	while (v->head != v->tail) {
-		const struct fence f = v->fences[v->head & (v->capacity - 1)];
-
-		if (!is_at_or_before(f.id, retired))
-			break;
-		v->head++;
-		v->config.fence_done(v->config.owner, &f.timeline, f.seq);
-	}
-}
-
-static int fences_make_room(struct virgl *v)
-{
-	uint32_t count = v->tail - v->head;
-	uint32_t capacity = v->capacity ? v->capacity * 2 : 64;
-	struct fence *grown;
-
-	if (count < v->capacity)
-		return 0;
-	grown = calloc(capacity, sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < count; i++)
-		grown[i] = v->fences[(v->head + i) & (v->capacity - 1)];
-	free(v->fences);
-	v->fences = grown;
-	v->capacity = capacity;
-	v->head = 0;
-	v->tail = count;
-	return 0;
-}
-
-static void enter(struct virgl *v)
-{
 	if (!v->entered)
 		virgl_renderer_force_ctx_0();
 	v->entered = true;
 }
-
-static void poll_later(struct virgl *v)
-{
-	if (!v->has_poll_fd && v->head != v->tail)
-		loop_arm_timer(v->config.loop, &v->timer, loop_now_ns() + POLL_NS);
-}
-
-static void poll_ready(struct loop_fd *f, uint32_t events)
-{
-	struct virgl *v = f->owner;
-
-	(void)events;
-	enter(v);
-	/* Checks queries for the fence thread, which waits meanwhile; or retires fences where it doesn't itself. */
-	virgl_renderer_poll();
-}
-
-static void poll_expired(struct loop_timer *t)
-{
-	struct virgl *v = t->owner;
-
-	enter(v);
-	virgl_renderer_poll();
-	poll_later(v);
-}
-
-static int create_fence(struct renderer *r, const struct renderer_timeline *timeline, uint64_t seq)
-{
-	struct virgl *v = virgl_from(r);
-	int err = fences_make_room(v);
-
-	if (err < 0)
-		return err;
-	enter(v);
-	err = virgl_library_error(virgl_renderer_create_fence((int)(v->last_id + 1), 0));
-	if (err < 0)
-		return err;
-	v->last_id++;
-	v->fences[v->tail++ & (v->capacity - 1)] = (struct fence){.id = v->last_id, .timeline = *timeline, .seq = seq};
-	poll_later(v);
-	return 0;
-}
-
-/*
- * Make sure that a fence behind all others will retire: the library forgets the one being waited for when a context
- * is destroyed (without ASYNC_FENCE_CB, 0.10.4), and a fence retires all before it.
- */
-static void push_fences(struct virgl *v)
-{
-	if (v->head == v->tail)
-		return;
-	if (virgl_renderer_create_fence((int)(v->last_id + 1), 0) == 0)
-		v->last_id++;
-}
-
-/* Everything that the library still waits for: retired, or DRAIN_NS passed. */
-static bool drain(struct virgl *v)
-{
-	uint64_t until = loop_now_ns() + DRAIN_NS;
-	const struct timespec pause = {.tv_nsec = 200000};
-
-	while (atomic_load(&v->retired) != v->last_id) {
-		if (loop_now_ns() > until)
-			return false;
-		virgl_renderer_poll();
-		nanosleep(&pause, NULL);
-	}
-	return true;
-}
-
-/* ---- start and end ---- */
 
 static void destroy_contexts(struct virgl *v)
 {
@@ -278,70 +127,59 @@ static void destroy_contexts(struct virgl *v)
 	}
 }
 
-static int add_fds(struct virgl *v)
-{
-	int err = loop_add_fd(v->config.loop, &v->wake, EPOLLIN);
-
-	if (err < 0)
-		return err;
-	v->has_wake_fd = true;
-	v->poll.fd = virgl_renderer_get_poll_fd();
-	if (v->poll.fd < 0)
-		return 0;
-	err = loop_add_fd(v->config.loop, &v->poll, EPOLLIN);
-	v->has_poll_fd = err == 0;
-	return err;
-}
-
-static void remove_fds(struct virgl *v)
-{
-	if (v->has_wake_fd)
-		loop_remove_fd(v->config.loop, &v->wake);
-	if (v->has_poll_fd)
-		loop_remove_fd(v->config.loop, &v->poll);
-	v->has_wake_fd = v->has_poll_fd = false;
-}
-
 static void destroy(struct renderer *r)
 {
 	struct virgl *v = virgl_from(r);
+	bool drained = true;
 
-	loop_cancel_timer(v->config.loop, &v->timer);
 	if (v->started) {
 		enter(v);
 		destroy_contexts(v);
 		/* The fence thread must not be left waiting for a poll, or the library would wait for it for ever. */
-		if (!drain(v)) {
-			log_line(LOG_TOPIC_GPU, LOG_ERROR,
-				 "renderer: the GPU does not finish its work; the renderer stays loaded until this process ends");
-			remove_fds(v);
-			return;
-		}
-		remove_fds(v);
-		virgl_renderer_cleanup(v);
+		drained = virgl_fences_drain(&v->fences);
 	}
-	if (v->wake.fd >= 0)
-		close(v->wake.fd);
-	if (v->framebuffer && gpu_egl_make_current(v->egl, gpu_egl_own_context(v->egl)) == 0)
-		glDeleteFramebuffers(1, &v->framebuffer);
+	virgl_fences_stop(&v->fences);
+	if (!drained) {
+		log_line(LOG_TOPIC_GPU, LOG_ERROR,
+			 "renderer: the GPU does not finish its work; virglrenderer stays as it is until this process ends");
+		return;
+	}
+	if (v->started)
+		virgl_renderer_cleanup(v);
+	virgl_fences_finish(&v->fences);
+	virgl_pixels_finish(&v->pixels);
 	gpu_egl_destroy(v->egl);
-	free(v->fences);
-	v->fences = NULL;
-	v->capacity = v->head = v->tail = 0;
-	v->egl = NULL;
-	v->started = false;
+	*v = (struct virgl){0};
 	in_use = false;
 }
 
-/* Where pixels are read, in our own context so that no guest's state is touched. */
-static int create_framebuffer(struct virgl *v)
+/* virgl_renderer_init() and what needs it. @why as in renderer_ops.create. */
+static int start_library(struct virgl *v, const char *egl_why, char *why, size_t why_size)
 {
-	if (gpu_egl_make_current(v->egl, gpu_egl_own_context(v->egl)) < 0)
+	int err = virgl_fences_init(&v->fences, &v->config, enter, v);
+
+	if (err < 0) {
+		snprintf(why, why_size, "virgl: no eventfd: %s", strerror(-err));
+		return err;
+	}
+	virgl_library_quiet(true);
+	err = virgl_renderer_init(v, VIRGL_RENDERER_THREAD_SYNC | VIRGL_RENDERER_ASYNC_FENCE_CB, &callbacks);
+	virgl_library_quiet(false);
+	if (err) {
+		snprintf(why, why_size, "virgl: virglrenderer %s refuses this OpenGL (error %d): %s", virgl_library_version(),
+			 err, egl_why);
 		return -EIO;
-	glGenFramebuffers(1, &v->framebuffer);
-	glBindFramebuffer(GL_READ_FRAMEBUFFER, v->framebuffer);
-	v->reads_bgra = !gpu_egl_info(v->egl)->gles || epoxy_has_gl_extension("GL_EXT_read_format_bgra");
-	return gpu_egl_make_current(v->egl, NULL);
+	}
+	v->started = true;
+	err = virgl_pixels_init(&v->pixels, v->egl);
+	if (err < 0) {
+		snprintf(why, why_size, "virgl: EGL lost its context: %s", egl_why);
+		return err;
+	}
+	err = virgl_fences_start(&v->fences);
+	if (err < 0)
+		snprintf(why, why_size, "virgl: can't watch the renderer's descriptors: %s", strerror(-err));
+	return err;
 }
 
 static int create(const struct renderer_config *config, struct renderer **out, char *why, size_t why_size)
@@ -354,53 +192,21 @@ static int create(const struct renderer_config *config, struct renderer **out, c
 		snprintf(why, why_size, "virgl: this process has a 3D device already, and virglrenderer serves one a process");
 		return -EBUSY;
 	}
-	v->base.ops = &renderer_virgl_ops;
-	v->config = *config;
-	v->contexts = NULL;
-	v->entered = v->started = v->has_wake_fd = v->has_poll_fd = false;
-	v->framebuffer = 0;
-	atomic_store(&v->woken, false);
-	v->wake = (struct loop_fd){.fd = -1, .ready = fences_retired, .owner = v};
-	v->poll = (struct loop_fd){.fd = -1, .ready = poll_ready, .owner = v};
-	v->timer = (struct loop_timer){.expired = poll_expired, .owner = v};
+	*v = (struct virgl){.base.ops = &renderer_virgl_ops, .config = *config};
 	err = gpu_egl_create(config->render_node, &v->egl, egl_why, sizeof(egl_why));
 	if (err < 0) {
 		snprintf(why, why_size, "virgl: %s", egl_why);
 		return err;
 	}
 	in_use = true;
-	v->wake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (v->wake.fd < 0) {
-		err = -errno;
-		snprintf(why, why_size, "virgl: no eventfd: %s", strerror(errno));
-		goto fail;
-	}
-	virgl_library_quiet(true);
-	err = virgl_renderer_init(v, VIRGL_RENDERER_THREAD_SYNC | VIRGL_RENDERER_ASYNC_FENCE_CB, &callbacks);
-	virgl_library_quiet(false);
-	if (err) {
-		snprintf(why, why_size, "virgl: virglrenderer %s refuses this OpenGL (error %d): %s", virgl_library_version(),
-			 err, egl_why);
-		err = -EIO;
-		goto fail;
-	}
-	v->started = true;
-	err = create_framebuffer(v);
+	err = start_library(v, egl_why, why, why_size);
 	if (err < 0) {
-		snprintf(why, why_size, "virgl: EGL lost its context: %s", egl_why);
-		goto fail;
-	}
-	err = add_fds(v);
-	if (err < 0) {
-		snprintf(why, why_size, "virgl: can't watch the renderer's descriptors: %s", strerror(-err));
-		goto fail;
+		destroy(&v->base);
+		return err;
 	}
 	snprintf(why, why_size, "virgl (virglrenderer %s) on %s", virgl_library_version(), egl_why);
 	*out = &v->base;
 	return 0;
-fail:
-	destroy(&v->base);
-	return err;
 }
 
 static void reset(struct renderer *r)
@@ -409,9 +215,15 @@ static void reset(struct renderer *r)
 
 	enter(v);
 	destroy_contexts(v);
-	/* Ids go on counting up, so a fence of before that retires now completes nothing. */
-	v->head = v->tail;
-	loop_cancel_timer(v->config.loop, &v->timer);
+	virgl_fences_forget(&v->fences);
+}
+
+static int create_fence(struct renderer *r, const struct renderer_timeline *timeline, uint64_t seq)
+{
+	struct virgl *v = virgl_from(r);
+
+	enter(v);
+	return virgl_fences_add(&v->fences, timeline, seq);
 }
 
 /* ---- capabilities ---- */
@@ -447,7 +259,9 @@ static int capset(struct renderer *r, uint32_t id, uint32_t version, void *buffe
 		if (version > info.max_version || size < info.max_size)
 			return -EINVAL;
 		enter(v);
+		virgl_library_quiet(true);
 		virgl_renderer_fill_caps(id, version, buffer);
+		virgl_library_quiet(false);
 		return 0;
 	}
 	return -EINVAL;
@@ -469,6 +283,44 @@ static int create_blob(struct gpu_resource *res)
 	if (res->blob_mem != VIRTIO_GPU_BLOB_MEM_GUEST)
 		return -EINVAL;
 	return virgl_library_error(virgl_renderer_resource_create_blob(&args));
+}
+
+/*
+ * 2D formats that the library lacks are kept by the CPU. The 2D renderer's calls see their own object in
+ * res->renderer meanwhile.
+ */
+static int create_image(struct gpu_resource *res, struct resource *own)
+{
+	int err = renderer_2d_ops.resource_create(NULL, res);
+
+	own->image = res->renderer;
+	return err;
+}
+
+static int image_upload(struct gpu_resource *res, struct resource *own, const struct renderer_transfer *t)
+{
+	int err;
+
+	res->renderer = own->image;
+	err = renderer_2d_ops.transfer_to_host(NULL, res, t);
+	res->renderer = own;
+	return err;
+}
+
+static int image_read(struct gpu_resource *res, struct resource *own, const struct renderer_box *box, void *dst,
+		      uint32_t dst_stride)
+{
+	int err;
+
+	res->renderer = own->image;
+	err = renderer_2d_ops.read_pixels(NULL, res, box, dst, dst_stride);
+	res->renderer = own;
+	return err;
+}
+
+static const struct resource *own_of(const struct gpu_resource *res)
+{
+	return res->renderer;
 }
 
 static int resource_create(struct renderer *r, struct gpu_resource *res)
@@ -505,7 +357,11 @@ static int resource_create(struct renderer *r, struct gpu_resource *res)
 		args.bind = VIRGL_BIND_RENDER_TARGET | VIRGL_BIND_SAMPLER_VIEW | VIRGL_BIND_SCANOUT;
 		args.depth = args.array_size = 1;
 		args.last_level = args.nr_samples = args.flags = 0;
+		virgl_library_quiet(true);
 		err = virgl_library_error(virgl_renderer_resource_create(&args, NULL, 0));
+		virgl_library_quiet(false);
+		if (err == -EINVAL)
+			err = create_image(res, own);
 		break;
 	case GPU_RESOURCE_3D:
 	default:
@@ -516,30 +372,41 @@ static int resource_create(struct renderer *r, struct gpu_resource *res)
 		free(own);
 		return err;
 	}
-	own->opaque = format && !format->has_alpha;
+	own->picture.opaque = format && !format->has_alpha;
 	res->renderer = own;
 	return 0;
 }
 
 static void resource_destroy(struct renderer *r, struct gpu_resource *res)
 {
-	if (!res->renderer)
+	struct resource *own = res->renderer;
+
+	if (!own)
 		return;
 	enter(virgl_from(r));
-	virgl_renderer_resource_unref(res->id);
-	free(res->renderer);
+	if (own->image) {
+		res->renderer = own->image;
+		renderer_2d_ops.resource_destroy(NULL, res);
+	} else {
+		virgl_renderer_resource_unref(res->id);
+	}
+	free(own);
 	res->renderer = NULL;
 }
 
 /* The library keeps the array; the resource keeps it until backing_detach(). */
 static int backing_attach(struct renderer *r, struct gpu_resource *res)
 {
+	if (own_of(res)->image)
+		return 0;
 	enter(virgl_from(r));
 	return virgl_library_error(virgl_renderer_resource_attach_iov((int)res->id, res->backing, (int)res->backing_count));
 }
 
 static void backing_detach(struct renderer *r, struct gpu_resource *res)
 {
+	if (own_of(res)->image)
+		return;
 	enter(virgl_from(r));
 	virgl_renderer_resource_detach_iov((int)res->id, NULL, NULL);
 }
@@ -556,6 +423,8 @@ static int transfer_to_host(struct renderer *r, struct gpu_resource *res, const 
 	/* The library asserts that there is a backing. */
 	if (!res->backing)
 		return -EINVAL;
+	if (own_of(res)->image)
+		return image_upload(res, res->renderer, t);
 	enter(virgl_from(r));
 	return virgl_library_error(virgl_renderer_transfer_write_iov(res->id, t->ctx_id, (int)t->level, t->stride,
 								     t->layer_stride, &box, t->offset, NULL, 0));
@@ -565,7 +434,7 @@ static int transfer_from_host(struct renderer *r, struct gpu_resource *res, cons
 {
 	struct virgl_box box = box_of(&t->box);
 
-	if (!res->backing)
+	if (!res->backing || own_of(res)->image)
 		return -EINVAL;
 	enter(virgl_from(r));
 	return virgl_library_error(virgl_renderer_transfer_read_iov(res->id, t->ctx_id, t->level, t->stride, t->layer_stride,
@@ -589,60 +458,10 @@ static void describe(struct resource *own, const struct gpu_resource *res)
 	virgl_renderer_force_ctx_0();
 	if (virgl_library_error(virgl_renderer_resource_get_info((int)res->id, &info.info)) < 0)
 		return;
-	own->texture = info.info.tex_id;
-	own->flip = info.info.flags & VIRGL_RESOURCE_Y_0_TOP;
-}
-
-/* From what OpenGL ES can read to the order of the frame. */
-static void swap_red_blue(uint32_t *row, uint32_t width)
-{
-	for (uint32_t x = 0; x < width; x++)
-		row[x] = (row[x] & 0xff00ff00u) | (row[x] & 0xffu) << 16 | (row[x] >> 16 & 0xffu);
-}
-
-static void finish_rows(const struct virgl *v, const struct resource *own, uint8_t *rows, uint32_t stride, uint32_t width,
-			uint32_t height)
-{
-	for (uint32_t y = 0; y < height; y++) {
-		uint32_t *row = (uint32_t *)(void *)(rows + (size_t)y * stride);
-
-		if (!v->reads_bgra)
-			swap_red_blue(row, width);
-		for (uint32_t x = 0; own->opaque && x < width; x++)
-			row[x] |= 0xff000000u;
-	}
-	for (uint32_t y = 0; own->flip && y < height / 2; y++) {
-		uint32_t *a = (uint32_t *)(void *)(rows + (size_t)y * stride);
-		uint32_t *b = (uint32_t *)(void *)(rows + (size_t)(height - 1 - y) * stride);
-
-		for (uint32_t x = 0; x < width; x++) {
-			uint32_t pixel = a[x];
-
-			a[x] = b[x];
-			b[x] = pixel;
-		}
-	}
-}
-
-/* In our own context: @y counts the texture's rows. */
-static int read_texture(struct virgl *v, GLuint texture, uint32_t x, uint32_t y, uint32_t width, uint32_t height, void *dst,
-			uint32_t stride)
-{
-	int err = 0;
-
-	while (glGetError() != GL_NO_ERROR)
-		;
-	glFramebufferTexture2D(GL_READ_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_TEXTURE_2D, texture, 0);
-	if (glCheckFramebufferStatus(GL_READ_FRAMEBUFFER) == GL_FRAMEBUFFER_COMPLETE) {
-		glPixelStorei(GL_PACK_ROW_LENGTH, (GLint)(stride / 4));
-		glReadPixels((GLint)x, (GLint)y, (GLsizei)width, (GLsizei)height, v->reads_bgra ? GL_BGRA : GL_RGBA,
-			     GL_UNSIGNED_BYTE, dst);
-	} else {
-		err = -EINVAL;
-	}
-	/* Attached, it would live on after the guest destroyed it. */
-	glFramebufferTexture2D(GL_READ_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_TEXTURE_2D, 0, 0);
-	return glGetError() != GL_NO_ERROR ? -EINVAL : err;
+	own->picture.texture = info.info.tex_id;
+	own->picture.flip = info.info.flags & VIRGL_RESOURCE_Y_0_TOP;
+	own->picture.width = res->shape.width;
+	own->picture.height = res->shape.height;
 }
 
 static int read_pixels(struct renderer *r, struct gpu_resource *res, const struct renderer_box *box, void *dst,
@@ -650,39 +469,20 @@ static int read_pixels(struct renderer *r, struct gpu_resource *res, const struc
 {
 	struct virgl *v = virgl_from(r);
 	struct resource *own = res->renderer;
-	uint32_t y = box->y;
-	void *guest;
-	GLsync drawn;
-	int err;
 
 	if (!own || box->x > res->shape.width || box->width > res->shape.width - box->x || box->y > res->shape.height ||
 	    box->height > res->shape.height - box->y)
 		return -EINVAL;
 	if (box->width == 0 || box->height == 0)
 		return 0;
+	if (own->image)
+		return image_read(res, own, box, dst, dst_stride);
 	enter(v);
 	if (!own->described)
 		describe(own, res);
-	if (!own->texture)
+	if (!own->picture.texture)
 		return -EINVAL;
-	if (own->flip)
-		y = res->shape.height - box->y - box->height;
-	/* Another context sees what this one drew only behind a fence. */
-	guest = gpu_egl_current(v->egl);
-	drawn = glFenceSync(GL_SYNC_GPU_COMMANDS_COMPLETE, 0);
-	if (gpu_egl_make_current(v->egl, gpu_egl_own_context(v->egl)) < 0) {
-		glDeleteSync(drawn);
-		return -EIO;
-	}
-	glWaitSync(drawn, 0, GL_TIMEOUT_IGNORED);
-	glDeleteSync(drawn);
-	err = read_texture(v, own->texture, box->x, y, box->width, box->height, dst, dst_stride);
-	/* Back to what the library believes is current. */
-	if (gpu_egl_make_current(v->egl, guest) < 0)
-		virgl_renderer_force_ctx_0();
-	if (err == 0)
-		finish_rows(v, own, dst, dst_stride, box->width, box->height);
-	return err;
+	return virgl_pixels_read(&v->pixels, &own->picture, box->x, box->y, box->width, box->height, dst, dst_stride);
 }
 
 /* ---- contexts ---- */
@@ -738,7 +538,7 @@ static void context_destroy(struct renderer *r, uint32_t ctx_id)
 	*link = c->next;
 	enter(v);
 	virgl_renderer_context_destroy(ctx_id);
-	push_fences(v);
+	virgl_fences_context_gone(&v->fences);
 	free(c);
 }
 
@@ -757,43 +557,6 @@ static void context_detach(struct renderer *r, uint32_t ctx_id, struct gpu_resou
 
 /* ---- commands ---- */
 
-static int note_sub_context(struct context *c, uint32_t id, bool create_it)
-{
-	unsigned i = 0;
-
-	while (i < c->sub_count && c->subs[i] != id)
-		i++;
-	if (create_it && i == c->sub_count) {
-		if (i == SUB_CONTEXTS_MAX)
-			return -ENOMEM;
-		c->subs[c->sub_count++] = id;
-	} else if (!create_it && i < c->sub_count) {
-		c->subs[i] = c->subs[--c->sub_count];
-	}
-	return 0;
-}
-
-/* What the library does not judge: that the last command is whole, and how many GL contexts the guest makes. */
-static int check_stream(struct context *c, const uint32_t *words, size_t count)
-{
-	for (size_t at = 0; at < count;) {
-		uint32_t command = words[at] & 0xff;
-		size_t length = words[at] >> 16;
-		int err = 0;
-
-		if (length > count - at - 1)
-			return -EINVAL;
-		if (length > 0 && command == VIRGL_CCMD_CREATE_SUB_CTX)
-			err = note_sub_context(c, words[at + 1], true);
-		else if (length > 0 && command == VIRGL_CCMD_DESTROY_SUB_CTX)
-			err = note_sub_context(c, words[at + 1], false);
-		if (err < 0)
-			return err;
-		at += 1 + length;
-	}
-	return 0;
-}
-
 static int submit(struct renderer *r, uint32_t ctx_id, void *commands, size_t bytes)
 {
 	struct virgl *v = virgl_from(r);
@@ -802,7 +565,7 @@ static int submit(struct renderer *r, uint32_t ctx_id, void *commands, size_t by
 
 	if (!c)
 		return -ENOENT;
-	err = check_stream(c, commands, bytes / 4);
+	err = virgl_stream_check(&c->stream, commands, bytes / 4);
 	if (err < 0)
 		return err;
 	enter(v);

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+#include "host/gpu/virgl_pixels.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+#include <epoxy/gl.h>
+
+int virgl_pixels_init(struct virgl_pixels *p, struct gpu_egl *egl)
+{
+	p->egl = egl;
+	if (gpu_egl_make_current(egl, gpu_egl_own_context(egl)) < 0)
+		return -EIO;
+	glGenFramebuffers(1, &p->framebuffer);
+	glBindFramebuffer(GL_READ_FRAMEBUFFER, p->framebuffer);
+	p->reads_bgra = !gpu_egl_info(egl)->gles || epoxy_has_gl_extension("GL_EXT_read_format_bgra");
+	return gpu_egl_make_current(egl, NULL);
+}
+
+void virgl_pixels_finish(struct virgl_pixels *p)
+{
+	if (p->egl && gpu_egl_make_current(p->egl, gpu_egl_own_context(p->egl)) == 0) {
+		glDeleteFramebuffers(1, &p->framebuffer);
+		gpu_egl_make_current(p->egl, NULL);
+	}
+	*p = (struct virgl_pixels){0};
+}
+
+static uint32_t *row_at(void *rows, uint32_t stride, uint32_t y)
+{
+	return (uint32_t *)(void *)((uint8_t *)rows + (size_t)y * stride);
+}
+
+/* From what OpenGL ES can read to the order of the frame. */
+static void swap_red_blue(uint32_t *row, uint32_t width)
+{
+	for (uint32_t x = 0; x < width; x++)
+		row[x] = (row[x] & 0xff00ff00u) | (row[x] & 0xffu) << 16 | (row[x] >> 16 & 0xffu);
+}
+
+static void swap_rows(uint32_t *a, uint32_t *b, uint32_t width)
+{
+	for (uint32_t x = 0; x < width; x++) {
+		uint32_t pixel = a[x];
+
+		a[x] = b[x];
+		b[x] = pixel;
+	}
+}
+
+static void finish_rows(const struct virgl_pixels *p, const struct virgl_picture *picture, void *rows, uint32_t stride,
+			uint32_t width, uint32_t height)
+{
+	for (uint32_t y = 0; y < height; y++) {
+		uint32_t *row = row_at(rows, stride, y);
+
+		if (!p->reads_bgra)
+			swap_red_blue(row, width);
+		for (uint32_t x = 0; picture->opaque && x < width; x++)
+			row[x] |= 0xff000000u;
+	}
+	for (uint32_t y = 0; picture->flip && y < height / 2; y++)
+		swap_rows(row_at(rows, stride, y), row_at(rows, stride, height - 1 - y), width);
+}
+
+/* In our own context; @y counts the texture's rows. */
+static int read_texture(const struct virgl_pixels *p, unsigned texture, uint32_t x, uint32_t y, uint32_t width,
+			uint32_t height, void *dst, uint32_t stride)
+{
+	int err = 0;
+
+	while (glGetError() != GL_NO_ERROR)
+		;
+	glFramebufferTexture2D(GL_READ_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_TEXTURE_2D, texture, 0);
+	if (glCheckFramebufferStatus(GL_READ_FRAMEBUFFER) == GL_FRAMEBUFFER_COMPLETE) {
+		glPixelStorei(GL_PACK_ROW_LENGTH, (GLint)(stride / 4));
+		glReadPixels((GLint)x, (GLint)y, (GLsizei)width, (GLsizei)height, p->reads_bgra ? GL_BGRA : GL_RGBA,
+			     GL_UNSIGNED_BYTE, dst);
+	} else {
+		err = -EINVAL;
+	}
+	/* Attached, it would live on after the guest destroyed it. */
+	glFramebufferTexture2D(GL_READ_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_TEXTURE_2D, 0, 0);
+	return glGetError() != GL_NO_ERROR ? -EINVAL : err;
+}
+
+int virgl_pixels_read(struct virgl_pixels *p, const struct virgl_picture *picture, uint32_t x, uint32_t y,
+		      uint32_t width, uint32_t height, void *dst, uint32_t dst_stride)
+{
+	uint32_t first_row = picture->flip ? picture->height - y - height : y;
+	void *drawing = gpu_egl_current(p->egl);
+	/* Another context sees what this one drew only behind a fence. */
+	GLsync drawn = glFenceSync(GL_SYNC_GPU_COMMANDS_COMPLETE, 0);
+	int err;
+
+	if (gpu_egl_make_current(p->egl, gpu_egl_own_context(p->egl)) < 0) {
+		glDeleteSync(drawn);
+		return -EIO;
+	}
+	glWaitSync(drawn, 0, GL_TIMEOUT_IGNORED);
+	glDeleteSync(drawn);
+	err = read_texture(p, picture->texture, x, first_row, width, height, dst, dst_stride);
+	if (gpu_egl_make_current(p->egl, drawing) < 0)
+		return -EIO;
+	if (err == 0)
+		finish_rows(p, picture, dst, dst_stride, width, height);
+	return err;
+}

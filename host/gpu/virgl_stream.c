@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+#include "host/gpu/virgl_stream.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+#include "protocol/virgl.h"
+
+static unsigned find(const struct virgl_stream *s, uint32_t id)
+{
+	unsigned i = 1;
+
+	while (i <= s->count && s->subs[i].id != id)
+		i++;
+	return i;
+}
+
+static int create_sub_context(struct virgl_stream *s, uint32_t id)
+{
+	unsigned i = find(s, id);
+
+	/* Id 0 and ids that exist: the library does nothing. */
+	if (id == 0 || i <= s->count)
+		return 0;
+	if (s->count == VIRGL_STREAM_SUB_CONTEXTS)
+		return -ENOMEM;
+	s->count++;
+	/* The library makes the new one current. */
+	s->current = i;
+	s->subs[i] = (struct virgl_stream_sub_context){.id = id};
+	return 0;
+}
+
+static void set_sub_context(struct virgl_stream *s, uint32_t id)
+{
+	unsigned i = find(s, id);
+
+	if (id == 0)
+		s->current = 0;
+	else if (i <= s->count)
+		s->current = i;
+}
+
+static void destroy_sub_context(struct virgl_stream *s, uint32_t id)
+{
+	unsigned i = find(s, id);
+
+	if (id == 0 || i > s->count)
+		return;
+	if (s->current == i)
+		s->current = 0;
+	else if (s->current == s->count)
+		s->current = i;
+	s->subs[i] = s->subs[s->count--];
+}
+
+/* @w: the words after the header. */
+static int create_shader(struct virgl_stream *s, const uint32_t *w, size_t length)
+{
+	struct virgl_stream_shader *partial;
+	uint32_t outputs, offset, text_words, total;
+
+	if (length < VIRGL_WORDS_CREATE_SHADER || w[1] >= VIRGL_STREAM_SHADER_TYPES)
+		return -EINVAL;
+	partial = &s->subs[s->current].partial[w[1]];
+	outputs = w[1] == PIPE_SHADER_COMPUTE ? 0 : w[4];
+	/* Stream output: four strides, two words an output. */
+	if (outputs > VIRGL_MAX_STREAM_OUTPUTS || length < VIRGL_WORDS_CREATE_SHADER + (outputs ? 4 + 2 * outputs : 0))
+		return -EINVAL;
+	text_words = (uint32_t)length - VIRGL_WORDS_CREATE_SHADER - (outputs ? 4 + 2 * outputs : 0);
+	offset = w[2] & ~VIRGL_SHADER_CONTINUED;
+	if (w[2] & VIRGL_SHADER_CONTINUED) {
+		if (partial->handle == 0 || partial->handle != w[0] || partial->done != offset)
+			return -EINVAL;
+		partial->done += text_words * 4;
+		if (partial->done > partial->total)
+			return -EINVAL;
+		if (partial->done == partial->total)
+			partial->handle = 0;
+		return 0;
+	}
+	if (partial->handle != 0)
+		return -EINVAL;
+	total = offset / 4 * 4 + (offset % 4 ? 4 : 0);
+	if (total <= text_words * 4)
+		return 0;
+	if (total > VIRGL_STREAM_SHADER_BYTES)
+		return -ENOMEM;
+	*partial = (struct virgl_stream_shader){.handle = w[0], .done = text_words * 4, .total = total};
+	return 0;
+}
+
+static bool is_partial(const struct virgl_stream *s, uint32_t handle)
+{
+	for (unsigned i = 0; i < VIRGL_STREAM_SHADER_TYPES; i++)
+		if (handle != 0 && s->subs[s->current].partial[i].handle == handle)
+			return true;
+	return false;
+}
+
+static int check_command(struct virgl_stream *s, uint32_t header, const uint32_t *w, size_t length)
+{
+	if (length == 0)
+		return 0;
+	switch (header & 0xff) {
+	case VIRGL_CCMD_CREATE_SUB_CTX:
+		return create_sub_context(s, w[0]);
+	case VIRGL_CCMD_SET_SUB_CTX:
+		set_sub_context(s, w[0]);
+		return 0;
+	case VIRGL_CCMD_DESTROY_SUB_CTX:
+		destroy_sub_context(s, w[0]);
+		return 0;
+	case VIRGL_CCMD_CREATE_OBJECT:
+		return (header >> 8 & 0xff) == VIRGL_OBJECT_SHADER ? create_shader(s, w, length) : 0;
+	case VIRGL_CCMD_BIND_SHADER:
+		return is_partial(s, w[0]) ? -EINVAL : 0;
+	case VIRGL_CCMD_LINK_SHADER:
+		for (size_t i = 0; i < length; i++)
+			if (is_partial(s, w[i]))
+				return -EINVAL;
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+int virgl_stream_check(struct virgl_stream *s, const uint32_t *words, size_t count)
+{
+	struct virgl_stream now = *s;
+
+	for (size_t at = 0; at < count;) {
+		size_t length = words[at] >> 16;
+		int err;
+
+		if (length > count - at - 1)
+			return -EINVAL;
+		err = check_command(&now, words[at], words + at + 1, length);
+		if (err < 0)
+			return err;
+		at += 1 + length;
+	}
+	*s = now;
+	return 0;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is checked in a virgl command stream before virglrenderer sees it: that its commands are whole, and what the
+ * library does not judge or does not survive. Everything else is left to the library, which checks it.
+ *
+ * - Sub-contexts are OpenGL contexts of the host: at most VIRGL_STREAM_SUB_CONTEXTS.
+ * - A long shader's text comes in parts and the library takes memory for the whole at once: at most
+ *   VIRGL_STREAM_SHADER_BYTES.
+ * - A shader that is not complete may not be bound or linked (0.10.4 uses a null pointer).
+ *
+ * Thread: the gpu loop.
+ */
+#ifndef MULLION_HOST_GPU_VIRGL_STREAM_H
+#define MULLION_HOST_GPU_VIRGL_STREAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define VIRGL_STREAM_SUB_CONTEXTS 64u
+#define VIRGL_STREAM_SHADER_BYTES (16u << 20)
+#define VIRGL_STREAM_SHADER_TYPES 6u
+
+/* A long shader whose text is not all there. */
+struct virgl_stream_shader {
+	uint32_t handle; /* 0: none */
+	uint32_t done, total; /* bytes, total in whole words */
+};
+
+struct virgl_stream_sub_context {
+	uint32_t id;
+	struct virgl_stream_shader partial[VIRGL_STREAM_SHADER_TYPES];
+};
+
+/* What is known of one context; zeroed storage is a new one. */
+struct virgl_stream {
+	unsigned count;   /* of subs that the guest made */
+	unsigned current; /* 0: the one every context starts with; n: subs[n] */
+	struct virgl_stream_sub_context subs[VIRGL_STREAM_SUB_CONTEXTS + 1];
+};
+
+/*
+ * Check a whole submission. Returns 0 and @s is brought up to date; or -EINVAL, -ENOMEM (a limit), and @s is as it
+ * was: nothing of the submission may be executed.
+ */
+int virgl_stream_check(struct virgl_stream *s, const uint32_t *words, size_t count);
+
+#endif

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+/* Fences of the virgl renderer: asynchronous, in order on each timeline, whatever ids the guest gives them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "protocol/virtio_gpu.h"
+#include "tests/lib/gpu3d.h"
+
+#define OK VIRTIO_GPU_RESP_OK_NODATA
+#define BGRA VIRGL_FORMAT_B8G8R8A8_UNORM
+#define GLOBAL (-1)
+
+static struct gpu3d *t;
+static const char *no_gpu;
+
+static int start(void **state)
+{
+	const struct fake_guest_options options = {.memory_bytes = 32u << 20};
+
+	(void)state;
+	if (gpu3d_create(&t, &options, "virgl", &no_gpu) < 0)
+		t = NULL;
+	return 0;
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	gpu3d_destroy(t);
+	return 0;
+}
+
+static void need_gpu(void)
+{
+	if (t)
+		return;
+	print_message("no 3D here: %s\n", no_gpu);
+	skip();
+}
+
+static int finish(struct fake_request *r, uint64_t fence)
+{
+	struct virtio_gpu_ctrl_hdr hdr;
+
+	assert_int_equal(fake_guest_wait(t->guest, r, 10000), 0);
+	memcpy(&hdr, r->out, sizeof(hdr));
+	assert_int_equal(hdr.fence_id, fence);
+	assert_true(hdr.flags & VIRTIO_GPU_FLAG_FENCE);
+	return (int)hdr.type;
+}
+
+/* Something that takes the GPU a while: clears of a large target. */
+static void put_work(unsigned clears)
+{
+	static const uint32_t color[4] = {VIRGL_FLOAT_1, VIRGL_FLOAT_HALF, VIRGL_FLOAT_0, VIRGL_FLOAT_1};
+
+	for (unsigned i = 0; i < clears; i++)
+		virgl_clear(&t->stream, PIPE_CLEAR_COLOR0, color, VIRGL_DOUBLE_1, 0);
+}
+
+static void prepare_target(void)
+{
+	struct gpu3d_resource r = gpu3d_texture(t, 10, BGRA, VIRGL_BIND_RENDER_TARGET | VIRGL_BIND_SAMPLER_VIEW, 1024, 1024, 0);
+
+	gpu3d_draw_to(t, 4, &r, BGRA);
+	assert_int_equal(gpu3d_submit(t), OK);
+}
+
+static void any_ids_complete_in_the_order_of_sending(void **state)
+{
+	/* Equal, decreasing, beyond 32 bits, the largest. */
+	static const uint64_t ids[] = {5, 5, 4, 1ull << 32, 1, UINT64_MAX, UINT64_MAX, 7, 0x100000005ull, 5};
+	struct fake_request *requests[sizeof(ids) / sizeof(ids[0])];
+	uint64_t last = 0;
+
+	(void)state;
+	need_gpu();
+	prepare_target();
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		put_work(4);
+		requests[i] = gpu3d_submit_async(t, ids[i], GLOBAL);
+	}
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		assert_int_equal(finish(requests[i], ids[i]), OK);
+		assert_true(requests[i]->sequence > last);
+		last = requests[i]->sequence;
+		fake_guest_free_request(t->guest, requests[i]);
+	}
+}
+
+static void unfenced_requests_overtake_a_fence(void **state)
+{
+	struct virtio_gpu_ctrl_hdr info = {.type = VIRTIO_GPU_CMD_GET_DISPLAY_INFO};
+	struct fake_request *slow, *quick;
+
+	(void)state;
+	need_gpu();
+	prepare_target();
+	put_work(200);
+	slow = gpu3d_submit_async(t, 1, GLOBAL);
+	quick = fake_guest_add(t->guest, VIRTIO_GPU_QUEUE_CONTROL, &info, sizeof(info),
+			       sizeof(struct virtio_gpu_resp_display_info));
+	fake_guest_kick(t->guest, VIRTIO_GPU_QUEUE_CONTROL);
+	assert_int_equal(fake_guest_wait(t->guest, quick, 10000), 0);
+	assert_int_equal(finish(slow, 1), OK);
+	/* The answer to the fenced one came from the renderer's callback, after the other's. */
+	assert_true(quick->sequence < slow->sequence);
+	fake_guest_free_request(t->guest, quick);
+	fake_guest_free_request(t->guest, slow);
+}
+
+static void rings_of_contexts_are_timelines(void **state)
+{
+	struct fake_request *requests[24];
+	uint64_t last[3] = {0, 0, 0};
+
+	(void)state;
+	need_gpu();
+	prepare_target();
+	assert_int_equal(gpu3d_context(t, 2, VIRTIO_GPU_CAPSET_VIRGL2), OK);
+	for (unsigned i = 0; i < 24; i++) {
+		t->ctx = i % 3 == 1 ? 1 : 2;
+		if (t->ctx == 1)
+			put_work(2);
+		else
+			virgl_set_sub_context(&t->stream, 1);
+		requests[i] = gpu3d_submit_async(t, 100 - i, (int)(i % 3) - 1);
+	}
+	t->ctx = 1;
+	for (unsigned i = 0; i < 24; i++) {
+		assert_int_equal(finish(requests[i], 100 - i), OK);
+		assert_true(requests[i]->sequence > last[i % 3]);
+		last[i % 3] = requests[i]->sequence;
+		fake_guest_free_request(t->guest, requests[i]);
+	}
+	assert_int_equal(gpu3d_context_destroy(t, 2), OK);
+}
+
+static void fences_end_with_their_context(void **state)
+{
+	struct fake_request *on_ring[8], *global;
+
+	(void)state;
+	need_gpu();
+	prepare_target();
+	for (unsigned round = 0; round < 20; round++) {
+		assert_int_equal(gpu3d_context(t, 3, VIRTIO_GPU_CAPSET_VIRGL2), OK);
+		put_work(20);
+		global = gpu3d_submit_async(t, 1, GLOBAL);
+		t->ctx = 3;
+		for (unsigned i = 0; i < 8; i++) {
+			virgl_set_sub_context(&t->stream, 1);
+			on_ring[i] = gpu3d_submit_async(t, i + 1, (int)i);
+		}
+		t->ctx = 1;
+		assert_int_equal(gpu3d_context_destroy(t, 3), OK);
+		for (unsigned i = 0; i < 8; i++) {
+			assert_int_equal(finish(on_ring[i], i + 1), OK);
+			fake_guest_free_request(t->guest, on_ring[i]);
+		}
+		assert_int_equal(finish(global, 1), OK);
+		fake_guest_free_request(t->guest, global);
+	}
+}
+
+static void reset_with_fences_outstanding(void **state)
+{
+	struct fake_request *requests[16];
+
+	(void)state;
+	need_gpu();
+	for (unsigned round = 0; round < 5; round++) {
+		prepare_target();
+		for (unsigned i = 0; i < 16; i++) {
+			put_work(10);
+			requests[i] = gpu3d_submit_async(t, i + 1, GLOBAL);
+		}
+		fake_guest_reset(t->guest);
+		for (unsigned i = 0; i < 16; i++) {
+			assert_true(requests[i]->done);
+			fake_guest_free_request(t->guest, requests[i]);
+		}
+		gpu3d_boot(t);
+		/* A late callback of before must not end this one early, nor keep it. */
+		gpu3d_finish(t);
+	}
+}
+
+static int boot(void **state)
+{
+	(void)state;
+	if (t)
+		gpu3d_boot(t);
+	return 0;
+}
+
+#define CASE(name) cmocka_unit_test_setup(name, boot)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(any_ids_complete_in_the_order_of_sending),
+		CASE(unfenced_requests_overtake_a_fence),
+		CASE(rings_of_contexts_are_timelines),
+		CASE(fences_end_with_their_context),
+		CASE(reset_with_fences_outstanding),
+	};
+
+	return cmocka_run_group_tests(tests, start, stop);
+}

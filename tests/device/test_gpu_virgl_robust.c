@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a careless or hostile guest sends to the virgl renderer: contexts that go with everything alive, resets in
+ * the middle of drawing, streams of garbage. The device answers and draws again afterwards.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "host/base/log.h"
+#include "protocol/virtio_gpu.h"
+#include "tests/lib/gpu3d.h"
+
+#define OK VIRTIO_GPU_RESP_OK_NODATA
+#define TARGET (VIRGL_BIND_RENDER_TARGET | VIRGL_BIND_SAMPLER_VIEW)
+#define BGRA VIRGL_FORMAT_B8G8R8A8_UNORM
+#define SIZE 32u
+
+static const char vertex_shader[] =
+	"VERT\n"
+	"DCL IN[0]\n"
+	"DCL IN[1]\n"
+	"DCL OUT[0], POSITION\n"
+	"DCL OUT[1], GENERIC[0]\n"
+	"  0: MOV OUT[0], IN[0]\n"
+	"  1: MOV OUT[1], IN[1]\n"
+	"  2: END\n";
+
+static const char color_shader[] =
+	"FRAG\n"
+	"DCL IN[0], GENERIC[0], PERSPECTIVE\n"
+	"DCL OUT[0], COLOR\n"
+	"  0: MOV OUT[0], IN[0]\n"
+	"  1: END\n";
+
+static const float whole[3][8] = {{-1, 1, 0, 1, 0, 1, 1, 1}, {3, 1, 0, 1, 0, 1, 1, 1}, {-1, -3, 0, 1, 0, 1, 1, 1}};
+
+static struct gpu3d *t;
+static const char *no_gpu;
+
+static int start(void **state)
+{
+	const struct fake_guest_options options = {.memory_bytes = 64u << 20};
+
+	(void)state;
+	if (gpu3d_create(&t, &options, "virgl", &no_gpu) < 0)
+		t = NULL;
+	return 0;
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	gpu3d_destroy(t);
+	return 0;
+}
+
+static int boot(void **state)
+{
+	(void)state;
+	if (t)
+		gpu3d_boot(t);
+	return 0;
+}
+
+static void need_gpu(void)
+{
+	if (t)
+		return;
+	print_message("no 3D here: %s\n", no_gpu);
+	skip();
+}
+
+/* A whole scene from nothing in the current context: true if all its pixels are right. */
+static bool draws(uint32_t first_id)
+{
+	struct gpu3d_resource target = gpu3d_texture(t, first_id, BGRA, TARGET, SIZE, SIZE, 0);
+	struct gpu3d_resource buffer = gpu3d_buffer(t, first_id + 1, VIRGL_BIND_VERTEX_BUFFER, sizeof(whole));
+
+	memcpy(buffer.pages, whole, sizeof(whole));
+	if (gpu3d_upload(t, &buffer) != OK)
+		return false;
+	gpu3d_plain_state(t);
+	gpu3d_draw_to(t, 4, &target, BGRA);
+	gpu3d_shaders(t, 5, vertex_shader, 6, color_shader);
+	gpu3d_vertices(t, 7, &buffer, 2);
+	virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 3);
+	if (gpu3d_submit(t) != OK || gpu3d_read_back(t, &target) != OK)
+		return false;
+	for (size_t i = 0; i < target.bytes; i += 4)
+		if (memcmp(target.pages + i, "\xff\xff\x00\xff", 4) != 0)
+			return false;
+	return true;
+}
+
+/* ---- cases ---- */
+
+static void context_goes_with_everything_alive(void **state)
+{
+	(void)state;
+	need_gpu();
+	for (uint32_t ctx = 2; ctx < 12; ctx++) {
+		assert_int_equal(gpu3d_context(t, ctx, 0), OK);
+		t->ctx = ctx;
+		assert_true(draws(ctx * 10));
+		virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 3);
+		assert_int_equal(gpu3d_submit(t), OK);
+		assert_int_equal(gpu3d_context_destroy(t, ctx), OK);
+	}
+	/* Its resources live on, for others. */
+	t->ctx = 1;
+	assert_int_equal(gpu3d_attach(t, 20), OK);
+	assert_true(draws(500));
+}
+
+static void resource_goes_while_bound(void **state)
+{
+	(void)state;
+	need_gpu();
+	assert_true(draws(10));
+	assert_int_equal(gpu3d_unref(t, 10), OK);
+	assert_int_equal(gpu3d_unref(t, 11), OK);
+	/* Whatever this answers, the next context draws. */
+	virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 3);
+	gpu3d_submit(t);
+	assert_int_equal(gpu3d_context(t, 2, 0), OK);
+	t->ctx = 2;
+	assert_true(draws(20));
+}
+
+static void reset_in_the_middle_of_drawing(void **state)
+{
+	struct fake_request *requests[8];
+
+	(void)state;
+	need_gpu();
+	for (unsigned round = 0; round < 5; round++) {
+		assert_true(draws(10));
+		for (unsigned i = 0; i < 8; i++) {
+			for (unsigned n = 0; n < 50; n++)
+				virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 3);
+			requests[i] = gpu3d_submit_async(t, i + 1, -1);
+		}
+		fake_guest_reset(t->guest);
+		for (unsigned i = 0; i < 8; i++)
+			fake_guest_free_request(t->guest, requests[i]);
+		gpu3d_boot(t);
+	}
+	assert_true(draws(10));
+}
+
+static void cut_stream_is_refused_whole(void **state)
+{
+	const uint32_t color[4] = {VIRGL_FLOAT_1, 0, 0, VIRGL_FLOAT_1};
+	struct gpu3d_resource r;
+
+	(void)state;
+	need_gpu();
+	r = gpu3d_texture(t, 10, BGRA, TARGET, SIZE, SIZE, 0);
+	gpu3d_draw_to(t, 4, &r, BGRA);
+	virgl_clear(&t->stream, PIPE_CLEAR_COLOR0, color, 0, 0);
+	assert_int_equal(gpu3d_submit(t), OK);
+	virgl_clear(&t->stream, PIPE_CLEAR_COLOR0, (const uint32_t[4]){0}, 0, 0);
+	virgl_clear(&t->stream, PIPE_CLEAR_COLOR0, (const uint32_t[4]){0}, 0, 0);
+	t->stream.used--;
+	assert_int_equal(gpu3d_submit(t), VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER);
+	assert_int_equal(gpu3d_read_back(t, &r), OK);
+	assert_memory_equal(r.pages, "\x00\x00\xff\xff", 4);
+}
+
+static void sub_contexts_are_limited(void **state)
+{
+	(void)state;
+	need_gpu();
+	for (uint32_t id = 1; id <= 64; id++)
+		virgl_create_sub_context(&t->stream, id);
+	assert_int_equal(gpu3d_submit(t), OK);
+	virgl_create_sub_context(&t->stream, 65);
+	assert_int_equal(gpu3d_submit(t), VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
+	virgl_destroy_sub_context(&t->stream, 64);
+	virgl_create_sub_context(&t->stream, 66);
+	assert_int_equal(gpu3d_submit(t), OK);
+	virgl_set_sub_context(&t->stream, 1);
+	assert_true(draws(10));
+}
+
+static void unfinished_shader_is_not_bound(void **state)
+{
+	const uint32_t part[8] = {VIRGL_HEADER(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_SHADER, 7), 6, PIPE_SHADER_FRAGMENT,
+				  1000, 100, 0, 0x47415246, 0x4c43440a};
+
+	(void)state;
+	need_gpu();
+	assert_true(draws(10));
+	memcpy(t->words, part, sizeof(part));
+	t->words[1] = 40;
+	t->stream.used = 8;
+	virgl_bind_shader(&t->stream, PIPE_SHADER_FRAGMENT, 40);
+	virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 3);
+	assert_int_equal(gpu3d_submit(t), VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER);
+	/* Nothing of it was executed, so the text may start again. */
+	memcpy(t->words, part, sizeof(part));
+	t->words[1] = 40;
+	t->stream.used = 8;
+	assert_int_equal(gpu3d_submit(t), OK);
+	virgl_bind_shader(&t->stream, PIPE_SHADER_FRAGMENT, 40);
+	assert_int_equal(gpu3d_submit(t), VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER);
+	/* More memory than the limit. */
+	memcpy(t->words, part, sizeof(part));
+	t->words[2] = PIPE_SHADER_VERTEX;
+	t->words[3] = 0x7fffffff;
+	t->stream.used = 8;
+	assert_int_equal(gpu3d_submit(t), VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
+}
+
+static void nonsense_resources_are_refused(void **state)
+{
+	static const struct gpu_resource_shape shapes[] = {
+		{.target = 99, .format = BGRA, .bind = TARGET, .width = 8, .height = 8, .depth = 1, .array_size = 1},
+		{.target = 2, .format = 100000, .bind = TARGET, .width = 8, .height = 8, .depth = 1, .array_size = 1},
+		{.target = 2, .format = BGRA, .bind = TARGET, .width = 1u << 31, .height = 1u << 31, .depth = 1, .array_size = 1},
+		{.target = 2, .format = BGRA, .bind = TARGET, .width = 0, .height = 0, .depth = 1, .array_size = 1},
+		{.target = 3, .format = BGRA, .bind = TARGET, .width = 8, .height = 8, .depth = 0xffffffff, .array_size = 1},
+		{.target = 2, .format = BGRA, .bind = TARGET, .width = 8, .height = 8, .depth = 1, .array_size = 1, .last_level = 90},
+		{.target = 2, .format = BGRA, .bind = TARGET, .width = 8, .height = 8, .depth = 1, .array_size = 1,
+		 .nr_samples = 0x80000000},
+		{.target = 4, .format = BGRA, .bind = TARGET, .width = 8, .height = 9, .depth = 1, .array_size = 6},
+		{.target = 0, .format = 64, .bind = 0, .width = 0xffffffff, .height = 1, .depth = 1, .array_size = 1},
+	};
+
+	(void)state;
+	need_gpu();
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
+		if (gpu3d_resource(t, 100 + (uint32_t)i, &shapes[i]) < VIRTIO_GPU_RESP_ERR_UNSPEC)
+			fail_msg("shape %zu was taken", i);
+	assert_true(draws(10));
+}
+
+/* ---- garbage: in children, because what virglrenderer asserts ends a process ---- */
+
+static uint32_t next_random(uint32_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 17;
+	*state ^= *state << 5;
+	return *state;
+}
+
+/* A stream that looks like one: known commands, likely lengths, small numbers. */
+static void put_garbage(uint32_t *seed)
+{
+	unsigned count = 1 + next_random(seed) % 12;
+
+	while (count-- > 0) {
+		uint32_t command = next_random(seed) % 64;
+		uint32_t object = next_random(seed) % 13;
+		uint32_t length = next_random(seed) % 24;
+		uint32_t *w = t->words + t->stream.used;
+
+		*w++ = VIRGL_HEADER(command, object, length);
+		for (uint32_t i = 0; i < length; i++) {
+			uint32_t any = next_random(seed);
+
+			w[i] = any % 4 == 0 ? next_random(seed) : next_random(seed) % 16;
+		}
+		t->stream.used += 1 + length;
+	}
+}
+
+/* One word of a good scene changed. */
+static void put_broken_scene(uint32_t *seed)
+{
+	gpu3d_plain_state(t);
+	virgl_create_surface(&t->stream, 4, 10, BGRA, 0, 0, 0);
+	virgl_set_framebuffer(&t->stream, (const uint32_t[]){4}, 1, 0);
+	virgl_set_viewport_whole(&t->stream, SIZE, SIZE, true);
+	gpu3d_shaders(t, 5, vertex_shader, 6, color_shader);
+	gpu3d_vertices(t, 7, &(const struct gpu3d_resource){.id = 11}, 2);
+	virgl_clear(&t->stream, PIPE_CLEAR_COLOR0, (const uint32_t[4]){0}, 0, 0);
+	virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 3);
+	t->words[next_random(seed) % t->stream.used] = next_random(seed) % 3 == 0 ? next_random(seed) : next_random(seed) % 32;
+}
+
+static void garbage_child(uint32_t seed, unsigned streams, bool broken_scenes)
+{
+	struct gpu3d_resource buffer;
+
+	log_set_levels("error");
+	if (start(NULL) < 0 || !t)
+		_exit(2);
+	gpu3d_boot(t);
+	for (unsigned i = 0; i < streams; i++) {
+		/* A context is in error after the first bad command: a new one for each. */
+		assert_int_equal(gpu3d_context(t, 2, 0), OK);
+		t->ctx = 2;
+		if (i == 0) {
+			gpu3d_texture(t, 10, BGRA, TARGET, SIZE, SIZE, 0);
+			buffer = gpu3d_buffer(t, 11, VIRGL_BIND_VERTEX_BUFFER, sizeof(whole));
+			memcpy(buffer.pages, whole, sizeof(whole));
+			gpu3d_upload(t, &buffer);
+		}
+		gpu3d_attach(t, 10);
+		gpu3d_attach(t, 11);
+		if (broken_scenes)
+			put_broken_scene(&seed);
+		else
+			put_garbage(&seed);
+		gpu3d_submit(t);
+		assert_int_equal(gpu3d_context_destroy(t, 2), OK);
+		t->ctx = 1;
+	}
+	if (!draws(20))
+		_exit(3);
+	_exit(0);
+}
+
+static unsigned run_children(bool broken_scenes, uint32_t first, unsigned children, unsigned streams)
+{
+	unsigned died = 0;
+
+	for (uint32_t seed = first; seed < first + children; seed++) {
+		int status;
+		pid_t child;
+
+		fflush(NULL);
+		child = fork();
+		assert_true(child >= 0);
+		if (child == 0)
+			garbage_child(seed * 2654435761u, streams, broken_scenes);
+		assert_int_equal(waitpid(child, &status, 0), child);
+		if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+			continue;
+		print_message("seed %u: %s %d\n", seed, WIFSIGNALED(status) ? "signal" : "exit",
+			      WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+		died++;
+	}
+	return died;
+}
+
+static void garbage_leaves_the_device_alive(void **state)
+{
+	(void)state;
+	need_gpu();
+	assert_int_equal(run_children(false, 1, 3, 40), 0);
+}
+
+static void broken_scenes_leave_the_device_alive(void **state)
+{
+	(void)state;
+	need_gpu();
+	assert_int_equal(run_children(true, 1, 3, 40), 0);
+}
+
+/* With arguments "garbage|broken FIRST-SEED CHILDREN STREAMS": hunt for more than the test has time for. */
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(context_goes_with_everything_alive, boot),
+		cmocka_unit_test_setup(resource_goes_while_bound, boot),
+		cmocka_unit_test_setup(reset_in_the_middle_of_drawing, boot),
+		cmocka_unit_test_setup(cut_stream_is_refused_whole, boot),
+		cmocka_unit_test_setup(sub_contexts_are_limited, boot),
+		cmocka_unit_test_setup(unfinished_shader_is_not_bound, boot),
+		cmocka_unit_test_setup(nonsense_resources_are_refused, boot),
+		cmocka_unit_test(garbage_leaves_the_device_alive),
+		cmocka_unit_test(broken_scenes_leave_the_device_alive),
+	};
+
+	if (argc == 5)
+		return run_children(argv[1][0] == 'b', (uint32_t)atoi(argv[2]), (unsigned)atoi(argv[3]),
+				    (unsigned)atoi(argv[4])) != 0;
+	return cmocka_run_group_tests(tests, start, stop);
+}
