@@ -165,11 +165,16 @@ static uint32_t level_size(uint32_t size, uint32_t level)
 
 static bool box_is_inside(const struct virtio_gpu_transfer_host_3d *w, const struct gpu_resource_shape *shape)
 {
-	const uint32_t deep = level_size(shape->depth, w->level);
-	const uint32_t layers = shape->array_size > deep ? shape->array_size : deep;
+	uint32_t layers;
 
+	/* Before anything is shifted by it: last_level is below 32. */
+	if (w->level > shape->last_level)
+		return false;
+	layers = level_size(shape->depth, w->level);
+	if (shape->array_size > layers)
+		layers = shape->array_size;
 	/* command.c saw that no sum wraps. */
-	return w->level <= shape->last_level && w->box.x + w->box.w <= level_size(shape->width, w->level) &&
+	return w->box.x + w->box.w <= level_size(shape->width, w->level) &&
 	       w->box.y + w->box.h <= level_size(shape->height, w->level) && w->box.z + w->box.d <= layers;
 }
 

@@ -8,3 +8,5 @@ fuzz-targets += fuzz_block fuzz_net fuzz_console
 fuzz_block-src := tests/fuzz/driver.c tests/fuzz/requests.c
 fuzz_net-src := tests/fuzz/driver.c tests/fuzz/requests.c
 fuzz_console-src := tests/fuzz/driver.c tests/fuzz/requests.c
+fuzz-targets += fuzz_gpu
+fuzz_gpu-src = tests/fuzz/driver.c tests/fuzz/requests.c tests/lib/fake_renderer.c $(host-gpu-device-src) $(host-display-src)
