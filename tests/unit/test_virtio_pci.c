@@ -8,7 +8,9 @@
 #include <cmocka.h>
 #include <linux/pci_regs.h>
 #include <linux/virtio_pci.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "host/base/loop.h"
 #include "protocol/virtio.h"
@@ -479,10 +481,68 @@ static void a_reset_forgets_everything(void **state)
 		assert_int_equal(get(f, VIRTIO_PCI_COMMON_Q_SIZE, 2), TEST_DEVICE_QUEUE_SIZE);
 	}
 	assert_int_equal(get(f, VIRTIO_PCI_COMMON_MSIX, 2), VIRTIO_MSI_NO_VECTOR);
+	assert_int_equal(get(f, VIRTIO_PCI_COMMON_GFSELECT, 4), 0);
+	assert_int_equal(get(f, VIRTIO_PCI_COMMON_Q_SELECT, 2), 1); /* selected above, after the reset */
 	assert_int_equal(get(f, VIRTIO_PCI_COMMON_GF, 4), 0);
 	/* A reset of the virtio device leaves MSI-X, which is the bus's, alone. */
 	assert_int_equal(stub_read(f->vm, f->table + 8, 4), 0x40);
 	start(f);
+}
+
+/* ---- two vCPUs and the loop at once: nothing may wait in a circle (vmm/pci.h) ---- */
+
+#define STRESS_ROUNDS 300u
+
+static void *move_bars(void *arg)
+{
+	struct fixture *f = arg;
+
+	for (unsigned i = 0; i < STRESS_ROUNDS; i++) {
+		set_cfg(f, PCI_BASE_ADDRESS_0, 4, WINDOW + 0x400000 * (1 + i % 3));
+		set_cfg(f, PCI_COMMAND, 2, i % 5 ? PCI_COMMAND_MEMORY : 0);
+		set_cfg(f, f->msix_cap + PCI_MSIX_FLAGS, 2, i % 2 ? PCI_MSIX_FLAGS_ENABLE : 0);
+		cfg(f, PCI_STATUS, 2);
+	}
+	set_cfg(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	return NULL;
+}
+
+static void *use_bars(void *arg)
+{
+	struct fixture *f = arg;
+
+	for (unsigned i = 0; i < STRESS_ROUNDS; i++) {
+		/* Wherever the BAR is now; often it has moved on, and nobody answers. */
+		uint64_t at = WINDOW + 0x400000 * (1 + i % 3);
+
+		stub_write(f->vm, at + 0x3000, 2, 0);
+		stub_read(f->vm, at + VIRTIO_PCI_COMMON_STATUS, 1);
+		stub_read(f->vm, at + 0x1000, 1);
+		set_vector(f, 0, 0x40, i % 2);
+	}
+	return NULL;
+}
+
+static void bars_move_under_access(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t threads[2];
+
+	set_msix(f);
+	start(f);
+	alarm(60); /* a deadlock must end the test, not hang it */
+	assert_int_equal(pthread_create(&threads[0], NULL, move_bars, f), 0);
+	assert_int_equal(pthread_create(&threads[1], NULL, use_bars, f), 0);
+	for (unsigned i = 0; i < STRESS_ROUNDS; i++)
+		loop_call(vm_loop(f->vm), change_config, &f->device->base);
+	pthread_join(threads[0], NULL);
+	pthread_join(threads[1], NULL);
+	alarm(0);
+	find_capabilities(f);
+	assert_int_equal(get(f, VIRTIO_PCI_COMMON_STATUS, 1), READY | VIRTIO_CONFIG_S_DRIVER_OK);
+	f->device->kicks[0] = 0;
+	ring(f, 0);
+	assert_true(f->device->kicks[0] >= 1);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -501,6 +561,7 @@ int main(void)
 		TEST(without_msix_the_line_is_held_until_isr_is_read),
 		TEST(the_window_reaches_the_bars),
 		TEST(a_reset_forgets_everything),
+		TEST(bars_move_under_access),
 	};
 
 	return cmocka_run_group_tests_name("virtio_pci", tests, NULL, NULL);
