@@ -36,6 +36,11 @@ struct net_backend_ops {
 	 * negative errno for a packet that can't be sent and is to be dropped.
 	 */
 	int (*send)(struct net_backend *b, const struct virtio_net_hdr_v1 *header, struct iovec *v, int count, size_t bytes);
+	/*
+	 * Go on with what send() has taken and the other side has not. Returns 0 when nothing is left, -EAGAIN (call again
+	 * when the descriptor is writable), -ENOLINK. NULL: nothing is ever left.
+	 */
+	int (*flush)(struct net_backend *b);
 	void (*destroy)(struct net_backend *b);
 };
 

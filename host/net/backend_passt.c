@@ -167,6 +167,11 @@ static int passt_send(struct net_backend *b, const struct virtio_net_hdr_v1 *hea
 	return 0;
 }
 
+static int passt_flush(struct net_backend *b)
+{
+	return push_tail(passt_from_backend(b));
+}
+
 static void passt_destroy(struct net_backend *b)
 {
 	close(b->fd);
@@ -177,6 +182,7 @@ static const struct net_backend_ops passt_ops = {
 	.start = passt_start,
 	.receive = passt_receive,
 	.send = passt_send,
+	.flush = passt_flush,
 	.destroy = passt_destroy,
 };
 

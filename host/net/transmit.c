@@ -84,6 +84,16 @@ static bool next_packet(struct net *n)
 	return true;
 }
 
+/* The guest has no more: see to what the backend still holds. */
+static void flush_backend(struct net *n)
+{
+	int err = n->backend && n->backend->ops->flush ? n->backend->ops->flush(n->backend) : 0;
+
+	if (err == -ENOLINK)
+		net_link_down(n);
+	net_watch(n, EPOLLOUT, err == -EAGAIN);
+}
+
 void net_transmit_pump(struct net *n)
 {
 	struct transmit *tx = &n->tx;
@@ -113,12 +123,13 @@ void net_transmit_pump(struct net *n)
 		}
 		finish(n);
 	}
-	net_watch(n, EPOLLOUT, false);
+	flush_backend(n);
 }
 
 void net_transmit_reset(struct net *n)
 {
-	net_watch(n, EPOLLOUT, false);
 	if (n->tx.chain)
 		finish(n);
+	/* A frame that was begun is sent to its end, for the sake of the framing. */
+	flush_backend(n);
 }

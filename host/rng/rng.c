@@ -37,9 +37,10 @@ static int fill(struct writer *w, size_t n)
 
 	while (n) {
 		size_t piece = n < sizeof(bytes) ? n : sizeof(bytes);
+		ssize_t got = getrandom(bytes, piece, GRND_NONBLOCK);
 
-		if (getrandom(bytes, piece, GRND_NONBLOCK) != (ssize_t)piece)
-			return errno ? -errno : -EIO;
+		if (got != (ssize_t)piece)
+			return got < 0 ? -errno : -EIO;
 		if (writer_copy(w, bytes, piece))
 			return -ENOSPC;
 		n -= piece;

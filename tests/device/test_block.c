@@ -170,7 +170,9 @@ static void one_of_each(void *arg)
 	note_write(9, 1);
 	assert_int_equal(request(VIRTIO_BLK_T_GET_ID, 0, 0, 20), VIRTIO_BLK_S_OK);
 	assert_memory_equal(answer, "disk-7\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
-	assert_int_equal(request(VIRTIO_BLK_T_FLUSH, 0, 0, 0), VIRTIO_BLK_S_OK);
+	/* Its 17 bytes are cut in every way by the first rounds; later ones would only wear the disk. */
+	if (*n % 531 < 20)
+		assert_int_equal(request(VIRTIO_BLK_T_FLUSH, 0, 0, 0), VIRTIO_BLK_S_OK);
 }
 
 static void requests_may_be_split_anywhere(void **state)
@@ -180,11 +182,12 @@ static void requests_may_be_split_anywhere(void **state)
 	(void)state;
 	for (size_t r = 0; r < RING_KINDS; r++) {
 		begin(&rings[r]);
+		n = 0;
 		fake_guest_split_each(g, 0, 16 + 512 + 1, one_of_each, &n);
+		assert_true(n > 512);
 		end();
 		check_disk();
 	}
-	assert_true(n > 4 * 512);
 }
 
 static void hundreds_of_ranges_make_one_request(void **state)

@@ -93,6 +93,17 @@ int fdatasync(int fd)
 	return (int)syscall(SYS_fdatasync, fd);
 }
 
+static atomic_bool no_holes; /* a file system without them */
+
+int fallocate(int fd, int mode, off_t offset, off_t bytes)
+{
+	if (atomic_load(&no_holes)) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	return (int)syscall(SYS_fallocate, fd, mode, offset, bytes);
+}
+
 static void *open_gate_later(void *arg)
 {
 	(void)arg;
@@ -212,12 +223,12 @@ static void let_it_run(int ms)
 
 static void a_reset_leaves_nothing_running(void **state)
 {
-	static uint8_t memory[24u << 20];
+	static uint8_t memory[12u << 20];
 
 	(void)state;
 	for (size_t r = 0; r < RING_KINDS; r++) {
 		begin(&rings[r]);
-		for (int delay_us = 0; delay_us < 2000; delay_us += 250) {
+		for (int delay_us = 0; delay_us < 2000; delay_us += 500) {
 			submit((uint8_t)delay_us);
 			usleep((useconds_t)delay_us);
 			fake_guest_reset(g);
@@ -301,6 +312,111 @@ static void a_reset_does_not_wait_for_a_flush(void **state)
 	assert_int_equal(read->out[512], VIRTIO_BLK_S_OK);
 	fake_guest_free_request(g, read);
 	end();
+}
+
+/* All slots are with flushes of an earlier driver: what the next one asks waits, and may be reset, too. */
+static void requests_wait_for_a_free_slot(void **state)
+{
+	struct fake_guest_options options = { .indirect = true };
+	struct virtio_blk_outhdr header = { .type = VIRTIO_BLK_T_FLUSH };
+	struct fake_request *many[256];
+
+	(void)state;
+	begin(&options);
+	atomic_store(&syncs_entered, 0);
+	atomic_store(&gate, true);
+	for (int round = 0; round < 3; round++) {
+		header.type = round ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_FLUSH;
+		for (unsigned i = 0; i < 256; i++)
+			many[i] = fake_guest_add(g, 0, &header, sizeof(header), round ? 513 : 1);
+		fake_guest_kick(g, 0);
+		if (!round)
+			assert_true(fake_guest_run_until(g, has_entered, &syncs_entered, 5000));
+		if (round < 2) {
+			fake_guest_reset(g);
+			for (unsigned i = 0; i < 256; i++)
+				fake_guest_free_request(g, many[i]);
+			assert_int_equal(fake_guest_start(g, d), 0);
+		}
+	}
+	let_it_run(10);
+	assert_false(many[0]->done);
+	atomic_store(&gate, false);
+	for (unsigned i = 0; i < 256; i++) {
+		assert_int_equal(fake_guest_wait(g, many[i], 5000), 0);
+		assert_int_equal(many[i]->out[512], VIRTIO_BLK_S_OK);
+		fake_guest_free_request(g, many[i]);
+	}
+	end();
+}
+
+/* A long transfer is done in pieces; a reset waits for the one that runs, and the rest is not done. */
+static void a_long_write_stops_at_a_reset(void **state)
+{
+	static struct {
+		struct virtio_blk_outhdr header;
+		uint8_t data[6u << 20];
+	} m = { .header = { .type = VIRTIO_BLK_T_OUT } };
+	struct fake_request *r;
+	pthread_t thread;
+
+	(void)state;
+	memset(m.data, 0x77, sizeof(m.data));
+	begin(&rings[0]);
+	r = fake_guest_add(g, 0, &m, sizeof(m), 1);
+	fake_guest_kick(g, 0);
+	assert_int_equal(fake_guest_wait(g, r, 5000), 0);
+	assert_int_equal(r->out[0], VIRTIO_BLK_S_OK);
+	fake_guest_free_request(g, r);
+	memset(before, 0x77, sizeof(m.data));
+	read_disk(after);
+	assert_memory_equal(before, after, sizeof(before));
+
+	atomic_store(&entered, 0);
+	atomic_store(&gate, true);
+	memset(m.data, 0x88, sizeof(m.data));
+	r = fake_guest_add(g, 0, &m, sizeof(m), 1);
+	fake_guest_kick(g, 0);
+	assert_true(fake_guest_run_until(g, has_entered, &entered, 5000));
+	assert_int_equal(pthread_create(&thread, NULL, open_gate_later, NULL), 0);
+	fake_guest_reset(g);
+	pthread_join(thread, NULL);
+	let_it_run(10);
+	assert_int_equal(atomic_load(&entered), 1);
+	memset(before, 0x88, 1u << 20);
+	read_disk(after);
+	assert_memory_equal(before, after, sizeof(before));
+	fake_guest_free_request(g, r);
+	end();
+}
+
+static void a_file_without_holes_is_zeroed_by_writing(void **state)
+{
+	struct {
+		struct virtio_blk_outhdr header;
+		struct virtio_blk_discard_write_zeroes range;
+	} m = { .header = { .type = VIRTIO_BLK_T_DISCARD }, .range = { .sector = 9, .num_sectors = 1001 } };
+	uint8_t status;
+
+	(void)state;
+	/* Probed when it was opened, and then lost: a discard is refused as one that can't be done. */
+	begin(&rings[0]);
+	assert_true(virtio_device_has(d, VIRTIO_BLK_F_DISCARD));
+	atomic_store(&no_holes, true);
+	assert_int_equal(fake_guest_request(g, 0, &m, sizeof(m), &status, 1, NULL), 0);
+	assert_int_equal(status, VIRTIO_BLK_S_UNSUPP);
+	end();
+	begin(&rings[0]);
+	assert_false(d->offered & VIRTIO_BIT(VIRTIO_BLK_F_DISCARD));
+	m.header.type = VIRTIO_BLK_T_WRITE_ZEROES;
+	m.range.flags = VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
+	assert_int_equal(fake_guest_request(g, 0, &m, sizeof(m), &status, 1, NULL), 0);
+	assert_int_equal(status, VIRTIO_BLK_S_OK);
+	end();
+	atomic_store(&no_holes, false);
+	memset(before + 9 * 512, 0, 1001 * 512);
+	read_disk(after);
+	assert_memory_equal(before, after, sizeof(before));
 }
 
 static void short_and_interrupted_transfers_go_on(void **state)
@@ -446,6 +562,9 @@ int main(void)
 		CASE(a_reset_leaves_nothing_running),
 		CASE(a_reset_waits_for_transfers),
 		CASE(a_reset_does_not_wait_for_a_flush),
+		CASE(requests_wait_for_a_free_slot),
+		CASE(a_long_write_stops_at_a_reset),
+		CASE(a_file_without_holes_is_zeroed_by_writing),
 		CASE(short_and_interrupted_transfers_go_on),
 		CASE(flushes_reach_the_disk),
 		CASE(an_error_of_the_disk_is_answered),

@@ -235,6 +235,64 @@ static void many_small_writes_keep_their_order(void **state)
 	end();
 }
 
+/* A file takes and gives all there is: the loop must get its turn in between. */
+static void long_transfers_are_done_in_turns(void **state)
+{
+	static uint8_t found[sizeof(long_text) + 1];
+	char in_path[] = "/tmp/mullion-console-XXXXXX", out_path[] = "/tmp/mullion-console-XXXXXX";
+	struct console_config config = { .in_fd = mkstemp(in_path), .out_fd = mkstemp(out_path) };
+	struct fake_request *r[64], *out;
+	size_t at = 0;
+
+	(void)state;
+	fill_long_text();
+	assert_int_equal(write(config.in_fd, long_text, sizeof(long_text)), sizeof(long_text));
+	lseek(config.in_fd, 0, SEEK_SET);
+	begin_with(NULL, &config);
+	out = fake_guest_add(g, TRANSMIT, long_text, sizeof(long_text), 0);
+	fake_guest_kick(g, TRANSMIT);
+	fake_guest_poll(g, TRANSMIT);
+	assert_false(out->done);
+	assert_true(console_counters(d)->bytes_out > 0);
+	/* A reset in between, and once more. */
+	fake_guest_reset(g);
+	fake_guest_free_request(g, out);
+	assert_int_equal(ftruncate(config.out_fd, 0), 0);
+	lseek(config.out_fd, 0, SEEK_SET);
+	assert_int_equal(fake_guest_start(g, d), 0);
+	out = fake_guest_add(g, TRANSMIT, long_text, sizeof(long_text), 0);
+	fake_guest_kick(g, TRANSMIT);
+	assert_int_equal(fake_guest_wait(g, out, 5000), 0);
+	fake_guest_free_request(g, out);
+	assert_int_equal(pread(config.out_fd, found, sizeof(found), 0), sizeof(long_text));
+	assert_memory_equal(found, long_text, sizeof(long_text));
+
+	while (at < sizeof(long_text)) {
+		for (int i = 0; i < 64; i++)
+			r[i] = fake_guest_add(g, RECEIVE, NULL, 0, 4096);
+		fake_guest_kick(g, RECEIVE);
+		fake_guest_poll(g, RECEIVE);
+		assert_false(r[63]->done);
+		for (int i = 0; i < 64 && at < sizeof(long_text); i++) {
+			assert_int_equal(fake_guest_wait(g, r[i], 5000), 0);
+			memcpy(found + at, r[i]->out, r[i]->used_len);
+			at += r[i]->used_len;
+		}
+		fake_guest_reset(g);
+		for (int i = 0; i < 64; i++)
+			fake_guest_free_request(g, r[i]);
+		assert_int_equal(fake_guest_start(g, d), 0);
+	}
+	assert_int_equal(at, sizeof(long_text));
+	assert_memory_equal(found, long_text, sizeof(long_text));
+	virtio_device_destroy(d);
+	fake_guest_destroy(g);
+	close(config.in_fd);
+	close(config.out_fd);
+	unlink(in_path);
+	unlink(out_path);
+}
+
 static void the_end_of_input_is_not_the_end_of_output(void **state)
 {
 	struct fake_request *r;
@@ -585,6 +643,7 @@ int main(void)
 		cmocka_unit_test(input_waits_for_buffers),
 		cmocka_unit_test(output_is_held_back_until_it_is_read),
 		cmocka_unit_test(many_small_writes_keep_their_order),
+		cmocka_unit_test(long_transfers_are_done_in_turns),
 		cmocka_unit_test(the_end_of_input_is_not_the_end_of_output),
 		cmocka_unit_test(output_to_nobody_is_dropped),
 		cmocka_unit_test(a_reset_forgets_what_was_pending),
