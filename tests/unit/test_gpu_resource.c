@@ -159,7 +159,7 @@ static void a_backing_is_read_across_its_pieces(void **state)
 		for (size_t n = 0; from + n <= 9; n++) {
 			memset(out, '.', sizeof(out));
 			assert_int_equal(gpu_backing_read(&res, from, out, n), 0);
-			assert_memory_equal(out, "abcdefghi" + from, n);
+			assert_memory_equal(out, &"abcdefghi"[from], n);
 			assert_int_equal(out[n], '.');
 		}
 		assert_int_equal(gpu_backing_read(&res, from, out, 10 - from), -EINVAL);
