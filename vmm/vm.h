@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct boot_entry;
 struct bus;
 struct guest_mem;
 struct loop;
@@ -47,6 +48,18 @@ struct loop *vm_loop(struct vm *vm);
 
 /* Kick a host thread out of KVM_RUN and end the VM; the first reason counts. Thread: any. */
 void vm_end(struct vm *vm, enum vm_end why);
+
+/* What the machine's power button does (ACPI on x86-64); set by the architecture's platform. */
+void vm_set_power_button(struct vm *vm, void (*press)(void *owner), void *owner);
+/* Press it: a guest that listens shuts down in order. Thread: any. */
+void vm_power_button(struct vm *vm);
+
+/*
+ * Start the vCPUs at @entry and run the VM's loop on the calling thread until the guest ended; the vCPUs are gone then,
+ * devices and memory still there. @stuck is called 5 s after the end if a device still holds a vCPU; it must not
+ * return. Thread: main.
+ */
+enum vm_end vm_run(struct vm *vm, const struct boot_entry *entry, void (*stuck)(void));
 
 /*
  * Have KVM signal @eventfd when the guest writes @size bytes (0: any size) at @address, in place of an exit. Returns 0

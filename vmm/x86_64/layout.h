@@ -14,7 +14,8 @@
 #define LAYOUT_PCI_MMIO32_SIZE 0x20000000ull
 #define LAYOUT_PCI_ECAM 0xe0000000ull
 #define LAYOUT_PCI_ECAM_SIZE 0x100000ull /* one bus */
-#define LAYOUT_VIRTIO_MMIO 0xe8000000ull /* 0x1000 bytes a device */
+#define LAYOUT_VIRTIO_MMIO 0xe8000000ull
+#define LAYOUT_VIRTIO_MMIO_SIZE 0x1000ull /* a device */
 #define LAYOUT_IOAPIC 0xfec00000ull
 #define LAYOUT_LAPIC 0xfee00000ull
 #define LAYOUT_KVM_IDENTITY_MAP 0xfffbc000ull
@@ -24,7 +25,9 @@
 
 /* Low memory */
 #define LAYOUT_GDT 0x500ull
+#define LAYOUT_GDT_BYTES 0x30
 #define LAYOUT_PAGE_TABLES 0x9000ull
+#define LAYOUT_BOOT_STACK 0x7000ull /* grows down; big enough to call a function that makes another */
 #define LAYOUT_BOOT_PARAMS 0x7000ull
 #define LAYOUT_CMDLINE 0x20000ull
 #define LAYOUT_CMDLINE_BYTES 0x10000ull
@@ -40,13 +43,15 @@
 #define LAYOUT_PORT_PM_TIMER 0x608   /* 4 bytes */
 #define LAYOUT_PORT_RESET 0xcf9      /* FADT reset register; value 6 */
 #define LAYOUT_PORT_PVPANIC 0x505
+#define LAYOUT_PORT_RTC 0x70 /* and 0x71 */
+#define LAYOUT_CMOS_CENTURY 0x32
 #define LAYOUT_S5_SLEEP_TYPE 5
 
 /* GSIs (IOAPIC pins) */
 #define LAYOUT_GSI_SERIAL 4
 #define LAYOUT_GSI_RTC 8
 #define LAYOUT_GSI_SCI 9
-#define LAYOUT_GSI_VIRTIO_MMIO 5 /* then 6, 7, 10, 11, 12..15: see layout_mmio_gsi[] in boot.c */
+#define LAYOUT_GSI_VIRTIO_MMIO 5 /* the first device's; the others' are in machine.c */
 #define LAYOUT_GSI_INTX 16       /* 16..19: INTA..INTD */
 #define LAYOUT_IOAPIC_PINS 24
 

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MIT
+#include "vmm/devices.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "host/base/log.h"
+#include "host/base/loop.h"
+#include "host/block/block.h"
+#include "host/console/console.h"
+#include "host/net/net.h"
+#include "host/rng/rng.h"
+#include "host/virtio/device.h"
+#include "host/virtio/module.h"
+#include "vmm/arch.h"
+#include "vmm/keyboard.h"
+#include "vmm/module.h"
+#include "vmm/options.h"
+#include "vmm/virtio_mmio.h"
+#include "vmm/virtio_pci.h"
+#include "vmm/vm.h"
+
+struct devices {
+	struct vm *vm;
+	unsigned count; /* in the arrays */
+	struct virtio_mmio **mmio;
+	struct virtio_pci **pci;
+	struct loop *gpu_loop; /* the renderer may take its time: it has a thread of its own */
+	struct keyboard *keyboard;
+	struct virtio_device *console; /* with a terminal; NULL: none */
+};
+
+/* ---- kinds ---- */
+
+static unsigned disk_count(const struct options *o)
+{
+	return o->disk_count;
+}
+
+static int make_disk(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
+{
+	struct block_config c = {
+		.path = o->disks[n].path,
+		.serial = o->disks[n].serial,
+		.read_only = o->disks[n].read_only,
+	};
+
+	return block_create(&c, vm_loop(d->vm), vm_mem(d->vm), out);
+}
+
+static unsigned net_count(const struct options *o)
+{
+	return o->net_count;
+}
+
+static int make_net(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
+{
+	struct net_config c = {
+		.tap = o->nets[n].tap,
+		.socket_path = o->nets[n].passt,
+		.socket_fd = -1,
+		.mac = o->nets[n].has_mac ? o->nets[n].mac : NULL,
+		.mtu = o->nets[n].mtu,
+	};
+
+	return net_create(&c, vm_loop(d->vm), vm_mem(d->vm), out);
+}
+
+static unsigned console_count(const struct options *o)
+{
+	return strcmp(o->console, "none") != 0;
+}
+
+static int make_console(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
+{
+	struct console_config c = { .in_fd = -1, .out_fd = -1 };
+	struct winsize size;
+	int err;
+
+	(void)n;
+	if (strcmp(o->console, "stdio")) {
+		c.socket_path = o->console + strlen("socket:");
+		return console_create(&c, vm_loop(d->vm), vm_mem(d->vm), out);
+	}
+	c.in_fd = STDIN_FILENO;
+	c.out_fd = STDOUT_FILENO;
+	if (isatty(STDIN_FILENO)) {
+		/* The user's keys pass by the Ctrl-A escapes first. */
+		err = keyboard_create(d->vm, &d->keyboard);
+		if (err)
+			return err;
+		c.in_fd = keyboard_fd(d->keyboard);
+	}
+	if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size)) {
+		c.columns = size.ws_col;
+		c.rows = size.ws_row;
+	}
+	err = console_create(&c, vm_loop(d->vm), vm_mem(d->vm), out);
+	if (!err)
+		d->console = *out;
+	return err;
+}
+
+static unsigned rng_count(const struct options *o)
+{
+	return o->has_rng;
+}
+
+static int make_rng(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
+{
+	(void)o;
+	(void)n;
+	return rng_create(vm_loop(d->vm), vm_mem(d->vm), out);
+}
+
+static unsigned gpu_count(const struct options *o)
+{
+	return o->has_gpu;
+}
+
+struct module_call {
+	const struct device_module *module;
+	struct loop *loop;
+	const struct guest_mem *mem;
+	const struct options *options;
+	struct virtio_device *device;
+	int err;
+};
+
+static void call_module(void *arg)
+{
+	struct module_call *c = arg;
+
+	c->err = c->module->create(c->loop, c->mem, c->options->gpu, c->options->display, &c->device);
+}
+
+static int make_gpu(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
+{
+	struct module_call call = { .mem = vm_mem(d->vm), .options = o };
+	int err = module_load("gpu", &call.module);
+
+	(void)n;
+	if (err)
+		return err;
+	err = loop_create("gpu", &d->gpu_loop);
+	if (!err)
+		err = loop_start(d->gpu_loop);
+	if (err) {
+		log_line(LOG_TOPIC_VMM, LOG_ERROR, "can't start the GPU's thread: %s", strerror(-err));
+		return err;
+	}
+	call.loop = d->gpu_loop;
+	loop_call(d->gpu_loop, call_module, &call);
+	*out = call.device;
+	return call.err;
+}
+
+/* Disks first: their order is what the guest's names for them (vda, vdb) follow. */
+static const struct device_kind {
+	const char *name; /* of the option */
+	unsigned (*count)(const struct options *o);
+	int (*make)(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out);
+} kinds[] = {
+	{ "disk", disk_count, make_disk },
+	{ "net", net_count, make_net },
+	{ "console", console_count, make_console },
+	{ "rng", rng_count, make_rng },
+	{ "gpu", gpu_count, make_gpu },
+};
+#define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
+
+/* ---- all of them ---- */
+
+unsigned devices_count(const struct options *o)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < KIND_COUNT; i++)
+		n += kinds[i].count(o);
+	return n;
+}
+
+static void destroy_device(void *arg)
+{
+	virtio_device_destroy(arg);
+}
+
+/* Takes @device. */
+static int attach(struct devices *d, struct pci_bus *pci, struct virtio_device *device, const char *name)
+{
+	uint64_t base;
+	uint32_t gsi;
+	int err;
+
+	if (pci)
+		err = virtio_pci_create(d->vm, pci, device, &d->pci[d->count]);
+	else if (arch_mmio_slot(d->count, &base, &gsi))
+		err = virtio_mmio_create(d->vm, device, base, gsi, &d->mmio[d->count]);
+	else
+		err = -ENOSPC;
+	if (err) {
+		log_line(LOG_TOPIC_VMM, LOG_ERROR, "--%s: no room for this device on the %s bus: %s", name, pci ? "PCI" : "MMIO",
+			 strerror(-err));
+		loop_call(device->loop, destroy_device, device);
+		return err;
+	}
+	d->count++;
+	return 0;
+}
+
+int devices_create(struct vm *vm, struct pci_bus *pci, const struct options *o, struct devices **out)
+{
+	struct devices *d = calloc(1, sizeof(*d));
+	unsigned count = devices_count(o);
+	int err = 0;
+
+	if (!d)
+		return -ENOMEM;
+	d->vm = vm;
+	d->mmio = calloc(count + 1, sizeof(*d->mmio));
+	d->pci = calloc(count + 1, sizeof(*d->pci));
+	if (!d->mmio || !d->pci)
+		err = -ENOMEM;
+	for (size_t i = 0; i < KIND_COUNT && !err; i++) {
+		for (unsigned n = 0; n < kinds[i].count(o) && !err; n++) {
+			struct virtio_device *device;
+
+			err = kinds[i].make(d, o, n, &device);
+			if (!err)
+				err = attach(d, pci, device, kinds[i].name);
+		}
+	}
+	if (err) {
+		devices_destroy(d);
+		return err;
+	}
+	*out = d;
+	return 0;
+}
+
+void devices_destroy(struct devices *d)
+{
+	if (!d)
+		return;
+	/* Each device goes on its own loop; the GPU's must still run, because its renderer lives on that thread. */
+	while (d->count) {
+		d->count--;
+		virtio_pci_destroy(d->pci[d->count]);
+		virtio_mmio_destroy(d->mmio[d->count]);
+	}
+	loop_destroy(d->gpu_loop);
+	keyboard_destroy(d->keyboard);
+	free(d->pci);
+	free(d->mmio);
+	free(d);
+}
+
+void devices_resize_console(struct devices *d)
+{
+	struct winsize size;
+
+	if (d->console && !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size))
+		console_resize(d->console, size.ws_col, size.ws_row);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The virtio devices of a machine: from options to devices on their transports. Thread: main.
+ */
+#ifndef MULLION_VMM_DEVICES_H
+#define MULLION_VMM_DEVICES_H
+
+struct devices;
+struct options;
+struct pci_bus;
+struct vm;
+
+/* How many virtio devices @o asks for. */
+unsigned devices_count(const struct options *o);
+
+/*
+ * Make them, in the order of the array in devices.c, on @pci or (NULL) at virtio-mmio slots. Returns 0 or a negative
+ * errno, after one line that says which device can't be made and what to do.
+ */
+int devices_create(struct vm *vm, struct pci_bus *pci, const struct options *o, struct devices **out);
+/* vCPUs must be gone. NULL is fine. */
+void devices_destroy(struct devices *d);
+
+/* The terminal has another size. Thread: the VM's loop. */
+void devices_resize_console(struct devices *d);
+
+#endif

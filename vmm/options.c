@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: MIT
+#include "vmm/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/character.h"
+
+#define MIB (1024ull * 1024)
+#define MEMORY_MIN (16 * MIB)
+#define MEMORY_UNIT (2 * MIB)
+
+static int wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static int wrong(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	fputs("mullion run: ", stderr);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+	va_end(args);
+	return -EINVAL;
+}
+
+/* ---- splitting "FIRST,key=value,flag" ---- */
+
+/*
+ * Cut the next part off *@rest, in place; two commas stand for one that belongs to the part. NULL at the end.
+ */
+static char *next_part(char **rest)
+{
+	char *part = *rest, *from = part, *to = part;
+
+	if (!part)
+		return NULL;
+	for (; *from; from++) {
+		if (*from == ',' && from[1] != ',')
+			break;
+		if (*from == ',')
+			from++;
+		*to++ = *from;
+	}
+	*rest = *from ? from + 1 : NULL;
+	*to = '\0';
+	return part;
+}
+
+/* The value of @part if it reads "@key=value". */
+static char *value_of(char *part, const char *key)
+{
+	size_t n = strlen(key);
+
+	return !strncmp(part, key, n) && part[n] == '=' ? part + n + 1 : NULL;
+}
+
+/* ---- one function an option ---- */
+
+static int set_kernel(struct options *o, char *arg)
+{
+	o->kernel = arg;
+	return 0;
+}
+
+static int set_initrd(struct options *o, char *arg)
+{
+	o->initrd = arg;
+	return 0;
+}
+
+static int set_append(struct options *o, char *arg)
+{
+	o->append = arg;
+	return 0;
+}
+
+static int set_memory(struct options *o, char *arg)
+{
+	unsigned long long v;
+	char *end;
+	unsigned shift;
+
+	errno = 0;
+	v = strtoull(arg, &end, 10);
+	shift = *end == 'M' || *end == 'm' ? 20 : *end == 'G' || *end == 'g' ? 30 : 0;
+	if (end == arg || *arg == '-' || errno || !shift || end[1] || v > UINT64_MAX >> shift)
+		return wrong("--memory %s: write a number with M or G, like 512M or 2G", arg);
+	o->memory_bytes = (uint64_t)v << shift;
+	if (o->memory_bytes < MEMORY_MIN || o->memory_bytes % MEMORY_UNIT)
+		return wrong("--memory %s: at least 16M, and a multiple of 2M", arg);
+	return 0;
+}
+
+static int set_cpus(struct options *o, char *arg)
+{
+	unsigned long v;
+	char *end;
+
+	errno = 0;
+	v = strtoul(arg, &end, 10);
+	if (end == arg || *arg == '-' || *end || errno || !v || v > 100000)
+		return wrong("--cpus %s: write a number from 1 up", arg);
+	o->cpus = (unsigned)v;
+	return 0;
+}
+
+static int add_disk(struct options *o, char *arg)
+{
+	struct disk_option *d = &o->disks[o->disk_count];
+	char *rest, *part;
+
+	if (o->disk_count == OPTIONS_MAX_DISKS)
+		return wrong("--disk %s: at most %u disks", arg, OPTIONS_MAX_DISKS);
+	rest = strdup(arg);
+	if (!rest)
+		return wrong("--disk %s: out of memory", arg);
+	d->path = next_part(&rest);
+	o->disk_count++;
+	if (!*d->path)
+		return wrong("--disk %s: name an image file or block device", arg);
+	while ((part = next_part(&rest))) {
+		if (!strcmp(part, "readonly"))
+			d->read_only = true;
+		else if (value_of(part, "serial"))
+			d->serial = value_of(part, "serial");
+		else
+			return wrong("--disk: no \"%s\"; after the file go readonly and serial=TEXT (a comma in a file's name is "
+				     "written twice)",
+				     part);
+	}
+	return 0;
+}
+
+static bool parse_mac(const char *text, uint8_t mac[6])
+{
+	int used = 0;
+
+	return sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4], &mac[5],
+		      &used) == 6 &&
+	       !text[used] && !(mac[0] & 1);
+}
+
+static int add_net(struct options *o, char *arg)
+{
+	struct net_option *n = &o->nets[o->net_count];
+	char *rest, *part, *value;
+
+	if (o->net_count == OPTIONS_MAX_NETS)
+		return wrong("--net %s: at most %u cards", arg, OPTIONS_MAX_NETS);
+	rest = strdup(arg);
+	if (!rest)
+		return wrong("--net %s: out of memory", arg);
+	part = next_part(&rest);
+	o->net_count++;
+	n->tap = value_of(part, "tap");
+	n->passt = value_of(part, "passt");
+	if ((!n->tap || !*n->tap) && (!n->passt || !*n->passt)) {
+		free(part);
+		n->tap = n->passt = NULL;
+		return wrong("--net %s: write tap=NAME (a tap interface) or passt=SOCKET (of a running passt)", arg);
+	}
+	while ((part = next_part(&rest))) {
+		if ((value = value_of(part, "mac"))) {
+			if (!parse_mac(value, n->mac))
+				return wrong("--net: mac=%s isn't a card's address; write it like 52:54:00:12:34:56", value);
+			n->has_mac = true;
+		} else if ((value = value_of(part, "mtu"))) {
+			char *end;
+			unsigned long v = strtoul(value, &end, 10);
+
+			if (*end || end == value || v < 68 || v > 65535)
+				return wrong("--net: mtu=%s isn't a number from 68 to 65535", value);
+			n->mtu = (uint16_t)v;
+		} else {
+			return wrong("--net: no \"%s\"; after tap=NAME or passt=SOCKET go mac=ADDRESS and mtu=BYTES", part);
+		}
+	}
+	return 0;
+}
+
+static int set_console(struct options *o, char *arg)
+{
+	o->console = arg;
+	return character_spec_is_valid(arg) ? 0 : wrong("--console %s: write stdio, socket:PATH or none", arg);
+}
+
+static int set_serial(struct options *o, char *arg)
+{
+	o->serial = arg;
+	return character_spec_is_valid(arg) ? 0 : wrong("--serial %s: write stdio, socket:PATH or none", arg);
+}
+
+static int set_rng(struct options *o, char *arg)
+{
+	(void)arg;
+	o->has_rng = true;
+	return 0;
+}
+
+static int clear_rng(struct options *o, char *arg)
+{
+	(void)arg;
+	o->has_rng = false;
+	return 0;
+}
+
+static int set_gpu(struct options *o, char *arg)
+{
+	o->has_gpu = true;
+	o->gpu = arg ? arg : "";
+	return 0;
+}
+
+static int set_display(struct options *o, char *arg)
+{
+	o->display = arg;
+	return 0; /* what may follow is the outputs' own business */
+}
+
+static int set_transport(struct options *o, char *arg)
+{
+	if (!strcmp(arg, "pci"))
+		o->transport = TRANSPORT_PCI;
+	else if (!strcmp(arg, "mmio"))
+		o->transport = TRANSPORT_MMIO;
+	else
+		return wrong("--transport %s: write pci or mmio", arg);
+	return 0;
+}
+
+static int set_help(struct options *o, char *arg)
+{
+	(void)arg;
+	o->wants_help = true;
+	return 0;
+}
+
+static int set_version(struct options *o, char *arg)
+{
+	(void)arg;
+	o->wants_version = true;
+	return 0;
+}
+
+/* All of them: parsing and help come from here. */
+static const struct {
+	const char *name;
+	const char *argument; /* NULL: none; in brackets: may be left out */
+	const char *help;     /* lines after the first are indented by the printer */
+	int (*set)(struct options *o, char *arg);
+} table[] = {
+	{ "kernel", "FILE", "Linux vmlinuz, ELF executable or flat image to start (needed)", set_kernel },
+	{ "initrd", "FILE", "initial RAM disk for the kernel", set_initrd },
+	{ "append", "STRING", "kernel command line", set_append },
+	{ "memory", "SIZE", "guest memory, like 512M or 2G (default 1G)", set_memory },
+	{ "cpus", "N", "virtual CPUs (default 1)", set_cpus },
+	{ "disk", "FILE[,readonly][,serial=TEXT]",
+	  "raw image or block device as virtio disk; up to 8 times: vda, vdb, ...", add_disk },
+	{ "net", "tap=NAME|passt=SOCKET[,mac=ADDRESS][,mtu=BYTES]",
+	  "virtio network card on a tap interface, or on passt's socket\n(passt needs no privileges: passt --socket PATH); up to 4 "
+	  "times",
+	  add_net },
+	{ "serial", "stdio|socket:PATH|none", "serial port, ttyS0 in Linux (default stdio)", set_serial },
+	{ "console", "stdio|socket:PATH|none",
+	  "virtio console, hvc0 in Linux (default none; with stdio the\nserial port goes to none)", set_console },
+	{ "rng", NULL, "virtio random numbers (default)", set_rng },
+	{ "no-rng", NULL, "without them", clear_rng },
+	{ "gpu", "[KEY=VALUE,...]", "virtio GPU; renderer=auto|virgl|2d, scanouts=N, size=WxH, ...", set_gpu },
+	{ "display", "none|png:DIR[,every=N]",
+	  "where the GPU's pictures go: every N-th one as a file in DIR, or\nnowhere (default); png implies --gpu", set_display },
+	{ "transport", "pci|mmio", "how virtio devices are attached (default pci)", set_transport },
+	{ "help", NULL, "this text", set_help },
+	{ "version", NULL, "the version", set_version },
+};
+#define OPTION_COUNT (sizeof(table) / sizeof(table[0]))
+
+void options_print_help(FILE *to)
+{
+	fputs("Usage: mullion run --kernel FILE [OPTION...]\n"
+	      "Run a guest under KVM until it powers off.\n\nOptions:\n",
+	      to);
+	for (size_t i = 0; i < OPTION_COUNT; i++) {
+		fprintf(to, "  --%s%s%s\n      ", table[i].name, table[i].argument ? " " : "",
+			table[i].argument ? table[i].argument : "");
+		for (const char *c = table[i].help; *c; c++) {
+			fputc(*c, to);
+			if (*c == '\n')
+				fputs("      ", to);
+		}
+		fputc('\n', to);
+	}
+	fputs("\nKeys: Ctrl-A X ends the guest, Ctrl-A P presses its power button, Ctrl-A H lists the keys.\n"
+	      "Exit status: 0 power-off, 1 error, 2 wrong usage, 3 reboot, 4 guest panic, 5 ended by the user.\n"
+	      "Environment: MULLION_LOG=debug or topic:level,... for more or fewer messages.\n"
+	      "\nExamples:\n"
+	      "  mullion run --kernel vmlinuz --initrd initrd.img --append console=ttyS0\n"
+	      "  mullion run --kernel vmlinuz --initrd initrd.img --append 'console=ttyS0 root=/dev/vda rw' \\\n"
+	      "      --memory 2G --cpus 2 --disk guest.img --gpu --display png:frames\n"
+	      "  mullion run --kernel triangle.elf --memory 64M --gpu renderer=virgl --display png:frames,every=10\n"
+	      "\n`mullion doctor` tells what this host can do. More: man mullion\n",
+	      to);
+}
+
+/* ---- parsing ---- */
+
+/* Edits (insert, delete, replace, swap of neighbours) from @a to @b; words are short. */
+static unsigned distance(const char *a, const char *b)
+{
+	enum { MAX = 24 };
+	unsigned d[MAX + 1][MAX + 1];
+	size_t n = strnlen(a, MAX + 1), m = strnlen(b, MAX + 1);
+
+	if (n > MAX || m > MAX)
+		return MAX;
+	for (unsigned i = 0; i <= n; i++)
+		d[i][0] = i;
+	for (unsigned k = 0; k <= m; k++)
+		d[0][k] = k;
+	for (size_t i = 1; i <= n; i++) {
+		for (size_t k = 1; k <= m; k++) {
+			unsigned best = d[i - 1][k - 1] + (a[i - 1] != b[k - 1]);
+
+			if (d[i - 1][k] + 1 < best)
+				best = d[i - 1][k] + 1;
+			if (d[i][k - 1] + 1 < best)
+				best = d[i][k - 1] + 1;
+			if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1] && d[i - 2][k - 2] + 1 < best)
+				best = d[i - 2][k - 2] + 1;
+			d[i][k] = best;
+		}
+	}
+	return d[n][m];
+}
+
+const char *options_nearest(const char *word, const char *const *names)
+{
+	const char *nearest = NULL;
+	unsigned best = 3; /* farther off is another word */
+
+	for (; *names; names++) {
+		unsigned d = distance(word, *names);
+
+		if (d < best && d < strlen(*names)) {
+			best = d;
+			nearest = *names;
+		}
+	}
+	return nearest;
+}
+
+static int unknown(const char *arg)
+{
+	const char *names[OPTION_COUNT + 1] = { NULL };
+	char word[32];
+	const char *nearest;
+
+	for (size_t i = 0; i < OPTION_COUNT; i++)
+		names[i] = table[i].name;
+	snprintf(word, sizeof(word), "%.*s", (int)strcspn(arg + strspn(arg, "-"), "="), arg + strspn(arg, "-"));
+	nearest = options_nearest(word, names);
+	if (nearest)
+		return wrong("no option %.*s; did you mean --%s?", (int)strcspn(arg, "="), arg, nearest);
+	return wrong("no option %.*s; mullion run --help lists them", (int)strcspn(arg, "="), arg);
+}
+
+
+static int parse_arguments(struct options *o, int argc, char **argv)
+{
+	struct option longs[OPTION_COUNT + 1] = { 0 };
+	int c, i;
+
+	for (size_t k = 0; k < OPTION_COUNT; k++) {
+		const char *a = table[k].argument;
+
+		longs[k] = (struct option){
+			.name = table[k].name,
+			.has_arg = !a ? no_argument : *a == '[' ? optional_argument : required_argument,
+			.val = (int)(256 + k),
+		};
+	}
+	optind = 0; /* start over, also when called twice */
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, "+:h", longs, NULL)) != -1) {
+		char *value = optarg;
+		int err;
+
+		if (c == ':') {
+			i = optopt >= 256 ? optopt - 256 : -1;
+			return i < 0 ? unknown(argv[optind - 1]) :
+				       wrong("--%s needs a value: %s", table[i].name, table[i].argument);
+		}
+		if (c == 'h') {
+			o->wants_help = true;
+			continue;
+		}
+		if (c == '?') {
+			if (optopt >= 256)
+				return wrong("--%s takes no value", table[optopt - 256].name);
+			return unknown(argv[optind - 1]);
+		}
+		i = c - 256;
+		/* A value that may be left out may also stand alone: there are no other bare words. */
+		if (longs[i].has_arg == optional_argument && !value && optind < argc && argv[optind][0] != '-')
+			value = argv[optind++];
+		err = table[i].set(o, value);
+		if (err)
+			return err;
+	}
+	if (optind < argc)
+		return wrong("what is \"%s\"? Every value follows its option; a kernel is --kernel %s", argv[optind], argv[optind]);
+	return 0;
+}
+
+int options_parse(struct options *o, int argc, char **argv)
+{
+	int err;
+
+	*o = (struct options){
+		.append = "",
+		.memory_bytes = 1024 * MIB,
+		.cpus = 1,
+		.has_rng = true,
+		.gpu = "",
+		.transport = TRANSPORT_PCI,
+	};
+	err = parse_arguments(o, argc, argv);
+	if (err || o->wants_help || o->wants_version)
+		return err;
+	if (!o->kernel)
+		return wrong("--kernel FILE is needed; mullion run --help lists all options");
+	if (!o->console)
+		o->console = "none";
+	if (!o->serial)
+		o->serial = !strcmp(o->console, "stdio") ? "none" : "stdio";
+	if (!strcmp(o->console, "stdio") && !strcmp(o->serial, "stdio"))
+		return wrong("--console stdio and --serial stdio: only one of them can have the terminal");
+	if (o->display && strcmp(o->display, "none"))
+		o->has_gpu = true;
+	return 0;
+}
+
+void options_finish(struct options *o)
+{
+	for (unsigned i = 0; i < o->disk_count; i++)
+		free(o->disks[i].path);
+	for (unsigned i = 0; i < o->net_count; i++) {
+		/* The storage begins with its first part. */
+		if (o->nets[i].tap)
+			free(o->nets[i].tap - strlen("tap="));
+		else if (o->nets[i].passt)
+			free(o->nets[i].passt - strlen("passt="));
+	}
+	o->disk_count = o->net_count = 0;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The options of `mullion run`, checked as far as it goes without touching the host.
+ */
+#ifndef MULLION_VMM_OPTIONS_H
+#define MULLION_VMM_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define OPTIONS_MAX_DISKS 8u
+#define OPTIONS_MAX_NETS 4u
+
+struct disk_option {
+	char *path; /* in storage of its own, as all strings split from one argument */
+	char *serial;
+	bool read_only;
+};
+
+struct net_option {
+	char *tap;
+	char *passt;
+	uint8_t mac[6];
+	bool has_mac;
+	uint16_t mtu;
+};
+
+enum transport_option { TRANSPORT_PCI, TRANSPORT_MMIO };
+
+struct options {
+	const char *kernel, *initrd, *append;
+	uint64_t memory_bytes;
+	unsigned cpus;
+	struct disk_option disks[OPTIONS_MAX_DISKS];
+	unsigned disk_count;
+	struct net_option nets[OPTIONS_MAX_NETS];
+	unsigned net_count;
+	const char *serial, *console, *display;
+	bool has_rng, has_gpu;
+	const char *gpu;
+	enum transport_option transport;
+	bool wants_help, wants_version;
+};
+
+/*
+ * Read @argv (argv[0] is "run"). Returns 0, or -EINVAL after one line that names the option and what to write
+ * instead. Strings point into @argv or are freed by options_finish(), which is to be called in both cases.
+ */
+int options_parse(struct options *o, int argc, char **argv);
+void options_finish(struct options *o);
+
+/* All options, what they mean, and examples. */
+void options_print_help(FILE *to);
+
+/* The nearest of @names (NULL-terminated) to the mistyped @word, or NULL if none is near. */
+const char *options_nearest(const char *word, const char *const *names);
+
+#endif

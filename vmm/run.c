@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+/* `mullion run`: options, then construction in plain order, the guest, and the way back. */
+#include "vmm/run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "host/base/log.h"
+#include "host/base/loop.h"
+#include "vmm/arch.h"
+#include "vmm/devices.h"
+#include "vmm/options.h"
+#include "vmm/terminal.h"
+#include "vmm/vm.h"
+
+struct machine {
+	struct vm *vm;
+	struct pci_bus *pci;
+	struct platform *platform;
+	struct devices *devices;
+	struct loop_fd signals; /* fd 0: none */
+};
+
+/* ---- signals ---- */
+
+static void on_signal(struct loop_fd *f, uint32_t events)
+{
+	struct machine *m = f->owner;
+	struct signalfd_siginfo info;
+
+	(void)events;
+	while (read(f->fd, &info, sizeof(info)) == sizeof(info)) {
+		switch (info.ssi_signo) {
+		case SIGWINCH:
+			devices_resize_console(m->devices);
+			break;
+		case SIGCONT:
+			terminal_continue();
+			break;
+		default:
+			vm_end(m->vm, VM_END_USER);
+			break;
+		}
+	}
+}
+
+/* Before any thread is started: all inherit the mask, so that only the loop sees these signals. */
+static int catch_signals(struct machine *m)
+{
+	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGCONT };
+	sigset_t set;
+	int fd, err;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		sigaddset(&set, numbers[i]);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	m->signals = (struct loop_fd){ .fd = fd, .ready = on_signal, .owner = m };
+	err = loop_add_fd(vm_loop(m->vm), &m->signals, EPOLLIN);
+	return err;
+}
+
+static void stuck(void)
+{
+	terminal_restore();
+	_exit(VM_END_ERROR);
+}
+
+/* ---- the machine ---- */
+
+static void tear_down(struct machine *m)
+{
+	devices_destroy(m->devices);
+	arch_platform_destroy(m->platform);
+	pci_bus_destroy(m->pci);
+	if (m->signals.fd > 0) {
+		loop_remove_fd(vm_loop(m->vm), &m->signals);
+		close(m->signals.fd);
+	}
+	vm_destroy(m->vm);
+	terminal_restore();
+}
+
+/* The image comes before the devices: what is wrong with it is known before a renderer takes its time. */
+static int build(struct machine *m, const struct options *o, struct boot_entry *entry)
+{
+	struct vm_config config = { .memory_bytes = o->memory_bytes, .cpus = o->cpus };
+	struct boot_config boot = {
+		.kernel = o->kernel,
+		.initrd = o->initrd,
+		.append = o->append,
+		.has_pci = o->transport == TRANSPORT_PCI,
+		.mmio_slots = o->transport == TRANSPORT_MMIO ? devices_count(o) : 0,
+	};
+	int err = vm_create(&config, &m->vm);
+
+	if (err)
+		return err;
+	arch_pci_layout(&config, &boot.pci);
+	err = arch_boot(m->vm, &boot, entry);
+	if (err)
+		return err;
+	err = catch_signals(m);
+	if (!err && boot.has_pci)
+		err = pci_bus_create(m->vm, &boot.pci, &m->pci);
+	if (err) {
+		log_line(LOG_TOPIC_VMM, LOG_ERROR, "can't build the machine: %s", strerror(-err));
+		return err;
+	}
+	err = devices_create(m->vm, m->pci, o, &m->devices);
+	if (!err)
+		err = arch_platform_create(m->vm, o->serial, &m->platform);
+	return err;
+}
+
+int run_main(int argc, char **argv)
+{
+	struct machine machine = { 0 };
+	struct boot_entry entry;
+	struct options options;
+	enum vm_end end = VM_END_USAGE;
+
+	if (options_parse(&options, argc, argv))
+		goto out;
+	end = VM_END_POWER_OFF;
+	if (options.wants_help) {
+		options_print_help(stdout);
+		goto out;
+	}
+	if (options.wants_version) {
+		puts("mullion " MULLION_VERSION);
+		goto out;
+	}
+	end = VM_END_ERROR;
+	if (!build(&machine, &options, &entry))
+		end = vm_run(machine.vm, &entry, stuck);
+	tear_down(&machine);
+out:
+	options_finish(&options);
+	return (int)end;
+}
