@@ -157,9 +157,7 @@ static void run_tasks(struct loop *l)
 		if (is_last)
 			break;
 	}
-	/* Left over: stopped half way, or added by an unpost. Come back for them. */
-	if (l->pending)
-		wake(l);
+	/* What is left has its wake still to come: that of the stop, or of the post that an unpost took over. */
 }
 
 void loop_post(struct loop *l, struct loop_task *t)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of the virtqueue share; nobody else includes this. queue.c has the queue's life, chain.c the
+ * What the files of the virtqueue share; nobody else includes this but their unit test. queue.c has the queue's life, chain.c the
  * cursors, queue_split.c and queue_packed.c the two ring formats behind struct ring_ops.
  */
 #ifndef MULLION_HOST_VIRTIO_RING_H

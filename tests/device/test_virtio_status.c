@@ -175,8 +175,14 @@ static void a_device_that_cannot_start_needs_a_reset(void **state)
 
 static void kicks_wait_for_driver_ok(void **state)
 {
+	const struct virtq_setup s = { .size = 16, .desc_gpa = fake_guest_alloc(g, 4096, 4096),
+				       .driver_gpa = fake_guest_alloc(g, 4096, 4096),
+				       .device_gpa = fake_guest_alloc(g, 4096, 4096) };
+
 	(void)state;
 	negotiate(VERSION_1, FEATURES_OK);
+	assert_int_equal(virtio_device_start_queue(d, 0, &s), 0);
+	assert_true(virtq_is_started(d->queues[0]));
 	virtio_device_kick(d, 0);
 	assert_int_equal(e->kicks, 0);
 	assert_int_equal(fake_guest_start(g, d), 0);
@@ -268,6 +274,8 @@ static void config_accesses_stay_inside(void **state)
 	assert_int_equal(e->config[1], 2);
 	virtio_device_config(d, 7, (uint8_t[]){ 42, 42 }, 2, true);
 	assert_int_equal(e->config[7], 8);
+	virtio_device_config(d, 7, (uint8_t[]){ 42 }, 1, true);
+	assert_int_equal(e->config[7], 42);
 	virtio_device_config(d, UINT32_MAX, (uint8_t[]){ 42 }, 1, true);
 }
 
@@ -329,6 +337,11 @@ static void a_busy_queue_leaves_room_for_other_work(void **state)
 	fake_guest_add(g, 2, "x", 1, 0);
 	fake_guest_kick(g, 2);
 	assert_int_equal(e->requests, 32);
+	virtio_device_destroy(d);
+	endless = 0;
+	assert_int_equal(loop_run_once(fake_guest_loop(g), 0), 0);
+	assert_int_equal(echo_create(fake_guest_loop(g), fake_guest_mem(g), &e), 0);
+	d = &e->device;
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

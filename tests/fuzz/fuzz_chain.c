@@ -305,4 +305,4 @@ size_t fuzz_seed(unsigned index, uint8_t *buf, size_t cap)
 	return (size_t)(p - buf);
 }
 
-const unsigned fuzz_runs = 20000;
+const unsigned fuzz_runs = 8000;

@@ -80,8 +80,8 @@ static int echo_config(struct virtio_device *d, uint32_t off, void *buf, size_t 
 	assert(off < sizeof(e->config) && n <= sizeof(e->config) - off);
 	if (!write)
 		memcpy(buf, e->config + off, n);
-	else if (off == 0 && n == 1)
-		memcpy(e->config, buf, 1);
+	else if (n == 1 && (off == 0 || off == sizeof(e->config) - 1))
+		memcpy(e->config + off, buf, 1);
 	else
 		return -EINVAL;
 	return 0;

@@ -19,7 +19,7 @@ struct echo {
 	unsigned resets;
 	unsigned kicks;
 	unsigned requests;
-	uint8_t config[8]; /* the config space: byte 0 may be written, others not */
+	uint8_t config[8]; /* the config space: the first and the last byte may be written, others not */
 };
 
 #define ECHO_QUEUES 3u

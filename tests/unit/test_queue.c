@@ -11,6 +11,7 @@
 
 #include "host/base/loop.h"
 #include "host/virtio/mem.h"
+#include "host/virtio/ring.h"
 #include "protocol/virtio.h"
 #include "tests/lib/echo.h"
 #include "tests/lib/fake_guest.h"
@@ -121,6 +122,51 @@ static void a_stopped_queue_gives_nothing(void **state)
 	assert_int_equal(w.e->requests, 0);
 	fake_guest_set_status(w.g, 0);
 	destroy(&w);
+}
+
+/* ---- the race between the last look and the request to be notified ---- */
+
+static struct world late;
+static const struct ring_ops *real_ops;
+static unsigned late_requests;
+
+/* The driver adds a request just after the device found nothing, while it is not to notify. */
+static int fetch_then_add(struct virtq *q, struct chain *c, const char **why)
+{
+	int result = real_ops->fetch(q, c, why);
+
+	if (!result && late_requests) {
+		late_requests--;
+		fake_guest_add(late.g, 0, "late", 4, 4);
+		fake_guest_kick(late.g, 0);
+	}
+	return result;
+}
+
+static void a_request_that_comes_late_is_not_missed(void **state)
+{
+	(void)state;
+	for (unsigned kind = 0; kind < 4; kind++) {
+		struct fake_guest_options options = { .packed = kind & 1, .event_idx = kind & 2 };
+		struct ring_ops hooked;
+		struct virtq *q;
+
+		late.g = fake_guest_create(&options);
+		assert_int_equal(echo_create(fake_guest_loop(late.g), fake_guest_mem(late.g), &late.e), 0);
+		assert_int_equal(fake_guest_start(late.g, &late.e->device), 0);
+		q = late.e->device.queues[0];
+		real_ops = q->ops;
+		hooked = *real_ops;
+		hooked.fetch = fetch_then_add;
+		q->ops = &hooked;
+		late_requests = 3;
+		fake_guest_add(late.g, 0, "first", 5, 5);
+		fake_guest_kick(late.g, 0);
+		assert_int_equal(late.e->requests, 4);
+		assert_int_equal(late_requests, 0);
+		assert_int_equal(fake_guest_poll(late.g, 0), 4);
+		destroy(&late);
+	}
 }
 
 /* ---- positions: a queue goes on where another device process left it ---- */
@@ -286,6 +332,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_queue_starts_only_on_a_sound_setup),
 		cmocka_unit_test(a_stopped_queue_gives_nothing),
+		cmocka_unit_test(a_request_that_comes_late_is_not_missed),
 		cmocka_unit_test(a_queue_resumes_at_its_position),
 		cmocka_unit_test(a_wrong_position_is_refused),
 		cmocka_unit_test(a_reader_copies_all_or_nothing),
