@@ -34,7 +34,9 @@ struct character {
 	pthread_mutex_t lock; /* all below */
 	uint8_t output[OUTPUT_BYTES];
 	uint32_t head, tail; /* free-running; head - tail bytes are queued */
-	bool flush_posted, resume_posted, was_full;
+	bool flush_posted, resume_posted; /* the task is in the loop and may not be posted again */
+	bool out_blocked;                 /* the stream's readiness flushes next */
+	bool was_full;
 };
 
 static const char socket_prefix[] = "socket:";
@@ -55,8 +57,8 @@ bool character_write(struct character *c, uint8_t byte)
 	pthread_mutex_lock(&c->lock);
 	if (c->head - c->tail < OUTPUT_BYTES) {
 		c->output[c->head++ % OUTPUT_BYTES] = byte;
-		post = !c->flush_posted;
-		c->flush_posted = true;
+		post = !c->flush_posted && !c->out_blocked;
+		c->flush_posted |= post;
 	}
 	ok = c->head - c->tail < OUTPUT_BYTES;
 	if (!ok)
@@ -65,6 +67,14 @@ bool character_write(struct character *c, uint8_t byte)
 	if (post)
 		loop_post(c->loop, &c->flush_task);
 	return ok;
+}
+
+/* While the stream's readiness is awaited, writers need not wake the loop. */
+static void set_blocked(struct character *c, bool blocked)
+{
+	pthread_mutex_lock(&c->lock);
+	c->out_blocked = blocked;
+	pthread_mutex_unlock(&c->lock);
 }
 
 /* Move what can be moved without blocking. Returns true when nothing is left. */
@@ -77,7 +87,6 @@ static bool flush(struct character *c)
 		ssize_t done;
 
 		pthread_mutex_lock(&c->lock);
-		c->flush_posted = false;
 		at = c->tail % OUTPUT_BYTES;
 		n = c->head - c->tail;
 		pthread_mutex_unlock(&c->lock);
@@ -87,15 +96,13 @@ static bool flush(struct character *c)
 			break;
 		done = stream_is_open(&c->out) ? stream_write(&c->out, c->output + at, n) : (ssize_t)n;
 		if (done == -EAGAIN) {
-			/* Keeps writers from posting: the stream's readiness calls next. */
-			pthread_mutex_lock(&c->lock);
-			c->flush_posted = true;
-			pthread_mutex_unlock(&c->lock);
+			set_blocked(c, true);
 			stream_watch(&c->out, true);
 			break;
 		}
 		if (done < 0) {
 			stream_close(&c->out); /* the reader has gone: the guest goes on */
+			set_blocked(c, false);
 			continue;
 		}
 		pthread_mutex_lock(&c->lock);
@@ -115,7 +122,12 @@ static bool flush(struct character *c)
 
 static void run_flush(struct loop_task *t)
 {
-	flush(t->owner);
+	struct character *c = t->owner;
+
+	pthread_mutex_lock(&c->lock);
+	c->flush_posted = false;
+	pthread_mutex_unlock(&c->lock);
+	flush(c);
 }
 
 static void out_ready(struct loop_fd *f, uint32_t events)
@@ -124,6 +136,7 @@ static void out_ready(struct loop_fd *f, uint32_t events)
 
 	(void)events;
 	stream_watch(&c->out, false);
+	set_blocked(c, false);
 	flush(c);
 }
 
@@ -135,6 +148,7 @@ static void drop_client(struct character *c)
 	if (!c->socket_path)
 		return;
 	stream_close(&c->out);
+	set_blocked(c, false);
 	(void)loop_change_fd(c->loop, &c->listener, EPOLLIN);
 }
 
