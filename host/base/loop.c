@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,8 @@
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "host/base/thread.h"
 
 #define EVENTS_AT_ONCE 32
 
@@ -406,21 +407,15 @@ static void *thread_main(void *arg)
 
 int loop_start(struct loop *l)
 {
-	sigset_t all;
-	sigset_t old;
 	int err;
 
 	assert(!l->has_thread && !atomic_load(&l->running));
 	/* Before the thread exists: from now on loop_call() must post. */
 	atomic_store(&l->running, true);
-	/* Signals are for the program's main thread. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	err = pthread_create(&l->thread, NULL, thread_main, l);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	err = thread_start(&l->thread, thread_main, l);
 	if (err) {
 		atomic_store(&l->running, false);
-		return -err;
+		return err;
 	}
 	l->has_thread = true;
 	return 0;

@@ -87,7 +87,7 @@ bool loop_unpost(struct loop *l, struct loop_task *t);
 
 /*
  * Run @fn(@arg) on the loop and wait until it returned; called directly when already on the loop or when no
- * thread runs it. The loop must never wait for the calling thread. Thread: any.
+ * thread runs it. The loop must never wait for the calling thread, nor be stopped meanwhile. Thread: any.
  */
 void loop_call(struct loop *l, void (*fn)(void *arg), void *arg);
 

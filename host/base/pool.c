@@ -4,10 +4,11 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "host/base/thread.h"
 
 #define MAX_THREADS 64
 
@@ -51,8 +52,6 @@ static void *worker(void *arg)
 int pool_create(const char *name, unsigned threads, struct pool **out)
 {
 	struct pool *p;
-	sigset_t all;
-	sigset_t old;
 	int err = 0;
 
 	assert(threads >= 1 && threads <= MAX_THREADS);
@@ -63,18 +62,13 @@ int pool_create(const char *name, unsigned threads, struct pool **out)
 	pthread_cond_init(&p->wake, NULL);
 	p->last = &p->first;
 	snprintf(p->name, sizeof(p->name), "%s", name);
-
-	/* Signals are for the program's main thread. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
 	while (p->count < threads && !err) {
-		err = pthread_create(&p->threads[p->count], NULL, worker, p);
+		err = thread_start(&p->threads[p->count], worker, p);
 		p->count += !err;
 	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (err) {
 		pool_destroy(p);
-		return -err;
+		return err;
 	}
 	*out = p;
 	return 0;

@@ -25,7 +25,8 @@ const char *chain_add(struct chain *c, uint64_t gpa, uint32_t bytes, bool writab
 {
 	void *host;
 
-	c->links++;
+	c->last_gpa = gpa;
+	c->last_bytes = bytes;
 	if (writable)
 		c->saw_writable = true;
 	else if (c->saw_writable)

@@ -156,7 +156,8 @@ static void start(struct virtio_device *d, const struct virtq_setup *setups)
 	}
 	err = d->ops->start ? d->ops->start(d) : 0;
 	if (err) {
-		log_line(LOG_TOPIC_VIRTIO, LOG_ERROR, "%s: could not start: %s", d->ops->name, strerror(-err));
+		/* The host's trouble, but the driver can try as often as it likes. */
+		log_guest(LOG_TOPIC_VIRTIO, &d->log_limit, "%s: could not start: %s", d->ops->name, strerror(-err));
 		if (!d->broken)
 			set_broken(d);
 		return;

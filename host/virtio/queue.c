@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "host/virtio/ring.h"
@@ -157,6 +158,16 @@ static void put_chain(struct chain *c)
 	q->outstanding--;
 }
 
+/* What the author of a driver needs to find the fault. */
+static void break_ring(struct virtq *q, const struct chain *c, const char *why)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "%s (available entry %u, last descriptor 0x%llx, %u bytes)", why, q->avail,
+		 c ? (unsigned long long)c->last_gpa : 0, c ? c->last_bytes : 0);
+	virtio_device_break_queue(q->device, q->index, text);
+}
+
 int virtq_pop(struct virtq *q, struct chain **out)
 {
 	const char *why = "the host has no memory for a chain, or a device holds too many";
@@ -181,10 +192,10 @@ int virtq_pop(struct virtq *q, struct chain **out)
 		*out = c;
 		return 1;
 	}
+	if (result < 0)
+		break_ring(q, c, why);
 	if (c)
 		put_chain(c);
-	if (result < 0)
-		virtio_device_break_queue(q->device, q->index, why);
 	return result;
 }
 

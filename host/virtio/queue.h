@@ -68,7 +68,10 @@ int virtq_pop(struct virtq *q, struct chain **out) MUST_CHECK;
  */
 void virtq_drain(struct virtq *q, void (*handle)(void *owner, struct chain *c), void *owner);
 
-/* Ring state that outlives a device process (vhost-user GET_VRING_BASE): next avail index and wrap counters. */
+/*
+ * Ring state that outlives a device process (vhost-user GET_VRING_BASE): next avail index; packed: with its wrap
+ * counter in bit 15, and the same of the used side above. 0 when stopped: ask before.
+ */
 uint32_t virtq_position(const struct virtq *q);
 
 /* Chains popped and not finished. */

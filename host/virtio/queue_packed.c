@@ -74,6 +74,8 @@ static const char *add_table(struct virtq *q, struct chain *c, const struct vrin
 	unsigned count = indirect->len / (unsigned)sizeof(*indirect);
 	const uint8_t *table;
 
+	c->last_gpa = indirect->addr;
+	c->last_bytes = indirect->len;
 	if (!q->indirect)
 		return "an indirect descriptor, which was not negotiated";
 	if (!count || indirect->len % sizeof(*indirect))

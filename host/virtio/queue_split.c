@@ -77,6 +77,8 @@ static const char *add_table(struct virtq *q, struct chain *c, const struct vrin
 	const uint8_t *table;
 	unsigned at = 0;
 
+	c->last_gpa = indirect->addr;
+	c->last_bytes = indirect->len;
 	if (!q->indirect)
 		return "an indirect descriptor, which was not negotiated";
 	if (indirect->flags & VRING_DESC_F_NEXT)

@@ -44,12 +44,13 @@ struct chain {
 	struct reader reader;
 	struct writer writer;
 	/* While it is being built. */
-	unsigned links;     /* descriptors seen, those of zero length too */
 	unsigned count;     /* iovecs filled */
 	unsigned readable;  /* of them, those for the reader */
 	bool saw_writable;
 	uint64_t bytes;
 	uint64_t read_bytes;
+	uint64_t last_gpa; /* of the last descriptor seen, for the log */
+	uint32_t last_bytes;
 	struct iovec *iov; /* never NULL */
 	unsigned capacity; /* grows to the longest chain seen, kept when the chain is recycled */
 };
@@ -118,12 +119,13 @@ bool chain_grow(struct chain *c);
 /* Begin to fill @c. */
 static inline void chain_begin(struct chain *c)
 {
-	c->links = 0;
 	c->count = 0;
 	c->readable = 0;
 	c->saw_writable = false;
 	c->bytes = 0;
 	c->read_bytes = 0;
+	c->last_gpa = 0;
+	c->last_bytes = 0;
 }
 
 /* Add one descriptor's range. Returns NULL, or what is wrong with it. */
