@@ -76,9 +76,9 @@ struct block {
 struct request_kind {
 	uint32_t type;
 	const char *name;
-	bool changes;       /* refused on a read-only disk */
-	bool holds;         /* reset waits for its worker */
-	int feature;        /* that must be negotiated, or -1 */
+	bool changes;				       /* refused on a read-only disk */
+	bool holds;				       /* reset waits for its worker */
+	int feature;				       /* that must be negotiated, or -1 */
 	int (*begin)(struct block *b, struct slot *s); /* 0: run @work; DONE; or an answer code */
 	int (*work)(struct slot *s);
 };
@@ -117,8 +117,8 @@ static uint8_t status_of(struct block *b, const struct slot *s)
 		return VIRTIO_BLK_S_OK;
 	if (s->result == -EOPNOTSUPP)
 		return VIRTIO_BLK_S_UNSUPP;
-	GUEST_ERROR(b, "%s: %s at byte %" PRIu64 " failed: %s%s", b->path, s->kind->name, s->offset, strerror(-s->result),
-		    s->result == -ENOSPC ? ": make room on the host's file system" : "");
+	GUEST_ERROR(b, "%s: %s at byte %" PRIu64 " failed: %s%s", b->path, s->kind->name, s->offset,
+		    strerror(-s->result), s->result == -ENOSPC ? ": make room on the host's file system" : "");
 	return VIRTIO_BLK_S_IOERR;
 }
 
@@ -209,7 +209,9 @@ static int check_transfer(struct block *b, struct slot *s, size_t n)
 		return VIRTIO_BLK_S_IOERR;
 	}
 	if (first > sectors || n >> SECTOR_SHIFT > sectors - first) {
-		GUEST_ERROR(b, "%s: %s of %zu bytes at sector %" PRIu64 ": the disk ends at sector %" PRIu64 "; enlarge the image or fix the driver",
+		GUEST_ERROR(b,
+			    "%s: %s of %zu bytes at sector %" PRIu64 ": the disk ends at sector %" PRIu64
+			    "; enlarge the image or fix the driver",
 			    b->path, s->kind->name, n, first, sectors);
 		return VIRTIO_BLK_S_IOERR;
 	}
@@ -260,21 +262,24 @@ static int read_ranges(struct block *b, struct slot *s, uint32_t flags)
 	struct virtio_blk_discard_write_zeroes *range = s->payload->ranges;
 
 	if (!n || n % sizeof(*range) || n / sizeof(*range) > MAX_RANGES || reader_copy(r, range, n)) {
-		GUEST_ERROR(b, "%s: %s with %zu bytes of ranges: 1 to %d of 16 bytes are allowed; fix the driver", b->path,
-			    s->kind->name, n, MAX_RANGES);
+		GUEST_ERROR(b, "%s: %s with %zu bytes of ranges: 1 to %d of 16 bytes are allowed; fix the driver",
+			    b->path, s->kind->name, n, MAX_RANGES);
 		return VIRTIO_BLK_S_IOERR;
 	}
 	s->count = (int)(n / sizeof(*range));
 	for (int i = 0; i < s->count; i++, range++) {
 		if (range->flags & ~flags) {
-			GUEST_ERROR(b, "%s: %s with flags 0x%" PRIx32 " is not supported; fix the driver", b->path, s->kind->name,
-				    range->flags);
+			GUEST_ERROR(b, "%s: %s with flags 0x%" PRIx32 " is not supported; fix the driver", b->path,
+				    s->kind->name, range->flags);
 			return VIRTIO_BLK_S_UNSUPP;
 		}
 		if (range->num_sectors > MAX_RANGE_SECTORS || range->sector > b->config.capacity ||
 		    range->num_sectors > b->config.capacity - range->sector) {
-			GUEST_ERROR(b, "%s: %s of %" PRIu32 " sectors at sector %llu: the disk has %" PRIu64 ", at most %u at once; fix the driver",
-				    b->path, s->kind->name, range->num_sectors, range->sector, (uint64_t)b->config.capacity, MAX_RANGE_SECTORS);
+			GUEST_ERROR(b,
+				    "%s: %s of %" PRIu32 " sectors at sector %llu: the disk has %" PRIu64
+				    ", at most %u at once; fix the driver",
+				    b->path, s->kind->name, range->num_sectors, range->sector,
+				    (uint64_t)b->config.capacity, MAX_RANGE_SECTORS);
 			return VIRTIO_BLK_S_IOERR;
 		}
 	}
@@ -298,19 +303,20 @@ static int begin_id(struct block *b, struct slot *s)
 	struct writer *w = chain_writer(s->chain);
 
 	if (writer_left(w) < sizeof(b->serial) + 1) {
-		GUEST_ERROR(b, "%s: GET_ID with a buffer of %zu bytes, needs 20 and a status; fix the driver", b->path, writer_left(w));
+		GUEST_ERROR(b, "%s: GET_ID with a buffer of %zu bytes, needs 20 and a status; fix the driver", b->path,
+			    writer_left(w));
 		return VIRTIO_BLK_S_IOERR;
 	}
 	return writer_copy(w, b->serial, sizeof(b->serial)) ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK;
 }
 
 static const struct request_kind kinds[] = {
-	{ VIRTIO_BLK_T_IN, "read", false, true, -1, begin_read, work_read },
-	{ VIRTIO_BLK_T_OUT, "write", true, true, -1, begin_write, work_write },
-	{ VIRTIO_BLK_T_FLUSH, "flush", false, false, VIRTIO_BLK_F_FLUSH, begin_flush, work_flush },
-	{ VIRTIO_BLK_T_GET_ID, "get id", false, false, -1, begin_id, NULL },
-	{ VIRTIO_BLK_T_DISCARD, "discard", true, true, VIRTIO_BLK_F_DISCARD, begin_discard, work_discard },
-	{ VIRTIO_BLK_T_WRITE_ZEROES, "write zeroes", true, true, VIRTIO_BLK_F_WRITE_ZEROES, begin_zero, work_zero },
+	{VIRTIO_BLK_T_IN, "read", false, true, -1, begin_read, work_read},
+	{VIRTIO_BLK_T_OUT, "write", true, true, -1, begin_write, work_write},
+	{VIRTIO_BLK_T_FLUSH, "flush", false, false, VIRTIO_BLK_F_FLUSH, begin_flush, work_flush},
+	{VIRTIO_BLK_T_GET_ID, "get id", false, false, -1, begin_id, NULL},
+	{VIRTIO_BLK_T_DISCARD, "discard", true, true, VIRTIO_BLK_F_DISCARD, begin_discard, work_discard},
+	{VIRTIO_BLK_T_WRITE_ZEROES, "write zeroes", true, true, VIRTIO_BLK_F_WRITE_ZEROES, begin_zero, work_zero},
 };
 
 static const struct request_kind *find_kind(uint32_t type)
@@ -506,13 +512,13 @@ static void block_destroy(struct virtio_device *d)
 	free(b);
 }
 
-static const uint16_t block_queues[] = { QUEUE_SIZE, 0 };
+static const uint16_t block_queues[] = {QUEUE_SIZE, 0};
 
 static const struct virtio_device_ops block_ops = {
 	.name = "block",
 	.id = VIRTIO_ID_BLOCK,
-	.features = VIRTIO_BIT(VIRTIO_BLK_F_SEG_MAX) | VIRTIO_BIT(VIRTIO_BLK_F_BLK_SIZE) | VIRTIO_BIT(VIRTIO_BLK_F_TOPOLOGY) |
-		    VIRTIO_BIT(VIRTIO_BLK_F_FLUSH),
+	.features = VIRTIO_BIT(VIRTIO_BLK_F_SEG_MAX) | VIRTIO_BIT(VIRTIO_BLK_F_BLK_SIZE) |
+		    VIRTIO_BIT(VIRTIO_BLK_F_TOPOLOGY) | VIRTIO_BIT(VIRTIO_BLK_F_FLUSH),
 	.queue_max = block_queues,
 	.config_bytes = sizeof(struct virtio_blk_config),
 	.start = block_start,
@@ -581,7 +587,8 @@ int block_create(const struct block_config *config, struct loop *loop, const str
 	int err;
 
 	if (threads > MAX_THREADS) {
-		log_line(LOG_TOPIC_BLOCK, LOG_ERROR, "%s: %u threads: 1 to %d are possible", config->path, threads, MAX_THREADS);
+		log_line(LOG_TOPIC_BLOCK, LOG_ERROR, "%s: %u threads: 1 to %d are possible", config->path, threads,
+			 MAX_THREADS);
 		return -EINVAL;
 	}
 	err = image_open(config->path, config->read_only, &image);

@@ -30,7 +30,7 @@ struct block_config {
 	const char *path;   /* raw image or block device */
 	const char *serial; /* what the guest reads by GET_ID, 20 bytes count; NULL: none */
 	bool read_only;
-	unsigned threads;   /* transfers at once, 1..16; 0: 4 */
+	unsigned threads; /* transfers at once, 1..16; 0: 4 */
 };
 
 struct block_counters {

@@ -32,7 +32,7 @@ static const uint8_t zeroes[64 << 10];
 
 static int lock(const char *path, int fd, bool read_only)
 {
-	struct flock range = { .l_type = read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
+	struct flock range = {.l_type = read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
 
 	if (!fcntl(fd, F_OFD_SETLK, &range))
 		return 0;
@@ -40,8 +40,9 @@ static int lock(const char *path, int fd, bool read_only)
 		FAIL("%s: another program uses this image: stop it, or open the image read-only in both", path);
 		return -EBUSY;
 	}
-	log_line(LOG_TOPIC_BLOCK, LOG_WARN, "%s: this file system has no locks (%s): see to it that no other machine uses the image",
-		 path, strerror(errno));
+	log_line(LOG_TOPIC_BLOCK, LOG_WARN,
+		 "%s: this file system has no locks (%s): see to it that no other machine uses the image", path,
+		 strerror(errno));
 	return 0;
 }
 
@@ -113,7 +114,8 @@ static int measure(struct image *i, const char *path)
 		return -EINVAL;
 	}
 	if (info->size_bytes % info->logical_bytes) {
-		log_line(LOG_TOPIC_BLOCK, LOG_WARN, "%s: size is not a multiple of %" PRIu32 ": the guest won't see the last %" PRIu64 " bytes",
+		log_line(LOG_TOPIC_BLOCK, LOG_WARN,
+			 "%s: size is not a multiple of %" PRIu32 ": the guest won't see the last %" PRIu64 " bytes",
 			 path, info->logical_bytes, info->size_bytes % info->logical_bytes);
 		info->size_bytes -= info->size_bytes % info->logical_bytes;
 	}
@@ -140,10 +142,11 @@ int image_open(const char *path, bool read_only, struct image **out)
 		if (err == -EISDIR)
 			FAIL("%s: is a folder: give a raw disk image", path);
 		else
-			FAIL("%s: can't open the disk image%s: %s: %s", path, read_only ? "" : " for writing", strerror(-err),
-			     err == -ENOENT ? "check the path, or make an image, for instance by truncate -s 4G FILE" :
-			     read_only	    ? "give yourself permission to read it" :
-					      "give yourself permission to write it, or attach it read-only");
+			FAIL("%s: can't open the disk image%s: %s: %s", path, read_only ? "" : " for writing",
+			     strerror(-err),
+			     err == -ENOENT ? "check the path, or make an image, for instance by truncate -s 4G FILE"
+			     : read_only    ? "give yourself permission to read it"
+					    : "give yourself permission to write it, or attach it read-only");
 		goto fail;
 	}
 	err = measure(i, path);
@@ -177,14 +180,14 @@ static bool cancelled(const atomic_bool *cancel)
 	return atomic_load_explicit(cancel, memory_order_relaxed);
 }
 
-/* Drop the first @n bytes of @v; returns how many whole ranges went. */
-static int advance(struct iovec *v, size_t n)
+/* Drop the first @n bytes of the @count ranges; returns how many whole ranges went. */
+static int advance(struct iovec *v, int count, size_t n)
 {
 	int gone = 0;
 
-	while (n && n >= v[gone].iov_len)
+	while (gone < count && n >= v[gone].iov_len)
 		n -= v[gone++].iov_len;
-	if (n) {
+	if (gone < count) {
 		v[gone].iov_base = (uint8_t *)v[gone].iov_base + n;
 		v[gone].iov_len -= n;
 	}
@@ -220,7 +223,7 @@ static int transfer(struct image *i, bool write, struct iovec *v, int count, uin
 		if (!done)
 			return -EIO;
 		offset += (uint64_t)done;
-		n = advance(v, (size_t)done);
+		n = advance(v, count, (size_t)done);
 		v += n;
 		count -= n;
 	}
@@ -265,7 +268,7 @@ static int allocate(struct image *i, int mode, uint64_t offset, uint64_t bytes, 
 static int write_zeroes(struct image *i, uint64_t offset, uint64_t bytes, const atomic_bool *cancel)
 {
 	while (bytes) {
-		struct iovec v = { .iov_base = (void *)(uintptr_t)zeroes };
+		struct iovec v = {.iov_base = (void *)(uintptr_t)zeroes};
 		int err;
 
 		v.iov_len = bytes < sizeof(zeroes) ? (size_t)bytes : sizeof(zeroes);

@@ -17,10 +17,10 @@
 struct image;
 
 struct image_info {
-	uint64_t size_bytes;      /* whole sectors of 512 only */
-	uint32_t logical_bytes;   /* smallest unit of access, 512..4096 */
-	uint32_t physical_bytes;  /* unit without read-modify-write, a power of 2 times logical_bytes */
-	uint32_t optimal_bytes;   /* best size of a long transfer, 0: unknown */
+	uint64_t size_bytes;	 /* whole sectors of 512 only */
+	uint32_t logical_bytes;	 /* smallest unit of access, 512..4096 */
+	uint32_t physical_bytes; /* unit without read-modify-write, a power of 2 times logical_bytes */
+	uint32_t optimal_bytes;	 /* best size of a long transfer, 0: unknown */
 	bool read_only;
 	bool can_discard;
 };

@@ -32,12 +32,12 @@ struct console {
 	struct stream in, out;
 
 	struct loop_fd listener; /* fd -1: the backend is a pair of descriptors */
-	bool listening;          /* watched: there is no client */
+	bool listening;		 /* watched: there is no client */
 	int client;
 	struct sockaddr_un address;
 
-	struct chain *receiving; /* taken, nothing read into it yet */
-	struct chain *sending;   /* not all of its bytes are written */
+	struct chain *receiving;    /* taken, nothing read into it yet */
+	struct chain *sending;	    /* not all of its bytes are written */
 	uint8_t piece[PIECE_BYTES]; /* of @sending; piece_at..piece_end is still to be written */
 	size_t piece_at, piece_end;
 	struct loop_task more;
@@ -66,8 +66,8 @@ static void listen_again(struct console *c)
 	if (c->listener.fd < 0 || c->listening)
 		return;
 	if (loop_add_fd(c->device.loop, &c->listener, EPOLLIN))
-		log_line(LOG_TOPIC_CONSOLE, LOG_ERROR, "%s: can't wait for clients any more: restart the machine's console",
-			 c->address.sun_path);
+		log_line(LOG_TOPIC_CONSOLE, LOG_ERROR,
+			 "%s: can't wait for clients any more: restart the machine's console", c->address.sun_path);
 	else
 		c->listening = true;
 }
@@ -91,8 +91,8 @@ static void hang_up(struct console *c, struct stream *s, ssize_t why)
 		return;
 	}
 	if (why)
-		log_line(LOG_TOPIC_CONSOLE, LOG_WARN, "%s: %s: the console goes on without it", s == &c->in ? "input" : "output",
-			 strerror((int)-why));
+		log_line(LOG_TOPIC_CONSOLE, LOG_WARN, "%s: %s: the console goes on without it",
+			 s == &c->in ? "input" : "output", strerror((int)-why));
 	stream_close(s);
 }
 
@@ -251,7 +251,8 @@ static void client_ready(struct loop_fd *f, uint32_t events)
 		err = stream_open(&c->out, c->device.loop, fd, true, out_ready, c);
 	c->client = fd;
 	if (err) {
-		log_line(LOG_TOPIC_CONSOLE, LOG_WARN, "%s: can't serve a client: %s", c->address.sun_path, strerror(-err));
+		log_line(LOG_TOPIC_CONSOLE, LOG_WARN, "%s: can't serve a client: %s", c->address.sun_path,
+			 strerror(-err));
 		drop_client(c);
 		return;
 	}
@@ -284,7 +285,8 @@ static int open_listener(struct console *c, const char *path)
 	int err;
 
 	if (strlen(path) >= sizeof(c->address.sun_path)) {
-		log_line(LOG_TOPIC_CONSOLE, LOG_ERROR, "%s: a socket's path has at most %zu bytes: choose a shorter one", path,
+		log_line(LOG_TOPIC_CONSOLE, LOG_ERROR,
+			 "%s: a socket's path has at most %zu bytes: choose a shorter one", path,
 			 sizeof(c->address.sun_path) - 1);
 		return -ENAMETOOLONG;
 	}
@@ -323,8 +325,8 @@ static int open_descriptors(struct console *c, const struct console_config *conf
 	if (!err && config->out_fd >= 0)
 		err = stream_open(&c->out, c->device.loop, config->out_fd, true, out_ready, c);
 	if (err)
-		log_line(LOG_TOPIC_CONSOLE, LOG_ERROR, "can't use descriptors %d and %d: %s", config->in_fd, config->out_fd,
-			 strerror(-err));
+		log_line(LOG_TOPIC_CONSOLE, LOG_ERROR, "can't use descriptors %d and %d: %s", config->in_fd,
+			 config->out_fd, strerror(-err));
 	return err;
 }
 
@@ -403,7 +405,7 @@ static void console_destroy(struct virtio_device *d)
 	free(c);
 }
 
-static const uint16_t console_queues[] = { QUEUE_SIZE, QUEUE_SIZE, 0 };
+static const uint16_t console_queues[] = {QUEUE_SIZE, QUEUE_SIZE, 0};
 
 static const struct virtio_device_ops console_ops = {
 	.name = "console",
@@ -427,13 +429,14 @@ int console_create(const struct console_config *config, struct loop *loop, const
 	if (!c)
 		return -ENOMEM;
 	c->client = -1;
-	c->listener = (struct loop_fd){ .fd = -1, .ready = client_ready, .owner = c };
+	c->listener = (struct loop_fd){.fd = -1, .ready = client_ready, .owner = c};
 	c->more.run = run_more;
 	c->more.owner = c;
 	c->config.cols = config->columns;
 	c->config.rows = config->rows;
 	c->config.max_nr_ports = 1;
-	err = virtio_device_init(&c->device, &console_ops, console_ops.features | VIRTIO_BIT(VIRTIO_CONSOLE_F_SIZE), loop, mem);
+	err = virtio_device_init(&c->device, &console_ops, console_ops.features | VIRTIO_BIT(VIRTIO_CONSOLE_F_SIZE),
+				 loop, mem);
 	if (err) {
 		free(c);
 		return err;

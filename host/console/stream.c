@@ -39,7 +39,7 @@ int stream_open(struct stream *s, struct loop *loop, int fd, bool output,
 	int own = open_again(fd, output);
 	int flags, err;
 
-	*s = (struct stream){ .events = output ? EPOLLOUT : EPOLLIN, .shared_fd = -1 };
+	*s = (struct stream){.events = output ? EPOLLOUT : EPOLLIN, .shared_fd = -1};
 	if (own < 0) {
 		own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 		flags = fcntl(fd, F_GETFL);
@@ -56,7 +56,7 @@ int stream_open(struct stream *s, struct loop *loop, int fd, bool output,
 			s->shared_flags = flags;
 		}
 	}
-	s->watch = (struct loop_fd){ .fd = own, .ready = ready, .owner = owner };
+	s->watch = (struct loop_fd){.fd = own, .ready = ready, .owner = owner};
 	/* Try once whether it can be watched at all. */
 	err = loop_add_fd(loop, &s->watch, s->events);
 	if (err && err != -EPERM)

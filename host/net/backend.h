@@ -35,7 +35,8 @@ struct net_backend_ops {
 	 * be reused), -EAGAIN (nothing of it: try again when the descriptor is writable), -ENOLINK as above, or another
 	 * negative errno for a packet that can't be sent and is to be dropped.
 	 */
-	int (*send)(struct net_backend *b, const struct virtio_net_hdr_v1 *header, struct iovec *v, int count, size_t bytes);
+	int (*send)(struct net_backend *b, const struct virtio_net_hdr_v1 *header, struct iovec *v, int count,
+		    size_t bytes);
 	/*
 	 * Go on with what send() has taken and the other side has not. Returns 0 when nothing is left, -EAGAIN (call again
 	 * when the descriptor is writable), -ENOLINK. NULL: nothing is ever left.
@@ -46,8 +47,8 @@ struct net_backend_ops {
 
 struct net_backend {
 	const struct net_backend_ops *ops;
-	int fd;             /* to watch */
-	char name[128];     /* for log lines */
+	int fd;		    /* to watch */
+	char name[128];	    /* for log lines */
 	uint64_t features;  /* offloads that it has, as VIRTIO_NET_F_* */
 	uint32_t max_frame; /* largest frame without segmentation offload */
 };

@@ -23,7 +23,7 @@
 
 struct passt {
 	struct net_backend backend;
-	size_t in_at, in_end;     /* received and not taken yet */
+	size_t in_at, in_end;	  /* received and not taken yet */
 	size_t tail_at, tail_end; /* of a frame of which the socket took only a part */
 	uint8_t in[IN_BYTES];
 	uint8_t tail[FRAME_BYTES];
@@ -52,8 +52,9 @@ static ssize_t next_frame(const struct passt *p)
 	memcpy(&bytes, p->in + p->in_at, sizeof(bytes));
 	bytes = ntohl(bytes);
 	if (bytes < NET_MIN_FRAME || bytes > NET_MAX_FRAME) {
-		log_line(LOG_TOPIC_NET, LOG_WARN, "%s: sent a frame of %" PRIu32 " bytes (%u to %u are possible): is it passt?",
-			 p->backend.name, bytes, NET_MIN_FRAME, NET_MAX_FRAME);
+		log_line(LOG_TOPIC_NET, LOG_WARN,
+			 "%s: sent a frame of %" PRIu32 " bytes (%u to %u are possible): is it passt?", p->backend.name,
+			 bytes, NET_MIN_FRAME, NET_MAX_FRAME);
 		return -EPROTO;
 	}
 	return have < LENGTH_BYTES + bytes ? 0 : (ssize_t)bytes;
@@ -106,7 +107,7 @@ static ssize_t passt_receive(struct net_backend *b, const struct iovec *v, int c
 
 static ssize_t push(struct passt *p, struct iovec *v, int count)
 {
-	struct msghdr m = { .msg_iov = v, .msg_iovlen = (size_t)count };
+	struct msghdr m = {.msg_iov = v, .msg_iovlen = (size_t)count};
 	ssize_t n;
 
 	do {
@@ -121,7 +122,7 @@ static ssize_t push(struct passt *p, struct iovec *v, int count)
 static int push_tail(struct passt *p)
 {
 	while (p->tail_at < p->tail_end) {
-		struct iovec v = { .iov_base = p->tail + p->tail_at, .iov_len = p->tail_end - p->tail_at };
+		struct iovec v = {.iov_base = p->tail + p->tail_at, .iov_len = p->tail_end - p->tail_at};
 		ssize_t n = push(p, &v, 1);
 
 		if (n < 0)
@@ -147,7 +148,7 @@ static void keep_tail(struct passt *p, const struct iovec *v, int count, size_t 
 }
 
 static int passt_send(struct net_backend *b, const struct virtio_net_hdr_v1 *header, struct iovec *v, int count,
-		       size_t bytes)
+		      size_t bytes)
 {
 	struct passt *p = passt_from_backend(b);
 	uint32_t length = htonl((uint32_t)bytes);
@@ -209,11 +210,12 @@ int passt_adopt(int fd, struct net_backend **out)
 
 int passt_connect(const char *path, struct net_backend **out)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd, err;
 
 	if (strlen(path) >= sizeof(address.sun_path)) {
-		FAIL("%s: a socket's path has at most %zu bytes: choose a shorter one", path, sizeof(address.sun_path) - 1);
+		FAIL("%s: a socket's path has at most %zu bytes: choose a shorter one", path,
+		     sizeof(address.sun_path) - 1);
 		return -ENAMETOOLONG;
 	}
 	strcpy(address.sun_path, path);

@@ -61,7 +61,8 @@ static ssize_t tap_receive(struct net_backend *b, const struct iovec *v, int cou
 	return errno == EBADFD ? -ENOLINK : -EAGAIN;
 }
 
-static int tap_send(struct net_backend *b, const struct virtio_net_hdr_v1 *header, struct iovec *v, int count, size_t bytes)
+static int tap_send(struct net_backend *b, const struct virtio_net_hdr_v1 *header, struct iovec *v, int count,
+		    size_t bytes)
 {
 	ssize_t n;
 
@@ -91,7 +92,7 @@ static const struct net_backend_ops tap_ops = {
 
 static uint32_t interface_mtu(const char *name)
 {
-	struct ifreq r = { 0 };
+	struct ifreq r = {0};
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	int err;
 
@@ -120,7 +121,7 @@ static uint64_t probe_offloads(int fd)
 
 int tap_open(const char *name, struct net_backend **out)
 {
-	struct ifreq r = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+	struct ifreq r = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
 	int header_bytes = NET_HEADER_BYTES;
 	struct net_backend *b;
 	int fd, err;
@@ -142,16 +143,18 @@ int tap_open(const char *name, struct net_backend **out)
 	if (ioctl(fd, TUNSETIFF, &r)) {
 		err = -errno;
 		FAIL("tap %s: %s: %s", name, strerror(-err),
-		     err == -EPERM ? "have it made for you (ip tuntap add dev NAME mode tap user YOU), or use passt's socket" :
-		     err == -EBUSY ? "another program uses it; choose another interface" :
-		     err == -EINVAL ? "it exists and is no tap, or was made with other flags (multi_queue); make it anew" :
-				      "choose another interface");
+		     err == -EPERM
+			     ? "have it made for you (ip tuntap add dev NAME mode tap user YOU), or use passt's socket"
+		     : err == -EBUSY ? "another program uses it; choose another interface"
+		     : err == -EINVAL
+			     ? "it exists and is no tap, or was made with other flags (multi_queue); make it anew"
+			     : "choose another interface");
 		goto fail;
 	}
 	if (ioctl(fd, TUNSETVNETHDRSZ, &header_bytes)) {
 		err = -errno;
-		FAIL("tap %s: no virtio header of %d bytes: %s: use a newer kernel, or passt's socket", name, header_bytes,
-		     strerror(-err));
+		FAIL("tap %s: no virtio header of %d bytes: %s: use a newer kernel, or passt's socket", name,
+		     header_bytes, strerror(-err));
 		goto fail;
 	}
 	b->ops = &tap_ops;

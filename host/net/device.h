@@ -22,7 +22,7 @@
 struct receive {
 	struct chain *chains[NET_QUEUE_SIZE];
 	uint32_t bytes[NET_QUEUE_SIZE]; /* of each */
-	int ranges[NET_QUEUE_SIZE];     /* of each, in iov */
+	int ranges[NET_QUEUE_SIZE];	/* of each, in iov */
 	unsigned count;
 	size_t capacity;
 	struct iovec iov[2 * NET_MAX_IOV];

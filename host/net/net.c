@@ -60,7 +60,8 @@ void net_link_down(struct net *n)
 {
 	if (!n->backend)
 		return;
-	log_line(LOG_TOPIC_NET, LOG_WARN, "%s: has gone: the link is down, the guest goes on without it; restart the machine to reconnect",
+	log_line(LOG_TOPIC_NET, LOG_WARN,
+		 "%s: has gone: the link is down, the guest goes on without it; restart the machine to reconnect",
 		 n->backend->name);
 	close_backend(n);
 	n->config.status &= (uint16_t)~VIRTIO_NET_S_LINK_UP;
@@ -139,7 +140,7 @@ static void net_destroy(struct virtio_device *d)
 	free(n);
 }
 
-static const uint16_t net_queues[] = { NET_QUEUE_SIZE, NET_QUEUE_SIZE, 0 };
+static const uint16_t net_queues[] = {NET_QUEUE_SIZE, NET_QUEUE_SIZE, 0};
 
 static const struct virtio_device_ops net_ops = {
 	.name = "net",
@@ -182,7 +183,8 @@ static int check_config(const struct net_config *config)
 		return -EINVAL;
 	}
 	if (config->mac && config->mac[0] & 1) {
-		log_line(LOG_TOPIC_NET, LOG_ERROR, "MAC address %02x:...: is for a group: the first byte must be even", config->mac[0]);
+		log_line(LOG_TOPIC_NET, LOG_ERROR, "MAC address %02x:...: is for a group: the first byte must be even",
+			 config->mac[0]);
 		return -EINVAL;
 	}
 	if (config->mtu && config->mtu < 68) {
@@ -231,7 +233,7 @@ int net_create(const struct net_config *config, struct loop *loop, const struct 
 		goto fail;
 	}
 	n->backend = backend;
-	n->watch = (struct loop_fd){ .fd = backend->fd, .ready = backend_ready, .owner = n };
+	n->watch = (struct loop_fd){.fd = backend->fd, .ready = backend_ready, .owner = n};
 	n->more.run = run_more;
 	n->more.owner = n;
 	*out = &n->device;

@@ -20,12 +20,12 @@ struct virtio_device;
 
 /* One of @tap, @socket_path and @socket_fd says what is behind the card. Strings are copied. */
 struct net_config {
-	const char *tap;         /* name of a tap interface; made if we may */
+	const char *tap;	 /* name of a tap interface; made if we may */
 	const char *socket_path; /* UNIX socket that passt listens on */
-	int socket_fd;           /* a connected stream socket, or -1; the device owns it once it is created */
-	const uint8_t *mac;      /* 6 bytes; NULL: made from @name, or by chance without one */
-	const char *name;        /* of the machine, so that it keeps its address; may be NULL */
-	uint16_t mtu;            /* advice to the guest, 68..65535; 0: none */
+	int socket_fd;		 /* a connected stream socket, or -1; the device owns it once it is created */
+	const uint8_t *mac;	 /* 6 bytes; NULL: made from @name, or by chance without one */
+	const char *name;	 /* of the machine, so that it keeps its address; may be NULL */
+	uint16_t mtu;		 /* advice to the guest, 68..65535; 0: none */
 };
 
 struct net_counters {

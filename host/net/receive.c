@@ -24,14 +24,14 @@ static void take_buffers(struct net *n, size_t need)
 	struct receive *rx = &n->rx;
 	struct chain *c;
 
-	while (rx->count < NET_QUEUE_SIZE && (merges(n) ? rx->capacity < need : !rx->count) && rx->iov_count <= NET_MAX_IOV &&
-	       virtq_pop(n->device.queues[NET_RECEIVE_QUEUE], &c) == 1) {
+	while (rx->count < NET_QUEUE_SIZE && (merges(n) ? rx->capacity < need : !rx->count) &&
+	       rx->iov_count <= NET_MAX_IOV && virtq_pop(n->device.queues[NET_RECEIVE_QUEUE], &c) == 1) {
 		size_t room = writer_left(chain_writer(c));
 		int ranges = writer_iov(chain_writer(c), room, rx->iov + rx->iov_count, NET_MAX_IOV);
 
 		if (ranges <= 0) {
-			log_guest(LOG_TOPIC_NET, &n->limit, "receive buffer without room, or in over %d pieces; fix the driver",
-				  NET_MAX_IOV);
+			log_guest(LOG_TOPIC_NET, &n->limit,
+				  "receive buffer without room, or in over %d pieces; fix the driver", NET_MAX_IOV);
 			chain_finish(c);
 			continue;
 		}
@@ -72,7 +72,8 @@ static void drop_held(struct net *n)
 {
 	n->counters.rx_dropped++;
 	n->rx.held_bytes = 0;
-	log_guest(LOG_TOPIC_NET, &n->limit, "a packet is larger than the guest's receive buffers: dropped; post more or larger ones");
+	log_guest(LOG_TOPIC_NET, &n->limit,
+		  "a packet is larger than the guest's receive buffers: dropped; post more or larger ones");
 }
 
 /*
@@ -119,7 +120,7 @@ static int receive_one(struct net *n)
 		direct += rx->iov[i].iov_len;
 	end = rx->iov + count;
 	saved = *end;
-	*end = (struct iovec){ .iov_base = rx->spill, .iov_len = NET_MAX_PACKET };
+	*end = (struct iovec){.iov_base = rx->spill, .iov_len = NET_MAX_PACKET};
 	bytes = n->backend->ops->receive(n->backend, rx->iov, count + 1);
 	*end = saved;
 	if (bytes < 0)

@@ -77,7 +77,8 @@ static bool next_packet(struct net *n)
 		why = prepare(n, tx->chain);
 		if (!why)
 			return true;
-		log_guest(LOG_TOPIC_NET, &n->limit, "packet of %zu bytes with %s: dropped; fix the driver", tx->bytes, why);
+		log_guest(LOG_TOPIC_NET, &n->limit, "packet of %zu bytes with %s: dropped; fix the driver", tx->bytes,
+			  why);
 		n->counters.tx_dropped++;
 		finish(n);
 	}
@@ -105,7 +106,8 @@ void net_transmit_pump(struct net *n)
 			net_go_on_later(n);
 			return;
 		}
-		err = n->backend ? n->backend->ops->send(n->backend, &tx->header, tx->iov, tx->count, tx->bytes) : -ENOLINK;
+		err = n->backend ? n->backend->ops->send(n->backend, &tx->header, tx->iov, tx->count, tx->bytes)
+				 : -ENOLINK;
 		if (err == -EAGAIN) {
 			net_watch(n, EPOLLOUT, true);
 			return;
@@ -115,7 +117,8 @@ void net_transmit_pump(struct net *n)
 			n->counters.tx_dropped++;
 		} else if (err) {
 			n->counters.tx_dropped++;
-			log_guest(LOG_TOPIC_NET, &n->limit, "%s: frame of %zu bytes dropped: %s%s", n->backend->name, tx->bytes, strerror(-err),
+			log_guest(LOG_TOPIC_NET, &n->limit, "%s: frame of %zu bytes dropped: %s%s", n->backend->name,
+				  tx->bytes, strerror(-err),
 				  err == -EIO ? ": set the interface up (ip link set NAME up)" : "");
 		} else {
 			n->counters.tx_packets++;

@@ -98,7 +98,7 @@ static void rng_destroy(struct virtio_device *d)
 	free(r);
 }
 
-static const uint16_t rng_queues[] = { QUEUE_SIZE, 0 };
+static const uint16_t rng_queues[] = {QUEUE_SIZE, 0};
 
 static const struct virtio_device_ops rng_ops = {
 	.name = "rng",
@@ -119,7 +119,8 @@ int rng_create(struct loop *loop, const struct guest_mem *mem, struct virtio_dev
 
 	if (getrandom(&byte, sizeof(byte), GRND_NONBLOCK) != sizeof(byte)) {
 		err = -errno;
-		log_line(LOG_TOPIC_RNG, LOG_ERROR, "the host gives no random bytes (%s): wait until it has booted, or leave the rng device out",
+		log_line(LOG_TOPIC_RNG, LOG_ERROR,
+			 "the host gives no random bytes (%s): wait until it has booted, or leave the rng device out",
 			 strerror(-err));
 		return err;
 	}

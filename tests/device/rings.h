@@ -6,10 +6,10 @@
 #include "tests/lib/fake_guest.h"
 
 static const struct fake_guest_options rings[] = {
-	{ .packed = false },
-	{ .packed = false, .event_idx = true, .indirect = true },
-	{ .packed = true },
-	{ .packed = true, .event_idx = true, .indirect = true },
+	{.packed = false},
+	{.packed = false, .event_idx = true, .indirect = true},
+	{.packed = true},
+	{.packed = true, .event_idx = true, .indirect = true},
 };
 
 #define RING_KINDS (sizeof(rings) / sizeof(*rings))

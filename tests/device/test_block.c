@@ -2,6 +2,7 @@
 /* virtio-blk over fake guest memory: every request type, every error answer, and what is in the file afterwards. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/loop.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -72,7 +74,7 @@ static void begin_with(const struct fake_guest_options *options, const struct bl
 
 static void begin(const struct fake_guest_options *options)
 {
-	begin_with(options, &(struct block_config){ .path = path, .serial = "disk-7" });
+	begin_with(options, &(struct block_config){.path = path, .serial = "disk-7"});
 }
 
 static void end(void)
@@ -96,8 +98,9 @@ static int request(uint32_t type, uint64_t sector, size_t data_bytes, size_t roo
 {
 	uint32_t used;
 
-	message.header = (struct virtio_blk_outhdr){ .type = type, .sector = sector };
-	assert_int_equal(fake_guest_request(g, 0, &message, sizeof(message.header) + data_bytes, answer, room + 1, &used), 0);
+	message.header = (struct virtio_blk_outhdr){.type = type, .sector = sector};
+	assert_int_equal(
+		fake_guest_request(g, 0, &message, sizeof(message.header) + data_bytes, answer, room + 1, &used), 0);
 	assert_int_equal(used, room + 1);
 	return answer[room];
 }
@@ -124,7 +127,7 @@ static void reads_what_the_file_holds(void **state)
 	static const struct {
 		uint64_t sector;
 		unsigned count;
-	} cases[] = { { 0, 1 }, { 1, 1 }, { 7, 9 }, { SECTORS - 1, 1 }, { 100, 2048 }, { 0, 2 } };
+	} cases[] = {{0, 1}, {1, 1}, {7, 9}, {SECTORS - 1, 1}, {100, 2048}, {0, 2}};
 
 	(void)state;
 	for (size_t r = 0; r < RING_KINDS; r++) {
@@ -166,7 +169,7 @@ static void one_of_each(void *arg)
 
 	assert_int_equal(read_sectors(5, 1), VIRTIO_BLK_S_OK);
 	assert_memory_equal(answer, truth + 5 * 512, 512);
-	assert_int_equal(write_sectors(9, 1, (uint8_t)++*n), VIRTIO_BLK_S_OK);
+	assert_int_equal(write_sectors(9, 1, (uint8_t)++ * n), VIRTIO_BLK_S_OK);
 	note_write(9, 1);
 	assert_int_equal(request(VIRTIO_BLK_T_GET_ID, 0, 0, 20), VIRTIO_BLK_S_OK);
 	assert_memory_equal(answer, "disk-7\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
@@ -192,7 +195,7 @@ static void requests_may_be_split_anywhere(void **state)
 
 static void hundreds_of_ranges_make_one_request(void **state)
 {
-	struct fake_guest_options options = { .indirect = true };
+	struct fake_guest_options options = {.indirect = true};
 
 	(void)state;
 	for (int packed = 0; packed < 2; packed++) {
@@ -222,8 +225,9 @@ static void nothing_beyond_the_end(void **state)
 	static const struct {
 		uint64_t sector;
 		unsigned count;
-	} cases[] = { { SECTORS, 1 },	     { SECTORS - 1, 2 },     { UINT64_MAX, 1 }, { UINT64_MAX / 512, 1 },
-		      { UINT64_MAX / 512 + 1, 1 }, { 1ull << 55, 1 },	     { SECTORS - 7, 8 }, { INT64_MAX, 2 } };
+	} cases[] = {
+		{SECTORS, 1},	 {SECTORS - 1, 2}, {UINT64_MAX, 1}, {UINT64_MAX / 512, 1}, {UINT64_MAX / 512 + 1, 1},
+		{1ull << 55, 1}, {SECTORS - 7, 8}, {INT64_MAX, 2}};
 
 	(void)state;
 	begin(NULL);
@@ -257,7 +261,7 @@ static void only_whole_sectors(void **state)
 
 static void unknown_types_are_unsupported(void **state)
 {
-	static const uint32_t types[] = { 2, 3, 5, 6, 7, 9, 10, 12, 14, 15, 16, 255, 256, 0x80000000u, UINT32_MAX };
+	static const uint32_t types[] = {2, 3, 5, 6, 7, 9, 10, 12, 14, 15, 16, 255, 256, 0x80000000u, UINT32_MAX};
 
 	(void)state;
 	begin(NULL);
@@ -269,8 +273,9 @@ static void unknown_types_are_unsupported(void **state)
 
 static void what_was_not_negotiated_is_unsupported(void **state)
 {
-	struct fake_guest_options options = { .refuse = VIRTIO_BIT(VIRTIO_BLK_F_FLUSH) | VIRTIO_BIT(VIRTIO_BLK_F_DISCARD) |
-							VIRTIO_BIT(VIRTIO_BLK_F_WRITE_ZEROES) | VIRTIO_BIT(VIRTIO_BLK_F_CONFIG_WCE) };
+	struct fake_guest_options options = {
+		.refuse = VIRTIO_BIT(VIRTIO_BLK_F_FLUSH) | VIRTIO_BIT(VIRTIO_BLK_F_DISCARD) |
+			  VIRTIO_BIT(VIRTIO_BLK_F_WRITE_ZEROES) | VIRTIO_BIT(VIRTIO_BLK_F_CONFIG_WCE)};
 
 	(void)state;
 	begin(&options);
@@ -286,7 +291,7 @@ static void what_was_not_negotiated_is_unsupported(void **state)
 
 static void broken_requests_are_answered_where_possible(void **state)
 {
-	uint8_t header[16] = { VIRTIO_BLK_T_IN };
+	uint8_t header[16] = {VIRTIO_BLK_T_IN};
 	uint32_t used;
 
 	(void)state;
@@ -308,7 +313,7 @@ static void broken_requests_are_answered_where_possible(void **state)
 
 static void a_read_only_disk_stays_as_it_is(void **state)
 {
-	struct block_config config = { .path = path, .read_only = true };
+	struct block_config config = {.path = path, .read_only = true};
 	struct virtio_blk_config space;
 
 	(void)state;
@@ -330,7 +335,7 @@ static void a_read_only_disk_stays_as_it_is(void **state)
 
 static void the_identity_needs_its_twenty_bytes(void **state)
 {
-	struct block_config config = { .path = path, .serial = "a name of more than twenty bytes" };
+	struct block_config config = {.path = path, .serial = "a name of more than twenty bytes"};
 
 	(void)state;
 	begin_with(NULL, &config);
@@ -354,8 +359,8 @@ static int ranges(uint32_t type, const struct virtio_blk_discard_write_zeroes *r
 
 static void zeroed_ranges_read_as_zeroes(void **state)
 {
-	struct virtio_blk_discard_write_zeroes range[2] = { { .sector = 8, .num_sectors = 1 },
-							    { .sector = 100, .num_sectors = 1000 } };
+	struct virtio_blk_discard_write_zeroes range[2] = {{.sector = 8, .num_sectors = 1},
+							   {.sector = 100, .num_sectors = 1000}};
 
 	(void)state;
 	begin(NULL);
@@ -374,7 +379,7 @@ static void zeroed_ranges_read_as_zeroes(void **state)
 
 static void discarded_ranges_read_as_zeroes(void **state)
 {
-	struct virtio_blk_discard_write_zeroes range = { .sector = 1024, .num_sectors = 1024 };
+	struct virtio_blk_discard_write_zeroes range = {.sector = 1024, .num_sectors = 1024};
 	struct stat before, after;
 
 	(void)state;
@@ -397,20 +402,17 @@ static void discarded_ranges_read_as_zeroes(void **state)
 static void bad_ranges_change_nothing(void **state)
 {
 	static const struct virtio_blk_discard_write_zeroes bad[] = {
-		{ .sector = SECTORS, .num_sectors = 1 },
-		{ .sector = SECTORS - 1, .num_sectors = 2 },
-		{ .sector = UINT64_MAX, .num_sectors = 1 },
-		{ .sector = UINT64_MAX, .num_sectors = UINT32_MAX },
-		{ .sector = 0, .num_sectors = UINT32_MAX },
-		{ .sector = 1, .num_sectors = SECTORS },
+		{.sector = SECTORS, .num_sectors = 1},	  {.sector = SECTORS - 1, .num_sectors = 2},
+		{.sector = UINT64_MAX, .num_sectors = 1}, {.sector = UINT64_MAX, .num_sectors = UINT32_MAX},
+		{.sector = 0, .num_sectors = UINT32_MAX}, {.sector = 1, .num_sectors = SECTORS},
 	};
-	static const uint32_t types[] = { VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES };
-	struct virtio_blk_discard_write_zeroes many[17] = { 0 };
+	static const uint32_t types[] = {VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES};
+	struct virtio_blk_discard_write_zeroes many[17] = {0};
 
 	(void)state;
 	begin(NULL);
 	for (size_t t = 0; t < 2; t++) {
-		struct virtio_blk_discard_write_zeroes pair[2] = { { .sector = 0, .num_sectors = 8 } };
+		struct virtio_blk_discard_write_zeroes pair[2] = {{.sector = 0, .num_sectors = 8}};
 
 		if (types[t] == VIRTIO_BLK_T_DISCARD && !virtio_device_has(d, VIRTIO_BLK_F_DISCARD))
 			continue;
@@ -440,7 +442,7 @@ static void bad_ranges_change_nothing(void **state)
 static void the_config_space_describes_the_disk(void **state)
 {
 	struct virtio_blk_config space;
-	uint8_t byte = 0, two[2] = { 0 };
+	uint8_t byte = 0, two[2] = {0};
 
 	(void)state;
 	begin(NULL);
@@ -498,10 +500,59 @@ static void host_errors_become_io_errors(void **state)
 	end();
 }
 
+static void a_block_device_will_do(void **state)
+{
+	struct loop_config setup = {.block_size = 4096};
+	struct block_config config = {0};
+	struct virtio_blk_discard_write_zeroes range = {.sector = 80, .num_sectors = 16};
+	struct virtio_blk_config space;
+	char name[32];
+	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	int number = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE), device = -1;
+
+	(void)state;
+	if (number >= 0) {
+		snprintf(name, sizeof(name), "/dev/loop%d", number);
+		device = open(name, O_RDWR | O_CLOEXEC);
+	}
+	setup.fd = (uint32_t)open(path, O_RDWR | O_CLOEXEC);
+	if (device < 0 || ioctl(device, LOOP_CONFIGURE, &setup)) {
+		print_message("no loop device: %s\n", strerror(errno));
+		if (device >= 0)
+			close(device);
+		if (control >= 0)
+			close(control);
+		close((int)setup.fd);
+		skip();
+	}
+	config.path = name;
+	begin_with(NULL, &config);
+	fake_guest_read_config(g, 0, &space, sizeof(space));
+	assert_int_equal(space.capacity, SECTORS);
+	assert_int_equal(space.blk_size, 4096);
+	assert_int_equal(read_sectors(8, 16), VIRTIO_BLK_S_OK);
+	assert_memory_equal(answer, truth + 8 * 512, 16 * 512);
+	assert_int_equal(write_sectors(64, 16, 6), VIRTIO_BLK_S_OK);
+	note_write(64, 16);
+	assert_int_equal(ranges(VIRTIO_BLK_T_WRITE_ZEROES, &range, 1), VIRTIO_BLK_S_OK);
+	memset(truth + 80 * 512, 0, 16 * 512);
+	/* Not a whole block of the device: still zeroed. */
+	range = (struct virtio_blk_discard_write_zeroes){.sector = 101, .num_sectors = 1};
+	assert_int_equal(ranges(VIRTIO_BLK_T_WRITE_ZEROES, &range, 1), VIRTIO_BLK_S_OK);
+	memset(truth + 101 * 512, 0, 512);
+	assert_int_equal(request(VIRTIO_BLK_T_FLUSH, 0, 0, 0), VIRTIO_BLK_S_OK);
+	end();
+	ioctl(device, LOOP_CLR_FD, 0);
+	close(device);
+	close(control);
+	close((int)setup.fd);
+	check_disk();
+}
+
 static void images_that_cannot_be_used_are_refused(void **state)
 {
 	struct fake_guest *h = fake_guest_create(NULL);
-	struct block_config config = { .path = "/tmp/mullion-no-such-image" };
+	struct block_config config = {.path = "/tmp/mullion-no-such-image"};
 	struct virtio_device *first, *second;
 	char fifo[64];
 
@@ -566,6 +617,7 @@ int main(void)
 		CASE(bad_ranges_change_nothing),
 		CASE(the_config_space_describes_the_disk),
 		CASE(host_errors_become_io_errors),
+		CASE(a_block_device_will_do),
 		CASE(images_that_cannot_be_used_are_refused),
 	};
 

@@ -55,7 +55,7 @@ static bool is_due(atomic_uint *calls)
 
 static ssize_t transfer(long number, int fd, const struct iovec *v, int count, off_t offset)
 {
-	struct iovec half = { 0 };
+	struct iovec half = {0};
 	ssize_t n;
 
 	pass_gate();
@@ -66,7 +66,7 @@ static ssize_t transfer(long number, int fd, const struct iovec *v, int count, o
 		errno = EIO;
 		n = -1;
 	} else if (v->iov_len > 1 && is_due(&short_calls)) {
-		half = (struct iovec){ .iov_base = v->iov_base, .iov_len = v->iov_len / 2 };
+		half = (struct iovec){.iov_base = v->iov_base, .iov_len = v->iov_len / 2};
 		n = syscall(number, fd, &half, 1, offset, 0);
 	} else {
 		n = syscall(number, fd, v, count, offset, 0);
@@ -146,7 +146,7 @@ static void read_disk(uint8_t *to)
 static void begin(const struct fake_guest_options *options)
 {
 	struct fake_guest_options larger = *options;
-	struct block_config config = { .path = path };
+	struct block_config config = {.path = path};
 
 	larger.memory_bytes = 64u << 20;
 	g = fake_guest_create(&larger);
@@ -169,7 +169,7 @@ static void submit(uint8_t seed)
 	} m;
 
 	for (unsigned i = 0; i < AT_ONCE; i++) {
-		m.header = (struct virtio_blk_outhdr){ .sector = (uint64_t)i * (BYTES / 512) };
+		m.header = (struct virtio_blk_outhdr){.sector = (uint64_t)i * (BYTES / 512)};
 		if (i % 15 == 14) {
 			m.header.type = VIRTIO_BLK_T_FLUSH;
 			requests[i] = fake_guest_add(g, 0, &m, sizeof(m.header), 1);
@@ -286,7 +286,7 @@ static void a_reset_waits_for_transfers(void **state)
 
 static void a_reset_does_not_wait_for_a_flush(void **state)
 {
-	struct virtio_blk_outhdr header = { .type = VIRTIO_BLK_T_FLUSH };
+	struct virtio_blk_outhdr header = {.type = VIRTIO_BLK_T_FLUSH};
 	struct fake_request *flushes[8], *read;
 
 	(void)state;
@@ -317,8 +317,8 @@ static void a_reset_does_not_wait_for_a_flush(void **state)
 /* All slots are with flushes of an earlier driver: what the next one asks waits, and may be reset, too. */
 static void requests_wait_for_a_free_slot(void **state)
 {
-	struct fake_guest_options options = { .indirect = true };
-	struct virtio_blk_outhdr header = { .type = VIRTIO_BLK_T_FLUSH };
+	struct fake_guest_options options = {.indirect = true};
+	struct virtio_blk_outhdr header = {.type = VIRTIO_BLK_T_FLUSH};
 	struct fake_request *many[256];
 
 	(void)state;
@@ -356,7 +356,7 @@ static void a_long_write_stops_at_a_reset(void **state)
 	static struct {
 		struct virtio_blk_outhdr header;
 		uint8_t data[6u << 20];
-	} m = { .header = { .type = VIRTIO_BLK_T_OUT } };
+	} m = {.header = {.type = VIRTIO_BLK_T_OUT}};
 	struct fake_request *r;
 	pthread_t thread;
 
@@ -395,7 +395,7 @@ static void a_file_without_holes_is_zeroed_by_writing(void **state)
 	struct {
 		struct virtio_blk_outhdr header;
 		struct virtio_blk_discard_write_zeroes range;
-	} m = { .header = { .type = VIRTIO_BLK_T_DISCARD }, .range = { .sector = 9, .num_sectors = 1001 } };
+	} m = {.header = {.type = VIRTIO_BLK_T_DISCARD}, .range = {.sector = 9, .num_sectors = 1001}};
 	uint8_t status;
 
 	(void)state;
@@ -453,8 +453,9 @@ static void flushes_reach_the_disk(void **state)
 	struct {
 		struct virtio_blk_outhdr header;
 		uint8_t data[512];
-	} m = { .header = { .type = VIRTIO_BLK_T_OUT } };
-	struct fake_guest_options no_cache = { .refuse = VIRTIO_BIT(VIRTIO_BLK_F_FLUSH) | VIRTIO_BIT(VIRTIO_BLK_F_CONFIG_WCE) };
+	} m = {.header = {.type = VIRTIO_BLK_T_OUT}};
+	struct fake_guest_options no_cache = {.refuse = VIRTIO_BIT(VIRTIO_BLK_F_FLUSH) |
+							VIRTIO_BIT(VIRTIO_BLK_F_CONFIG_WCE)};
 	uint8_t status;
 
 	(void)state;
@@ -478,7 +479,7 @@ static void flushes_reach_the_disk(void **state)
 
 static void an_error_of_the_disk_is_answered(void **state)
 {
-	struct virtio_blk_outhdr header = { .type = VIRTIO_BLK_T_IN };
+	struct virtio_blk_outhdr header = {.type = VIRTIO_BLK_T_IN};
 	uint8_t out[513];
 
 	(void)state;
@@ -531,9 +532,9 @@ static void it_can_be_destroyed_with_requests_in_flight(void **state)
 
 static void more_than_the_workers_at_full_rings(void **state)
 {
-	struct fake_guest_options options = { .indirect = true, .packed = true };
+	struct fake_guest_options options = {.indirect = true, .packed = true};
 	struct fake_request *many[256];
-	struct virtio_blk_outhdr header = { 0 };
+	struct virtio_blk_outhdr header = {0};
 
 	(void)state;
 	begin(&options);

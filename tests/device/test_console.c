@@ -38,7 +38,7 @@ static void begin_with(const struct fake_guest_options *options, const struct co
 
 static void begin(const struct fake_guest_options *options)
 {
-	struct console_config config = { .columns = 80, .rows = 25 };
+	struct console_config config = {.columns = 80, .rows = 25};
 
 	assert_int_equal(pipe2(input, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(output, O_CLOEXEC), 0);
@@ -240,7 +240,7 @@ static void long_transfers_are_done_in_turns(void **state)
 {
 	static uint8_t found[sizeof(long_text) + 1];
 	char in_path[] = "/tmp/mullion-console-XXXXXX", out_path[] = "/tmp/mullion-console-XXXXXX";
-	struct console_config config = { .in_fd = mkstemp(in_path), .out_fd = mkstemp(out_path) };
+	struct console_config config = {.in_fd = mkstemp(in_path), .out_fd = mkstemp(out_path)};
 	struct fake_request *r[64], *out;
 	size_t at = 0;
 
@@ -313,7 +313,7 @@ static void the_end_of_input_is_not_the_end_of_output(void **state)
 static void output_to_nobody_is_dropped(void **state)
 {
 	void (*handler)(int) = signal(SIGPIPE, SIG_IGN);
-	struct console_config nothing = { .in_fd = -1, .out_fd = -1 };
+	struct console_config nothing = {.in_fd = -1, .out_fd = -1};
 
 	(void)state;
 	begin(NULL);
@@ -369,7 +369,7 @@ static void a_reset_forgets_what_was_pending(void **state)
 
 static void a_terminal_stays_as_it_was(void **state)
 {
-	struct console_config config = { 0 };
+	struct console_config config = {0};
 	struct termios raw;
 	int master = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC), slave;
 	struct fake_request *r;
@@ -421,7 +421,7 @@ static void a_terminal_stays_as_it_was(void **state)
 static void files_will_do(void **state)
 {
 	char in_path[] = "/tmp/mullion-console-XXXXXX", out_path[] = "/tmp/mullion-console-XXXXXX";
-	struct console_config config = { .in_fd = mkstemp(in_path), .out_fd = mkstemp(out_path) };
+	struct console_config config = {.in_fd = mkstemp(in_path), .out_fd = mkstemp(out_path)};
 	struct fake_request *r[3];
 	char found[32];
 
@@ -458,7 +458,7 @@ static char socket_path[64];
 
 static int dial(void)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	strcpy(address.sun_path, socket_path);
@@ -468,7 +468,7 @@ static int dial(void)
 
 static void begin_socket(void)
 {
-	struct console_config config = { .socket_path = socket_path, .in_fd = -1, .out_fd = -1 };
+	struct console_config config = {.socket_path = socket_path, .in_fd = -1, .out_fd = -1};
 
 	snprintf(socket_path, sizeof(socket_path), "/tmp/mullion-console-%d.sock", getpid());
 	begin_with(&rings[1], &config);
@@ -560,9 +560,9 @@ static void destroying_hangs_up(void **state)
 
 static void paths_that_cannot_be_used_are_refused(void **state)
 {
-	struct console_config config = { .socket_path = socket_path, .in_fd = -1, .out_fd = -1 };
+	struct console_config config = {.socket_path = socket_path, .in_fd = -1, .out_fd = -1};
 	struct virtio_device *other;
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	char longer[200];
 	int fd;
 

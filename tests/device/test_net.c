@@ -30,8 +30,8 @@ static int peer; /* passt's end */
 
 static void begin(const struct fake_guest_options *options)
 {
-	struct fake_guest_options larger = options ? *options : (struct fake_guest_options){ 0 };
-	struct net_config config = { .name = "test" };
+	struct fake_guest_options larger = options ? *options : (struct fake_guest_options){0};
+	struct net_config config = {.name = "test"};
 	int pair[2];
 
 	larger.memory_bytes = 32u << 20;
@@ -92,7 +92,7 @@ static struct fake_request *post(size_t room)
 static void check_packet(const struct fake_request *r, size_t bytes, uint8_t seed)
 {
 	static uint8_t frame[MAX_FRAME];
-	struct virtio_net_hdr_v1 header = { .num_buffers = 1 };
+	struct virtio_net_hdr_v1 header = {.num_buffers = 1};
 
 	fill(frame, bytes, seed);
 	assert_true(r->done);
@@ -136,7 +136,7 @@ static void receive_buffers_may_be_split_anywhere(void **state)
 
 static void frames_may_arrive_cut_anywhere(void **state)
 {
-	static const size_t sizes[] = { 14, 60, 100 };
+	static const size_t sizes[] = {14, 60, 100};
 	uint8_t wire[512];
 	struct fake_request *r[3];
 	size_t total = 0;
@@ -198,7 +198,7 @@ static void packets_wait_for_buffers(void **state)
 static void a_packet_is_spread_over_merged_buffers(void **state)
 {
 	static uint8_t wire[MAX_FRAME + 4], found[HEADER + MAX_FRAME], frame[MAX_FRAME];
-	static const size_t sizes[] = { 2000, 1524, 1525, 9000, 65535, MAX_FRAME, 60 };
+	static const size_t sizes[] = {2000, 1524, 1525, 9000, 65535, MAX_FRAME, 60};
 	struct fake_request *r[64];
 
 	(void)state;
@@ -206,7 +206,7 @@ static void a_packet_is_spread_over_merged_buffers(void **state)
 		begin(&rings[k]);
 		for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
 			size_t packet = HEADER + sizes[i], buffers = (packet + 1535) / 1536, at = 0;
-			struct virtio_net_hdr_v1 header = { .num_buffers = (uint16_t)buffers };
+			struct virtio_net_hdr_v1 header = {.num_buffers = (uint16_t)buffers};
 
 			for (int b = 0; b < 64; b++)
 				r[b] = post(1536);
@@ -377,7 +377,7 @@ static void packets_may_be_split_anywhere(void **state)
 
 static void packets_of_any_allowed_size_are_sent(void **state)
 {
-	static const size_t sizes[] = { 14, 15, 1514, 9000, 65535, MAX_FRAME };
+	static const size_t sizes[] = {14, 15, 1514, 9000, 65535, MAX_FRAME};
 	uint8_t byte;
 
 	(void)state;
@@ -400,12 +400,12 @@ static void packets_of_any_allowed_size_are_sent(void **state)
 static void offloads_that_were_not_negotiated_are_refused(void **state)
 {
 	static const struct virtio_net_hdr_v1 bad[] = {
-		{ .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 14, .csum_offset = 2 },
-		{ .gso_type = VIRTIO_NET_HDR_GSO_TCPV4, .gso_size = 1448 },
-		{ .gso_type = VIRTIO_NET_HDR_GSO_TCPV6, .gso_size = 1448 },
-		{ .gso_type = VIRTIO_NET_HDR_GSO_UDP, .gso_size = 1448 },
-		{ .gso_type = VIRTIO_NET_HDR_GSO_ECN },
-		{ .gso_type = 0x7f },
+		{.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 14, .csum_offset = 2},
+		{.gso_type = VIRTIO_NET_HDR_GSO_TCPV4, .gso_size = 1448},
+		{.gso_type = VIRTIO_NET_HDR_GSO_TCPV6, .gso_size = 1448},
+		{.gso_type = VIRTIO_NET_HDR_GSO_UDP, .gso_size = 1448},
+		{.gso_type = VIRTIO_NET_HDR_GSO_ECN},
+		{.gso_type = 0x7f},
 	};
 	size_t n = make_packet(60, 1);
 	uint8_t byte;
@@ -454,7 +454,7 @@ static void large_packets_may_be_taken_in_part(void **state)
 /* Many at once, both ways: they don't keep the loop, and all arrive in order. */
 static void bursts_are_handled_in_turns(void **state)
 {
-	struct fake_guest_options options = { .indirect = true, .event_idx = true };
+	struct fake_guest_options options = {.indirect = true, .event_idx = true};
 	static struct fake_request *out[256], *in[256];
 	static uint8_t wire[256 * 68];
 	size_t n = 0;
@@ -571,7 +571,7 @@ static void a_long_stream_arrives_whole(void **state)
 
 static void packets_in_very_many_pieces(void **state)
 {
-	struct fake_guest_options options = { .indirect = true };
+	struct fake_guest_options options = {.indirect = true};
 	static uint8_t wire[3000];
 	struct fake_request *r, *first;
 
@@ -751,7 +751,7 @@ static void the_link_goes_down_with_the_peer(void **state)
 
 static void nonsense_from_the_peer_ends_the_link(void **state)
 {
-	static const uint32_t lengths[] = { 0, 13, MAX_FRAME + 1, 0x80000000u, UINT32_MAX };
+	static const uint32_t lengths[] = {0, 13, MAX_FRAME + 1, 0x80000000u, UINT32_MAX};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
@@ -795,7 +795,7 @@ static void the_address_is_ours_and_stays(void **state)
 static void bad_configurations_are_refused(void **state)
 {
 	struct fake_guest *h = fake_guest_create(NULL);
-	struct net_config config = { .socket_fd = -1 };
+	struct net_config config = {.socket_fd = -1};
 	struct virtio_net_config space;
 	struct virtio_device *out;
 	int pair[2];
@@ -821,9 +821,9 @@ static void bad_configurations_are_refused(void **state)
 	config.mtu = 67;
 	assert_int_equal(CREATE(), -EINVAL);
 	config.mtu = 9000;
-	config.mac = (const uint8_t[]){ 1, 2, 3, 4, 5, 6 };
+	config.mac = (const uint8_t[]){1, 2, 3, 4, 5, 6};
 	assert_int_equal(CREATE(), -EINVAL);
-	config.mac = (const uint8_t[]){ 2, 2, 3, 4, 5, 6 };
+	config.mac = (const uint8_t[]){2, 2, 3, 4, 5, 6};
 	assert_int_equal(CREATE(), 0);
 	virtio_device_config(out, 0, &space, sizeof(space), false);
 	assert_int_equal(space.mtu, 9000);

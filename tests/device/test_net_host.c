@@ -37,7 +37,7 @@
 
 static struct fake_guest *g;
 static struct virtio_device *d;
-static const uint8_t guest_mac[6] = { 2, 0, 0, 0, 0, 2 };
+static const uint8_t guest_mac[6] = {2, 0, 0, 0, 0, 2};
 static uint8_t host_mac[6];
 static const char *no_tap; /* why there is none */
 
@@ -133,9 +133,9 @@ static int interface_call(unsigned long number, struct ifreq *r)
 /* Give the host's side of the tap its address, and tell it the guest's. */
 static void set_up_interface(void)
 {
-	struct ifreq r = { .ifr_name = TAP };
-	struct sockaddr_in ip = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(HOST_IP) };
-	struct arpreq arp = { .arp_flags = ATF_COM | ATF_PERM, .arp_dev = TAP };
+	struct ifreq r = {.ifr_name = TAP};
+	struct sockaddr_in ip = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(HOST_IP)};
+	struct arpreq arp = {.arp_flags = ATF_COM | ATF_PERM, .arp_dev = TAP};
 	int fd;
 
 	memcpy(&r.ifr_addr, &ip, sizeof(ip));
@@ -158,7 +158,7 @@ static void set_up_interface(void)
 
 static int host_socket(void)
 {
-	struct sockaddr_in ip = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(HOST_IP), .sin_port = htons(PORT) };
+	struct sockaddr_in ip = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(HOST_IP), .sin_port = htons(PORT)};
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	assert_int_equal(bind(fd, (struct sockaddr *)&ip, sizeof(ip)), 0);
@@ -169,7 +169,7 @@ static int host_socket(void)
 static void enter_namespace(void)
 {
 	static char why[128];
-	struct ifreq r = { .ifr_name = "lo" };
+	struct ifreq r = {.ifr_name = "lo"};
 
 	if (unshare(CLONE_NEWNET) && unshare(CLONE_NEWUSER | CLONE_NEWNET)) {
 		snprintf(why, sizeof(why), "no network namespace of our own: %s", strerror(errno));
@@ -178,7 +178,7 @@ static void enter_namespace(void)
 		snprintf(why, sizeof(why), "/dev/net/tun: %s", strerror(errno));
 		no_tap = why;
 	} else {
-		struct net_config config = { .tap = TAP, .socket_fd = -1 };
+		struct net_config config = {.tap = TAP, .socket_fd = -1};
 		struct fake_guest *h = fake_guest_create(NULL);
 		struct virtio_device *out;
 		int err = net_create(&config, fake_guest_loop(h), fake_guest_mem(h), &out);
@@ -210,7 +210,7 @@ static void need_tap(void)
 
 static void begin_tap(const struct fake_guest_options *options)
 {
-	struct net_config config = { .tap = TAP, .socket_fd = -1, .mac = guest_mac };
+	struct net_config config = {.tap = TAP, .socket_fd = -1, .mac = guest_mac};
 
 	begin(options, &config);
 	set_up_interface();
@@ -249,7 +249,7 @@ static void a_tap_carries_packets_to_the_host(void **state)
 		f.header.csum_start = 60;
 		f.header.csum_offset = 60;
 		assert_int_equal(fake_guest_request(g, TRANSMIT, &f, n, NULL, 0, NULL), 0);
-		f.header = (struct virtio_net_hdr_v1){ .gso_type = VIRTIO_NET_HDR_GSO_TCPV4 };
+		f.header = (struct virtio_net_hdr_v1){.gso_type = VIRTIO_NET_HDR_GSO_TCPV4};
 		assert_int_equal(fake_guest_request(g, TRANSMIT, &f, n, NULL, 0, NULL), 0);
 		assert_int_equal(net_counters(d)->tx_packets, 2);
 		assert_int_equal(net_counters(d)->tx_dropped, 2);
@@ -268,7 +268,7 @@ static bool is_ours(void *arg)
 /* The host sends; other packets (neighbour discovery) are passed over. */
 static void receive_text(bool offload)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(GUEST_IP), .sin_port = htons(PORT) };
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(GUEST_IP), .sin_port = htons(PORT)};
 	struct fake_request *r[16];
 	int fd = host_socket(), found = -1;
 
@@ -289,7 +289,8 @@ static void receive_text(bool offload)
 		assert_memory_equal(f->payload, "to the guest", 12);
 		assert_int_equal(f->header.num_buffers, 1);
 		/* Without the feature, the checksum must be there. */
-		assert_int_equal(f->header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM, offload ? VIRTIO_NET_HDR_F_NEEDS_CSUM : 0);
+		assert_int_equal(f->header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM,
+				 offload ? VIRTIO_NET_HDR_F_NEEDS_CSUM : 0);
 		sum = add_up(&f->source_port, 8 + 12, (uint32_t)pseudo_sum(f));
 		if (offload)
 			assert_int_not_equal(fold(sum), 0xffff);
@@ -329,7 +330,7 @@ static void a_tap_carries_packets_to_the_guest(void **state)
 
 static void a_tap_is_used_by_one_only(void **state)
 {
-	struct net_config config = { .tap = TAP, .socket_fd = -1 };
+	struct net_config config = {.tap = TAP, .socket_fd = -1};
 	struct virtio_device *other;
 
 	(void)state;
@@ -385,8 +386,8 @@ static void stop_passt(void)
 /* The part of a DHCPDISCOVER that matters; passt answers with an address. */
 static size_t make_discover(struct frame *f)
 {
-	static const uint8_t everyone[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
-	static const uint8_t options[] = { 0x63, 0x82, 0x53, 0x63, 53, 1, 1, 255 };
+	static const uint8_t everyone[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+	static const uint8_t options[] = {0x63, 0x82, 0x53, 0x63, 53, 1, 1, 255};
 	size_t n = 236 + 64;
 
 	make_udp(f, "", 67, 68);
@@ -413,7 +414,7 @@ static bool link_is_down(void *arg)
 
 static void passt_answers_dhcp_and_may_die(void **state)
 {
-	struct net_config config = { .socket_path = socket_path, .socket_fd = -1, .mac = guest_mac };
+	struct net_config config = {.socket_path = socket_path, .socket_fd = -1, .mac = guest_mac};
 	const char *why = start_passt();
 	struct fake_request *r[32];
 	struct frame f;

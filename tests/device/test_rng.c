@@ -44,7 +44,7 @@ static bool is_filled(const uint8_t *bytes, size_t n)
 static void fills_the_whole_buffer(void **state)
 {
 	static uint8_t one[RNG_MAX_BYTES], two[RNG_MAX_BYTES];
-	static const size_t sizes[] = { 16, 32, 255, 256, 257, 1000, RNG_MAX_BYTES };
+	static const size_t sizes[] = {16, 32, 255, 256, 257, 1000, RNG_MAX_BYTES};
 	uint32_t used;
 
 	(void)state;
@@ -112,7 +112,7 @@ static void a_buffer_may_be_split_anywhere(void **state)
 
 static void works_again_after_a_reset(void **state)
 {
-	uint8_t config[4] = { 1, 1, 1, 1 };
+	uint8_t config[4] = {1, 1, 1, 1};
 
 	(void)state;
 	begin(NULL);

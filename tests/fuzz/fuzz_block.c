@@ -27,9 +27,9 @@ static void check(bool ok)
 
 static void step(struct requests *r, struct virtio_device *d, struct fuzz_input *in)
 {
-	static const uint32_t types[] = { VIRTIO_BLK_T_IN,	VIRTIO_BLK_T_OUT,     VIRTIO_BLK_T_FLUSH,
-					  VIRTIO_BLK_T_GET_ID,	VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES };
-	struct virtio_blk_outhdr header = { 0 };
+	static const uint32_t types[] = {VIRTIO_BLK_T_IN,     VIRTIO_BLK_T_OUT,	    VIRTIO_BLK_T_FLUSH,
+					 VIRTIO_BLK_T_GET_ID, VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES};
+	struct virtio_blk_outhdr header = {0};
 	uint8_t op = fuzz_u8(in), bytes[8];
 	uint32_t offset;
 
@@ -58,13 +58,13 @@ static void step(struct requests *r, struct virtio_device *d, struct fuzz_input 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct fuzz_input in = { .data = data, .left = size };
+	struct fuzz_input in = {.data = data, .left = size};
 	uint8_t kind = fuzz_u8(&in);
-	struct fake_guest_options options = { .packed = kind & 1, .event_idx = kind & 2, .indirect = kind & 4,
-					      .memory_bytes = 2 << 20 };
-	struct requests r = { .g = fake_guest_create(&options) };
-	struct virtio_blk_outhdr header = { .type = VIRTIO_BLK_T_IN };
-	struct block_config config = { .threads = 1, .read_only = kind & 8 };
+	struct fake_guest_options options = {
+		.packed = kind & 1, .event_idx = kind & 2, .indirect = kind & 4, .memory_bytes = 2 << 20};
+	struct requests r = {.g = fake_guest_create(&options)};
+	struct virtio_blk_outhdr header = {.type = VIRTIO_BLK_T_IN};
+	struct block_config config = {.threads = 1, .read_only = kind & 8};
 	struct virtio_device *d;
 	uint8_t out[513];
 	char path[32];
@@ -114,7 +114,7 @@ size_t fuzz_seed(unsigned index, uint8_t *buf, size_t cap)
 		memcpy(p + 2, &room, 2);
 		p += 4;
 		if (ranges) {
-			struct virtio_blk_discard_write_zeroes range = { .sector = 8, .num_sectors = 8 };
+			struct virtio_blk_discard_write_zeroes range = {.sector = 8, .num_sectors = 8};
 
 			memcpy(p, &range, sizeof(range));
 			p += sizeof(range);

@@ -78,12 +78,12 @@ static void step(struct world *w, struct fuzz_input *in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct fuzz_input in = { .data = data, .left = size };
+	struct fuzz_input in = {.data = data, .left = size};
 	uint8_t kind = fuzz_u8(&in);
-	struct fake_guest_options options = { .packed = kind & 1, .event_idx = kind & 2, .indirect = kind & 4,
-					      .memory_bytes = 8 << 20 };
-	struct console_config config = { 0 };
-	struct world w = { .r.g = fake_guest_create(&options) };
+	struct fake_guest_options options = {
+		.packed = kind & 1, .event_idx = kind & 2, .indirect = kind & 4, .memory_bytes = 8 << 20};
+	struct console_config config = {0};
+	struct world w = {.r.g = fake_guest_create(&options)};
 	int pair[2];
 
 	check(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
@@ -122,8 +122,13 @@ size_t fuzz_seed(unsigned index, uint8_t *buf, size_t cap)
 		return 0;
 	*p++ = (uint8_t)index;
 	for (unsigned i = 0; i < 6; i++) {
-		const uint8_t text[] = { operation(OP_WRITE, i > 2 ? 0x80 : 0), (uint8_t)i, (uint8_t)(i * 40), (uint8_t)(i > 2 ? 200 : 0), 0, 0 };
-		const uint8_t buffer[] = { operation(OP_BUFFER, 0), (uint8_t)i, 0, 0, 20, 0 };
+		const uint8_t text[] = {operation(OP_WRITE, i > 2 ? 0x80 : 0),
+					(uint8_t)i,
+					(uint8_t)(i * 40),
+					(uint8_t)(i > 2 ? 200 : 0),
+					0,
+					0};
+		const uint8_t buffer[] = {operation(OP_BUFFER, 0), (uint8_t)i, 0, 0, 20, 0};
 
 		memcpy(p, text, sizeof(text));
 		p += sizeof(text);

@@ -57,7 +57,7 @@ static void read_frames(struct world *w)
 
 static void step(struct world *w, struct fuzz_input *in)
 {
-	uint8_t op = fuzz_u8(in), bytes[4 + 255] = { 0 };
+	uint8_t op = fuzz_u8(in), bytes[4 + 255] = {0};
 	uint32_t length;
 
 	switch (op % OP_COUNT) {
@@ -102,12 +102,14 @@ static bool link_is_up(struct world *w)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct world w;
-	struct fuzz_input in = { .data = data, .left = size };
-	uint8_t kind = fuzz_u8(&in), packet[HEADER + 60] = { 0 };
-	struct fake_guest_options options = { .packed = kind & 1, .event_idx = kind & 2, .indirect = kind & 4,
-					      .memory_bytes = 8 << 20,
-					      .refuse = kind & 8 ? VIRTIO_BIT(VIRTIO_NET_F_MRG_RXBUF) : 0 };
-	struct net_config config = { .name = "fuzz" };
+	struct fuzz_input in = {.data = data, .left = size};
+	uint8_t kind = fuzz_u8(&in), packet[HEADER + 60] = {0};
+	struct fake_guest_options options = {.packed = kind & 1,
+					     .event_idx = kind & 2,
+					     .indirect = kind & 4,
+					     .memory_bytes = 8 << 20,
+					     .refuse = kind & 8 ? VIRTIO_BIT(VIRTIO_NET_F_MRG_RXBUF) : 0};
+	struct net_config config = {.name = "fuzz"};
 	int pair[2];
 
 	memset(&w, 0, sizeof(w));
@@ -147,23 +149,27 @@ static uint8_t operation(enum operation op, uint8_t high)
 /* Packets both ways, small and large, with a reset half way. */
 size_t fuzz_seed(unsigned index, uint8_t *buf, size_t cap)
 {
-	static const uint16_t sizes[] = { 60, 199, 1514, 59000 };
+	static const uint16_t sizes[] = {60, 199, 1514, 59000};
 	uint8_t *p = buf;
 
 	if (index >= 16 || cap < 1024)
 		return 0;
 	*p++ = (uint8_t)index;
 	for (unsigned i = 0; i < 4; i++) {
-		const uint8_t send[] = { operation(OP_SEND, i > 1 ? 0xc0 : 0x80), (uint8_t)(i * 5),
-					 (uint8_t)sizes[i],			  (uint8_t)(sizes[i] >> 8), 0, 0 };
+		const uint8_t send[] = {operation(OP_SEND, i > 1 ? 0xc0 : 0x80),
+					(uint8_t)(i * 5),
+					(uint8_t)sizes[i],
+					(uint8_t)(sizes[i] >> 8),
+					0,
+					0};
 
 		memcpy(p, send, sizeof(send));
 		p += sizeof(send);
 		memset(p, 0x11, 60);
 		p += 60;
 		for (unsigned b = 0; b < 2; b++) {
-			const uint8_t buffer[] = { operation(OP_BUFFER, i ? 0x40 : 0), (uint8_t)(i * 3), 0, 0,
-						   (uint8_t)(i ? 0xd0 : 100), (uint8_t)(i ? 7 : 0) };
+			const uint8_t buffer[] = {operation(OP_BUFFER, i ? 0x40 : 0), (uint8_t)(i * 3),	   0, 0,
+						  (uint8_t)(i ? 0xd0 : 100),	      (uint8_t)(i ? 7 : 0)};
 
 			memcpy(p, buffer, sizeof(buffer));
 			p += sizeof(buffer);

@@ -6,8 +6,8 @@
 
 #include "host/base/loop.h"
 
-void requests_add(struct requests *r, unsigned queue, const void *prefix, size_t prefix_bytes, size_t max_in, size_t max_out,
-		  struct fuzz_input *in)
+void requests_add(struct requests *r, unsigned queue, const void *prefix, size_t prefix_bytes, size_t max_in,
+		  size_t max_out, struct fuzz_input *in)
 {
 	static uint8_t bytes[1 << 16];
 	uint8_t cut = fuzz_u8(in);

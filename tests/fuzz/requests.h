@@ -18,8 +18,8 @@ struct requests {
  * Take one request from the input (how it is cut, its readable bytes after @prefix, how much room it has) and put it on
  * @queue, with a kick. Does nothing when there is no room.
  */
-void requests_add(struct requests *r, unsigned queue, const void *prefix, size_t prefix_bytes, size_t max_in, size_t max_out,
-		  struct fuzz_input *in);
+void requests_add(struct requests *r, unsigned queue, const void *prefix, size_t prefix_bytes, size_t max_in,
+		  size_t max_out, struct fuzz_input *in);
 /* Free those that are done. */
 void requests_reap(struct requests *r);
 /* Let the loop have a turn, and free what is done. */
