@@ -45,6 +45,8 @@ struct display_output {
 struct display_output_ops {
 	const char *name; /* as in --display name:ARGUMENT */
 	const char *help; /* one line for --help */
+	/* Nobody looks: present() is not called, and a device need not read its pixels. */
+	bool blind;
 	/* @argument: what follows the colon, or "". Prints one line and returns a negative errno on failure. */
 	int (*create)(struct loop *loop, const char *argument, struct display_output **out);
 	/* The picture of @scanout changed. Returns 0 or a negative errno (logged by the caller, counted). */

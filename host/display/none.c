@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The display that shows nothing: frames are taken and forgotten.
+ * The display that shows nothing: frames are not even read.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -25,14 +25,6 @@ static int create(struct loop *loop, const char *argument, struct display_output
 	return 0;
 }
 
-static int present(struct display_output *o, unsigned scanout, const struct display_frame *frame)
-{
-	(void)o;
-	(void)scanout;
-	(void)frame;
-	return 0;
-}
-
 static void blank(struct display_output *o, unsigned scanout)
 {
 	(void)o;
@@ -53,9 +45,9 @@ static void destroy(struct display_output *o)
 
 const struct display_output_ops display_none_ops = {
 	.name = "none",
-	.help = "none: frames are taken and forgotten",
+	.help = "none: frames are not even read",
+	.blind = true,
 	.create = create,
-	.present = present,
 	.blank = blank,
 	.cursor = cursor,
 	.destroy = destroy,

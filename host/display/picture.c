@@ -16,7 +16,7 @@ static int resize(struct picture *p, uint32_t width, uint32_t height)
 {
 	size_t bytes = (size_t)width * height * 3;
 
-	if (bytes > p->capacity_bytes) {
+	if (!p->rgb || bytes > p->capacity_bytes) {
 		uint8_t *rgb = malloc(bytes);
 
 		if (!rgb)
@@ -35,9 +35,9 @@ int picture_update(struct picture *p, const struct display_frame *frame, const s
 	const struct display_format *format = display_format_find(frame->fourcc);
 	int err;
 
-	if (!format)
+	if (!format || frame->width == 0 || frame->height == 0)
 		return -EINVAL;
-	if (p->width != frame->width || p->height != frame->height || !p->rgb) {
+	if (!p->rgb || p->width != frame->width || p->height != frame->height) {
 		err = resize(p, frame->width, frame->height);
 		if (err < 0)
 			return err;

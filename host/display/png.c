@@ -19,6 +19,8 @@
 
 /* Pictures waiting to be written, per output. */
 #define QUEUE_LENGTH 8u
+/* And their bytes, though one of any size always may: the guest chooses how big pictures are. */
+#define QUEUE_BYTES (96u << 20)
 #define CURSOR_PIXELS (64 * 64)
 
 struct png_output;
@@ -52,6 +54,7 @@ struct png_output {
 	struct png_scanout scanouts[DISPLAY_MAX_SCANOUTS];
 	struct png_slot slots[QUEUE_LENGTH];
 	struct png_slot *free_slots;
+	size_t queued_bytes;
 	uint64_t written, dropped;
 	struct log_limit log_limit;
 };
@@ -59,6 +62,17 @@ struct png_output {
 static struct png_output *from_base(struct display_output *o)
 {
 	return (struct png_output *)o;
+}
+
+/* Whether the newest frame is one that every= asks for. */
+static bool is_due(const struct png_output *o, const struct png_scanout *s)
+{
+	return (s->frames - 1) % o->every == 0;
+}
+
+static size_t picture_bytes(const struct picture *p)
+{
+	return (size_t)p->width * p->height * 3;
 }
 
 static int write_picture(const struct png_output *o, const struct picture *p, unsigned scanout, uint64_t number)
@@ -88,6 +102,10 @@ static void slot_done(struct loop_task *t)
 
 	slot->next_free = o->free_slots;
 	o->free_slots = slot;
+	o->queued_bytes -= picture_bytes(&slot->picture);
+	/* Kept for the next one only where that is cheap. */
+	if (slot->picture.capacity_bytes > QUEUE_BYTES / QUEUE_LENGTH)
+		picture_finish(&slot->picture);
 	if (slot->err < 0)
 		log_guest(LOG_TOPIC_DISPLAY, &o->log_limit, "png: can't write to %s: %s; free space or check the permissions",
 			  o->directory, strerror(-slot->err));
@@ -184,24 +202,21 @@ static int create(struct loop *loop, const char *argument, struct display_output
 	return 0;
 }
 
+/* Hand the picture of @scanout to the writer: 0, -EAGAIN while too many wait, -ENOMEM. */
 static int save(struct png_output *o, unsigned scanout)
 {
 	struct png_scanout *s = &o->scanouts[scanout];
 	struct png_slot *slot = o->free_slots;
 	int err;
 
-	if (!slot) {
-		/* Told once; how many it were is told at the end. */
-		log_line(LOG_TOPIC_DISPLAY, o->dropped++ ? LOG_DEBUG : LOG_WARN,
-			 "png: frame %llu of scanout %u dropped: files are written slower than frames come; raise every=",
-			 (unsigned long long)s->frames, scanout);
-		return 0;
-	}
+	if (!slot || (o->queued_bytes > 0 && o->queued_bytes + picture_bytes(&s->shown) > QUEUE_BYTES))
+		return -EAGAIN;
 	err = picture_copy(&slot->picture, &s->shown);
 	if (err < 0)
 		return err;
 	picture_draw_cursor(&slot->picture, &s->cursor);
 	o->free_slots = slot->next_free;
+	o->queued_bytes += picture_bytes(&slot->picture);
 	slot->scanout = scanout;
 	slot->number = s->frames;
 	s->saved = s->frames;
@@ -221,7 +236,16 @@ static int present(struct display_output *base, unsigned scanout, const struct d
 	if (err < 0)
 		return err;
 	s->frames++;
-	return (s->frames - 1) % o->every == 0 ? save(o, scanout) : 0;
+	if (!is_due(o, s))
+		return 0;
+	err = save(o, scanout);
+	if (err != -EAGAIN)
+		return err;
+	/* Told once; how many it were is told at the end. */
+	log_line(LOG_TOPIC_DISPLAY, o->dropped++ ? LOG_DEBUG : LOG_WARN,
+		 "png: frame %llu of scanout %u dropped: files are written slower than frames come; raise every=",
+		 (unsigned long long)s->frames, scanout);
+	return 0;
 }
 
 /* The last frame of what was shown so far becomes a file, whatever every= says; if not now, then in destroy(). */
@@ -230,8 +254,8 @@ static void blank(struct display_output *base, unsigned scanout)
 	struct png_output *o = from_base(base);
 	struct png_scanout *s = &o->scanouts[scanout];
 
-	if (s->saved != s->frames && o->free_slots)
-		(void)save(o, scanout);
+	if (s->saved != s->frames && save(o, scanout) == 0 && is_due(o, s))
+		o->dropped--; /* counted when it came */
 }
 
 static void cursor(struct display_output *base, unsigned scanout, const struct display_cursor *c)
@@ -260,8 +284,7 @@ static void destroy(struct display_output *base)
 		if (s->saved != s->frames) {
 			int err;
 
-			/* Not lost after all. */
-			if ((s->frames - 1) % o->every == 0)
+			if (is_due(o, s))
 				o->dropped--;
 			picture_draw_cursor(&s->shown, &s->cursor);
 			err = write_picture(o, &s->shown, i, s->frames);

@@ -318,7 +318,8 @@ uint32_t gpu_transfer_to_host_2d(struct gpu *g, struct gpu_command *cmd)
 	uint64_t stride, bytes;
 	int err;
 
-	if (!res)
+	/* Linux sends this for its dumb buffers even when they are blobs, which are read where they are. */
+	if (!res || res->kind == GPU_RESOURCE_BLOB)
 		return code;
 	if (res->kind != GPU_RESOURCE_2D)
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID, "resource %u is not a 2D resource", res->id);

@@ -167,8 +167,13 @@ static uint32_t present(struct gpu *g, const struct gpu_command *cmd, struct gpu
 			const struct display_rect *changed)
 {
 	struct display_frame frame;
-	int err = gpu_scanout_update(s, g->renderer, changed, &frame);
+	int err;
 
+	if (!g->display || g->display->ops->blind) {
+		g->stats.frames++;
+		return VIRTIO_GPU_RESP_OK_NODATA;
+	}
+	err = gpu_scanout_update(s, g->renderer, changed, &frame);
 	if (err < 0)
 		return gpu_renderer_failed(g, cmd, err, "resource", s->res->id);
 	if (err == 0)
@@ -176,8 +181,6 @@ static uint32_t present(struct gpu *g, const struct gpu_command *cmd, struct gpu
 	g->stats.frames++;
 	g->stats.pixel_copies++;
 	g->stats.pixel_copy_bytes += (uint64_t)frame.damage.width * frame.damage.height * GPU_PIXEL_BYTES;
-	if (!g->display)
-		return VIRTIO_GPU_RESP_OK_NODATA;
 	err = g->display->ops->present(g->display, s->index, &frame);
 	/* The guest did nothing wrong: the frame is lost, not the command. */
 	if (err < 0)

@@ -138,14 +138,15 @@ static void put_dtd(uint8_t *d, const struct edid_timing *t, uint32_t width_mm, 
 /* Section 3.10.3: a display descriptor with up to 13 characters. */
 static void put_text(uint8_t *d, uint8_t tag, const char *text)
 {
-	size_t n = strlen(text);
+	unsigned n = 0;
 
-	assert(n <= 13);
 	d[3] = tag;
-	memset(d + 5, ' ', 13);
-	memcpy(d + 5, text, n);
+	for (; n < 13 && text[n]; n++)
+		d[5 + n] = (uint8_t)text[n];
 	if (n < 13)
-		d[5 + n] = '\n';
+		d[5 + n++] = '\n';
+	for (; n < 13; n++)
+		d[5 + n] = ' ';
 }
 
 struct ranges {
@@ -242,7 +243,9 @@ static void put_displayid(uint8_t *block, const struct edid_info *info, const st
 	section[2] = 0x03; /* product type: a display by itself */
 
 	d = put_block(d, 0x00, 12); /* product identification */
-	memcpy(d, "MLN", 3);
+	d[0] = 'M';
+	d[1] = 'L';
+	d[2] = 'N';
 	put_le(d + 3, 2, 1);
 	put_le(d + 5, 4, info->number + 1);
 	d[9] = 1;

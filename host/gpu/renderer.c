@@ -40,7 +40,7 @@ int renderer_start(const struct renderer_ops *const *list, const char *name, con
 			log_line(LOG_TOPIC_GPU, LOG_INFO, "renderer: %s%s", why, passed);
 			return 0;
 		}
-		snprintf(passed + used, sizeof(passed) - used, "%s%s: %s", used ? "; " : " because ", (*ops)->name, why);
+		snprintf(passed + used, sizeof(passed) - used, "%s%s", used ? "; " : " because ", why);
 	}
 	if (err == -ENOENT && passed[0] == '\0') {
 		list_names(list, names, sizeof(names));

@@ -26,7 +26,7 @@ static int create(const struct renderer_config *config, struct renderer **out, c
 
 	(void)config;
 	if (!r) {
-		snprintf(why, why_size, "out of memory");
+		snprintf(why, why_size, "2d: out of memory");
 		return -ENOMEM;
 	}
 	r->ops = &renderer_2d_ops;

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/base/loop.h"
+#include "host/display/display.h"
 #include "host/gpu/gpu.h"
 #include "protocol/virtio_gpu.h"
 #include "tests/fuzz/requests.h"
@@ -53,6 +53,46 @@ static void check(bool good)
 	if (!good)
 		abort();
 }
+
+/* ---- a display that looks at every pixel it is lent ---- */
+
+static int present(struct display_output *o, unsigned scanout, const struct display_frame *f)
+{
+	const struct display_rect *d = &f->damage;
+	const uint32_t *pixels = f->pixels;
+	volatile uint32_t sum = 0;
+
+	(void)o;
+	check(scanout < 4 && f->stride_bytes == f->width * 4 && d->width > 0 && d->height > 0);
+	check(d->x + d->width <= f->width && d->y + d->height <= f->height);
+	sum += pixels[0] + pixels[(size_t)f->width * f->height - 1];
+	return sum % 16 == 3 ? -EIO : 0;
+}
+
+static void blank(struct display_output *o, unsigned scanout)
+{
+	(void)o;
+	check(scanout < 4);
+}
+
+static void cursor(struct display_output *o, unsigned scanout, const struct display_cursor *c)
+{
+	volatile uint32_t sum = 0;
+
+	(void)o;
+	check(scanout < 4);
+	for (unsigned i = 0; c->pixels && i < 64 * 64; i++)
+		sum += c->pixels[i];
+}
+
+static void destroy(struct display_output *o)
+{
+	(void)o;
+}
+
+static const struct display_output_ops display_ops = {
+	.name = "fuzz", .present = present, .blank = blank, .cursor = cursor, .destroy = destroy,
+};
 
 /* Mostly small numbers, as ids and sizes are; else ones from the edges, or any. */
 static uint32_t word(struct fuzz_input *in)
@@ -105,7 +145,7 @@ static void make_command(struct world *w, struct fuzz_input *in)
 	if (header.type == VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING)
 		memcpy(w->bytes + 28, &(uint32_t){tail % TAIL_MAX}, 4);
 	else if (header.type == VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB)
-		memcpy(w->bytes + 28, (uint32_t[]){1, 0, tail % TAIL_MAX, 0, 0, tail % TAIL_MAX * 64u, 0}, 28);
+		memcpy(w->bytes + 28, (uint32_t[]){1, 0, tail % TAIL_MAX, 0, 0, tail % TAIL_MAX * 4096u, 0}, 28);
 	else if (header.type == VIRTIO_GPU_CMD_SUBMIT_3D)
 		memcpy(w->bytes + 24, &(uint32_t){tail % TAIL_MAX * 16u}, 4);
 }
@@ -183,9 +223,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	};
 	struct world w = {.r.g = fake_guest_create(&options)};
 	struct virtio_gpu_ctrl_hdr answer;
+	struct display_output display = {&display_ops};
 	struct gpu_config config;
 
 	gpu_config_init(&config);
+	config.display = &display;
 	config.renderer = "auto";
 	config.renderers = kind & 8 ? fake_renderers : (const struct renderer_ops *const[]){&renderer_2d_ops, NULL};
 	config.scanouts = 1 + (kind >> 4) % 4;
@@ -237,7 +279,7 @@ static void put_command(struct seed *s, uint8_t index, uint8_t flags, const uint
 	for (size_t i = 0; i < all; i++)
 		*s->p++ = i < count ? words[i] : 0;
 	for (uint8_t i = 0; i < tail; i++)
-		*s->p++ = i;
+		*s->p++ = (uint8_t)((tail - i) * 2); /* pages that don't touch */
 	put(s, (uint8_t[]){0, 0}, 2); /* uncut, with room */
 }
 
@@ -262,9 +304,13 @@ size_t fuzz_seed(unsigned index, uint8_t *buf, size_t cap)
 	COMMAND(&s, 11, 0, 0, 1);
 	/* A blob on the screen (its count, type and size are filled in), then gone. */
 	COMMAND(&s, 12, 0, 4, 5);
-	COMMAND(&s, 13, 0, 0, 0, 0, 4, 4, 0, 5, 4, 4, 2, 0, 32);
-	COMMAND(&s, 4, 0, 0, 0, 0, 4, 4, 5);
+	COMMAND(&s, 13, 0, 0, 0, 0, 4, 6, 0, 5, 4, 6, 2, 0, 0xe3, 0, 0, 0, 0xe0);
+	COMMAND(&s, 4, 0, 0, 0, 0, 4, 6, 5);
 	COMMAND(&s, 2, 1, 0, 5);
+	/* A cursor of 64x64 (word() gives 0xe0 as 64). */
+	COMMAND(&s, 1, 0, 0, 6, 1, 0xe0, 0xe0);
+	COMMAND(&s, 24, 0, 0, 0, 5, 5, 0, 6, 1, 1);
+	COMMAND(&s, 25, 0, 0, 0, 9, 9);
 	/* 3D. */
 	COMMAND(&s, 14, 0, 0, 4, 2, 'a', 'b');
 	COMMAND(&s, 18, 1, 0, 7, 2, 1, 2, 16, 16, 1, 1);
