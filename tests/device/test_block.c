@@ -21,6 +21,7 @@
 #include "host/block/block.h"
 #include "protocol/virtio_block.h"
 #include "tests/device/rings.h"
+#include "tests/lib/tap.h"
 
 #define SECTORS 4096u
 #define DISK_BYTES (SECTORS * 512u)
@@ -386,8 +387,7 @@ static void discarded_ranges_read_as_zeroes(void **state)
 	begin(NULL);
 	if (!virtio_device_has(d, VIRTIO_BLK_F_DISCARD)) {
 		end();
-		print_message("the file system of /tmp has no holes\n");
-		skip();
+		tap_skip("the file system of /tmp has no holes");
 	}
 	assert_int_equal(stat(path, &before), 0);
 	assert_int_equal(ranges(VIRTIO_BLK_T_DISCARD, &range, 1), VIRTIO_BLK_S_OK);
@@ -517,13 +517,12 @@ static void a_block_device_will_do(void **state)
 	}
 	setup.fd = (uint32_t)open(path, O_RDWR | O_CLOEXEC);
 	if (device < 0 || ioctl(device, LOOP_CONFIGURE, &setup)) {
-		print_message("no loop device: %s\n", strerror(errno));
 		if (device >= 0)
 			close(device);
 		if (control >= 0)
 			close(control);
 		close((int)setup.fd);
-		skip();
+		tap_skip("no loop device for us here");
 	}
 	config.path = name;
 	begin_with(NULL, &config);

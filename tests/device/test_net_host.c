@@ -27,6 +27,7 @@
 #include "host/net/net.h"
 #include "protocol/virtio_net.h"
 #include "tests/device/rings.h"
+#include "tests/lib/tap.h"
 
 #define RECEIVE 0
 #define TRANSMIT 1
@@ -172,10 +173,10 @@ static void enter_namespace(void)
 	struct ifreq r = {.ifr_name = "lo"};
 
 	if (unshare(CLONE_NEWNET) && unshare(CLONE_NEWUSER | CLONE_NEWNET)) {
-		snprintf(why, sizeof(why), "no network namespace of our own: %s", strerror(errno));
+		snprintf(why, sizeof(why), "no tap: no network namespace of our own: %s", strerror(errno));
 		no_tap = why;
 	} else if (access("/dev/net/tun", R_OK | W_OK)) {
-		snprintf(why, sizeof(why), "/dev/net/tun: %s", strerror(errno));
+		snprintf(why, sizeof(why), "no tap: /dev/net/tun: %s", strerror(errno));
 		no_tap = why;
 	} else {
 		struct net_config config = {.tap = TAP, .socket_fd = -1};
@@ -184,7 +185,7 @@ static void enter_namespace(void)
 		int err = net_create(&config, fake_guest_loop(h), fake_guest_mem(h), &out);
 
 		if (err == -EPERM || err == -ENOENT || err == -ENODEV || err == -ENXIO) {
-			snprintf(why, sizeof(why), "can't make one: %s", strerror(-err));
+			snprintf(why, sizeof(why), "no tap: can't make one: %s", strerror(-err));
 			no_tap = why;
 		} else if (!err) {
 			virtio_device_destroy(out);
@@ -203,8 +204,7 @@ static void need_tap(void)
 		enter_namespace();
 	entered = true;
 	if (no_tap) {
-		print_message("no tap interface: %s\n", no_tap);
-		skip();
+		tap_skip(no_tap);
 	}
 }
 
@@ -424,8 +424,7 @@ static void passt_answers_dhcp_and_may_die(void **state)
 	(void)state;
 	if (why) {
 		stop_passt();
-		print_message("%s\n", why);
-		skip();
+		tap_skip(why);
 	}
 	begin(&rings[1], &config);
 	for (int i = 0; i < 32; i++)
