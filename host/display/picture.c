@@ -97,11 +97,25 @@ void picture_draw_cursor(struct picture *p, const struct display_cursor *cursor)
 	}
 }
 
+/* libpng would print by itself; what the file system said is in errno, and the caller reports that. */
+static void on_error(png_structp png, png_const_charp message)
+{
+	(void)message;
+	png_longjmp(png, 1);
+}
+
+static void on_warning(png_structp png, png_const_charp message)
+{
+	(void)png;
+	(void)message;
+}
+
 /* libpng reports by longjmp: everything that must survive one lives in the caller's frame. */
 static int encode(const struct picture *p, FILE *file, png_structp png, png_infop info)
 {
+	errno = 0;
 	if (setjmp(png_jmpbuf(png)))
-		return -EIO;
+		return errno ? -errno : -EIO;
 	png_init_io(png, file);
 	png_set_IHDR(png, info, p->width, p->height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
 		     PNG_FILTER_TYPE_DEFAULT);
@@ -128,7 +142,7 @@ int picture_write_png(const struct picture *p, const char *path)
 	file = fopen(part, "wbe");
 	if (!file)
 		return -errno;
-	png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
+	png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, on_error, on_warning);
 	if (png)
 		info = png_create_info_struct(png);
 	err = info ? encode(p, file, png, info) : -ENOMEM;

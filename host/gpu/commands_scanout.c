@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "host/gpu/backing.h"
 #include "host/gpu/device.h"
 #include "host/gpu/edid.h"
 

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/gpu/backing.h"
 #include "host/gpu/format.h"
 #include "host/gpu/renderer.h"
-#include "host/gpu/scanout.h"
 #include "protocol/virtio.h"
 #include "protocol/virtio_gpu.h"
 
@@ -100,27 +100,14 @@ static bool box_is_inside(const struct image *image, const struct renderer_box *
 static int transfer_to_host(struct renderer *r, struct gpu_resource *res, const struct renderer_transfer *t)
 {
 	struct image *image = res->renderer;
-	size_t row_bytes = (size_t)t->box.width * GPU_PIXEL_BYTES;
-	uint32_t stride;
-	uint8_t *dst;
 
 	(void)r;
 	if (!image || !box_is_inside(image, &t->box))
 		return -EINVAL;
-	if (t->box.width == 0 || t->box.height == 0)
-		return 0;
-	stride = t->stride ? t->stride : image->stride_bytes;
-	dst = image->pixels + (size_t)t->box.y * image->stride_bytes + (size_t)t->box.x * GPU_PIXEL_BYTES;
-	/* Whole rows without gaps on both sides: one copy. */
-	if (row_bytes == stride && stride == image->stride_bytes)
-		return gpu_backing_read(res, t->offset, dst, row_bytes * t->box.height);
-	for (uint32_t y = 0; y < t->box.height; y++) {
-		int err = gpu_backing_read(res, t->offset + (uint64_t)y * stride, dst + (size_t)y * image->stride_bytes, row_bytes);
-
-		if (err < 0)
-			return err;
-	}
-	return 0;
+	return gpu_backing_read_rows(res, t->offset, image->stride_bytes, (size_t)t->box.width * GPU_PIXEL_BYTES, t->box.height,
+				     image->pixels + (size_t)t->box.y * image->stride_bytes +
+					     (size_t)t->box.x * GPU_PIXEL_BYTES,
+				     image->stride_bytes);
 }
 
 static int read_pixels(struct renderer *r, struct gpu_resource *res, const struct renderer_box *box, void *dst,

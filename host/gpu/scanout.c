@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/gpu/backing.h"
 #include "host/gpu/renderer.h"
 
 #define DRM_FORMAT_XRGB8888 0x34325258u /* "XR24" */
@@ -103,99 +104,41 @@ int gpu_scanout_update(struct gpu_scanout *s, struct renderer *r, const struct d
 	return 1;
 }
 
-/* The piece of the backing that holds @offset: *piece is it, *skip the bytes of it before @offset. */
-static bool find_piece(const struct gpu_resource *res, uint64_t offset, unsigned *piece, uint64_t *skip)
-{
-	for (unsigned i = 0; i < res->backing_count; i++) {
-		if (offset < res->backing[i].iov_len) {
-			*piece = i;
-			*skip = offset;
-			return true;
-		}
-		offset -= res->backing[i].iov_len;
-	}
-	return false;
-}
-
-/* As gpu_backing_read() from a place already found, which moves on: so a picture's rows cost one walk in all. */
-static void read_on(const struct gpu_resource *res, unsigned *piece, uint64_t *skip, void *dst, size_t n)
-{
-	char *to = dst;
-
-	while (n > 0) {
-		const struct iovec *v = &res->backing[*piece];
-		size_t chunk = v->iov_len - *skip;
-
-		if (chunk > n)
-			chunk = n;
-		memcpy(to, (const char *)v->iov_base + *skip, chunk);
-		to += chunk;
-		n -= chunk;
-		*skip += chunk;
-		if (*skip == v->iov_len) {
-			(*piece)++;
-			*skip = 0;
-		}
-	}
-}
-
-static void skip_on(const struct gpu_resource *res, unsigned *piece, uint64_t *skip, uint64_t n)
-{
-	*skip += n;
-	while (*piece < res->backing_count && *skip >= res->backing[*piece].iov_len)
-		*skip -= res->backing[(*piece)++].iov_len;
-}
-
-int gpu_backing_read(const struct gpu_resource *res, uint64_t offset, void *dst, size_t n)
-{
-	unsigned piece;
-	uint64_t skip;
-
-	if (n == 0)
-		return 0;
-	if (n > res->backing_bytes || offset > res->backing_bytes - n || !find_piece(res, offset, &piece, &skip))
-		return -EINVAL;
-	read_on(res, &piece, &skip, dst, n);
-	return 0;
-}
-
 int gpu_blob_read(const struct gpu_resource *res, const struct gpu_picture *picture, const struct display_rect *rect,
 		  void *dst, uint32_t dst_stride)
 {
-	const uint64_t row_bytes = (uint64_t)rect->width * GPU_PIXEL_BYTES, stride = picture->stride_bytes;
-	uint64_t start, end, skip;
+	const size_t row_bytes = (size_t)rect->width * GPU_PIXEL_BYTES;
+	const uint64_t stride = picture->stride_bytes;
+	struct gpu_backing_cursor c;
 	uint32_t band_rows;
-	unsigned piece;
+	const void *whole;
 	char *band;
-	int err = 0;
+	int err;
 
 	if (rect->width == 0 || rect->height == 0)
 		return 0;
-	start = picture->offset + rect->y * stride + (uint64_t)rect->x * GPU_PIXEL_BYTES;
-	end = start + (rect->height - 1) * stride + row_bytes;
-	if (end > res->backing_bytes || !find_piece(res, start, &piece, &skip))
-		return -EINVAL;
-	if (res->backing[piece].iov_len - skip >= end - start) {
-		const char *src = (const char *)res->backing[piece].iov_base + skip;
-
-		if ((uintptr_t)src % GPU_PIXEL_BYTES == 0)
-			return gpu_format_convert(picture->format, src, picture->stride_bytes, dst, dst_stride, rect->width,
-						  rect->height);
-	}
+	err = gpu_backing_seek(&c, res, picture->offset + rect->y * stride + (uint64_t)rect->x * GPU_PIXEL_BYTES,
+			       (rect->height - 1) * stride + row_bytes);
+	if (err < 0)
+		return err;
+	whole = gpu_backing_whole(&c);
+	if (whole && (uintptr_t)whole % GPU_PIXEL_BYTES == 0)
+		return gpu_format_convert(picture->format, whole, picture->stride_bytes, dst, dst_stride, rect->width,
+					  rect->height);
 
 	band_rows = row_bytes < BAND_BYTES ? (uint32_t)(BAND_BYTES / row_bytes) : 1;
 	if (band_rows > rect->height)
 		band_rows = rect->height;
-	band = malloc((size_t)row_bytes * band_rows);
+	band = malloc(row_bytes * band_rows);
 	if (!band)
 		return -ENOMEM;
 	for (uint32_t y = 0; y < rect->height && err == 0; y += band_rows) {
 		uint32_t rows = rect->height - y < band_rows ? rect->height - y : band_rows;
 
 		for (uint32_t i = 0; i < rows; i++) {
-			read_on(res, &piece, &skip, band + i * row_bytes, (size_t)row_bytes);
-			if (y + i + 1 < rect->height)
-				skip_on(res, &piece, &skip, stride - row_bytes);
+			if (y + i > 0)
+				gpu_backing_skip(&c, stride - row_bytes);
+			gpu_backing_take(&c, band + i * row_bytes, row_bytes);
 		}
 		err = gpu_format_convert(picture->format, band, (uint32_t)row_bytes, (char *)dst + (size_t)y * dst_stride,
 					 dst_stride, rect->width, rows);

@@ -57,14 +57,10 @@ int gpu_scanout_update(struct gpu_scanout *s, struct renderer *r, const struct d
 		       struct display_frame *out);
 
 /*
- * Copy @width x @height pixels at @x, @y of a guest blob laid out as @picture says to @dst. Thread: gpu loop; the
- * guest may be writing meanwhile, which can only spoil its own picture. Returns 0, -EINVAL past the blob's end,
- * -ENOMEM.
+ * Copy @rect of a guest blob laid out as @picture says to @dst. The guest may be writing meanwhile, which can only spoil
+ * its own picture. Returns 0, -EINVAL past the blob's end, -ENOMEM.
  */
 int gpu_blob_read(const struct gpu_resource *res, const struct gpu_picture *picture, const struct display_rect *rect,
 		  void *dst, uint32_t dst_stride);
-
-/* The bytes [@offset, @offset + @n) of the backing to @dst. Returns 0 or -EINVAL if they aren't all there. */
-int gpu_backing_read(const struct gpu_resource *res, uint64_t offset, void *dst, size_t n);
 
 #endif

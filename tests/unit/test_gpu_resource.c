@@ -13,10 +13,10 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "host/gpu/backing.h"
 #include "host/gpu/context.h"
 #include "host/gpu/format.h"
 #include "host/gpu/resource.h"
-#include "host/gpu/scanout.h"
 
 static struct gpu_resource_table *table(uint32_t resources, uint64_t bytes)
 {
@@ -168,6 +168,31 @@ static void a_backing_is_read_across_its_pieces(void **state)
 	assert_int_equal(gpu_backing_read(&res, UINT64_MAX, out, 2), -EINVAL);
 }
 
+static void rows_are_read_by_their_stride(void **state)
+{
+	char a[] = "abc", b[] = "defgh", c[] = "ijkl";
+	struct iovec v[] = {{a, 3}, {b, 5}, {c, 4}};
+	struct gpu_resource res = {.backing = v, .backing_count = 3, .backing_bytes = 12};
+	struct gpu_backing_cursor cursor;
+	char out[] = "............";
+
+	(void)state;
+	assert_int_equal(gpu_backing_read_rows(&res, 1, 5, 2, 3, out, 3), -EINVAL);
+	assert_int_equal(gpu_backing_read_rows(&res, 0, 5, 2, 3, out, 3), 0);
+	assert_string_equal(out, "ab.fg.kl....");
+	assert_int_equal(gpu_backing_read_rows(&res, 2, 3, 3, 3, out, 3), 0);
+	assert_string_equal(out, "cdefghijk...");
+	assert_int_equal(gpu_backing_read_rows(&res, 99, 3, 3, 0, out, 3), 0);
+	assert_int_equal(gpu_backing_read_rows(&res, 0, UINT64_MAX / 2, 1, 3, out, 1), -EINVAL);
+	assert_int_equal(gpu_backing_seek(&cursor, &res, 4, 4), 0);
+	assert_ptr_equal(gpu_backing_whole(&cursor), b + 1);
+	assert_int_equal(gpu_backing_seek(&cursor, &res, 4, 5), 0);
+	assert_null(gpu_backing_whole(&cursor));
+	/* The very end holds nothing. */
+	assert_int_equal(gpu_backing_seek(&cursor, &res, 12, 0), 0);
+	assert_null(gpu_backing_whole(&cursor));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -177,6 +202,7 @@ int main(void)
 		cmocka_unit_test(formats_convert_to_argb),
 		cmocka_unit_test(wide_formats_count_in_full),
 		cmocka_unit_test(a_backing_is_read_across_its_pieces),
+		cmocka_unit_test(rows_are_read_by_their_stride),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
