@@ -12,7 +12,7 @@ linux_lib=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/lib/nested.sh
 . "$linux_lib/nested.sh"
 
-# The proof is a boot: what /dev/kvm or the processor's flags promise is not always so.
+# Beyond what mullion doctor can tell, the proof is a boot: what /dev/kvm or the processor's flags promise is not always so.
 linux_trial() {
 	local dir rc
 	dir=$(mktemp -d) || return 1
@@ -32,6 +32,7 @@ linux_trial() {
 }
 
 linux_where() {
+	local why
 	where=none where_why=
 	if ! "$nested_build" debian13; then
 		where_why="the Debian 13 guest could not be built (see above)"
@@ -44,6 +45,9 @@ linux_where() {
 		where_why="there is no /dev/kvm"
 	elif [ ! -r /dev/kvm ] || [ ! -w /dev/kvm ]; then
 		where_why="no permission for /dev/kvm (join the group kvm)"
+	elif why=$("$mullion" doctor --json 2>/dev/null | sed -n 's/.*"verdict": "[^"]*", "name": "KVM processor", "text": "\([^"]*\)".*/\1/p') &&
+		[[ $why = *interprets* ]]; then
+		where_why="/dev/kvm only $why"
 	elif linux_trial; then
 		where=here where_why="/dev/kvm boots a stock kernel"
 		return 0

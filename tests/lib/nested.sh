@@ -45,7 +45,7 @@ nested_run() {
 		-append "console=ttyS0 loglevel=2 panic=-1 mitigations=off ${NESTED_APPEND:-}" \
 		-virtfs local,path=/,mount_tag=hostroot,security_model=none,readonly=on,multidevs=remap \
 		-virtfs local,path="$dir",mount_tag=job,security_model=none,multidevs=remap \
-		</dev/null 2>"$dir/qemu.log" | tr -d '\r' | tee "$dir/console.log" | eval "$filter"
+		</dev/null 2>"$dir/qemu.log" | sed -u 's,\r,,g' | tee "$dir/console.log" | eval "$filter"
 	rc=${PIPESTATUS[0]}
 	rm -f "$dir/nested.cpio"
 	if [ -s "$dir/status" ]; then
