@@ -113,8 +113,11 @@ size_t alloc_left(void)
 {
 	size_t n = 0;
 
-	for (struct block *b = first; b; b = next_of(b))
-		if (!b->used)
-			n += b->bytes - sizeof(*b);
+	for (struct block *b = first; b; b = next_of(b)) {
+		if (b->used)
+			continue;
+		join_following(b);
+		n += b->bytes - sizeof(*b);
+	}
 	return n;
 }

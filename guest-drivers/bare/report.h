@@ -16,6 +16,9 @@ bool report_check(bool ok, const char *format, ...) __attribute__((format(printf
 /* A check that this device can't do, with its reason. */
 void report_skip(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Nothing of this image can be checked here: say why in the plan. Returns 0: main()'s value. */
+int report_skip_all(const char *reason);
+
 /* Print the plan and the last line; returns 0 when all passed and there was at least one, 1 otherwise: main()'s value. */
 int report_end(void);
 

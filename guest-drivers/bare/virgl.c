@@ -56,12 +56,11 @@ uint32_t virgl_float(int32_t value, unsigned fraction_bits)
 {
 	uint32_t sign = value < 0 ? 0x80000000u : 0;
 	uint32_t magnitude = value < 0 ? 0u - (uint32_t)value : (uint32_t)value;
-	unsigned top = 31;
+	unsigned top;
 
 	if (!magnitude)
 		return 0;
-	while (!(magnitude >> top))
-		top--;
+	top = 31u - (unsigned)__builtin_clz(magnitude);
 	if (top > 23)
 		magnitude >>= top - 23;
 	else

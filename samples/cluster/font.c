@@ -66,7 +66,7 @@ static const char *const symbols[SYMBOL_COUNT] = {
 /* Replace the corner at @b by a curve from towards @a to towards @c. */
 static unsigned round_corner(int32_t (*out)[2], const int32_t a[2], const int32_t b[2], const int32_t c[2], int32_t unit)
 {
-	int32_t from[2], to[2];
+	int32_t from[2], to[2], steps = unit > PX(3) ? 4 : 2; /* small text needs no finer curve */
 
 	for (int i = 0; i < 2; i++) {
 		int32_t da = a[i] - b[i], dc = c[i] - b[i], most = unit * 3 / 2;
@@ -75,11 +75,13 @@ static unsigned round_corner(int32_t (*out)[2], const int32_t a[2], const int32_
 		from[i] = b[i] + (da > most ? most : da < -most ? -most : da / 2);
 		to[i] = b[i] + (dc > most ? most : dc < -most ? -most : dc / 2);
 	}
-	for (int32_t t = 0; t <= 4; t++) {
+	for (int32_t t = 0; t <= steps; t++) {
+		int32_t u = steps - t;
+
 		for (int i = 0; i < 2; i++)
-			out[t][i] = (from[i] * (4 - t) * (4 - t) + 2 * b[i] * t * (4 - t) + to[i] * t * t) / 16;
+			out[t][i] = (from[i] * u * u + 2 * b[i] * t * u + to[i] * t * t) / (steps * steps);
 	}
-	return 5;
+	return (unsigned)steps + 1;
 }
 
 static void stroke(struct mesh *m, int32_t x, int32_t y, int32_t unit, int32_t pen, uint32_t rgba, const char **strokes)

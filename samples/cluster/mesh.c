@@ -45,19 +45,13 @@ void part_end(const struct mesh *m, struct part *p)
 	p->count = m->index_count - p->first;
 }
 
-static uint32_t mix_channel(uint32_t a, uint32_t b, uint32_t t, unsigned shift)
-{
-	uint32_t x = (a >> shift) & 255, y = (b >> shift) & 255;
-
-	return ((x * (256 - t) + y * t) >> 8) << shift;
-}
-
-/* @t: 0..256 */
+/* @t: 0..256. Two channels at a time. */
 static uint32_t mix(uint32_t a, uint32_t b, uint32_t t)
 {
-	if (a == b)
-		return a;
-	return mix_channel(a, b, t, 0) | mix_channel(a, b, t, 8) | mix_channel(a, b, t, 16) | mix_channel(a, b, t, 24);
+	uint32_t even = (a & 0xff00ff) * (256 - t) + (b & 0xff00ff) * t;
+	uint32_t odd = ((a >> 8) & 0xff00ff) * (256 - t) + ((b >> 8) & 0xff00ff) * t;
+
+	return ((even >> 8) & 0xff00ff) | (odd & 0xff00ff00);
 }
 
 /* One vertex a rail at (x, y), along the normal (Q14). Returns false when the mesh is full. */
@@ -120,7 +114,10 @@ static uint32_t root(uint64_t v)
 {
 	uint64_t r = 0;
 
-	for (uint64_t bit = 1ull << 30; bit; bit >>= 2) {
+	if (!v)
+		return 0;
+	/* From the highest power of four that is not above v. */
+	for (uint64_t bit = 1ull << (62 - (__builtin_clzll(v) & 62)); bit; bit >>= 2) {
 		if (v >= r + bit) {
 			v -= r + bit;
 			r = (r >> 1) + bit;
