@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tests/bench/bench.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -55,6 +56,13 @@ void bench_print_missing(const char *id, const char *unit, double goal, bool hig
 {
 	bench_print(&(struct bench_row){
 		.id = id, .unit = unit, .goal = goal, .higher_is_better = higher_is_better, .note = why});
+}
+
+const char *bench_take_priority(void)
+{
+	struct sched_param p = {.sched_priority = 1};
+
+	return sched_setscheduler(0, SCHED_FIFO, &p) ? "at the priority of any program" : "at real-time priority, both";
 }
 
 uint64_t bench_now_ns(void)

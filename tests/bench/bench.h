@@ -27,6 +27,12 @@ void bench_print(const struct bench_row *row);
 /* A row that this machine can't measure. */
 void bench_print_missing(const char *id, const char *unit, double goal, bool higher_is_better, const char *why);
 
+/*
+ * Put this process and what it starts before everything else on the machine, so that other load doesn't count. Returns
+ * what a note should say about it.
+ */
+const char *bench_take_priority(void);
+
 uint64_t bench_now_ns(void);
 /* Sorts @values. */
 double bench_median(double *values, size_t count);

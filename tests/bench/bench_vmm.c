@@ -150,6 +150,7 @@ static void measure(char *const ours[], char *const floor[])
 {
 	double own[PAIRS], base[PAIRS], over[PAIRS], memory[PAIRS];
 	char note[256];
+	const char *priority = bench_take_priority();
 
 	/* One of each first: the files are in the page cache afterwards, as for any second start. */
 	if (first_byte(ours, NULL, NULL) < 0) {
@@ -169,8 +170,8 @@ static void measure(char *const ours[], char *const floor[])
 		}
 		over[i] = own[i] - base[i];
 	}
-	snprintf(note, sizeof(note), "exec to first port write: mullion %.1f ms, minimal KVM program %.1f ms; %u MiB guest",
-		 bench_median(own, PAIRS), bench_median(base, PAIRS), MEMORY_MIB);
+	snprintf(note, sizeof(note), "exec to first port write: mullion %.1f ms, minimal KVM program %.1f ms (%s); %u MiB guest",
+		 bench_median(own, PAIRS), bench_median(base, PAIRS), priority, MEMORY_MIB);
 	bench_print(&(struct bench_row){
 		.id = START_ID,
 		.value = bench_median(over, PAIRS),
