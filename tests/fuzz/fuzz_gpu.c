@@ -60,12 +60,12 @@ static int present(struct display_output *o, unsigned scanout, const struct disp
 {
 	const struct display_rect *d = &f->damage;
 	const uint32_t *pixels = f->pixels;
-	volatile uint32_t sum = 0;
+	uint32_t sum;
 
 	(void)o;
 	check(scanout < 4 && f->stride_bytes == f->width * 4 && d->width > 0 && d->height > 0);
 	check(d->x + d->width <= f->width && d->y + d->height <= f->height);
-	sum += pixels[0] + pixels[(size_t)f->width * f->height - 1];
+	sum = pixels[0] + pixels[(size_t)f->width * f->height - 1];
 	return sum % 16 == 3 ? -EIO : 0;
 }
 
@@ -77,12 +77,13 @@ static void blank(struct display_output *o, unsigned scanout)
 
 static void cursor(struct display_output *o, unsigned scanout, const struct display_cursor *c)
 {
-	volatile uint32_t sum = 0;
+	uint32_t copy[64 * 64];
 
 	(void)o;
 	check(scanout < 4);
-	for (unsigned i = 0; c->pixels && i < 64 * 64; i++)
-		sum += c->pixels[i];
+	if (c->pixels)
+		memcpy(copy, c->pixels, sizeof(copy));
+	check(!c->pixels || memcmp(copy, c->pixels, sizeof(copy)) == 0);
 }
 
 static void destroy(struct display_output *o)
