@@ -27,12 +27,12 @@ done
 rm -rf "$pictures"
 mkdir -p "$pictures/cluster" "$pictures/linux" "$pictures/job"
 failed=0
-cluster_size=640x240 cluster_log=$pictures/cluster.log
+cluster_size=800x480 cluster_log=$pictures/cluster.log
 
 # cluster_command DIR LOG: how the cluster is run, the same here and in the nested machine
 cluster_command() {
 	echo "timeout -k 5 240 '$mullion' run --kernel '$out/bare/cluster.elf' --memory 128M --serial stdio --console none" \
-		"--gpu size=$cluster_size --display 'png:$1' </dev/null"
+		"--gpu size=$cluster_size --display 'png:$1,every=2' </dev/null"
 }
 cluster_done() { # STATUS
 	local last
@@ -50,7 +50,7 @@ cluster_picture=
 if [ -r /dev/kvm ] && [ -w /dev/kvm ]; then
 	say "bare-metal cluster: on /dev/kvm, which every KVM can do"
 	set -o pipefail
-	eval "$(cluster_command "$pictures/cluster" "$cluster_log")" 2>&1 | tr -d '\r' | tee "$cluster_log" | guest_lines
+	eval "$(cluster_command "$pictures/cluster" "$cluster_log")" 2>&1 | sed -u 's,\r,,g' | tee "$cluster_log" | guest_lines
 	cluster_done $?
 	set +o pipefail
 	cluster_here=yes
@@ -66,8 +66,8 @@ if ! linux_where; then
 fi
 guest=$("$nested_build" --path debian13)
 case $where in
-here) size=1024x768 frames=240 cpus=2 every=10 limit=120 ;;
-nested) size=320x240 frames=24 cpus=1 every=1 limit=400 ;;
+here) size=1024x768 frames=300 checked=24 cpus=2 every=10 limit=120 ;;
+nested) size=320x240 frames=24 checked=3 cpus=1 every=1 limit=400 ;;
 esac
 if [ "$where" = here ]; then
 	say "Linux runs on /dev/kvm: $where_why"
@@ -88,7 +88,7 @@ END
 mkdir -p "\$JOB/linux"
 echo "demo: mullion boots Debian 13"
 timeout -k 5 $limit '$mullion' run --kernel '$guest/vmlinuz' --initrd "\$JOB/guest.cpio" --memory 1G --cpus $cpus \
-	--append "console=ttyS0 quiet panic=-1 mullion.do=gl mullion.mods=base,fs,gpu mullion.root=/dev/vda mullion.frames=$frames" \
+	--append "console=ttyS0 quiet panic=-1 vt.global_cursor_default=0 mullion.do=gl mullion.mods=base,fs,gpu mullion.root=/dev/vda mullion.frames=$frames mullion.checked=$checked" \
 	--disk '$guest/rootfs.ext4,readonly' --rng --gpu size=$size --display "png:\$JOB/linux,every=$every" \
 	--serial stdio --console none </dev/null
 END
@@ -103,11 +103,15 @@ mv "$job/linux" "$pictures/linux" 2>/dev/null
 log=$job/console.log
 renderer=$(sed -n 's/^scene: GL_RENDERER: //p' "$log")
 fps=$(sed -n 's/^scene: [0-9]* frames, //p' "$log")
+# Width, height and checksum of each frame that the guest read back, a line each.
 drawn=$(sed -n 's/^scene: frame [0-9]* \(.*\) checksum \(.*\)/\1 \2/p' "$log")
 scene_picture=
 if [ -n "$drawn" ]; then
-	# After the program has ended the kernel shows its console again, so the last file need not be the scene.
-	scene_picture=$("$top/tests/linux/pixels" checksum "$pictures"/linux/*.png | grep -F " $drawn" | head -n 1 | cut -d' ' -f1)
+	# Only some frames become files, and the kernel's console comes back at the end: look for one that was drawn.
+	for file in $(find "$pictures/linux" -name '*.png' | LC_ALL=C sort -r | head -n 12); do
+		sum=$("$top/tests/linux/pixels" checksum "$file")
+		grep -qxF "${sum#* }" <<<"$drawn" && scene_picture=$file && break
+	done
 fi
 if [ $status != 0 ] || [ -z "$renderer" ] || [ -z "$scene_picture" ]; then
 	say "the Linux guest failed (status $status); its log is $log"
