@@ -94,9 +94,9 @@ static const struct {
 	int number;
 	const char *name;
 } capabilities[] = {
-	{KVM_CAP_USER_MEMORY, "USER_MEMORY"},       {KVM_CAP_IRQCHIP, "IRQCHIP"},
-	{KVM_CAP_IRQ_ROUTING, "IRQ_ROUTING"},       {KVM_CAP_IRQFD, "IRQFD"},
-	{KVM_CAP_IOEVENTFD, "IOEVENTFD"},           {KVM_CAP_SIGNAL_MSI, "SIGNAL_MSI"},
+	{KVM_CAP_USER_MEMORY, "USER_MEMORY"},	    {KVM_CAP_IRQCHIP, "IRQCHIP"},
+	{KVM_CAP_IRQ_ROUTING, "IRQ_ROUTING"},	    {KVM_CAP_IRQFD, "IRQFD"},
+	{KVM_CAP_IOEVENTFD, "IOEVENTFD"},	    {KVM_CAP_SIGNAL_MSI, "SIGNAL_MSI"},
 	{KVM_CAP_IMMEDIATE_EXIT, "IMMEDIATE_EXIT"}, {KVM_CAP_IOEVENTFD_ANY_LENGTH, "IOEVENTFD_ANY_LENGTH"},
 };
 
@@ -111,13 +111,16 @@ static int check_device(struct doctor *d)
 	d->can_run = false;
 	if (errno == ENOENT)
 		say(d, FAIL, "KVM device",
-		    "enable virtualization in the firmware set-up, then sudo modprobe kvm_intel or kvm_amd; in a container "
+		    "enable virtualization in the firmware set-up, then sudo modprobe kvm_intel or kvm_amd; in a "
+		    "container "
 		    "pass the device in",
 		    "/dev/kvm is not there");
 	else if (errno == EACCES || errno == EPERM)
-		say(d, FAIL, "KVM device", "sudo usermod -aG kvm $USER, then log in again", "no permission for /dev/kvm");
+		say(d, FAIL, "KVM device", "sudo usermod -aG kvm $USER, then log in again",
+		    "no permission for /dev/kvm");
 	else
-		say(d, FAIL, "KVM device", "see the kernel's log (dmesg)", "/dev/kvm can't be opened: %s", strerror(errno));
+		say(d, FAIL, "KVM device", "see the kernel's log (dmesg)", "/dev/kvm can't be opened: %s",
+		    strerror(errno));
 	return -1;
 }
 
@@ -138,7 +141,8 @@ static void check_interface(struct doctor *d, int kvm)
 	}
 	d->can_run = false;
 	if (version != KVM_API_VERSION)
-		say(d, FAIL, "KVM interface", "use a newer host kernel", "version %d, needed is %d", version, KVM_API_VERSION);
+		say(d, FAIL, "KVM interface", "use a newer host kernel", "version %d, needed is %d", version,
+		    KVM_API_VERSION);
 	else
 		say(d, FAIL, "KVM interface", "use a newer host kernel", "lacks%s", missing);
 }
@@ -154,10 +158,12 @@ static void check_processor(struct doctor *d, int kvm)
 		d->can_run = false;
 		say(d, FAIL, "KVM processor", "see the kernel's log (dmesg)", "can't %s: %s", what, strerror(-err));
 	} else if (speed.instructions_per_second >= DOCTOR_EMULATED_BELOW) {
-		say(d, OK, "KVM processor", NULL, "runs guest code itself (%.0f million instructions/s or more)", millions);
+		say(d, OK, "KVM processor", NULL, "runs guest code itself (%.0f million instructions/s or more)",
+		    millions);
 	} else {
 		say(d, WARN, "KVM processor",
-		    "small bare guests run; for Linux use a host with hardware virtualization, or make demo, which nests one",
+		    "small bare guests run; for Linux use a host with hardware virtualization, or make demo, which "
+		    "nests one",
 		    "interprets guest code (%.1f million instructions/s)", millions);
 	}
 	if (!err)
@@ -171,8 +177,8 @@ static void check_vcpus(struct doctor *d, int kvm)
 	int advised = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_NR_VCPUS);
 	int most = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
 
-	say(d, OK, "vCPUs", NULL, "%d at most, %d advised, %ld host processors", most > advised ? most : advised, advised,
-	    sysconf(_SC_NPROCESSORS_ONLN));
+	say(d, OK, "vCPUs", NULL, "%d at most, %d advised, %ld host processors", most > advised ? most : advised,
+	    advised, sysconf(_SC_NPROCESSORS_ONLN));
 }
 
 static void check_kvm(struct doctor *d)
@@ -274,7 +280,8 @@ static void check_render_nodes(struct doctor *d)
 		if (access(path, F_OK))
 			continue;
 		found++;
-		check_file(d, "render node", path, "hardware OpenGL", "", "sudo usermod -aG render $USER, then log in again");
+		check_file(d, "render node", path, "hardware OpenGL", "",
+			   "sudo usermod -aG render $USER, then log in again");
 	}
 	if (!found)
 		say(d, WARN, "render node", "load the GPU's driver; without one, rendering is done in software",
@@ -291,7 +298,8 @@ static void check_user_namespaces(struct doctor *d)
 	if (child < 0 || waitpid(child, &status, 0) != child)
 		status = 1;
 	say(d, status ? WARN : OK, "user namespaces",
-	    status ? "sudo sysctl kernel.unprivileged_userns_clone=1 (or the AppArmor setting of your distribution)" : NULL,
+	    status ? "sudo sysctl kernel.unprivileged_userns_clone=1 (or the AppArmor setting of your distribution)"
+		   : NULL,
 	    "%s", status ? "not allowed; building guests needs root" : "allowed");
 }
 
@@ -408,7 +416,8 @@ static bool take_lines(struct doctor *d, int fd)
 
 static void check_module(struct doctor *d, const char *name)
 {
-	const char *cure = "update the graphics driver (Mesa) and virglrenderer; mullion run --gpu renderer=2d needs neither";
+	const char *cure =
+		"update the graphics driver (Mesa) and virglrenderer; mullion run --gpu renderer=2d needs neither";
 	int pipe_fds[2], status = 0;
 	bool in_time;
 	pid_t child;
@@ -459,7 +468,8 @@ int doctor_main(int argc, char **argv)
 			usage(stdout);
 			return 0;
 		} else {
-			fprintf(stderr, "mullion doctor: unknown option \"%s\"; --json and --help are all there are\n", argv[i]);
+			fprintf(stderr, "mullion doctor: unknown option \"%s\"; --json and --help are all there are\n",
+				argv[i]);
 			return 2;
 		}
 	}
@@ -468,7 +478,8 @@ int doctor_main(int argc, char **argv)
 	check_memory(&d);
 	check_file(&d, "tap network", "/dev/net/tun", "--net tap", "sudo modprobe tun",
 		   "run as root, or use passt (--net passt)");
-	check_file(&d, "udmabuf", "/dev/udmabuf", "zero-copy frames", "sudo modprobe udmabuf; frames are copied without it",
+	check_file(&d, "udmabuf", "/dev/udmabuf", "zero-copy frames",
+		   "sudo modprobe udmabuf; frames are copied without it",
 		   "sudo usermod -aG kvm $USER; frames are copied without it");
 	check_render_nodes(&d);
 	check_module(&d, "gpu");
@@ -479,6 +490,7 @@ int doctor_main(int argc, char **argv)
 	if (d.json)
 		printf("\n]\n");
 	else
-		printf("%s\n", d.can_run ? "A guest can run here." : "No guest can run here: see the lines that say fail.");
+		printf("%s\n",
+		       d.can_run ? "A guest can run here." : "No guest can run here: see the lines that say fail.");
 	return d.can_run ? 0 : 1;
 }

@@ -12,7 +12,7 @@ int doctor_main(int argc, char **argv);
 /* What a throw-away guest showed of /dev/kvm's processor (doctor_speed.c). */
 struct doctor_speed {
 	uint64_t instructions_per_second; /* of integer code */
-	bool sse;                         /* an SSE2 instruction ran */
+	bool sse;			  /* an SSE2 instruction ran */
 };
 
 /*

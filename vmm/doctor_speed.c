@@ -26,13 +26,24 @@
 
 /* 32-bit protected mode without paging, which every KVM can run without interpreting it. */
 static const uint8_t count_code[] = {
-	0xb9, LOOPS & 0xff, (LOOPS >> 8) & 0xff, (LOOPS >> 16) & 0xff, 0, /* mov ecx, LOOPS */
-	0xe6, PORT_DONE,                                                  /* out PORT_DONE, al: the clock starts */
-	0x49,                                                             /* dec ecx */
-	0x75, 0xfd,                                                       /* jnz to the dec */
-	0xe6, PORT_DONE,                                                  /* out: the clock stops */
-	0x66, 0x0f, 0xfe, 0xc0,                                           /* paddd xmm0, xmm0 */
-	0xe6, PORT_DONE,                                                  /* out: it ran */
+	0xb9,
+	LOOPS & 0xff,
+	(LOOPS >> 8) & 0xff,
+	(LOOPS >> 16) & 0xff,
+	0, /* mov ecx, LOOPS */
+	0xe6,
+	PORT_DONE, /* out PORT_DONE, al: the clock starts */
+	0x49,	   /* dec ecx */
+	0x75,
+	0xfd, /* jnz to the dec */
+	0xe6,
+	PORT_DONE, /* out: the clock stops */
+	0x66,
+	0x0f,
+	0xfe,
+	0xc0, /* paddd xmm0, xmm0 */
+	0xe6,
+	PORT_DONE, /* out: it ran */
 };
 
 struct guest {
@@ -53,7 +64,8 @@ static uint64_t now_ns(void)
 static int set_registers(int vcpu)
 {
 	struct kvm_regs regs = {.rip = CODE, .rflags = 2, .rsp = CODE};
-	struct kvm_segment flat = {.limit = 0xffffffff, .present = 1, .s = 1, .db = 1, .g = 1, .type = 3, .selector = 16};
+	struct kvm_segment flat = {
+		.limit = 0xffffffff, .present = 1, .s = 1, .db = 1, .g = 1, .type = 3, .selector = 16};
 	struct kvm_sregs sregs;
 
 	if (ioctl(vcpu, KVM_GET_SREGS, &sregs) < 0)
@@ -145,7 +157,7 @@ int doctor_measure(int kvm_fd, struct doctor_speed *out, const char **what)
 	uint64_t start, spent;
 	int err = build(kvm_fd, &g, what);
 
-	if (err)
+	if (err || !g.run)
 		goto out;
 	*what = "run a guest";
 	err = run_to_port(&g);

@@ -87,7 +87,8 @@ int module_find(const char *name, const struct device_module **out, char *why, s
 	*out = NULL;
 	if (locate(name, path, sizeof(path))) {
 		snprintf(why, why_bytes,
-			 "no module mullion-%s.so beside the program, in $MULLION_MODULE_DIR or in %s: build it (make) or name "
+			 "no module mullion-%s.so beside the program, in $MULLION_MODULE_DIR or in %s: build it (make) "
+			 "or name "
 			 "its folder in MULLION_MODULE_DIR",
 			 name, MULLION_LIBDIR);
 		return -ENOENT;
@@ -102,7 +103,8 @@ int module_find(const char *name, const struct device_module **out, char *why, s
 		snprintf(why, why_bytes, "%s is not a mullion module (it has no %s): name another folder", path,
 			 DEVICE_MODULE_SYMBOL);
 	} else if (m->abi != DEVICE_MODULE_ABI) {
-		snprintf(why, why_bytes, "%s is for another version of mullion (interface %u, this one has %u): rebuild it with make",
+		snprintf(why, why_bytes,
+			 "%s is for another version of mullion (interface %u, this one has %u): rebuild it with make",
 			 path, m->abi, DEVICE_MODULE_ABI);
 	} else {
 		*out = m;

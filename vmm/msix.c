@@ -78,7 +78,8 @@ static void send(const struct msix *m, const struct msix_vector *v)
 
 	/* It can only fail with the counter at its maximum, when a message is already on its way. */
 	if (v->irqfd >= 0 && write(v->irqfd, &one, sizeof(one)) < 0)
-		log_line(LOG_TOPIC_VIRTIO, LOG_ERROR, "%s: cannot signal its MSI-X vector: %s", m->name, strerror(errno));
+		log_line(LOG_TOPIC_VIRTIO, LOG_ERROR, "%s: cannot signal its MSI-X vector: %s", m->name,
+			 strerror(errno));
 }
 
 /* Route and, where something waited, send what may be sent now. */

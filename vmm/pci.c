@@ -41,7 +41,7 @@ struct pci_bus {
 	bool has_ecam, has_address_port, has_data_port;
 	pthread_mutex_t intx_lock;
 	unsigned intx_holders[4]; /* functions that assert each line */
-	struct log_limit log;     /* under the bus lock */
+	struct log_limit log;	  /* under the bus lock */
 };
 
 uint32_t pci_intx_gsi(const struct pci_layout *layout, unsigned slot, unsigned pin)
@@ -212,8 +212,8 @@ static void update_bars(struct pci_function *f)
 
 			if (target && map_bar(g, i, target))
 				log_guest(LOG_TOPIC_VMM, &b->log,
-					  "pci: slot %u: BAR %u at 0x%" PRIx64 " overlaps something else; not decoded", s, i,
-					  target);
+					  "pci: slot %u: BAR %u at 0x%" PRIx64 " overlaps something else; not decoded",
+					  s, i, target);
 		}
 	}
 }

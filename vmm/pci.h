@@ -33,11 +33,11 @@ struct vm;
 
 /* Where the bus sits in the guest's address space; written into ACPI tables or the FDT as well. */
 struct pci_layout {
-	uint64_t ecam_base;      /* 1 MiB: one bus */
+	uint64_t ecam_base; /* 1 MiB: one bus */
 	uint64_t mmio32_base, mmio32_size;
 	uint64_t mmio64_base, mmio64_size;
-	uint32_t intx_gsi[4];    /* INTA..INTD of slot 0; slot n rotates */
-	bool has_ports;          /* 0xcf8/0xcfc; 0xcf9 between them is the reset register */
+	uint32_t intx_gsi[4]; /* INTA..INTD of slot 0; slot n rotates */
+	bool has_ports;	      /* 0xcf8/0xcfc; 0xcf9 between them is the reset register */
 };
 
 int pci_bus_create(struct vm *vm, const struct pci_layout *layout, struct pci_bus **out);
@@ -59,7 +59,7 @@ struct pci_function_ops {
 };
 
 struct pci_bar {
-	uint64_t size;    /* a power of 2 of at least 4096; 0: not there */
+	uint64_t size; /* a power of 2 of at least 4096; 0: not there */
 	bool is_64bit;
 	uint64_t address; /* where it is decoded now; 0: nowhere */
 	struct bus_range range;
@@ -75,9 +75,9 @@ struct pci_function {
 	uint8_t config[PCI_CONFIG_BYTES];   /* as read */
 	uint8_t writable[PCI_CONFIG_BYTES]; /* bits the guest may change */
 	struct pci_bar bars[PCI_BARS];
-	unsigned capability_end; /* where the next capability goes */
+	unsigned capability_end;  /* where the next capability goes */
 	unsigned capability_link; /* offset of the pointer that will name it */
-	atomic_bool intx; /* INTx asserted: status register bit 3 */
+	atomic_bool intx;	  /* INTx asserted: status register bit 3 */
 };
 
 struct pci_ids {

@@ -182,8 +182,9 @@ static void access_on_loop(void *arg)
 		virtio_device_config(t->device, a->offset - VIRTIO_MMIO_CONFIG, a->data, a->size, a->write);
 	} else if (a->size != 4 || a->offset % 4) {
 		/* Section 4.2.2.2: the driver must use aligned 32-bit accesses here. */
-		log_guest(LOG_TOPIC_VIRTIO, &t->log, "%s: %u-byte %s at register 0x%03x; only aligned 4-byte ones count",
-			  t->device->ops->name, a->size, a->write ? "write" : "read", a->offset);
+		log_guest(LOG_TOPIC_VIRTIO, &t->log,
+			  "%s: %u-byte %s at register 0x%03x; only aligned 4-byte ones count", t->device->ops->name,
+			  a->size, a->write ? "write" : "read", a->offset);
 		if (!a->write)
 			memset(a->data, 0, a->size);
 	} else if (a->write) {

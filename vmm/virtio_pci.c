@@ -66,8 +66,8 @@ struct virtio_pci {
 	struct virtio_transport transport;
 	struct pci_function function;
 	unsigned msix_capability, window_capability;
-	uint64_t notify_base;    /* where the doorbells are decoded; 0: nowhere. Bus lock. */
-	unsigned notify_count;   /* ioeventfds there. Bus lock. */
+	uint64_t notify_base;  /* where the doorbells are decoded; 0: nowhere. Bus lock. */
+	unsigned notify_count; /* ioeventfds there. Bus lock. */
 
 	/* On the loop: */
 	struct msix msix;
@@ -170,7 +170,8 @@ static bool write_common(struct virtio_pci *p, unsigned offset, uint32_t value, 
 	struct transport_queue *q = transport_selected(t);
 	unsigned area = (offset - (unsigned)offsetof(struct common_config, queue_area)) / 4;
 
-#define IS(field) (offset == offsetof(struct common_config, field) && size == sizeof(((struct common_config *)0)->field))
+#define IS(field)                                                                                                      \
+	(offset == offsetof(struct common_config, field) && size == sizeof(((struct common_config *)0)->field))
 	if (IS(device_feature_select)) {
 		t->device_feature_select = value;
 	} else if (IS(driver_feature_select)) {
@@ -336,7 +337,8 @@ static void config_read(void *owner, unsigned offset, unsigned size)
 {
 	struct virtio_pci *p = owner;
 
-	if (touches(offset, size, p->window_capability + (unsigned)offsetof(struct virtio_pci_cfg_cap, pci_cfg_data), 4))
+	if (touches(offset, size, p->window_capability + (unsigned)offsetof(struct virtio_pci_cfg_cap, pci_cfg_data),
+		    4))
 		access_window(p, false);
 }
 
@@ -372,7 +374,8 @@ static void config_written(void *owner, unsigned offset, unsigned size)
 
 		loop_call(p->transport.device->loop, set_control_on_loop, &c);
 	}
-	if (touches(offset, size, p->window_capability + (unsigned)offsetof(struct virtio_pci_cfg_cap, pci_cfg_data), 4))
+	if (touches(offset, size, p->window_capability + (unsigned)offsetof(struct virtio_pci_cfg_cap, pci_cfg_data),
+		    4))
 		access_window(p, true);
 }
 

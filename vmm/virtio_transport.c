@@ -184,8 +184,9 @@ static struct transport_queue *writable_queue(struct virtio_transport *t)
 	struct transport_queue *q = transport_selected(t);
 
 	if (q && q->enabled) {
-		log_guest(LOG_TOPIC_VIRTIO, &t->log, "%s: queue %u: register written while the queue is enabled; ignored",
-			  t->device->ops->name, q->index);
+		log_guest(LOG_TOPIC_VIRTIO, &t->log,
+			  "%s: queue %u: register written while the queue is enabled; ignored", t->device->ops->name,
+			  q->index);
 		return NULL;
 	}
 	return q;
@@ -198,8 +199,8 @@ void transport_set_queue_size(struct virtio_transport *t, uint32_t size)
 	if (!q)
 		return;
 	if (size == 0 || size > virtq_max_size(t->device->queues[q->index])) {
-		log_guest(LOG_TOPIC_VIRTIO, &t->log, "%s: queue %u: size %u is not 1..%u; ignored", t->device->ops->name,
-			  q->index, size, virtq_max_size(t->device->queues[q->index]));
+		log_guest(LOG_TOPIC_VIRTIO, &t->log, "%s: queue %u: size %u is not 1..%u; ignored",
+			  t->device->ops->name, q->index, size, virtq_max_size(t->device->queues[q->index]));
 		return;
 	}
 	q->setup.size = (uint16_t)size;
@@ -263,6 +264,6 @@ void transport_notify(struct virtio_transport *t, uint32_t queue)
 	if (queue < t->device->queue_count)
 		virtio_device_kick(t->device, queue);
 	else
-		log_guest(LOG_TOPIC_VIRTIO, &t->log, "%s: doorbell for queue %u of %u; ignored", t->device->ops->name, queue,
-			  t->device->queue_count);
+		log_guest(LOG_TOPIC_VIRTIO, &t->log, "%s: doorbell for queue %u of %u; ignored", t->device->ops->name,
+			  queue, t->device->queue_count);
 }

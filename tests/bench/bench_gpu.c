@@ -143,6 +143,7 @@ static void bench(const struct gpu_scene *s, const struct peer *peer, const char
 	struct bench_row row = {.id = id, .unit = "ratio", .goal = goal, .higher_is_better = true};
 	struct gpu_through *d;
 	struct measured m = {0};
+	double through;
 	char note[256];
 	int status;
 
@@ -175,8 +176,11 @@ static void bench(const struct gpu_scene *s, const struct peer *peer, const char
 	row.max = ratios[ROUNDS - 1];
 	row.peer = "native EGL, same scene, frames/s";
 	row.peer_value = bench_median(natives, ROUNDS);
-	snprintf(note, sizeof(note), "%s, %ux%u, %u draw%s a frame; %.1f frames/s through the device, each fence awaited",
-		 m.renderer, s->width, s->height, s->draws, s->draws == 1 ? "" : "s", bench_median(throughs, ROUNDS));
+	through = bench_median(throughs, ROUNDS);
+	snprintf(note, sizeof(note),
+		 "%s, %ux%u, %u draw%s a frame; %.1f frames/s through the device, each fence awaited: %.0f ns more a draw",
+		 m.renderer, s->width, s->height, s->draws, s->draws == 1 ? "" : "s", through,
+		 (1e9 / through - 1e9 / row.peer_value) / s->draws);
 	row.note = note;
 	bench_print(&row);
 out:

@@ -274,7 +274,8 @@ int main(void)
 		vm_run(b.vm, &entry, stuck);
 	tear_down(&b);
 	if (err || b.virtio_count < ROUNDTRIP_PAIRS)
-		bench_print_missing(ID, "ratio", GOAL, false, "the guest did not finish (its console is not shown here)");
+		bench_print_missing(ID, "ratio", GOAL, false,
+				    "the guest did not finish (its console is not shown here)");
 	else
 		print(&b, priority);
 	return 0;

@@ -39,7 +39,7 @@ struct child {
 static int spawn(char *const argv[], struct child *c)
 {
 	posix_spawn_file_actions_t actions;
-	int fds[2], err;
+	int fds[2] = {-1, -1}, err;
 
 	if (pipe2(fds, O_CLOEXEC))
 		return -errno;
@@ -62,11 +62,11 @@ static void end(struct child *c)
 	close(c->out);
 }
 
-/* Milliseconds from exec to the first byte, or a negative number. @pss_kib, if not NULL, is measured then. */
+/* Milliseconds from exec to the first byte, or a negative number. @then, if not NULL, gives *@result at that moment. */
 static double first_byte(char *const argv[], double (*then)(pid_t), double *result)
 {
 	uint64_t start = bench_now_ns();
-	struct child c;
+	struct child c = {.out = -1};
 	struct pollfd p;
 	double ms = -1;
 	char byte;
@@ -148,7 +148,7 @@ static void missing(const char *why)
 
 static void measure(char *const ours[], char *const floor[])
 {
-	double own[PAIRS], base[PAIRS], over[PAIRS], memory[PAIRS];
+	double own[PAIRS], base[PAIRS], over[PAIRS], memory[PAIRS] = {0};
 	char note[256];
 	const char *priority = bench_take_priority();
 
@@ -170,7 +170,8 @@ static void measure(char *const ours[], char *const floor[])
 		}
 		over[i] = own[i] - base[i];
 	}
-	snprintf(note, sizeof(note), "exec to first port write: mullion %.1f ms, minimal KVM program %.1f ms (%s); %u MiB guest",
+	snprintf(note, sizeof(note),
+		 "exec to first port write: mullion %.1f ms, minimal KVM program %.1f ms (%s); %u MiB guest",
 		 bench_median(own, PAIRS), bench_median(base, PAIRS), priority, MEMORY_MIB);
 	bench_print(&(struct bench_row){
 		.id = START_ID,

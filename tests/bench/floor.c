@@ -60,7 +60,8 @@ int floor_main(uint64_t memory_bytes)
 	if (ioctl(vcpu, KVM_RUN, 0) < 0)
 		return fail("KVM_RUN");
 	if (run->exit_reason != KVM_EXIT_IO) {
-		fprintf(stderr, "floor: the guest ended with exit reason %u instead of a port write\n", run->exit_reason);
+		fprintf(stderr, "floor: the guest ended with exit reason %u instead of a port write\n",
+			run->exit_reason);
 		return 1;
 	}
 	return write(STDOUT_FILENO, "!", 1) == 1 ? 0 : 1;

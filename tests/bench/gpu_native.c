@@ -94,7 +94,7 @@ static void make_program(struct gpu_native *n)
 int gpu_native_create(const struct gpu_scene *s, struct gpu_native **out, const char **renderer)
 {
 	struct gpu_native *n = calloc(1, sizeof(*n));
-	float vertices[6][4];
+	float vertices[GPU_SCENE_VERTICES][4] = {{0}};
 	char why[256];
 
 	if (!n || gpu_egl_create(NULL, &n->egl, why, sizeof(why)) < 0) {
@@ -155,10 +155,4 @@ void gpu_native_frame(struct gpu_native *n)
 void gpu_native_read(struct gpu_native *n, void *pixels)
 {
 	glReadPixels(0, 0, (GLsizei)n->scene->width, (GLsizei)n->scene->height, GL_RGBA, GL_UNSIGNED_BYTE, pixels);
-	for (size_t i = 0; i < (size_t)n->scene->width * n->scene->height; i++) {
-		uint8_t *p = (uint8_t *)pixels + i * 4, red = p[0];
-
-		p[0] = p[2];
-		p[2] = red;
-	}
 }

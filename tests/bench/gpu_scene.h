@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 enum gpu_scene_kind {
-	GPU_SCENE_DRAWS, /* 1000 small triangles, each a draw with constants of its own */
+	GPU_SCENE_DRAWS, /* 1000 discs of 12 triangles, each a draw with constants of its own */
 	GPU_SCENE_FILL,  /* one quad, a long fragment shader */
 };
 
@@ -23,12 +23,14 @@ struct gpu_scene {
 
 extern const struct gpu_scene gpu_scenes[2];
 
-#define GPU_SCENE_COLUMNS 40u /* of the grid that small triangles lie in; 25 rows */
+#define GPU_SCENE_COLUMNS 40u /* of the grid that the discs lie in; 25 rows */
+#define GPU_SCENE_SEGMENTS 12u /* of a disc */
+#define GPU_SCENE_VERTICES (3u * GPU_SCENE_SEGMENTS)
 
 /* The constants of draw @i: offset x and y, red, green. */
 void gpu_scene_constants(unsigned i, float out[4]);
-/* Positions: a small triangle, or two that cover everything. Returns how many vertices of 4 floats. */
-unsigned gpu_scene_vertices(const struct gpu_scene *s, float out[6][4]);
+/* Positions: a disc, or two triangles that cover everything. Returns how many vertices of 4 floats. */
+unsigned gpu_scene_vertices(const struct gpu_scene *s, float out[GPU_SCENE_VERTICES][4]);
 
 /* ---- natively; in a process of its own, because virglrenderer's contexts are current in the other ---- */
 
@@ -39,7 +41,7 @@ int gpu_native_create(const struct gpu_scene *s, struct gpu_native **out, const 
 void gpu_native_destroy(struct gpu_native *n);
 /* Draw a frame and wait until it is done. */
 void gpu_native_frame(struct gpu_native *n);
-/* Four bytes a pixel, blue first. */
+/* Four bytes a pixel, red first. */
 void gpu_native_read(struct gpu_native *n, void *pixels);
 
 /* ---- through the device ---- */

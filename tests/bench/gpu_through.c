@@ -68,7 +68,7 @@ int gpu_through_create(const struct gpu_scene *s, struct gpu_through **out)
 {
 	const struct fake_guest_options options = {.memory_bytes = 32u << 20, .event_idx = true, .indirect = true};
 	struct gpu_through *d = calloc(1, sizeof(*d));
-	float vertices[6][4];
+	float vertices[GPU_SCENE_VERTICES][4] = {{0}};
 	char *fill = NULL;
 	const char *why;
 
@@ -79,7 +79,7 @@ int gpu_through_create(const struct gpu_scene *s, struct gpu_through **out)
 	}
 	d->scene = s;
 	gpu3d_boot(d->guest);
-	d->target = gpu3d_texture(d->guest, 10, VIRGL_FORMAT_B8G8R8A8_UNORM, VIRGL_BIND_RENDER_TARGET | VIRGL_BIND_SAMPLER_VIEW,
+	d->target = gpu3d_texture(d->guest, 10, VIRGL_FORMAT_R8G8B8A8_UNORM, VIRGL_BIND_RENDER_TARGET | VIRGL_BIND_SAMPLER_VIEW,
 				  s->width, s->height, 0);
 	d->buffer = gpu3d_buffer(d->guest, 11, VIRGL_BIND_VERTEX_BUFFER, sizeof(vertices));
 	d->vertices = gpu_scene_vertices(s, vertices);
@@ -88,7 +88,7 @@ int gpu_through_create(const struct gpu_scene *s, struct gpu_through **out)
 	if (s->kind == GPU_SCENE_FILL)
 		fill = fill_text(s);
 	gpu3d_plain_state(d->guest);
-	gpu3d_draw_to(d->guest, 4, &d->target, VIRGL_FORMAT_B8G8R8A8_UNORM);
+	gpu3d_draw_to(d->guest, 4, &d->target, VIRGL_FORMAT_R8G8B8A8_UNORM);
 	virgl_set_viewport_whole(&d->guest->stream, s->width, s->height, false);
 	gpu3d_shaders(d->guest, 5, fill ? vertex_fill : vertex_draws, 6, fill ? fill : fragment_draws);
 	gpu3d_vertices(d->guest, 7, &d->buffer, 1);

@@ -186,8 +186,10 @@ int vm_add_ioeventfd(struct vm *vm, uint64_t address, unsigned size, bool pio, i
 
 int vm_add_ioeventfd_match(struct vm *vm, uint64_t address, unsigned size, bool pio, uint64_t value, int eventfd)
 {
-	return add_doorbell(vm, (struct doorbell){.address = address, .size = size, .pio = pio, .fd = eventfd,
-						  .match = true, .value = value});
+	return add_doorbell(
+		vm,
+		(struct doorbell){
+			.address = address, .size = size, .pio = pio, .fd = eventfd, .match = true, .value = value});
 }
 
 void vm_remove_ioeventfd(struct vm *vm, uint64_t address, unsigned size, bool pio, int eventfd)
@@ -197,8 +199,10 @@ void vm_remove_ioeventfd(struct vm *vm, uint64_t address, unsigned size, bool pi
 
 void vm_remove_ioeventfd_match(struct vm *vm, uint64_t address, unsigned size, bool pio, uint64_t value, int eventfd)
 {
-	remove_doorbell(vm, (struct doorbell){.address = address, .size = size, .pio = pio, .fd = eventfd, .match = true,
-					      .value = value});
+	remove_doorbell(
+		vm,
+		(struct doorbell){
+			.address = address, .size = size, .pio = pio, .fd = eventfd, .match = true, .value = value});
 }
 
 unsigned stub_ioeventfds(const struct vm *vm)

@@ -77,7 +77,11 @@ static void config_written(void *owner, unsigned offset, unsigned size)
 
 static const struct pci_function_ops ops = {bar_access, bar_moved, config_read, config_written};
 static const struct pci_ids ids = {
-	.vendor = 0x1af4, .device = 0x1044, .subsystem_vendor = 0x1af4, .subsystem = 0x1100, .class_code = 0xff0000,
+	.vendor = 0x1af4,
+	.device = 0x1044,
+	.subsystem_vendor = 0x1af4,
+	.subsystem = 0x1100,
+	.class_code = 0xff0000,
 	.revision = 1,
 };
 
@@ -270,8 +274,8 @@ static void a_bar_moves_with_its_register(void **state)
 static void nothing_is_decoded_outside_the_windows(void **state)
 {
 	struct fixture *f = *state;
-	static const uint32_t outside[] = {0, 0x1000, 0xb0000000, 0xe0000000, 0xfee00000, 0xfffff000,
-					   (uint32_t)(WINDOW + WINDOW_BYTES)};
+	static const uint32_t outside[] = {
+		0, 0x1000, 0xb0000000, 0xe0000000, 0xfee00000, 0xfffff000, (uint32_t)(WINDOW + WINDOW_BYTES)};
 
 	for (unsigned i = 0; i < sizeof(outside) / sizeof(outside[0]); i++) {
 		put(f, 1, PCI_BASE_ADDRESS_2, 4, outside[i]);

@@ -108,8 +108,10 @@ static void find_capabilities(struct fixture *f)
 	f->isr = structure(f, f->isr_cap);
 	f->config = structure(f, f->device_cap);
 	f->notify = structure(f, f->notify_cap);
-	f->table = bar_address(f, cfg(f, f->msix_cap + PCI_MSIX_TABLE, 4) & 7) + (cfg(f, f->msix_cap + PCI_MSIX_TABLE, 4) & ~7u);
-	f->pending = bar_address(f, cfg(f, f->msix_cap + PCI_MSIX_PBA, 4) & 7) + (cfg(f, f->msix_cap + PCI_MSIX_PBA, 4) & ~7u);
+	f->table = bar_address(f, cfg(f, f->msix_cap + PCI_MSIX_TABLE, 4) & 7) +
+		   (cfg(f, f->msix_cap + PCI_MSIX_TABLE, 4) & ~7u);
+	f->pending = bar_address(f, cfg(f, f->msix_cap + PCI_MSIX_PBA, 4) & 7) +
+		     (cfg(f, f->msix_cap + PCI_MSIX_PBA, 4) & ~7u);
 }
 
 static int set_up(void **state)
@@ -182,7 +184,8 @@ static void start(struct fixture *f)
 static void ring(struct fixture *f, unsigned queue)
 {
 	put(f, VIRTIO_PCI_COMMON_Q_SELECT, 2, queue);
-	stub_write_exit(f->vm, f->notify + get(f, VIRTIO_PCI_COMMON_Q_NOFF, 2) * cfg(f, f->notify_cap + 16, 4), 2, queue);
+	stub_write_exit(f->vm, f->notify + get(f, VIRTIO_PCI_COMMON_Q_NOFF, 2) * cfg(f, f->notify_cap + 16, 4), 2,
+			queue);
 }
 
 static void set_vector(struct fixture *f, unsigned vector, uint32_t data, bool masked)
@@ -453,8 +456,8 @@ static void the_window_reaches_the_bars(void **state)
 	set_cfg(f, data, 4, 0xabcd);
 	assert_int_equal(stub_read(f->vm, f->table + 16 + 8, 4), 0xabcd);
 	/* Nonsense does nothing. */
-	static const uint32_t wrong[][3] = {{0, 0, 0}, {0, 0, 3}, {0, 2, 4}, {0, 0x4000, 4}, {0, 0xfffffffc, 4},
-					    {2, 0x1000, 4}, {1, 0, 4}, {6, 0, 4}, {255, 0, 4}, {0, 0, 0xffffffff}};
+	static const uint32_t wrong[][3] = {{0, 0, 0},	    {0, 0, 3}, {0, 2, 4}, {0, 0x4000, 4}, {0, 0xfffffffc, 4},
+					    {2, 0x1000, 4}, {1, 0, 4}, {6, 0, 4}, {255, 0, 4},	  {0, 0, 0xffffffff}};
 	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		set_cfg(f, bar, 1, wrong[i][0]);
 		set_cfg(f, offset, 4, wrong[i][1]);
