@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host/base/log.h"
@@ -21,6 +22,7 @@ static unsigned slice_ms = 250;
 
 struct measured {
 	double frames_per_second;
+	double cpu_ms; /* of all threads, a frame */
 	char renderer[96];
 };
 
@@ -45,26 +47,38 @@ static bool read_all(int fd, void *data, size_t bytes)
 	return true;
 }
 
-#define MEASURE(call)                                                                   \
-	({                                                                              \
-		uint64_t begin = bench_now_ns(), end = begin;                           \
-		unsigned frames = 0;                                                    \
-		while (end - begin < slice_ms * 1000000ull) {                           \
-			call;                                                           \
-			frames++;                                                       \
-			end = bench_now_ns();                                           \
-		}                                                                       \
-		(double)frames * 1e9 / (double)(end - begin);                           \
-	})
-
-static double measure_native(struct gpu_native *n)
+static double cpu_seconds(void)
 {
-	return MEASURE(gpu_native_frame(n));
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static double measure_through(struct gpu_through *d)
+/* @frame(@owner) again and again for a slice. */
+static void measure(void (*frame)(void *owner), void *owner, struct measured *m)
 {
-	return MEASURE(gpu_through_frame(d));
+	uint64_t begin = bench_now_ns(), end = begin;
+	double cpu = cpu_seconds();
+	unsigned frames = 0;
+
+	while (end - begin < slice_ms * 1000000ull) {
+		frame(owner);
+		frames++;
+		end = bench_now_ns();
+	}
+	m->frames_per_second = (double)frames * 1e9 / (double)(end - begin);
+	m->cpu_ms = (cpu_seconds() - cpu) * 1e3 / (double)frames;
+}
+
+static void native_frame(void *owner)
+{
+	gpu_native_frame(owner);
+}
+
+static void through_frame(void *owner)
+{
+	gpu_through_frame(owner);
 }
 
 /* The native side: sends its picture once, then a figure for every 'g' it gets. */
@@ -85,7 +99,7 @@ static void native_process(const struct gpu_scene *s, int in, int out)
 	gpu_native_read(n, pixels);
 	write_all(out, pixels, bytes);
 	while (read(in, &go, 1) == 1 && go == 'g') {
-		m.frames_per_second = measure_native(n);
+		measure(native_frame, n, &m);
 		write_all(out, &m, sizeof(m));
 	}
 	gpu_native_destroy(n);
@@ -139,12 +153,11 @@ static void bench(const struct gpu_scene *s, const struct peer *peer, const char
 {
 	size_t bytes = (size_t)s->width * s->height * 4;
 	uint8_t *native_pixels = malloc(bytes), *through_pixels = malloc(bytes);
-	double ratios[ROUNDS], natives[ROUNDS], throughs[ROUNDS];
+	double ratios[ROUNDS], natives[ROUNDS], throughs[ROUNDS], native_cpu[ROUNDS], through_cpu[ROUNDS];
 	struct bench_row row = {.id = id, .unit = "ratio", .goal = goal, .higher_is_better = true};
 	struct gpu_through *d;
-	struct measured m = {0};
-	double through;
-	char note[256];
+	struct measured m = {0}, ours;
+	char note[320];
 	int status;
 
 	if (!native_pixels || !through_pixels)
@@ -166,7 +179,10 @@ static void bench(const struct gpu_scene *s, const struct peer *peer, const char
 		if (!read_all(peer->from, &m, sizeof(m)))
 			exit(1);
 		natives[i] = m.frames_per_second;
-		throughs[i] = measure_through(d);
+		native_cpu[i] = m.cpu_ms;
+		measure(through_frame, d, &ours);
+		throughs[i] = ours.frames_per_second;
+		through_cpu[i] = ours.cpu_ms;
 		ratios[i] = throughs[i] / natives[i];
 	}
 	gpu_through_destroy(d);
@@ -176,11 +192,11 @@ static void bench(const struct gpu_scene *s, const struct peer *peer, const char
 	row.max = ratios[ROUNDS - 1];
 	row.peer = "native EGL, same scene, frames/s";
 	row.peer_value = bench_median(natives, ROUNDS);
-	through = bench_median(throughs, ROUNDS);
 	snprintf(note, sizeof(note),
-		 "%s, %ux%u, %u draw%s a frame; %.1f frames/s through the device, each fence awaited: %.0f ns more a draw",
-		 m.renderer, s->width, s->height, s->draws, s->draws == 1 ? "" : "s", through,
-		 (1e9 / through - 1e9 / row.peer_value) / s->draws);
+		 "%s, %ux%u, %u draw%s a frame, each fence awaited; medians through the device and natively: %.1f and %.1f frames/s, "
+		 "%.2f and %.2f ms of CPU a frame",
+		 m.renderer, s->width, s->height, s->draws, s->draws == 1 ? "" : "s", bench_median(throughs, ROUNDS),
+		 row.peer_value, bench_median(through_cpu, ROUNDS), bench_median(native_cpu, ROUNDS));
 	row.note = note;
 	bench_print(&row);
 out:

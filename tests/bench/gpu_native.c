@@ -123,6 +123,8 @@ int gpu_native_create(const struct gpu_scene *s, struct gpu_native **out, const 
 	glEnableVertexAttribArray(0);
 	make_program(n);
 	glUseProgram(n->program);
+	/* As the blend object of the other side. */
+	glDisable(GL_DITHER);
 	*renderer = gpu_egl_info(n->egl)->gl_renderer;
 	*out = n;
 	return 0;
