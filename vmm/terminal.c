@@ -71,7 +71,9 @@ void terminal_continue(void)
 
 static void print_help(void)
 {
-	static const char help[] = "\r\nCtrl-A X  end the guest\r\nCtrl-A P  press its power button\r\nCtrl-A H  this help\r\nCtrl-A Ctrl-A  send Ctrl-A\r\n";
+	/* Output processing stays on: a line feed is enough. */
+	static const char help[] = "\nCtrl-A X  end the guest\nCtrl-A P  press its power button\nCtrl-A H  this help\n"
+				   "Ctrl-A Ctrl-A  send Ctrl-A\n";
 	ssize_t done = write(STDERR_FILENO, help, sizeof(help) - 1);
 
 	(void)done; /* nobody to tell */

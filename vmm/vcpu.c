@@ -136,9 +136,9 @@ static void emulation_failure(struct vcpu *v)
 	for (unsigned i = 0; i < n; i++)
 		snprintf(text + 3 * i, sizeof(text) - 3 * i, " %02x", code[i]);
 	log_line(LOG_TOPIC_VMM, LOG_ERROR,
-		 "vCPU %u: KVM can't emulate the instruction at 0x%llx (bytes%s). Where this host's KVM runs guests only by "
-		 "emulation (mullion doctor tells), build the guest without SSE, AVX and BMI; with hardware virtualization "
-		 "the guest has jumped into something that isn't code",
+		 "vCPU %u: KVM can't emulate the instruction at 0x%llx (bytes%s). If this host's KVM only emulates (see mullion "
+		 "doctor), it runs bare guests built without SSE, AVX and BMI, and no stock Linux; else the guest jumped into "
+		 "something that isn't code",
 		 v->index, (unsigned long long)regs.rip, n ? text : " unreadable");
 	give_up(v);
 }

@@ -178,7 +178,7 @@ static void save(const char *dir, const char *name, const uint8_t *t)
 	fclose(f);
 }
 
-/* Disassembled, and the DSDT assembled again to the very same bytes, without a warning. */
+/* Disassembled, and the DSDT assembled again (shorter: package lengths have several forms), without a warning. */
 static void iasl_finds_nothing_wrong(void **state)
 {
 	static const char *const names[] = { "FACP", "APIC", "MCFG", "DSDT" };
@@ -200,9 +200,8 @@ static void iasl_finds_nothing_wrong(void **state)
 	free(memory);
 	snprintf(command, sizeof(command),
 		 "cd %s && iasl -d *.dat >log 2>&1 && ! grep -iE 'warning|error|invalid|incorrect|unknown|overrun' log *.dsl && "
-		 "sed -n '/^DefinitionBlock/,$p' DSDT.dsl >d.dsl && iasl -ve -oa d.dsl >log2 2>&1; r=$?; "
-		 "grep -hE 'Error|Warning' log2; grep -q ' 0 Errors, 0 Warnings' log2 || { iasl -oa d.dsl >log2 2>&1; "
-		 "grep -q ' 0 Errors, 0 Warnings' log2 || r=1; }; [ $r = 0 ] || tail -n 20 log log2; exit $r",
+		 "iasl -oa -p again DSDT.dsl >log2 2>&1 && grep -q ' 0 Errors, 0 Warnings' log2; r=$?; "
+		 "[ $r = 0 ] || tail -n 20 log log2; exit $r",
 		 dir);
 	result = system(command);
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
