@@ -32,6 +32,7 @@
 struct context {
 	uint32_t id;
 	struct virgl_stream stream;
+	bool lost; /* the library refused a submission half way: what it did of it is not known */
 	struct context *next;
 };
 
@@ -565,11 +566,16 @@ static int submit(struct renderer *r, uint32_t ctx_id, void *commands, size_t by
 
 	if (!c)
 		return -ENOENT;
+	/* The library would draw nothing any more, and @stream may say what never happened. */
+	if (c->lost)
+		return -ENOTRECOVERABLE;
 	err = virgl_stream_check(&c->stream, commands, bytes / 4);
 	if (err < 0)
 		return err;
 	enter(v);
-	return virgl_library_error(virgl_renderer_submit_cmd(commands, (int)ctx_id, (int)(bytes / 4)));
+	err = virgl_library_error(virgl_renderer_submit_cmd(commands, (int)ctx_id, (int)(bytes / 4)));
+	c->lost = err < 0;
+	return err;
 }
 
 const struct renderer_ops renderer_virgl_ops = {

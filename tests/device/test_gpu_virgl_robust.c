@@ -217,6 +217,34 @@ static void unfinished_shader_is_not_bound(void **state)
 	assert_int_equal(gpu3d_submit(t), VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
 }
 
+/* The library stops at the first command that it refuses: what follows was announced, but not done. */
+static void refused_stream_finishes_no_shader(void **state)
+{
+	const uint32_t part[8] = {VIRGL_HEADER(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_SHADER, 7), 40, PIPE_SHADER_FRAGMENT,
+				  16, 100, 0, 0x47415246, 0x4c43440a};
+
+	(void)state;
+	need_gpu();
+	assert_true(draws(10));
+	memcpy(t->words, part, sizeof(part));
+	t->stream.used = 8;
+	assert_int_equal(gpu3d_submit(t), OK);
+	/* No command has this number; then the rest of the shader. */
+	t->words[0] = 0xff;
+	memcpy(t->words + 1, part, sizeof(part));
+	t->words[4] = VIRGL_SHADER_CONTINUED | 8;
+	t->stream.used = 9;
+	assert_int_equal(gpu3d_submit(t), VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER);
+	/* Were it bound, the library would follow a null pointer. */
+	virgl_bind_shader(&t->stream, PIPE_SHADER_FRAGMENT, 40);
+	virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 3);
+	assert_true(gpu3d_submit(t) >= VIRTIO_GPU_RESP_ERR_UNSPEC);
+	/* That context is lost, others are not. */
+	assert_int_equal(gpu3d_context(t, 2, 0), OK);
+	t->ctx = 2;
+	assert_true(draws(20));
+}
+
 static void nonsense_resources_are_refused(void **state)
 {
 	static const struct gpu_resource_shape shapes[] = {
@@ -249,6 +277,7 @@ int main(void)
 		cmocka_unit_test_setup(cut_stream_is_refused_whole, boot),
 		cmocka_unit_test_setup(sub_contexts_are_limited, boot),
 		cmocka_unit_test_setup(unfinished_shader_is_not_bound, boot),
+		cmocka_unit_test_setup(refused_stream_finishes_no_shader, boot),
 		cmocka_unit_test_setup(nonsense_resources_are_refused, boot),
 	};
 
