@@ -268,7 +268,10 @@ static const struct {
 	  "virtio console, hvc0 in Linux (default none; with stdio the\nserial port goes to none)", set_console },
 	{ "rng", NULL, "virtio random numbers (default)", set_rng },
 	{ "no-rng", NULL, "without them", clear_rng },
-	{ "gpu", "[KEY=VALUE,...]", "virtio GPU; renderer=auto|virgl|2d, scanouts=N, size=WxH, ...", set_gpu },
+	{ "gpu", "[KEY=VALUE,...]",
+	  "virtio GPU that draws with the host's OpenGL. Keys: renderer=auto|virgl|2d,\nrender-node=PATH, scanouts=1..16, "
+	  "size=WIDTHxHEIGHT (sizeN= for display N),\nmemory=MIB (what the guest's pictures may take on the host)",
+	  set_gpu },
 	{ "display", "none|png:DIR[,every=N]",
 	  "where the GPU's pictures go: every N-th one as a file in DIR, or\nnowhere (default); png implies --gpu", set_display },
 	{ "transport", "pci|mmio", "how virtio devices are attached (default pci)", set_transport },
@@ -292,9 +295,11 @@ void options_print_help(FILE *to)
 		}
 		fputc('\n', to);
 	}
-	fputs("\nKeys: Ctrl-A X ends the guest, Ctrl-A P presses its power button, Ctrl-A H lists the keys.\n"
+	fputs("\nKeys on a terminal: Ctrl-A X ends the guest, Ctrl-A P presses its power button,\n"
+	      "  Ctrl-A H lists the keys.\n"
 	      "Exit status: 0 power-off, 1 error, 2 wrong usage, 3 reboot, 4 guest panic, 5 ended by the user.\n"
-	      "Environment: MULLION_LOG=debug or topic:level,... for more or fewer messages.\n"
+	      "Environment: MULLION_LOG=LEVEL or TOPIC:LEVEL,... (error, warn, info, debug, trace) sets what\n"
+	      "  is printed; MULLION_MODULE_DIR is a folder with mullion-gpu.so.\n"
 	      "\nExamples:\n"
 	      "  mullion run --kernel vmlinuz --initrd initrd.img --append console=ttyS0\n"
 	      "  mullion run --kernel vmlinuz --initrd initrd.img --append 'console=ttyS0 root=/dev/vda rw' \\\n"
