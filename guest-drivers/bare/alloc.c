@@ -35,7 +35,7 @@ void alloc_init(void *base, size_t bytes)
 
 	end = ((uintptr_t)base + bytes) & ~(uintptr_t)(ALIGN_LEAST - 1);
 	first = (struct block *)from;
-	*first = (struct block){ .bytes = end - from };
+	*first = (struct block){.bytes = end - from};
 }
 
 /* Cut @b after @bytes when what is left over is worth a block. */
@@ -46,7 +46,7 @@ static void split(struct block *b, size_t bytes)
 	if (b->bytes - bytes < SPLIT_LEAST)
 		return;
 	rest = (struct block *)((uintptr_t)b + bytes);
-	*rest = (struct block){ .bytes = b->bytes - bytes };
+	*rest = (struct block){.bytes = b->bytes - bytes};
 	b->bytes = bytes;
 }
 

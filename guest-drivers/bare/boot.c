@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include "guest-drivers/bare/alloc.h"
 #include "guest-drivers/bare/boot.h"
+#include "guest-drivers/bare/alloc.h"
 #include "guest-drivers/bare/console.h"
 #include "guest-drivers/bare/irq.h"
 #include "guest-drivers/bare/platform.h"
@@ -110,8 +110,8 @@ static void find_heap(void)
 		}
 	}
 	if (best_bytes < PAGE_BYTES)
-		panic("boot: no RAM for the heap above the image's end at %p; the loader named %u ranges", (void *)image_end,
-		      boot.ram_count);
+		panic("boot: no RAM for the heap above the image's end at %p; the loader named %u ranges",
+		      (void *)image_end, boot.ram_count);
 	alloc_init((void *)(uintptr_t)best, best_bytes);
 }
 

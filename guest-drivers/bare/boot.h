@@ -24,6 +24,7 @@ struct boot_info {
 	uint64_t initrd_bytes;
 	uint64_t acpi_rsdp;   /* x86-64: where the ACPI tables start, 0 when not told */
 	uint64_t device_tree; /* arm64: the flattened device tree, 0 when there is none */
+	bool psci_by_smc;     /* arm64: firmware is called by SMC, not HVC */
 };
 
 extern struct boot_info boot;
@@ -42,8 +43,8 @@ uint64_t boot_parse_number(const char **text);
 
 /* The start code's calls: fill `boot` from what the loader handed over. @kind is one of BOOT_KIND_*. */
 #define BOOT_KIND_LINUX 0 /* x86-64: struct boot_params */
-#define BOOT_KIND_PVH 1   /* x86-64: struct hvm_start_info */
-#define BOOT_KIND_FDT 2   /* arm64 */
+#define BOOT_KIND_PVH 1	  /* x86-64: struct hvm_start_info */
+#define BOOT_KIND_FDT 2	  /* arm64 */
 _Noreturn void boot_start(uint64_t kind, uintptr_t info);
 void boot_read(uint64_t kind, uintptr_t info);
 

@@ -54,7 +54,7 @@ static void add_ram(uint64_t base, uint64_t bytes, uint32_t type)
 {
 	if (type != E820_RAM || boot.ram_count == BOOT_MAX_RAM)
 		return;
-	boot.ram[boot.ram_count++] = (struct boot_ram){ base, bytes };
+	boot.ram[boot.ram_count++] = (struct boot_ram){base, bytes};
 }
 
 static void read_linux(const struct boot_params *p)

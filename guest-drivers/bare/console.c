@@ -59,7 +59,7 @@ void console_init(void)
 {
 	mmio_write32(PL011_CR, 0);
 	mmio_write32(PL011_LCRH, 0x70); /* 8 bits, FIFOs on */
-	mmio_write32(PL011_CR, 0x301);  /* transmitter, receiver, UART on */
+	mmio_write32(PL011_CR, 0x301);	/* transmitter, receiver, UART on */
 }
 
 static void put(char c)

@@ -90,7 +90,7 @@ static bool is_done(void *arg)
 
 int gpu_wait(struct gpu *g, struct gpu_request *r)
 {
-	struct wait w = { g, r };
+	struct wait w = {g, r};
 	int rc;
 
 	if (g->stopped)
@@ -133,9 +133,10 @@ int gpu_judge(uint32_t answer, uint32_t expected)
 }
 
 /* Send @command, receive an answer of type @expected into @answer. */
-static int ask(struct gpu *g, const void *command, uint32_t bytes, void *answer, uint32_t answer_bytes, uint32_t expected)
+static int ask(struct gpu *g, const void *command, uint32_t bytes, void *answer, uint32_t answer_bytes,
+	       uint32_t expected)
 {
-	struct gpu_request r = { .out = { { command, bytes } }, .out_count = 1, .in = { answer, answer_bytes } };
+	struct gpu_request r = {.out = {{command, bytes}}, .out_count = 1, .in = {answer, answer_bytes}};
 	struct virtio_gpu_ctrl_hdr *h = answer;
 	int rc;
 
@@ -158,19 +159,19 @@ int gpu_command(struct gpu *g, const void *command, uint32_t bytes)
 
 static struct virtio_gpu_rect wire_rect(struct gpu_rect r)
 {
-	return (struct virtio_gpu_rect){ .x = r.x, .y = r.y, .width = r.width, .height = r.height };
+	return (struct virtio_gpu_rect){.x = r.x, .y = r.y, .width = r.width, .height = r.height};
 }
 
 int gpu_display_info(struct gpu *g, struct virtio_gpu_resp_display_info *info)
 {
-	struct virtio_gpu_ctrl_hdr c = { .type = VIRTIO_GPU_CMD_GET_DISPLAY_INFO };
+	struct virtio_gpu_ctrl_hdr c = {.type = VIRTIO_GPU_CMD_GET_DISPLAY_INFO};
 
 	return ask(g, &c, sizeof(c), info, sizeof(*info), VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
 }
 
 int gpu_edid(struct gpu *g, uint32_t scanout, struct virtio_gpu_resp_edid *edid)
 {
-	struct virtio_gpu_cmd_get_edid c = { .hdr.type = VIRTIO_GPU_CMD_GET_EDID, .scanout = scanout };
+	struct virtio_gpu_cmd_get_edid c = {.hdr.type = VIRTIO_GPU_CMD_GET_EDID, .scanout = scanout};
 	int rc = ask(g, &c, sizeof(c), edid, sizeof(*edid), VIRTIO_GPU_RESP_OK_EDID);
 
 	return rc ? rc : edid->size > sizeof(edid->edid) ? -EPROTO : 0;
@@ -178,19 +179,18 @@ int gpu_edid(struct gpu *g, uint32_t scanout, struct virtio_gpu_resp_edid *edid)
 
 int gpu_set_scanout(struct gpu *g, uint32_t scanout, uint32_t resource, struct gpu_rect r)
 {
-	struct virtio_gpu_set_scanout c = { .hdr.type = VIRTIO_GPU_CMD_SET_SCANOUT,
-					    .r = wire_rect(r),
-					    .scanout_id = scanout,
-					    .resource_id = resource };
+	struct virtio_gpu_set_scanout c = {.hdr.type = VIRTIO_GPU_CMD_SET_SCANOUT,
+					   .r = wire_rect(r),
+					   .scanout_id = scanout,
+					   .resource_id = resource};
 
 	return gpu_command(g, &c, sizeof(c));
 }
 
 int gpu_flush(struct gpu *g, uint32_t resource, struct gpu_rect r)
 {
-	struct virtio_gpu_resource_flush c = { .hdr.type = VIRTIO_GPU_CMD_RESOURCE_FLUSH,
-					       .r = wire_rect(r),
-					       .resource_id = resource };
+	struct virtio_gpu_resource_flush c = {
+		.hdr.type = VIRTIO_GPU_CMD_RESOURCE_FLUSH, .r = wire_rect(r), .resource_id = resource};
 
 	return gpu_command(g, &c, sizeof(c));
 }
@@ -198,8 +198,8 @@ int gpu_flush(struct gpu *g, uint32_t resource, struct gpu_rect r)
 /* Cursor commands are answered too; some devices write nothing into the answer, so only its arrival counts. */
 static int cursor(struct gpu *g, struct virtio_gpu_update_cursor *c)
 {
-	struct virtio_gpu_ctrl_hdr answer = { .type = 0 };
-	struct gpu_request r = { .out = { { c, sizeof(*c) } }, .out_count = 1, .in = { &answer, sizeof(answer) } };
+	struct virtio_gpu_ctrl_hdr answer = {.type = 0};
+	struct gpu_request r = {.out = {{c, sizeof(*c)}}, .out_count = 1, .in = {&answer, sizeof(answer)}};
 
 	return gpu_transact(g, VIRTIO_GPU_QUEUE_CURSOR, &r);
 }
@@ -207,37 +207,37 @@ static int cursor(struct gpu *g, struct virtio_gpu_update_cursor *c)
 int gpu_cursor_update(struct gpu *g, uint32_t scanout, uint32_t x, uint32_t y, uint32_t resource, uint32_t hot_x,
 		      uint32_t hot_y)
 {
-	struct virtio_gpu_update_cursor c = { .hdr.type = VIRTIO_GPU_CMD_UPDATE_CURSOR,
-					      .pos = { .scanout_id = scanout, .x = x, .y = y },
-					      .resource_id = resource,
-					      .hot_x = hot_x,
-					      .hot_y = hot_y };
+	struct virtio_gpu_update_cursor c = {.hdr.type = VIRTIO_GPU_CMD_UPDATE_CURSOR,
+					     .pos = {.scanout_id = scanout, .x = x, .y = y},
+					     .resource_id = resource,
+					     .hot_x = hot_x,
+					     .hot_y = hot_y};
 
 	return cursor(g, &c);
 }
 
 int gpu_cursor_move(struct gpu *g, uint32_t scanout, uint32_t x, uint32_t y)
 {
-	struct virtio_gpu_update_cursor c = { .hdr.type = VIRTIO_GPU_CMD_MOVE_CURSOR,
-					      .pos = { .scanout_id = scanout, .x = x, .y = y } };
+	struct virtio_gpu_update_cursor c = {.hdr.type = VIRTIO_GPU_CMD_MOVE_CURSOR,
+					     .pos = {.scanout_id = scanout, .x = x, .y = y}};
 
 	return cursor(g, &c);
 }
 
 int gpu_create_2d(struct gpu *g, uint32_t resource, uint32_t format, uint32_t width, uint32_t height)
 {
-	struct virtio_gpu_resource_create_2d c = { .hdr.type = VIRTIO_GPU_CMD_RESOURCE_CREATE_2D,
-						   .resource_id = resource,
-						   .format = format,
-						   .width = width,
-						   .height = height };
+	struct virtio_gpu_resource_create_2d c = {.hdr.type = VIRTIO_GPU_CMD_RESOURCE_CREATE_2D,
+						  .resource_id = resource,
+						  .format = format,
+						  .width = width,
+						  .height = height};
 
 	return gpu_command(g, &c, sizeof(c));
 }
 
 int gpu_unref(struct gpu *g, uint32_t resource)
 {
-	struct virtio_gpu_resource_unref c = { .hdr.type = VIRTIO_GPU_CMD_RESOURCE_UNREF, .resource_id = resource };
+	struct virtio_gpu_resource_unref c = {.hdr.type = VIRTIO_GPU_CMD_RESOURCE_UNREF, .resource_id = resource};
 
 	return gpu_command(g, &c, sizeof(c));
 }
@@ -246,10 +246,10 @@ int gpu_unref(struct gpu *g, uint32_t resource)
 static int with_pages(struct gpu *g, const void *command, uint32_t bytes, const struct virtio_gpu_mem_entry *entries,
 		      uint32_t n)
 {
-	struct virtio_gpu_ctrl_hdr answer = { .type = 0 };
-	struct gpu_request r = { .out = { { command, bytes }, { entries, n * (uint32_t)sizeof(*entries) } },
-				 .out_count = n ? 2 : 1,
-				 .in = { &answer, sizeof(answer) } };
+	struct virtio_gpu_ctrl_hdr answer = {.type = 0};
+	struct gpu_request r = {.out = {{command, bytes}, {entries, n * (uint32_t)sizeof(*entries)}},
+				.out_count = n ? 2 : 1,
+				.in = {&answer, sizeof(answer)}};
 	int rc = gpu_transact(g, VIRTIO_GPU_QUEUE_CONTROL, &r);
 
 	if (rc)
@@ -260,42 +260,41 @@ static int with_pages(struct gpu *g, const void *command, uint32_t bytes, const 
 
 int gpu_attach_pages(struct gpu *g, uint32_t resource, const struct virtio_gpu_mem_entry *entries, uint32_t n)
 {
-	struct virtio_gpu_resource_attach_backing c = { .hdr.type = VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING,
-							.resource_id = resource,
-							.nr_entries = n };
+	struct virtio_gpu_resource_attach_backing c = {
+		.hdr.type = VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING, .resource_id = resource, .nr_entries = n};
 
 	return with_pages(g, &c, sizeof(c), entries, n);
 }
 
 int gpu_attach_backing(struct gpu *g, uint32_t resource, const void *memory, uint32_t bytes)
 {
-	struct virtio_gpu_mem_entry e = { .addr = dma_address(memory), .length = bytes };
+	struct virtio_gpu_mem_entry e = {.addr = dma_address(memory), .length = bytes};
 
 	return gpu_attach_pages(g, resource, &e, 1);
 }
 
 int gpu_detach_backing(struct gpu *g, uint32_t resource)
 {
-	struct virtio_gpu_resource_detach_backing c = { .hdr.type = VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING,
-							.resource_id = resource };
+	struct virtio_gpu_resource_detach_backing c = {.hdr.type = VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING,
+						       .resource_id = resource};
 
 	return gpu_command(g, &c, sizeof(c));
 }
 
 int gpu_transfer_to_host_2d(struct gpu *g, uint32_t resource, struct gpu_rect r, uint64_t offset)
 {
-	struct virtio_gpu_transfer_to_host_2d c = { .hdr.type = VIRTIO_GPU_CMD_TRANSFER_TO_HOST_2D,
-						    .r = wire_rect(r),
-						    .offset = offset,
-						    .resource_id = resource };
+	struct virtio_gpu_transfer_to_host_2d c = {.hdr.type = VIRTIO_GPU_CMD_TRANSFER_TO_HOST_2D,
+						   .r = wire_rect(r),
+						   .offset = offset,
+						   .resource_id = resource};
 
 	return gpu_command(g, &c, sizeof(c));
 }
 
 int gpu_assign_uuid(struct gpu *g, uint32_t resource, uint8_t uuid[16])
 {
-	struct virtio_gpu_resource_assign_uuid c = { .hdr.type = VIRTIO_GPU_CMD_RESOURCE_ASSIGN_UUID,
-						     .resource_id = resource };
+	struct virtio_gpu_resource_assign_uuid c = {.hdr.type = VIRTIO_GPU_CMD_RESOURCE_ASSIGN_UUID,
+						    .resource_id = resource};
 	struct virtio_gpu_resp_resource_uuid answer;
 	int rc = ask(g, &c, sizeof(c), &answer, sizeof(answer), VIRTIO_GPU_RESP_OK_RESOURCE_UUID);
 
@@ -306,13 +305,13 @@ int gpu_assign_uuid(struct gpu *g, uint32_t resource, uint8_t uuid[16])
 
 int gpu_create_blob(struct gpu *g, uint32_t resource, uint32_t flags, const void *memory, uint64_t bytes)
 {
-	struct virtio_gpu_resource_create_blob c = { .hdr.type = VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB,
-						     .resource_id = resource,
-						     .blob_mem = VIRTIO_GPU_BLOB_MEM_GUEST,
-						     .blob_flags = flags,
-						     .nr_entries = 1,
-						     .size = bytes };
-	struct virtio_gpu_mem_entry e = { .addr = dma_address(memory), .length = (uint32_t)bytes };
+	struct virtio_gpu_resource_create_blob c = {.hdr.type = VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB,
+						    .resource_id = resource,
+						    .blob_mem = VIRTIO_GPU_BLOB_MEM_GUEST,
+						    .blob_flags = flags,
+						    .nr_entries = 1,
+						    .size = bytes};
+	struct virtio_gpu_mem_entry e = {.addr = dma_address(memory), .length = (uint32_t)bytes};
 
 	return with_pages(g, &c, sizeof(c), &e, 1);
 }
@@ -320,14 +319,14 @@ int gpu_create_blob(struct gpu *g, uint32_t resource, uint32_t flags, const void
 int gpu_set_scanout_blob(struct gpu *g, uint32_t scanout, uint32_t resource, struct gpu_rect r, uint32_t format,
 			 uint32_t width, uint32_t height, uint32_t stride)
 {
-	struct virtio_gpu_set_scanout_blob c = { .hdr.type = VIRTIO_GPU_CMD_SET_SCANOUT_BLOB,
-						 .r = wire_rect(r),
-						 .scanout_id = scanout,
-						 .resource_id = resource,
-						 .width = width,
-						 .height = height,
-						 .format = format,
-						 .strides = { stride } };
+	struct virtio_gpu_set_scanout_blob c = {.hdr.type = VIRTIO_GPU_CMD_SET_SCANOUT_BLOB,
+						.r = wire_rect(r),
+						.scanout_id = scanout,
+						.resource_id = resource,
+						.width = width,
+						.height = height,
+						.format = format,
+						.strides = {stride}};
 
 	return gpu_command(g, &c, sizeof(c));
 }

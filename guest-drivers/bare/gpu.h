@@ -51,8 +51,8 @@ struct gpu_request {
 	struct virtq_buffer out[3]; /* what the device reads: the command, then bulk data */
 	unsigned out_count;
 	struct virtq_buffer in; /* where the answer goes, a struct virtio_gpu_ctrl_hdr at least */
-	uint32_t written;       /* bytes of answer */
-	uint32_t order;         /* the how-many-th answer of this device it was, from 1 */
+	uint32_t written;	/* bytes of answer */
+	uint32_t order;		/* the how-many-th answer of this device it was, from 1 */
 	bool done;
 };
 

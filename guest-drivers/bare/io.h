@@ -5,12 +5,30 @@
 
 #include <stdint.h>
 
-static inline uint8_t mmio_read8(uintptr_t a) { return *(volatile uint8_t *)a; }
-static inline uint16_t mmio_read16(uintptr_t a) { return *(volatile uint16_t *)a; }
-static inline uint32_t mmio_read32(uintptr_t a) { return *(volatile uint32_t *)a; }
-static inline void mmio_write8(uintptr_t a, uint8_t v) { *(volatile uint8_t *)a = v; }
-static inline void mmio_write16(uintptr_t a, uint16_t v) { *(volatile uint16_t *)a = v; }
-static inline void mmio_write32(uintptr_t a, uint32_t v) { *(volatile uint32_t *)a = v; }
+static inline uint8_t mmio_read8(uintptr_t a)
+{
+	return *(volatile uint8_t *)a;
+}
+static inline uint16_t mmio_read16(uintptr_t a)
+{
+	return *(volatile uint16_t *)a;
+}
+static inline uint32_t mmio_read32(uintptr_t a)
+{
+	return *(volatile uint32_t *)a;
+}
+static inline void mmio_write8(uintptr_t a, uint8_t v)
+{
+	*(volatile uint8_t *)a = v;
+}
+static inline void mmio_write16(uintptr_t a, uint16_t v)
+{
+	*(volatile uint16_t *)a = v;
+}
+static inline void mmio_write32(uintptr_t a, uint32_t v)
+{
+	*(volatile uint32_t *)a = v;
+}
 /* Two 32-bit writes, low half first: what virtio asks of 64-bit registers. */
 static inline void mmio_write64_halves(uintptr_t a, uint64_t v)
 {
@@ -18,15 +36,30 @@ static inline void mmio_write64_halves(uintptr_t a, uint64_t v)
 	mmio_write32(a + 4, (uint32_t)(v >> 32));
 }
 
-static inline void barrier_compiler(void) { __asm__ volatile("" ::: "memory"); }
+static inline void barrier_compiler(void)
+{
+	__asm__ volatile("" ::: "memory");
+}
 
 #if defined(__x86_64__)
 
 /* x86 keeps loads in order and stores in order; only a store followed by a load needs an instruction. */
-static inline void barrier_read(void) { barrier_compiler(); }
-static inline void barrier_write(void) { barrier_compiler(); }
-static inline void barrier_full(void) { __asm__ volatile("lock; orl $0, (%%rsp)" ::: "memory", "cc"); }
-static inline void cpu_relax(void) { __asm__ volatile("pause" ::: "memory"); }
+static inline void barrier_read(void)
+{
+	barrier_compiler();
+}
+static inline void barrier_write(void)
+{
+	barrier_compiler();
+}
+static inline void barrier_full(void)
+{
+	__asm__ volatile("lock; orl $0, (%%rsp)" ::: "memory", "cc");
+}
+static inline void cpu_relax(void)
+{
+	__asm__ volatile("pause" ::: "memory");
+}
 
 static inline uint8_t port_read8(uint16_t p)
 {
@@ -52,16 +85,37 @@ static inline uint32_t port_read32(uint16_t p)
 	return v;
 }
 
-static inline void port_write8(uint16_t p, uint8_t v) { __asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(p)); }
-static inline void port_write16(uint16_t p, uint16_t v) { __asm__ volatile("outw %0, %1" ::"a"(v), "Nd"(p)); }
-static inline void port_write32(uint16_t p, uint32_t v) { __asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(p)); }
+static inline void port_write8(uint16_t p, uint8_t v)
+{
+	__asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(p));
+}
+static inline void port_write16(uint16_t p, uint16_t v)
+{
+	__asm__ volatile("outw %0, %1" ::"a"(v), "Nd"(p));
+}
+static inline void port_write32(uint16_t p, uint32_t v)
+{
+	__asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(p));
+}
 
 #elif defined(__aarch64__)
 
-static inline void barrier_read(void) { __asm__ volatile("dmb ishld" ::: "memory"); }
-static inline void barrier_write(void) { __asm__ volatile("dmb ishst" ::: "memory"); }
-static inline void barrier_full(void) { __asm__ volatile("dmb ish" ::: "memory"); }
-static inline void cpu_relax(void) { __asm__ volatile("yield" ::: "memory"); }
+static inline void barrier_read(void)
+{
+	__asm__ volatile("dmb ishld" ::: "memory");
+}
+static inline void barrier_write(void)
+{
+	__asm__ volatile("dmb ishst" ::: "memory");
+}
+static inline void barrier_full(void)
+{
+	__asm__ volatile("dmb ish" ::: "memory");
+}
+static inline void cpu_relax(void)
+{
+	__asm__ volatile("yield" ::: "memory");
+}
 
 #endif
 

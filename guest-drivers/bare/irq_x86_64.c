@@ -3,8 +3,8 @@
 #include <linux/errno.h>
 #include <stddef.h>
 
-#include "guest-drivers/bare/irq.h"
 #include "guest-drivers/bare/io.h"
+#include "guest-drivers/bare/irq.h"
 #include "guest-drivers/bare/platform.h"
 
 #define LAPIC(reg) (PLATFORM_LAPIC_BASE + (reg))
@@ -94,16 +94,16 @@ void irq_init(void)
 	struct __attribute__((packed)) {
 		uint16_t limit;
 		uint64_t base;
-	} pointer = { sizeof(idt) - 1, (uint64_t)(uintptr_t)idt };
+	} pointer = {sizeof(idt) - 1, (uint64_t)(uintptr_t)idt};
 
 	for (unsigned i = 0; i < 256; i++) {
 		uint64_t at = (uint64_t)(uintptr_t)irq_entries + 16u * i;
 
-		idt[i] = (struct idt_gate){ .offset_low = (uint16_t)at,
-					    .selector = 0x08,
-					    .type = 0x8e00,
-					    .offset_mid = (uint16_t)(at >> 16),
-					    .offset_high = (uint32_t)(at >> 32) };
+		idt[i] = (struct idt_gate){.offset_low = (uint16_t)at,
+					   .selector = 0x08,
+					   .type = 0x8e00,
+					   .offset_mid = (uint16_t)(at >> 16),
+					   .offset_high = (uint32_t)(at >> 32)};
 	}
 	__asm__ volatile("lidt %0" ::"m"(pointer));
 
@@ -122,11 +122,21 @@ void irq_init(void)
 
 static const char *exception_name(uint64_t vector)
 {
-	static const char *const names[] = { "divide error",     "debug",	     "NMI",
-					     "breakpoint",       "overflow",	     "bound range",
-					     "invalid opcode",   "no coprocessor",   "double fault",
-					     "coprocessor",      "invalid TSS",	     "segment not present",
-					     "stack fault",      "general protection", "page fault" };
+	static const char *const names[] = {"divide error",
+					    "debug",
+					    "NMI",
+					    "breakpoint",
+					    "overflow",
+					    "bound range",
+					    "invalid opcode",
+					    "no coprocessor",
+					    "double fault",
+					    "coprocessor",
+					    "invalid TSS",
+					    "segment not present",
+					    "stack fault",
+					    "general protection",
+					    "page fault"};
 
 	return vector < sizeof(names) / sizeof(names[0]) ? names[vector] : "exception";
 }
@@ -136,8 +146,8 @@ static void exception(const struct irq_frame *f)
 	uint64_t cr2;
 
 	__asm__ volatile("movq %%cr2, %0" : "=r"(cr2));
-	panic("cpu: %s (vector %lu, error 0x%lx) at 0x%lx, address 0x%lx, stack 0x%lx", exception_name(f->vector), f->vector,
-	      f->error, f->rip, cr2, f->rsp);
+	panic("cpu: %s (vector %lu, error 0x%lx) at 0x%lx, address 0x%lx, stack 0x%lx", exception_name(f->vector),
+	      f->vector, f->error, f->rip, cr2, f->rsp);
 }
 
 static uint32_t timer_ticks(uint64_t us)
@@ -175,8 +185,9 @@ void irq_enter(struct irq_frame *f)
 	if (f->vector == VECTOR_TIMER) {
 		timer_fired();
 	} else {
-		v = f->vector >= VECTOR_FIRST && f->vector < VECTOR_FIRST + VECTOR_COUNT ? &vectors[f->vector - VECTOR_FIRST]
-											 : NULL;
+		v = f->vector >= VECTOR_FIRST && f->vector < VECTOR_FIRST + VECTOR_COUNT
+			    ? &vectors[f->vector - VECTOR_FIRST]
+			    : NULL;
 		if (v && v->handler)
 			v->handler(v->arg);
 		else
@@ -190,7 +201,7 @@ static int vector_take(void (*handler)(void *), void *arg, int line)
 	for (int i = 0; i < VECTOR_COUNT; i++) {
 		if (vectors[i].handler)
 			continue;
-		vectors[i] = (struct vector){ handler, arg, line };
+		vectors[i] = (struct vector){handler, arg, line};
 		return i;
 	}
 	return -ENOSPC;

@@ -17,9 +17,18 @@ static uint16_t select(const struct pci_function *f, unsigned offset)
 	return (uint16_t)(PLATFORM_PCI_DATA_PORT + (offset & 3));
 }
 
-uint8_t pci_read8(const struct pci_function *f, unsigned offset) { return port_read8(select(f, offset)); }
-uint16_t pci_read16(const struct pci_function *f, unsigned offset) { return port_read16(select(f, offset)); }
-uint32_t pci_read32(const struct pci_function *f, unsigned offset) { return port_read32(select(f, offset)); }
+uint8_t pci_read8(const struct pci_function *f, unsigned offset)
+{
+	return port_read8(select(f, offset));
+}
+uint16_t pci_read16(const struct pci_function *f, unsigned offset)
+{
+	return port_read16(select(f, offset));
+}
+uint32_t pci_read32(const struct pci_function *f, unsigned offset)
+{
+	return port_read32(select(f, offset));
+}
 
 void pci_write16(const struct pci_function *f, unsigned offset, uint16_t v)
 {
@@ -34,11 +43,26 @@ void pci_write32(const struct pci_function *f, unsigned offset, uint32_t v)
 #else
 
 /* No configuration ports on this machine; its devices are on virtio-mmio. */
-uint8_t pci_read8(const struct pci_function *f, unsigned offset) { return (void)f, (void)offset, 0xff; }
-uint16_t pci_read16(const struct pci_function *f, unsigned offset) { return (void)f, (void)offset, 0xffff; }
-uint32_t pci_read32(const struct pci_function *f, unsigned offset) { return (void)f, (void)offset, 0xffffffffu; }
-void pci_write16(const struct pci_function *f, unsigned offset, uint16_t v) { (void)f, (void)offset, (void)v; }
-void pci_write32(const struct pci_function *f, unsigned offset, uint32_t v) { (void)f, (void)offset, (void)v; }
+uint8_t pci_read8(const struct pci_function *f, unsigned offset)
+{
+	return (void)f, (void)offset, 0xff;
+}
+uint16_t pci_read16(const struct pci_function *f, unsigned offset)
+{
+	return (void)f, (void)offset, 0xffff;
+}
+uint32_t pci_read32(const struct pci_function *f, unsigned offset)
+{
+	return (void)f, (void)offset, 0xffffffffu;
+}
+void pci_write16(const struct pci_function *f, unsigned offset, uint16_t v)
+{
+	(void)f, (void)offset, (void)v;
+}
+void pci_write32(const struct pci_function *f, unsigned offset, uint32_t v)
+{
+	(void)f, (void)offset, (void)v;
+}
 
 #endif
 
@@ -47,7 +71,7 @@ static bool scan_bus(uint8_t bus, unsigned depth, bool (*found)(const struct pci
 {
 	for (uint8_t slot = 0; slot < 32; slot++) {
 		for (uint8_t function = 0; function < 8; function++) {
-			struct pci_function f = { .bus = bus, .slot = slot, .function = function };
+			struct pci_function f = {.bus = bus, .slot = slot, .function = function};
 			uint32_t id = pci_read32(&f, PCI_VENDOR_ID);
 			uint8_t type;
 
@@ -125,12 +149,13 @@ int pci_msix_open(const struct pci_function *f, struct pci_msix *m)
 {
 	uint32_t where;
 
-	*m = (struct pci_msix){ .capability = pci_capability(f, PCI_CAP_ID_MSIX, 0) };
+	*m = (struct pci_msix){.capability = pci_capability(f, PCI_CAP_ID_MSIX, 0)};
 	if (!m->capability)
 		return -ENOENT;
 	m->entries = (pci_read16(f, m->capability + PCI_MSIX_FLAGS) & PCI_MSIX_FLAGS_QSIZE) + 1u;
 	where = pci_read32(f, m->capability + PCI_MSIX_TABLE);
-	m->table = pci_map(f, where & PCI_MSIX_TABLE_BIR, where & PCI_MSIX_TABLE_OFFSET, m->entries * PCI_MSIX_ENTRY_SIZE);
+	m->table =
+		pci_map(f, where & PCI_MSIX_TABLE_BIR, where & PCI_MSIX_TABLE_OFFSET, m->entries * PCI_MSIX_ENTRY_SIZE);
 	if (!m->table)
 		return -ENOENT;
 	for (unsigned i = 0; i < m->entries; i++)
@@ -156,7 +181,7 @@ void pci_msix_mask(struct pci_msix *m, unsigned entry)
 void pci_msix_enable(const struct pci_function *f, struct pci_msix *m, bool on)
 {
 	unsigned at = m->capability + PCI_MSIX_FLAGS;
-	uint16_t flags = pci_read16(f, at) & (uint16_t)~(PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
+	uint16_t flags = pci_read16(f, at) & (uint16_t) ~(PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
 
 	pci_write16(f, at, on ? flags | PCI_MSIX_FLAGS_ENABLE : flags);
 }

@@ -30,7 +30,8 @@ void clock_init(void)
 		ticks = (port_read32(PLATFORM_PM_TIMER_PORT) - from) & PM_TIMER_MASK;
 		stuck = ticks == last ? stuck + 1 : 0;
 		if (stuck > 10000)
-			panic("clock: no ACPI PM timer counts at port 0x%x; clock_us() needs one", PLATFORM_PM_TIMER_PORT);
+			panic("clock: no ACPI PM timer counts at port 0x%x; clock_us() needs one",
+			      PLATFORM_PM_TIMER_PORT);
 	}
 	t1 = tsc();
 	us_per_tsc_q40 = ((((uint64_t)ticks * 1000000u) << 20) / PM_TIMER_HZ << 20) / (t1 - t0);

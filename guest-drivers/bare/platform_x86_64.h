@@ -14,7 +14,7 @@
 #define PLATFORM_PM1A_CNT_PORT 0x604
 #define PLATFORM_PM_TIMER_PORT 0x608
 #define PLATFORM_SLP_EN (1u << 13)
-#define PLATFORM_SLP_TYP_S5 5u      /* mullion */
+#define PLATFORM_SLP_TYP_S5 5u	    /* mullion */
 #define PLATFORM_SLP_TYP_S5_QEMU 0u /* q35 */
 
 /* Reset control register: bit 2 starts the reset, bit 1 makes it a full one. */

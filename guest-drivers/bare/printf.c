@@ -147,7 +147,7 @@ static const char *convert(struct out *o, const char *f, va_list *args)
 
 int vsnprintf(char *text, size_t bytes, const char *format, va_list args)
 {
-	struct out o = { .to = text, .room = bytes ? bytes - 1 : 0 };
+	struct out o = {.to = text, .room = bytes ? bytes - 1 : 0};
 	va_list copy;
 
 	va_copy(copy, args);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include "guest-drivers/bare/console.h"
 #include "guest-drivers/bare/report.h"
+#include "guest-drivers/bare/console.h"
 
 static const char *report_name = "test";
 static unsigned total, failed;

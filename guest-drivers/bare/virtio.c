@@ -9,8 +9,8 @@
 #include "guest-drivers/bare/virtq.h"
 
 #define RESET_TIMEOUT_US 5000000u
-#define RING_FEATURES                                                                                         \
-	(VIRTIO_BIT(VIRTIO_F_RING_PACKED) | VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX) |                              \
+#define RING_FEATURES                                                                                                  \
+	(VIRTIO_BIT(VIRTIO_F_RING_PACKED) | VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX) |                                      \
 	 VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC))
 
 int virtio_find(uint32_t id, unsigned index, enum virtio_kind kind, struct virtio_dev *d)

@@ -217,7 +217,7 @@ static bool look(const struct pci_function *f, void *arg)
 
 int virtio_pci_find(uint32_t id, unsigned index, struct virtio_dev *d)
 {
-	struct search s = { .d = d, .index = index };
+	struct search s = {.d = d, .index = index};
 
 	memset(d, 0, sizeof(*d));
 	d->id = id;

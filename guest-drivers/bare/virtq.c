@@ -84,9 +84,9 @@ static int split_add(struct virtq *q, const struct virtq_buffer *b, unsigned out
 
 		for (unsigned i = 0; i < n; i++)
 			fill(&table[i], &b[i], i >= out, i + 1 < n, (uint16_t)(i + 1));
-		q->split.desc[head] = (struct vring_desc){ .addr = dma_address(table),
-							   .len = (uint32_t)(n * sizeof(*table)),
-							   .flags = VRING_DESC_F_INDIRECT };
+		q->split.desc[head] = (struct vring_desc){.addr = dma_address(table),
+							  .len = (uint32_t)(n * sizeof(*table)),
+							  .flags = VRING_DESC_F_INDIRECT};
 		at = q->slots[head].next;
 	} else {
 		for (unsigned i = 0; i < n; i++) {

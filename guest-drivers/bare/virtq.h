@@ -34,15 +34,16 @@ struct virtq {
 	unsigned index;
 	uint16_t size;
 	bool packed, event_idx, indirect;
-	uint16_t free;      /* ring entries */
+	uint16_t free;	    /* ring entries */
 	uint16_t free_head; /* of slots, and of descriptors in a split ring */
 	struct virtq_slot *slots;
 	void *memory, *tables; /* allocations: rings, and indirect tables (one of VIRTQ_INDIRECT_MAX a slot) */
-	uint64_t kicks;        /* doorbells rung */
+	uint64_t kicks;	       /* doorbells rung */
 
 	/* Split, section 2.7. */
 	struct vring split;
-	const volatile __virtio16 *avail_event; /* behind the used ring: after which entry the device wants a doorbell */
+	const volatile __virtio16
+		*avail_event; /* behind the used ring: after which entry the device wants a doorbell */
 	uint16_t avail_index; /* next to fill */
 	uint16_t avail_told;  /* what the device was last told about */
 	uint16_t used_index;  /* next to take */

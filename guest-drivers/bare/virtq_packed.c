@@ -42,12 +42,13 @@ int virtq_packed_add(struct virtq *q, const struct virtq_buffer *b, unsigned out
 	q->slots[id].used = need;
 
 	if (indirect) {
-		struct vring_packed_desc *table = (struct vring_packed_desc *)q->tables + (size_t)id * VIRTQ_INDIRECT_MAX;
+		struct vring_packed_desc *table =
+			(struct vring_packed_desc *)q->tables + (size_t)id * VIRTQ_INDIRECT_MAX;
 
 		for (unsigned i = 0; i < n; i++)
-			table[i] = (struct vring_packed_desc){ .addr = dma_address(b[i].at),
-							       .len = b[i].bytes,
-							       .flags = i >= out ? VRING_DESC_F_WRITE : 0 };
+			table[i] = (struct vring_packed_desc){.addr = dma_address(b[i].at),
+							      .len = b[i].bytes,
+							      .flags = i >= out ? VRING_DESC_F_WRITE : 0};
 		n = 1;
 	}
 	for (unsigned i = 0; i < n; i++) {
@@ -125,7 +126,8 @@ void *virtq_packed_get(struct virtq *q, uint32_t *written)
 		q->used_wrap = !q->used_wrap;
 	}
 	if (q->event_idx) {
-		*(volatile __le16 *)&q->driver_event->off_wrap = (uint16_t)(q->next_used | (q->used_wrap ? WRAP_BIT : 0));
+		*(volatile __le16 *)&q->driver_event->off_wrap =
+			(uint16_t)(q->next_used | (q->used_wrap ? WRAP_BIT : 0));
 		barrier_full(); /* ask for the next interrupt before looking whether there is one more */
 	}
 	q->free = (uint16_t)(q->free + slot->used);

@@ -51,8 +51,8 @@ struct car {
 
 static struct car drive(int32_t n)
 {
-	static const int32_t top[6] = { 0, 38, 66, 98, 134, 220 }; /* km/h at 6400 rpm */
-	struct car c = { .speed = 0, .revs = 850, .gear = 0 };
+	static const int32_t top[6] = {0, 38, 66, 98, 134, 220}; /* km/h at 6400 rpm */
+	struct car c = {.speed = 0, .revs = 850, .gear = 0};
 	int32_t t = n - 6;
 
 	if (t <= 0)
@@ -85,7 +85,7 @@ static void draw(struct part p, int32_t x, int32_t y, int32_t angle, int32_t lig
 		VIRGL_FLOAT_1,
 		virgl_float(light, 8),
 	};
-	struct virgl_draw d = { .mode = PIPE_PRIM_TRIANGLES, .count = p.count, .indexed = true };
+	struct virgl_draw d = {.mode = PIPE_PRIM_TRIANGLES, .count = p.count, .indexed = true};
 
 	/* Renderers take an indexed draw's start from the index buffer's offset, not from the draw. */
 	virgl_set_index_buffer(&e, INDICES, sizeof(uint16_t), p.first * (uint32_t)sizeof(uint16_t));
@@ -112,7 +112,7 @@ static void readout(int32_t x, int32_t y, const char *text)
 static void frame(int32_t n)
 {
 	struct car car = drive(n);
-	int32_t value[DIAL_COUNT] = { [DIAL_SPEED] = car.speed, [DIAL_REVS] = car.revs * 16 };
+	int32_t value[DIAL_COUNT] = {[DIAL_SPEED] = car.speed, [DIAL_REVS] = car.revs * 16};
 	bool lamp_test = n < 6;
 	char text[8];
 
@@ -120,7 +120,7 @@ static void frame(int32_t n)
 	draw(scene.backdrop, 0, 0, 0, 256);
 	for (int i = 0; i < DIAL_COUNT; i++) {
 		int64_t part = (int64_t)value[i] * TRAIL_SEGMENTS / (dials[i].full * 16);
-		struct part trail = { scene.trail[i].first, (uint32_t)part * TRAIL_INDICES };
+		struct part trail = {scene.trail[i].first, (uint32_t)part * TRAIL_INDICES};
 
 		if (trail.count)
 			draw(trail, 0, 0, 0, 256);
@@ -145,10 +145,10 @@ static void frame(int32_t n)
 static void set_up(void)
 {
 	static const struct virgl_vertex_element layout[] = {
-		{ .offset = 0, .format = VIRGL_FORMAT_R32G32_FLOAT },
-		{ .offset = 8, .format = VIRGL_FORMAT_R8G8B8A8_UNORM },
+		{.offset = 0, .format = VIRGL_FORMAT_R32G32_FLOAT},
+		{.offset = 8, .format = VIRGL_FORMAT_R8G8B8A8_UNORM},
 	};
-	struct virgl_vertex_buffer buffer = { .stride = sizeof(struct vertex), .resource = VERTICES };
+	struct virgl_vertex_buffer buffer = {.stride = sizeof(struct vertex), .resource = VERTICES};
 	uint32_t surface = SURFACE;
 
 	virgl_encoder_init(&e, words, MAX_WORDS);
@@ -185,9 +185,14 @@ static int submit(struct gpu *g)
 /* A buffer resource holding @bytes at @data. */
 static int upload(struct gpu *g, uint32_t resource, uint32_t bind, const void *data, uint32_t bytes)
 {
-	struct gpu_resource_3d r = { .target = PIPE_BUFFER, .format = VIRGL_FORMAT_R8_UNORM, .bind = bind, .width = bytes,
-				     .height = 1, .depth = 1, .array_size = 1 };
-	struct gpu_transfer_3d all = { .box = { .w = bytes, .h = 1, .d = 1 } };
+	struct gpu_resource_3d r = {.target = PIPE_BUFFER,
+				    .format = VIRGL_FORMAT_R8_UNORM,
+				    .bind = bind,
+				    .width = bytes,
+				    .height = 1,
+				    .depth = 1,
+				    .array_size = 1};
+	struct gpu_transfer_3d all = {.box = {.w = bytes, .h = 1, .d = 1}};
 	int rc;
 
 	if ((rc = gpu_create_3d(g, resource, &r)) || (rc = gpu_attach_backing(g, resource, data, bytes)) ||
@@ -198,14 +203,14 @@ static int upload(struct gpu *g, uint32_t resource, uint32_t bind, const void *d
 
 static int run(struct gpu *g, struct mesh *m, int32_t frames)
 {
-	static const struct gpu_rect all = { 0, 0, SCENE_WIDTH, SCENE_HEIGHT };
-	static const struct gpu_resource_3d picture = { .target = PIPE_TEXTURE_2D,
-							.format = VIRGL_FORMAT_B8G8R8X8_UNORM,
-							.bind = VIRGL_BIND_RENDER_TARGET | VIRGL_BIND_SCANOUT,
-							.width = SCENE_WIDTH,
-							.height = SCENE_HEIGHT,
-							.depth = 1,
-							.array_size = 1 };
+	static const struct gpu_rect all = {0, 0, SCENE_WIDTH, SCENE_HEIGHT};
+	static const struct gpu_resource_3d picture = {.target = PIPE_TEXTURE_2D,
+						       .format = VIRGL_FORMAT_B8G8R8X8_UNORM,
+						       .bind = VIRGL_BIND_RENDER_TARGET | VIRGL_BIND_SCANOUT,
+						       .width = SCENE_WIDTH,
+						       .height = SCENE_HEIGHT,
+						       .depth = 1,
+						       .array_size = 1};
 	uint64_t start;
 	int rc;
 
@@ -236,7 +241,7 @@ static int run(struct gpu *g, struct mesh *m, int32_t frames)
 int main(void)
 {
 	static struct gpu g;
-	struct mesh m = { .vertex_max = MAX_VERTICES, .index_max = MAX_INDICES };
+	struct mesh m = {.vertex_max = MAX_VERTICES, .index_max = MAX_INDICES};
 	int32_t frames = (int32_t)boot_option_number("frames", 60);
 	int rc = gpu_open(&g, VIRTIO_ANY, 0, VIRTIO_BIT(VIRTIO_GPU_F_VIRGL) | VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX));
 
@@ -255,7 +260,8 @@ int main(void)
 		return 1;
 	}
 	scene_build(&m, &scene);
-	printf("cluster: %u vertices, %u triangles, built in %lu ms\n", m.vertex_count, m.index_count / 3, clock_us() / 1000);
+	printf("cluster: %u vertices, %u triangles, built in %lu ms\n", m.vertex_count, m.index_count / 3,
+	       clock_us() / 1000);
 	if (m.full) {
 		printf("cluster: the scene does not fit; raise MAX_VERTICES or MAX_INDICES\n");
 		return 1;

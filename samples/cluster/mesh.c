@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
-#include "guest-drivers/bare/virgl.h"
 #include "samples/cluster/mesh.h"
+#include "guest-drivers/bare/virgl.h"
 
 #define MAX_POINTS 96
 #define SOFT PX(1) /* width of an edge that fades out */
 
 /* sin(i * 90 degrees / 64) * 16384 */
 static const uint16_t quarter[65] = {
-	0,     402,   804,   1205,  1606,  2006,  2404,  2801,  3196,  3590,  3981,  4370,  4756,  5139,  5520,  5897,  6270,
-	6639,  7005,  7366,  7723,  8076,  8423,  8765,  9102,  9434,  9760,  10080, 10394, 10702, 11003, 11297, 11585, 11866,
-	12140, 12406, 12665, 12916, 13160, 13395, 13623, 13842, 14053, 14256, 14449, 14635, 14811, 14978, 15137, 15286, 15426,
-	15557, 15679, 15791, 15893, 15986, 16069, 16143, 16207, 16261, 16305, 16340, 16364, 16379, 16384,
+	0,     402,   804,   1205,  1606,  2006,  2404,	 2801,	3196,  3590,  3981,  4370,  4756,
+	5139,  5520,  5897,  6270,  6639,  7005,  7366,	 7723,	8076,  8423,  8765,  9102,  9434,
+	9760,  10080, 10394, 10702, 11003, 11297, 11585, 11866, 12140, 12406, 12665, 12916, 13160,
+	13395, 13623, 13842, 14053, 14256, 14449, 14635, 14811, 14978, 15137, 15286, 15426, 15557,
+	15679, 15791, 15893, 15986, 16069, 16143, 16207, 16261, 16305, 16340, 16364, 16379, 16384,
 };
 
 int32_t sine(int32_t angle)
@@ -37,7 +38,7 @@ int32_t cosine(int32_t angle)
 
 struct part part_start(const struct mesh *m)
 {
-	return (struct part){ .first = m->index_count };
+	return (struct part){.first = m->index_count};
 }
 
 void part_end(const struct mesh *m, struct part *p)
@@ -102,8 +103,9 @@ void mesh_arc(struct mesh *m, int32_t cx, int32_t cy, int32_t radius, int32_t fr
 		int32_t nx = cosine(angle), ny = sine(angle);
 		uint32_t at = m->vertex_count;
 
-		if (!section(m, cx + (int32_t)(((int64_t)nx * radius) >> 14), cy + (int32_t)(((int64_t)ny * radius) >> 14), nx,
-			     ny, i * 256 / segments, false, rails, count))
+		if (!section(m, cx + (int32_t)(((int64_t)nx * radius) >> 14),
+			     cy + (int32_t)(((int64_t)ny * radius) >> 14), nx, ny, i * 256 / segments, false, rails,
+			     count))
 			return;
 		if (i)
 			join(m, at - count, at, count);
@@ -138,8 +140,8 @@ static struct direction direction(const int32_t a[2], const int32_t b[2])
 	int64_t length = root((uint64_t)(dx * dx + dy * dy));
 
 	if (!length)
-		return (struct direction){ ONE_Q14, 0 };
-	return (struct direction){ (int32_t)(dx * ONE_Q14 / length), (int32_t)(dy * ONE_Q14 / length) };
+		return (struct direction){ONE_Q14, 0};
+	return (struct direction){(int32_t)(dx * ONE_Q14 / length), (int32_t)(dy * ONE_Q14 / length)};
 }
 
 void mesh_polyline(struct mesh *m, const int32_t (*points)[2], unsigned n, bool closed, const struct rail *rails,
@@ -157,8 +159,8 @@ void mesh_polyline(struct mesh *m, const int32_t (*points)[2], unsigned n, bool 
 		d[i] = direction(points[i], points[(i + 1) % n]);
 
 	if (!closed) { /* the line's end fades out too */
-		if (!section(m, points[0][0] - (d[0].x >> 6), points[0][1] - (d[0].y >> 6), -d[0].y, d[0].x, 0, true, rails,
-			     count))
+		if (!section(m, points[0][0] - (d[0].x >> 6), points[0][1] - (d[0].y >> 6), -d[0].y, d[0].x, 0, true,
+			     rails, count))
 			return;
 	}
 	for (unsigned i = 0; i < n; i++) {
@@ -193,9 +195,8 @@ void mesh_stroke(struct mesh *m, const int32_t (*points)[2], unsigned n, bool cl
 	int32_t core = width / 2 - SOFT / 2;
 	uint32_t clear = ALPHA(rgba, 0);
 	struct rail wide[4] = {
-		{ -core - SOFT, clear, clear }, { -core, rgba, rgba }, { core, rgba, rgba }, { core + SOFT, clear, clear }
-	};
-	struct rail thin[3] = { { -width, clear, clear }, { 0, rgba, rgba }, { width, clear, clear } };
+		{-core - SOFT, clear, clear}, {-core, rgba, rgba}, {core, rgba, rgba}, {core + SOFT, clear, clear}};
+	struct rail thin[3] = {{-width, clear, clear}, {0, rgba, rgba}, {width, clear, clear}};
 
 	if (core > SOFT / 4)
 		mesh_polyline(m, points, n, closed, wide, 4);
@@ -209,8 +210,10 @@ void mesh_ring(struct mesh *m, int32_t cx, int32_t cy, int32_t radius, int32_t w
 	int32_t half = width / 2;
 	uint32_t clear = ALPHA(rgba, 0);
 	struct rail rails[4] = {
-		{ -half - SOFT / 2, clear, clear }, { -half + SOFT / 2, rgba, rgba },
-		{ half - SOFT / 2, rgba, rgba },    { half + SOFT / 2, clear, clear },
+		{-half - SOFT / 2, clear, clear},
+		{-half + SOFT / 2, rgba, rgba},
+		{half - SOFT / 2, rgba, rgba},
+		{half + SOFT / 2, clear, clear},
 	};
 
 	mesh_arc(m, cx, cy, radius, from, to, segments, rails, 4);
@@ -218,16 +221,17 @@ void mesh_ring(struct mesh *m, int32_t cx, int32_t cy, int32_t radius, int32_t w
 
 void mesh_disc(struct mesh *m, int32_t cx, int32_t cy, int32_t radius, unsigned segments, uint32_t centre, uint32_t rim)
 {
-	struct rail rails[3] = { { 0, centre, centre }, { radius - SOFT, rim, rim }, { radius, ALPHA(rim, 0), ALPHA(rim, 0) } };
+	struct rail rails[3] = {{0, centre, centre}, {radius - SOFT, rim, rim}, {radius, ALPHA(rim, 0), ALPHA(rim, 0)}};
 
 	mesh_arc(m, cx, cy, 0, 0, TURN, segments, rails, 3);
 }
 
 void mesh_rect(struct mesh *m, int32_t x, int32_t y, int32_t width, int32_t height, uint32_t top, uint32_t bottom)
 {
-	struct rail rails[2] = { { 0, top, top }, { height, bottom, bottom } };
+	struct rail rails[2] = {{0, top, top}, {height, bottom, bottom}};
 	uint32_t at = m->vertex_count;
 
-	if (section(m, x, y, 0, ONE_Q14, 0, false, rails, 2) && section(m, x + width, y, 0, ONE_Q14, 0, false, rails, 2))
+	if (section(m, x, y, 0, ONE_Q14, 0, false, rails, 2) &&
+	    section(m, x + width, y, 0, ONE_Q14, 0, false, rails, 2))
 		join(m, at, at + 2, 2);
 }

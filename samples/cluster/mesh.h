@@ -66,7 +66,8 @@ void mesh_ring(struct mesh *m, int32_t cx, int32_t cy, int32_t radius, int32_t w
 	       unsigned segments, uint32_t rgba);
 
 /* A disc whose colour goes from @centre to @rim. */
-void mesh_disc(struct mesh *m, int32_t cx, int32_t cy, int32_t radius, unsigned segments, uint32_t centre, uint32_t rim);
+void mesh_disc(struct mesh *m, int32_t cx, int32_t cy, int32_t radius, unsigned segments, uint32_t centre,
+	       uint32_t rim);
 
 /* A rectangle with a colour at the top and one at the bottom; hard edges. */
 void mesh_rect(struct mesh *m, int32_t x, int32_t y, int32_t width, int32_t height, uint32_t top, uint32_t bottom);

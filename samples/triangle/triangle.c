@@ -32,9 +32,9 @@ static const char fragment_shader[] = "FRAG\n"
 #define PLUS_08 0x3f4ccccdu
 #define MINUS_08 0xbf4ccccdu
 static const uint32_t triangle[3][8] = {
-	{ MINUS_08, MINUS_08, F0, F1, F1, F0, F0, F1 },
-	{ PLUS_08, MINUS_08, F0, F1, F0, F1, F0, F1 },
-	{ F0, PLUS_08, F0, F1, F0, F0, F1, F1 },
+	{MINUS_08, MINUS_08, F0, F1, F1, F0, F0, F1},
+	{PLUS_08, MINUS_08, F0, F1, F0, F1, F0, F1},
+	{F0, PLUS_08, F0, F1, F0, F0, F1, F1},
 };
 
 static uint32_t commands[1024];
@@ -42,12 +42,12 @@ static uint32_t commands[1024];
 static uint32_t draw(void)
 {
 	static const struct virgl_vertex_element layout[] = {
-		{ .offset = 0, .format = VIRGL_FORMAT_R32G32B32A32_FLOAT },
-		{ .offset = 16, .format = VIRGL_FORMAT_R32G32B32A32_FLOAT },
+		{.offset = 0, .format = VIRGL_FORMAT_R32G32B32A32_FLOAT},
+		{.offset = 16, .format = VIRGL_FORMAT_R32G32B32A32_FLOAT},
 	};
-	static const uint32_t night[4] = { 0x3d4ccccd, 0x3d4ccccd, 0x3dcccccd, F1 };
-	struct virgl_vertex_buffer buffer = { .stride = sizeof(triangle[0]), .resource = VERTICES };
-	struct virgl_region all = { .width = sizeof(triangle), .height = 1, .depth = 1 };
+	static const uint32_t night[4] = {0x3d4ccccd, 0x3d4ccccd, 0x3dcccccd, F1};
+	struct virgl_vertex_buffer buffer = {.stride = sizeof(triangle[0]), .resource = VERTICES};
+	struct virgl_region all = {.width = sizeof(triangle), .height = 1, .depth = 1};
 	uint32_t surface = SURFACE;
 	struct virgl_encoder e;
 
@@ -81,21 +81,22 @@ static uint32_t draw(void)
 int main(void)
 {
 	static struct gpu g;
-	static const struct gpu_resource_3d picture = { .target = PIPE_TEXTURE_2D,
-							.format = VIRGL_FORMAT_B8G8R8X8_UNORM,
-							.bind = VIRGL_BIND_RENDER_TARGET | VIRGL_BIND_SCANOUT,
-							.width = WIDTH,
-							.height = HEIGHT,
+	static const struct gpu_resource_3d picture = {.target = PIPE_TEXTURE_2D,
+						       .format = VIRGL_FORMAT_B8G8R8X8_UNORM,
+						       .bind = VIRGL_BIND_RENDER_TARGET | VIRGL_BIND_SCANOUT,
+						       .width = WIDTH,
+						       .height = HEIGHT,
+						       .depth = 1,
+						       .array_size = 1};
+	static const struct gpu_resource_3d vertices = {.target = PIPE_BUFFER,
+							.format = VIRGL_FORMAT_R8_UNORM,
+							.bind = VIRGL_BIND_VERTEX_BUFFER,
+							.width = sizeof(triangle),
+							.height = 1,
 							.depth = 1,
-							.array_size = 1 };
-	static const struct gpu_resource_3d vertices = { .target = PIPE_BUFFER,
-							 .format = VIRGL_FORMAT_R8_UNORM,
-							 .bind = VIRGL_BIND_VERTEX_BUFFER,
-							 .width = sizeof(triangle),
-							 .height = 1,
-							 .depth = 1,
-							 .array_size = 1 };
-	static const struct gpu_rect all = { 0, 0, WIDTH, HEIGHT };
+							.array_size = 1};
+	static const struct gpu_rect all = {0, 0, WIDTH, HEIGHT};
+	uint32_t bytes;
 	int rc = gpu_open(&g, VIRTIO_ANY, 0, VIRTIO_BIT(VIRTIO_GPU_F_VIRGL));
 
 	if (rc) {
@@ -106,9 +107,14 @@ int main(void)
 		printf("triangle: this GPU has no 3D (VIRTIO_GPU_F_VIRGL); start it with --gpu renderer=virgl\n");
 		return 1;
 	}
+	bytes = draw();
+	if (!bytes) {
+		printf("triangle: the commands do not fit into %zu bytes\n", sizeof(commands));
+		return 1;
+	}
 	if ((rc = gpu_context_create(&g, CONTEXT, 0, "triangle")) || (rc = gpu_create_3d(&g, PICTURE, &picture)) ||
 	    (rc = gpu_context_attach(&g, CONTEXT, PICTURE)) || (rc = gpu_create_3d(&g, VERTICES, &vertices)) ||
-	    (rc = gpu_context_attach(&g, CONTEXT, VERTICES)) || (rc = gpu_submit_3d(&g, CONTEXT, commands, draw())) ||
+	    (rc = gpu_context_attach(&g, CONTEXT, VERTICES)) || (rc = gpu_submit_3d(&g, CONTEXT, commands, bytes)) ||
 	    (rc = gpu_set_scanout(&g, 0, PICTURE, all)) || (rc = gpu_flush(&g, PICTURE, all))) {
 		printf("triangle: the GPU answered 0x%04x (error %d)\n", g.answer, rc);
 		return 1;

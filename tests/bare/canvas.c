@@ -19,11 +19,11 @@ static const char texture_shader[] = "FRAG\nDCL IN[0], GENERIC[0], PERSPECTIVE\n
 static void set_up(struct canvas *c)
 {
 	static const struct virgl_vertex_element layout[] = {
-		{ .offset = 0, .format = VIRGL_FORMAT_R32G32B32A32_FLOAT },
-		{ .offset = 16, .format = VIRGL_FORMAT_R32G32B32A32_FLOAT },
+		{.offset = 0, .format = VIRGL_FORMAT_R32G32B32A32_FLOAT},
+		{.offset = 16, .format = VIRGL_FORMAT_R32G32B32A32_FLOAT},
 	};
-	static const uint32_t ones[4] = { VIRGL_FLOAT_1, VIRGL_FLOAT_1, VIRGL_FLOAT_1, VIRGL_FLOAT_1 };
-	struct virgl_vertex_buffer buffer = { .stride = 4 * CANVAS_VERTEX_WORDS, .resource = CANVAS_VERTICES };
+	static const uint32_t ones[4] = {VIRGL_FLOAT_1, VIRGL_FLOAT_1, VIRGL_FLOAT_1, VIRGL_FLOAT_1};
+	struct virgl_vertex_buffer buffer = {.stride = 4 * CANVAS_VERTEX_WORDS, .resource = CANVAS_VERTICES};
 	struct virgl_rasterizer scissored = virgl_rasterizer_default;
 	uint32_t surface = CANVAS_SURFACE;
 	struct virgl_encoder *e = &c->e;
@@ -55,23 +55,24 @@ static void set_up(struct canvas *c)
 
 int canvas_create(struct canvas *c, struct gpu *g, uint32_t width, uint32_t height, uint32_t context_init)
 {
-	struct gpu_resource_3d picture = { .target = PIPE_TEXTURE_2D,
-					   .format = VIRGL_FORMAT_B8G8R8A8_UNORM,
-					   .bind = VIRGL_BIND_RENDER_TARGET | VIRGL_BIND_SAMPLER_VIEW | VIRGL_BIND_SCANOUT,
-					   .width = width,
-					   .height = height,
+	struct gpu_resource_3d picture = {.target = PIPE_TEXTURE_2D,
+					  .format = VIRGL_FORMAT_B8G8R8A8_UNORM,
+					  .bind = VIRGL_BIND_RENDER_TARGET | VIRGL_BIND_SAMPLER_VIEW |
+						  VIRGL_BIND_SCANOUT,
+					  .width = width,
+					  .height = height,
+					  .depth = 1,
+					  .array_size = 1};
+	struct gpu_resource_3d vertices = {.target = PIPE_BUFFER,
+					   .format = VIRGL_FORMAT_R8_UNORM,
+					   .bind = VIRGL_BIND_VERTEX_BUFFER,
+					   .width = VERTEX_BYTES,
+					   .height = 1,
 					   .depth = 1,
-					   .array_size = 1 };
-	struct gpu_resource_3d vertices = { .target = PIPE_BUFFER,
-					    .format = VIRGL_FORMAT_R8_UNORM,
-					    .bind = VIRGL_BIND_VERTEX_BUFFER,
-					    .width = VERTEX_BYTES,
-					    .height = 1,
-					    .depth = 1,
-					    .array_size = 1 };
+					   .array_size = 1};
 	int rc;
 
-	*c = (struct canvas){ .gpu = g, .width = width, .height = height };
+	*c = (struct canvas){.gpu = g, .width = width, .height = height};
 	c->pixels = alloc_zeroed(width * height * 4, PAGE_BYTES);
 	c->words = alloc(WORDS * 4, 16);
 	if (!c->pixels || !c->words)
@@ -92,7 +93,7 @@ void canvas_finish(struct canvas *c)
 {
 	alloc_free(c->words);
 	alloc_free(c->pixels);
-	*c = (struct canvas){ 0 };
+	*c = (struct canvas){0};
 }
 
 void canvas_begin(struct canvas *c)
@@ -110,14 +111,14 @@ int canvas_submit(struct canvas *c)
 void canvas_vertices(struct canvas *c, const uint32_t (*vertices)[CANVAS_VERTEX_WORDS], unsigned count)
 {
 	uint32_t bytes = count * (uint32_t)sizeof(vertices[0]);
-	struct virgl_region to = { .width = bytes, .height = 1, .depth = 1 };
+	struct virgl_region to = {.width = bytes, .height = 1, .depth = 1};
 
 	virgl_inline_write(&c->e, CANVAS_VERTICES, 0, &to, 0, 0, vertices, bytes);
 }
 
 int canvas_read(struct canvas *c)
 {
-	struct gpu_transfer_3d t = { .box = { .w = c->width, .h = c->height, .d = 1 }, .stride = c->width * 4 };
+	struct gpu_transfer_3d t = {.box = {.w = c->width, .h = c->height, .d = 1}, .stride = c->width * 4};
 
 	memset(c->pixels, 0xcc, c->width * c->height * 4);
 	return gpu_transfer_from_host_3d(c->gpu, CANVAS_CONTEXT, CANVAS_PICTURE, &t);

@@ -31,9 +31,9 @@ static void fill(uint32_t *to, uint32_t n, uint32_t v)
 
 static void displays(void)
 {
-	struct virtio_gpu_resp_display_info info = { .hdr.type = 0 };
-	struct virtio_gpu_resp_edid edid = { .size = 0 };
-	static const uint8_t magic[8] = { 0, 255, 255, 255, 255, 255, 255, 0 };
+	struct virtio_gpu_resp_display_info info = {.hdr.type = 0};
+	struct virtio_gpu_resp_edid edid = {.size = 0};
+	static const uint8_t magic[8] = {0, 255, 255, 255, 255, 255, 255, 0};
 	uint8_t sum = 0;
 	int rc;
 
@@ -80,7 +80,7 @@ static bool picture(void)
 	check_gpu(&g, rc, "create_2d");
 	rc = gpu_attach_pages(&g, PICTURE, e, n);
 	report_check(!rc, "attach_%u_pieces: 0x%x", n, g.answer);
-	rc = gpu_transfer_to_host_2d(&g, PICTURE, (struct gpu_rect){ 0, 0, width, height }, 0);
+	rc = gpu_transfer_to_host_2d(&g, PICTURE, (struct gpu_rect){0, 0, width, height}, 0);
 	check_gpu(&g, rc, "transfer_whole");
 
 	/* The middle, 32x32, from another place in the backing: 16 rows of the first stripe on. */
@@ -90,18 +90,18 @@ static bool picture(void)
 
 		fill((uint32_t *)(void *)p + width / 2 - 16, 32, YELLOW);
 	}
-	rc = gpu_transfer_to_host_2d(&g, PICTURE, (struct gpu_rect){ width / 2 - 16, height / 2 - 16, 32, 32 },
+	rc = gpu_transfer_to_host_2d(&g, PICTURE, (struct gpu_rect){width / 2 - 16, height / 2 - 16, 32, 32},
 				     (uint64_t)(height / 2 - 16) * row + (width / 2 - 16) * 4);
 	check_gpu(&g, rc, "transfer_part");
-	rc = gpu_set_scanout(&g, 0, PICTURE, (struct gpu_rect){ 0, 0, width, height });
+	rc = gpu_set_scanout(&g, 0, PICTURE, (struct gpu_rect){0, 0, width, height});
 	check_gpu(&g, rc, "set_scanout");
-	rc = gpu_flush(&g, PICTURE, (struct gpu_rect){ 0, 0, width, height });
+	rc = gpu_flush(&g, PICTURE, (struct gpu_rect){0, 0, width, height});
 	check_gpu(&g, rc, "flush");
 	rc = gpu_detach_backing(&g, PICTURE);
 	check_gpu(&g, rc, "detach");
 	/* Detached memory is the guest's again: what it holds now must not show. */
 	memset(memory, 0, row * height);
-	rc = gpu_flush(&g, PICTURE, (struct gpu_rect){ 0, 0, width, height });
+	rc = gpu_flush(&g, PICTURE, (struct gpu_rect){0, 0, width, height});
 	check_gpu(&g, rc, "flush_after_detach");
 	alloc_free(e);
 	alloc_free(memory);
@@ -111,12 +111,16 @@ static bool picture(void)
 static void cursor(void)
 {
 	uint32_t *image = alloc(CURSOR_SIZE * CURSOR_SIZE * 4, PAGE_BYTES);
-	struct gpu_rect all = { 0, 0, CURSOR_SIZE, CURSOR_SIZE };
+	struct gpu_rect all = {0, 0, CURSOR_SIZE, CURSOR_SIZE};
 
 	if (!report_check(image != NULL, "cursor_has_memory"))
 		return;
 	fill(image, CURSOR_SIZE * CURSOR_SIZE, 0xff00ffffu);
-	check_gpu(&g, gpu_create_2d(&g, CURSOR, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, CURSOR_SIZE, CURSOR_SIZE) || gpu_attach_backing(&g, CURSOR, image, CURSOR_SIZE * CURSOR_SIZE * 4) || gpu_transfer_to_host_2d(&g, CURSOR, all, 0), "cursor_image");
+	check_gpu(&g,
+		  gpu_create_2d(&g, CURSOR, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, CURSOR_SIZE, CURSOR_SIZE) ||
+			  gpu_attach_backing(&g, CURSOR, image, CURSOR_SIZE * CURSOR_SIZE * 4) ||
+			  gpu_transfer_to_host_2d(&g, CURSOR, all, 0),
+		  "cursor_image");
 	report_check(!gpu_cursor_update(&g, 0, 8, 8, CURSOR, 1, 1), "cursor_shows");
 	report_check(!gpu_cursor_move(&g, 0, 20, 20), "cursor_moves");
 	report_check(!gpu_cursor_update(&g, 0, 0, 0, 0, 0, 0), "cursor_hides");
@@ -126,14 +130,14 @@ static void cursor(void)
 
 static void formats(void)
 {
-	static const uint32_t all[] = { VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM,
-					VIRTIO_GPU_FORMAT_A8R8G8B8_UNORM, VIRTIO_GPU_FORMAT_X8R8G8B8_UNORM,
-					VIRTIO_GPU_FORMAT_R8G8B8A8_UNORM, VIRTIO_GPU_FORMAT_X8B8G8R8_UNORM,
-					VIRTIO_GPU_FORMAT_A8B8G8R8_UNORM, VIRTIO_GPU_FORMAT_R8G8B8X8_UNORM };
+	static const uint32_t all[] = {VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM,
+				       VIRTIO_GPU_FORMAT_A8R8G8B8_UNORM, VIRTIO_GPU_FORMAT_X8R8G8B8_UNORM,
+				       VIRTIO_GPU_FORMAT_R8G8B8A8_UNORM, VIRTIO_GPU_FORMAT_X8B8G8R8_UNORM,
+				       VIRTIO_GPU_FORMAT_A8B8G8R8_UNORM, VIRTIO_GPU_FORMAT_R8G8B8X8_UNORM};
 
 	for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		report_check(!gpu_create_2d(&g, 10 + i, all[i], 16, 16) && !gpu_unref(&g, 10 + i), "format_%u: 0x%x", all[i],
-			     g.answer);
+		report_check(!gpu_create_2d(&g, 10 + i, all[i], 16, 16) && !gpu_unref(&g, 10 + i), "format_%u: 0x%x",
+			     all[i], g.answer);
 }
 
 int main(void)

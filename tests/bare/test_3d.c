@@ -21,7 +21,7 @@ enum { VIEW = CANVAS_FREE, SAMPLER };
 
 static struct gpu g;
 static struct canvas c;
-static const uint32_t blue[4] = { F0, F0, F1, F1 };
+static const uint32_t blue[4] = {F0, F0, F1, F1};
 
 static void clear(void)
 {
@@ -49,7 +49,8 @@ static void compare(const char *name, uint32_t (*want)(uint32_t x, uint32_t y))
 			got = c.pixels[y * SIZE + x];
 		}
 	}
-	report_check(!wrong, "%s: pixels are right: %u wrong, first at %u,%u is 0x%08x", name, wrong, wrong_x, wrong_y, got);
+	report_check(!wrong, "%s: pixels are right: %u wrong, first at %u,%u is 0x%08x", name, wrong, wrong_x, wrong_y,
+		     got);
 }
 
 static uint32_t is_blue(uint32_t x, uint32_t y)
@@ -64,9 +65,9 @@ static uint32_t is_triangle(uint32_t x, uint32_t y)
 }
 
 static const uint32_t triangle[3][CANVAS_VERTEX_WORDS] = {
-	{ M1, M1, F0, F1, F0, F1, F0, F1 },
-	{ F1, M1, F0, F1, F0, F1, F0, F1 },
-	{ M1, F1, F0, F1, F0, F1, F0, F1 },
+	{M1, M1, F0, F1, F0, F1, F0, F1},
+	{F1, M1, F0, F1, F0, F1, F0, F1},
+	{M1, F1, F0, F1, F0, F1, F0, F1},
 };
 
 static void draw_triangle(void)
@@ -85,10 +86,10 @@ static uint32_t is_scissored(uint32_t x, uint32_t y)
 
 /* A strip over the whole picture; the last four words are a texture coordinate or a colour. */
 static const uint32_t whole[4][CANVAS_VERTEX_WORDS] = {
-	{ M1, F1, F0, F1, F0, F0, F0, F1 },
-	{ M1, M1, F0, F1, F0, F1, F0, F1 },
-	{ F1, F1, F0, F1, F1, F0, F0, F1 },
-	{ F1, M1, F0, F1, F1, F1, F0, F1 },
+	{M1, F1, F0, F1, F0, F0, F0, F1},
+	{M1, M1, F0, F1, F0, F1, F0, F1},
+	{F1, F1, F0, F1, F1, F0, F0, F1},
+	{F1, M1, F0, F1, F1, F1, F0, F1},
 };
 
 static void scissor(void)
@@ -120,7 +121,7 @@ static uint32_t is_half_blended(uint32_t x, uint32_t y)
 
 static void blend_and_constants(void)
 {
-	static const uint32_t half_yellow[4] = { F1, F1, F0, HALF }, ones[4] = { F1, F1, F1, F1 };
+	static const uint32_t half_yellow[4] = {F1, F1, F0, HALF}, ones[4] = {F1, F1, F1, F1};
 	uint32_t white[4][CANVAS_VERTEX_WORDS];
 
 	memcpy(white, whole, sizeof(white));
@@ -150,15 +151,15 @@ static uint32_t is_textured(uint32_t x, uint32_t y)
 
 static void texture(void)
 {
-	static const struct gpu_resource_3d r = { .target = PIPE_TEXTURE_2D,
-						  .format = VIRGL_FORMAT_B8G8R8A8_UNORM,
-						  .bind = VIRGL_BIND_SAMPLER_VIEW,
-						  .width = CELLS,
-						  .height = CELLS,
-						  .depth = 1,
-						  .array_size = 1 };
+	static const struct gpu_resource_3d r = {.target = PIPE_TEXTURE_2D,
+						 .format = VIRGL_FORMAT_B8G8R8A8_UNORM,
+						 .bind = VIRGL_BIND_SAMPLER_VIEW,
+						 .width = CELLS,
+						 .height = CELLS,
+						 .depth = 1,
+						 .array_size = 1};
 	/* In the backing: a gap of 64 bytes in front, rows of 32 bytes. */
-	struct gpu_transfer_3d t = { .box = { .w = CELLS, .h = CELLS, .d = 1 }, .offset = 64, .stride = 32 };
+	struct gpu_transfer_3d t = {.box = {.w = CELLS, .h = CELLS, .d = 1}, .offset = 64, .stride = 32};
 	uint32_t *memory = alloc_zeroed(PAGE_BYTES, PAGE_BYTES), view = VIEW, sampler = SAMPLER;
 
 	if (!report_check(memory != NULL, "texture: has memory"))
@@ -166,7 +167,11 @@ static void texture(void)
 	for (uint32_t y = 0; y < CELLS; y++)
 		for (uint32_t x = 0; x < CELLS; x++)
 			memory[16 + y * 8 + x] = texel(x, y);
-	check_gpu(&g, gpu_create_3d(&g, TEXTURE, &r) || gpu_attach_backing(&g, TEXTURE, memory, PAGE_BYTES) || gpu_context_attach(&g, CANVAS_CONTEXT, TEXTURE) || gpu_transfer_to_host_3d(&g, CANVAS_CONTEXT, TEXTURE, &t), "texture: is uploaded");
+	check_gpu(&g,
+		  gpu_create_3d(&g, TEXTURE, &r) || gpu_attach_backing(&g, TEXTURE, memory, PAGE_BYTES) ||
+			  gpu_context_attach(&g, CANVAS_CONTEXT, TEXTURE) ||
+			  gpu_transfer_to_host_3d(&g, CANVAS_CONTEXT, TEXTURE, &t),
+		  "texture: is uploaded");
 	canvas_begin(&c);
 	clear();
 	canvas_vertices(&c, whole, 4);
@@ -192,13 +197,19 @@ static uint32_t is_blitted(uint32_t x, uint32_t y)
 
 static void blit_and_copy(void)
 {
-	struct virgl_blit b = { .mask = PIPE_MASK_RGBA,
-				.filter = PIPE_TEX_FILTER_NEAREST,
-				.dst = { .resource = CANVAS_PICTURE, .format = VIRGL_FORMAT_B8G8R8A8_UNORM, .width = 32,
-					 .height = 32, .depth = 1 },
-				.src = { .resource = TEXTURE, .format = VIRGL_FORMAT_B8G8R8A8_UNORM, .width = CELLS,
-					 .height = CELLS, .depth = 1 } };
-	struct virgl_region from = { .width = CELLS, .height = CELLS, .depth = 1 };
+	struct virgl_blit b = {.mask = PIPE_MASK_RGBA,
+			       .filter = PIPE_TEX_FILTER_NEAREST,
+			       .dst = {.resource = CANVAS_PICTURE,
+				       .format = VIRGL_FORMAT_B8G8R8A8_UNORM,
+				       .width = 32,
+				       .height = 32,
+				       .depth = 1},
+			       .src = {.resource = TEXTURE,
+				       .format = VIRGL_FORMAT_B8G8R8A8_UNORM,
+				       .width = CELLS,
+				       .height = CELLS,
+				       .depth = 1}};
+	struct virgl_region from = {.width = CELLS, .height = CELLS, .depth = 1};
 
 	canvas_begin(&c);
 	clear();
@@ -210,18 +221,19 @@ static void blit_and_copy(void)
 
 static void indexed(void)
 {
-	static const uint16_t order[4] = { 9, 0, 1, 2 };
-	static const struct gpu_resource_3d r = { .target = PIPE_BUFFER,
-						  .format = VIRGL_FORMAT_R8_UNORM,
-						  .bind = VIRGL_BIND_INDEX_BUFFER,
-						  .width = sizeof(order),
-						  .height = 1,
-						  .depth = 1,
-						  .array_size = 1 };
-	struct virgl_region all = { .width = sizeof(order), .height = 1, .depth = 1 };
-	struct virgl_draw d = { .mode = PIPE_PRIM_TRIANGLES, .count = 3, .indexed = true };
+	static const uint16_t order[4] = {9, 0, 1, 2};
+	static const struct gpu_resource_3d r = {.target = PIPE_BUFFER,
+						 .format = VIRGL_FORMAT_R8_UNORM,
+						 .bind = VIRGL_BIND_INDEX_BUFFER,
+						 .width = sizeof(order),
+						 .height = 1,
+						 .depth = 1,
+						 .array_size = 1};
+	struct virgl_region all = {.width = sizeof(order), .height = 1, .depth = 1};
+	struct virgl_draw d = {.mode = PIPE_PRIM_TRIANGLES, .count = 3, .indexed = true};
 
-	check_gpu(&g, gpu_create_3d(&g, INDICES, &r) || gpu_context_attach(&g, CANVAS_CONTEXT, INDICES), "indexed: buffer");
+	check_gpu(&g, gpu_create_3d(&g, INDICES, &r) || gpu_context_attach(&g, CANVAS_CONTEXT, INDICES),
+		  "indexed: buffer");
 	canvas_begin(&c);
 	clear();
 	canvas_vertices(&c, triangle, 3);
@@ -235,7 +247,7 @@ static void indexed(void)
 /* 8x4 pixels at 16,40 of the triangle, to the middle of the backing with a stride of their own. */
 static void part_of_a_picture(void)
 {
-	struct gpu_transfer_3d t = { .box = { .x = 16, .y = 40, .w = 8, .h = 4, .d = 1 }, .offset = 4096, .stride = 48 };
+	struct gpu_transfer_3d t = {.box = {.x = 16, .y = 40, .w = 8, .h = 4, .d = 1}, .offset = 4096, .stride = 48};
 	unsigned right = 0, touched = 0;
 
 	memset(c.pixels, 0, SIZE * SIZE * 4);
@@ -265,12 +277,12 @@ static void capsets(void)
 			continue;
 		if (info.capset_id != VIRTIO_GPU_CAPSET_VIRGL && info.capset_id != VIRTIO_GPU_CAPSET_VIRGL2)
 			continue;
-		came = info.capset_max_size <= sizeof(words) ?
-			       gpu_capset(&g, info.capset_id, info.capset_max_version, words, info.capset_max_size) :
-			       -1;
+		came = info.capset_max_size <= sizeof(words)
+			       ? gpu_capset(&g, info.capset_id, info.capset_max_version, words, info.capset_max_size)
+			       : -1;
 		/* Its first word is the version of the format. */
-		report_check(came == (int)info.capset_max_size && words[0] == info.capset_id, "capset %u: id %u, %d bytes, version %u", i,
-			     info.capset_id, came, words[0]);
+		report_check(came == (int)info.capset_max_size && words[0] == info.capset_id,
+			     "capset %u: id %u, %d bytes, version %u", i, info.capset_id, came, words[0]);
 		found++;
 	}
 	report_check(found >= 1, "there is a virgl capset among %u", g.capsets);
@@ -278,7 +290,7 @@ static void capsets(void)
 
 int main(void)
 {
-	struct gpu_rect all = { 0, 0, SIZE, SIZE };
+	struct gpu_rect all = {0, 0, SIZE, SIZE};
 	int rc;
 
 	report_start("3d");

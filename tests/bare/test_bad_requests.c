@@ -24,16 +24,18 @@ static void answers(uint32_t want, const char *what, int rc)
 
 static void two_d(void)
 {
-	struct gpu_rect whole = { 0, 0, 64, 64 }, outside = { 60, 60, 8, 8 }, wraps = { 0xfffffff0u, 0, 64, 64 };
-	struct virtio_gpu_mem_entry nowhere = { .addr = 1ull << 50, .length = 4096 };
+	struct gpu_rect whole = {0, 0, 64, 64}, outside = {60, 60, 8, 8}, wraps = {0xfffffff0u, 0, 64, 64};
+	struct virtio_gpu_mem_entry nowhere = {.addr = 1ull << 50, .length = 4096};
 	static uint8_t memory[64 * 64 * 4];
 
-	answers(VIRTIO_GPU_RESP_OK_NODATA, "a good resource", gpu_create_2d(&g, GOOD, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, 64, 64));
+	answers(VIRTIO_GPU_RESP_OK_NODATA, "a good resource",
+		gpu_create_2d(&g, GOOD, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, 64, 64));
 	answers(BAD_RESOURCE, "create: id 0", gpu_create_2d(&g, 0, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, 64, 64));
 	answers(BAD_RESOURCE, "create: id in use", gpu_create_2d(&g, GOOD, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, 64, 64));
 	answers(BAD_PARAMETER, "create: no such format", gpu_create_2d(&g, GONE, 9999, 64, 64));
 	answers(BAD_PARAMETER, "create: no width", gpu_create_2d(&g, GONE, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, 0, 64));
-	answers(BAD_PARAMETER, "create: 4G pixels wide", gpu_create_2d(&g, GONE, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, ~0u, ~0u));
+	answers(BAD_PARAMETER, "create: 4G pixels wide",
+		gpu_create_2d(&g, GONE, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, ~0u, ~0u));
 	answers(BAD_RESOURCE, "unref: no such resource", gpu_unref(&g, GONE));
 	answers(BAD_RESOURCE, "attach: no such resource", gpu_attach_backing(&g, GONE, memory, sizeof(memory)));
 	answers(BAD_PARAMETER, "attach: memory outside of RAM", gpu_attach_pages(&g, GOOD, &nowhere, 1));
@@ -43,7 +45,8 @@ static void two_d(void)
 	answers(BAD_UNSPEC, "attach: twice", gpu_attach_backing(&g, GOOD, memory, sizeof(memory)));
 	answers(BAD_PARAMETER, "transfer: outside of the resource", gpu_transfer_to_host_2d(&g, GOOD, outside, 0));
 	answers(BAD_PARAMETER, "transfer: rectangle wraps", gpu_transfer_to_host_2d(&g, GOOD, wraps, 0));
-	answers(BAD_PARAMETER, "transfer: offset behind the backing", gpu_transfer_to_host_2d(&g, GOOD, whole, sizeof(memory)));
+	answers(BAD_PARAMETER, "transfer: offset behind the backing",
+		gpu_transfer_to_host_2d(&g, GOOD, whole, sizeof(memory)));
 	answers(BAD_PARAMETER, "transfer: offset near 2^64", gpu_transfer_to_host_2d(&g, GOOD, whole, ~0ull - 15));
 	answers(BAD_RESOURCE, "transfer: no such resource", gpu_transfer_to_host_2d(&g, GONE, whole, 0));
 	answers(BAD_SCANOUT, "scanout: no such scanout", gpu_set_scanout(&g, 16, GOOD, whole));
@@ -51,17 +54,17 @@ static void two_d(void)
 	answers(BAD_PARAMETER, "scanout: outside of the resource", gpu_set_scanout(&g, 0, GOOD, outside));
 	answers(BAD_RESOURCE, "flush: no such resource", gpu_flush(&g, GONE, whole));
 	answers(BAD_PARAMETER, "flush: outside of the resource", gpu_flush(&g, GOOD, outside));
-	answers(VIRTIO_GPU_RESP_OK_NODATA, "the good resource still works", gpu_transfer_to_host_2d(&g, GOOD, whole, 0));
+	answers(VIRTIO_GPU_RESP_OK_NODATA, "the good resource still works",
+		gpu_transfer_to_host_2d(&g, GOOD, whole, 0));
 }
 
 static void form(void)
 {
-	struct virtio_gpu_ctrl_hdr unknown = { .type = 0x0666 }, info = { .type = VIRTIO_GPU_CMD_GET_DISPLAY_INFO }, answer;
-	struct virtio_gpu_resource_attach_backing many = { .hdr.type = VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING,
-							   .resource_id = GOOD,
-							   .nr_entries = 0x10000001u };
-	struct virtio_gpu_update_cursor cursor = { .hdr.type = VIRTIO_GPU_CMD_MOVE_CURSOR };
-	struct gpu_request r = { .out = { { &info, 5 } }, .out_count = 1, .in = { &answer, sizeof(answer) } };
+	struct virtio_gpu_ctrl_hdr unknown = {.type = 0x0666}, info = {.type = VIRTIO_GPU_CMD_GET_DISPLAY_INFO}, answer;
+	struct virtio_gpu_resource_attach_backing many = {
+		.hdr.type = VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING, .resource_id = GOOD, .nr_entries = 0x10000001u};
+	struct virtio_gpu_update_cursor cursor = {.hdr.type = VIRTIO_GPU_CMD_MOVE_CURSOR};
+	struct gpu_request r = {.out = {{&info, 5}}, .out_count = 1, .in = {&answer, sizeof(answer)}};
 
 	answers(BAD_UNSPEC, "no such command", gpu_command(&g, &unknown, sizeof(unknown)));
 	answers(BAD_PARAMETER, "more entries than bytes", gpu_command(&g, &many, sizeof(many)));
@@ -73,14 +76,15 @@ static void form(void)
 		     "5 bytes of a header: answer 0x%x", answer.type);
 	r.in.bytes = 0;
 	r.out[0].bytes = sizeof(info);
-	report_check(!gpu_transact(&g, VIRTIO_GPU_QUEUE_CONTROL, &r) && r.written == 0, "no answer buffer at all is survived");
+	report_check(!gpu_transact(&g, VIRTIO_GPU_QUEUE_CONTROL, &r) && r.written == 0,
+		     "no answer buffer at all is survived");
 }
 
 static void three_d(void)
 {
-	static const struct gpu_resource_3d r = { .target = 2, .format = 1, .bind = 2, .width = 16, .height = 16, .depth = 1,
-						  .array_size = 1 };
-	struct gpu_transfer_3d t = { .box = { .w = 16, .h = 16, .d = 1 } };
+	static const struct gpu_resource_3d r = {
+		.target = 2, .format = 1, .bind = 2, .width = 16, .height = 16, .depth = 1, .array_size = 1};
+	struct gpu_transfer_3d t = {.box = {.w = 16, .h = 16, .d = 1}};
 	static uint32_t words[64];
 	struct virtio_gpu_resp_capset_info info;
 	int rc;

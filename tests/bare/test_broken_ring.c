@@ -11,11 +11,11 @@
 
 #define INDIRECT VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC)
 #define PACKED VIRTIO_BIT(VIRTIO_F_RING_PACKED)
-#define OUTSIDE (1ull << 52) /* no RAM there */
+#define OUTSIDE (1ull << 52)			       /* no RAM there */
 #define PACKED_AVAIL (1u << VRING_PACKED_DESC_F_AVAIL) /* in the first round */
 
 static struct gpu g;
-static struct virtio_gpu_ctrl_hdr command = { .type = VIRTIO_GPU_CMD_GET_DISPLAY_INFO };
+static struct virtio_gpu_ctrl_hdr command = {.type = VIRTIO_GPU_CMD_GET_DISPLAY_INFO};
 static struct virtio_gpu_resp_display_info answer;
 static struct vring_desc table[4];
 static struct vring_packed_desc packed_table[4];
@@ -30,8 +30,8 @@ static void offer(struct virtq *q, uint16_t n)
 
 static void good_pair(struct vring_desc *d)
 {
-	d[0] = (struct vring_desc){ dma_address(&command), sizeof(command), VRING_DESC_F_NEXT, 1 };
-	d[1] = (struct vring_desc){ dma_address(&answer), sizeof(answer), VRING_DESC_F_WRITE, 0 };
+	d[0] = (struct vring_desc){dma_address(&command), sizeof(command), VRING_DESC_F_NEXT, 1};
+	d[1] = (struct vring_desc){dma_address(&answer), sizeof(answer), VRING_DESC_F_WRITE, 0};
 }
 
 static void head_out_of_range(struct virtq *q)
@@ -49,8 +49,8 @@ static void index_jumps(struct virtq *q)
 
 static void chain_loops(struct virtq *q)
 {
-	q->split.desc[0] = (struct vring_desc){ dma_address(&command), 24, VRING_DESC_F_NEXT, 1 };
-	q->split.desc[1] = (struct vring_desc){ dma_address(&command), 24, VRING_DESC_F_NEXT, 0 };
+	q->split.desc[0] = (struct vring_desc){dma_address(&command), 24, VRING_DESC_F_NEXT, 1};
+	q->split.desc[1] = (struct vring_desc){dma_address(&command), 24, VRING_DESC_F_NEXT, 0};
 	offer(q, 1);
 }
 
@@ -77,15 +77,16 @@ static void length_outside(struct virtq *q)
 
 static void write_before_read(struct virtq *q)
 {
-	q->split.desc[0] = (struct vring_desc){ dma_address(&answer), sizeof(answer), VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, 1 };
-	q->split.desc[1] = (struct vring_desc){ dma_address(&command), sizeof(command), 0, 0 };
+	q->split.desc[0] =
+		(struct vring_desc){dma_address(&answer), sizeof(answer), VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, 1};
+	q->split.desc[1] = (struct vring_desc){dma_address(&command), sizeof(command), 0, 0};
 	offer(q, 1);
 }
 
 static void indirect_unasked(struct virtq *q)
 {
 	good_pair(table);
-	q->split.desc[0] = (struct vring_desc){ dma_address(table), 32, VRING_DESC_F_INDIRECT, 0 };
+	q->split.desc[0] = (struct vring_desc){dma_address(table), 32, VRING_DESC_F_INDIRECT, 0};
 	offer(q, 1);
 }
 
@@ -93,39 +94,39 @@ static void indirect_nested(struct virtq *q)
 {
 	good_pair(table);
 	table[0].flags |= VRING_DESC_F_INDIRECT;
-	q->split.desc[0] = (struct vring_desc){ dma_address(table), 32, VRING_DESC_F_INDIRECT, 0 };
+	q->split.desc[0] = (struct vring_desc){dma_address(table), 32, VRING_DESC_F_INDIRECT, 0};
 	offer(q, 1);
 }
 
 static void indirect_odd_length(struct virtq *q)
 {
 	good_pair(table);
-	q->split.desc[0] = (struct vring_desc){ dma_address(table), 33, VRING_DESC_F_INDIRECT, 0 };
+	q->split.desc[0] = (struct vring_desc){dma_address(table), 33, VRING_DESC_F_INDIRECT, 0};
 	offer(q, 1);
 }
 
 static void packed_endless_chain(struct virtq *q)
 {
 	for (uint16_t i = 0; i < q->size; i++)
-		q->ring[i] = (struct vring_packed_desc){ dma_address(&command), 24, 0, VRING_DESC_F_NEXT | PACKED_AVAIL };
+		q->ring[i] = (struct vring_packed_desc){dma_address(&command), 24, 0, VRING_DESC_F_NEXT | PACKED_AVAIL};
 }
 
 static void packed_address_outside(struct virtq *q)
 {
-	q->ring[0] = (struct vring_packed_desc){ OUTSIDE, 24, 0, PACKED_AVAIL };
+	q->ring[0] = (struct vring_packed_desc){OUTSIDE, 24, 0, PACKED_AVAIL};
 }
 
 static void packed_write_before_read(struct virtq *q)
 {
-	q->ring[1] = (struct vring_packed_desc){ dma_address(&command), 24, 0, PACKED_AVAIL };
-	q->ring[0] = (struct vring_packed_desc){ dma_address(&answer), sizeof(answer), 0,
-						 VRING_DESC_F_WRITE | VRING_DESC_F_NEXT | PACKED_AVAIL };
+	q->ring[1] = (struct vring_packed_desc){dma_address(&command), 24, 0, PACKED_AVAIL};
+	q->ring[0] = (struct vring_packed_desc){dma_address(&answer), sizeof(answer), 0,
+						VRING_DESC_F_WRITE | VRING_DESC_F_NEXT | PACKED_AVAIL};
 }
 
 static void packed_indirect_nested(struct virtq *q)
 {
-	packed_table[0] = (struct vring_packed_desc){ dma_address(&command), 24, 0, VRING_DESC_F_INDIRECT };
-	q->ring[0] = (struct vring_packed_desc){ dma_address(packed_table), 16, 0, VRING_DESC_F_INDIRECT | PACKED_AVAIL };
+	packed_table[0] = (struct vring_packed_desc){dma_address(&command), 24, 0, VRING_DESC_F_INDIRECT};
+	q->ring[0] = (struct vring_packed_desc){dma_address(packed_table), 16, 0, VRING_DESC_F_INDIRECT | PACKED_AVAIL};
 }
 
 static const struct {
@@ -133,20 +134,20 @@ static const struct {
 	void (*break_it)(struct virtq *q);
 	uint64_t features;
 } ways[] = {
-	{ "split: head out of range", head_out_of_range, 0 },
-	{ "split: index jumps over the ring", index_jumps, 0 },
-	{ "split: chain loops", chain_loops, 0 },
-	{ "split: next out of range", next_out_of_range, 0 },
-	{ "split: address outside of RAM", address_outside, 0 },
-	{ "split: length outside of RAM", length_outside, 0 },
-	{ "split: writable before readable", write_before_read, 0 },
-	{ "split: indirect, not negotiated", indirect_unasked, 0 },
-	{ "split: indirect in indirect", indirect_nested, INDIRECT },
-	{ "split: indirect table of 33 bytes", indirect_odd_length, INDIRECT },
-	{ "packed: chain without end", packed_endless_chain, PACKED },
-	{ "packed: address outside of RAM", packed_address_outside, PACKED },
-	{ "packed: writable before readable", packed_write_before_read, PACKED },
-	{ "packed: indirect in indirect", packed_indirect_nested, PACKED | INDIRECT },
+	{"split: head out of range", head_out_of_range, 0},
+	{"split: index jumps over the ring", index_jumps, 0},
+	{"split: chain loops", chain_loops, 0},
+	{"split: next out of range", next_out_of_range, 0},
+	{"split: address outside of RAM", address_outside, 0},
+	{"split: length outside of RAM", length_outside, 0},
+	{"split: writable before readable", write_before_read, 0},
+	{"split: indirect, not negotiated", indirect_unasked, 0},
+	{"split: indirect in indirect", indirect_nested, INDIRECT},
+	{"split: indirect table of 33 bytes", indirect_odd_length, INDIRECT},
+	{"packed: chain without end", packed_endless_chain, PACKED},
+	{"packed: address outside of RAM", packed_address_outside, PACKED},
+	{"packed: writable before readable", packed_write_before_read, PACKED},
+	{"packed: indirect in indirect", packed_indirect_nested, PACKED | INDIRECT},
 };
 
 static bool never(void *arg)
@@ -168,7 +169,8 @@ static void way(const char *name, void (*break_it)(struct virtq *q), uint64_t fe
 	/* -EIO: a config interrupt came and the status asks for a reset. */
 	rc = virtio_wait(&g.dev, never, NULL, 5000000);
 	report_check(rc == -5 && virtio_broken(&g.dev), "%s: device asks for a reset, wait says %d", name, rc);
-	report_check(g.dev.config_interrupts == 1, "%s: and said so by one config interrupt: %u", name, g.dev.config_interrupts);
+	report_check(g.dev.config_interrupts == 1, "%s: and said so by one config interrupt: %u", name,
+		     g.dev.config_interrupts);
 	gpu_close(&g);
 	rc = gpu_open(&g, VIRTIO_ANY, 0, features);
 	report_check(!rc && !virtio_broken(&g.dev) && !gpu_display_info(&g, &info), "%s: works after the reset", name);

@@ -13,7 +13,7 @@ static struct gpu_submission submissions[COUNT];
 /* A few clears and a fill: something to wait for. */
 static uint32_t work(void)
 {
-	static const uint32_t color[4] = { VIRGL_FLOAT_1, VIRGL_FLOAT_HALF, VIRGL_FLOAT_0, VIRGL_FLOAT_1 };
+	static const uint32_t color[4] = {VIRGL_FLOAT_1, VIRGL_FLOAT_HALF, VIRGL_FLOAT_0, VIRGL_FLOAT_1};
 
 	canvas_begin(&c);
 	for (int i = 0; i < 4; i++)
@@ -23,7 +23,7 @@ static uint32_t work(void)
 
 static void series(const char *name, const uint64_t *ids, const int *rings)
 {
-	uint32_t bytes = work(), last[2] = { 0, 0 };
+	uint32_t bytes = work(), last[2] = {0, 0};
 	bool ordered = true, echoed = true, answered = true;
 
 	for (unsigned i = 0; i < COUNT; i++)
@@ -41,9 +41,11 @@ static void series(const char *name, const uint64_t *ids, const int *rings)
 		last[ring] = s->request.order;
 		echoed &= s->answer.fence_id == ids[i] && (s->answer.flags & VIRTIO_GPU_FLAG_FENCE) &&
 			  s->answer.ctx_id == CANVAS_CONTEXT &&
-			  (!rings || ((s->answer.flags & VIRTIO_GPU_FLAG_INFO_RING_IDX) && s->answer.ring_idx == rings[i]));
+			  (!rings ||
+			   ((s->answer.flags & VIRTIO_GPU_FLAG_INFO_RING_IDX) && s->answer.ring_idx == rings[i]));
 		/* A renderer may lack the second ring: then it says so, and the order still holds. */
-		answered &= s->answer.type == VIRTIO_GPU_RESP_OK_NODATA || (ring && s->answer.type >= VIRTIO_GPU_RESP_ERR_UNSPEC);
+		answered &= s->answer.type == VIRTIO_GPU_RESP_OK_NODATA ||
+			    (ring && s->answer.type >= VIRTIO_GPU_RESP_ERR_UNSPEC);
 	}
 	report_check(answered, "%s: all are answered", name);
 	report_check(answered && ordered, "%s: in the order of their ring", name);
@@ -52,13 +54,13 @@ static void series(const char *name, const uint64_t *ids, const int *rings)
 
 int main(void)
 {
-	static const uint64_t rising[COUNT] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 };
-	static const uint64_t equal[COUNT] = { 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5 };
-	static const uint64_t falling[COUNT] = { 90, 80, 70, 60, 50, 40, 30, 20, 10, 3, 2, 1 };
-	static const uint64_t large[COUNT] = { 1ull << 32, 3, (1ull << 32) + 3, ~0ull, 0, 1ull << 63, ~0ull, 1, 1ull << 40, 0,
-					       0xffffffffu, 7 };
-	static const int one_ring[COUNT] = { 0 };
-	static const int two_rings[COUNT] = { 0, 1, 0, 1, 1, 1, 0, 0, 1, 0, 1, 0 };
+	static const uint64_t rising[COUNT] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+	static const uint64_t equal[COUNT] = {5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5};
+	static const uint64_t falling[COUNT] = {90, 80, 70, 60, 50, 40, 30, 20, 10, 3, 2, 1};
+	static const uint64_t large[COUNT] = {1ull << 32, 3, (1ull << 32) + 3, ~0ull, 0,	   1ull << 63,
+					      ~0ull,	  1, 1ull << 40,       0,     0xffffffffu, 7};
+	static const int one_ring[COUNT] = {0};
+	static const int two_rings[COUNT] = {0, 1, 0, 1, 1, 1, 0, 0, 1, 0, 1, 0};
 	uint64_t three_d = VIRTIO_BIT(VIRTIO_GPU_F_VIRGL);
 	int rc;
 

@@ -54,9 +54,9 @@ static void timer(void)
 /* See the answer in the ring with interrupts off; then its interrupt, and no other, must end a halt. */
 static bool interrupt_for_answer(struct gpu *g)
 {
-	static struct virtio_gpu_ctrl_hdr command = { .type = VIRTIO_GPU_CMD_GET_DISPLAY_INFO };
+	static struct virtio_gpu_ctrl_hdr command = {.type = VIRTIO_GPU_CMD_GET_DISPLAY_INFO};
 	static struct virtio_gpu_resp_display_info info;
-	struct gpu_request r = { .out = { { &command, sizeof(command) } }, .out_count = 1, .in = { &info, sizeof(info) } };
+	struct gpu_request r = {.out = {{&command, sizeof(command)}}, .out_count = 1, .in = {&info, sizeof(info)}};
 	uint64_t deadline = clock_us() + 2000000;
 	uint32_t before = g->dev.queue_interrupts;
 

@@ -31,7 +31,8 @@ static void printf_formats(void)
 	text_is("[   7|7   |007|-07]", "[%4d|%-4d|%03d|%03d]", 7, 7, 7, -7);
 	text_is("a bc b %", "%c %s %.1s %%", 'a', "bc", "bc");
 	text_is("  x|12", "%*s|%zu", 3, "x", (size_t)12);
-	report_check(snprintf(cut, sizeof(cut), "%s", "too long") == 8 && !strcmp(cut, "too "), "snprintf_cuts_and_counts");
+	report_check(snprintf(cut, sizeof(cut), "%s", "too long") == 8 && !strcmp(cut, "too "),
+		     "snprintf_cuts_and_counts");
 }
 
 static bool all_bytes(const uint8_t *p, uint8_t v, size_t n)
@@ -50,7 +51,8 @@ static void memory(void)
 	report_check(a && b && c, "alloc_gives_memory");
 	if (!a || !b || !c)
 		return;
-	report_check((uintptr_t)b % PAGE_BYTES == 0 && (uintptr_t)c % 256 == 0 && (uintptr_t)a % 16 == 0, "alloc_aligns");
+	report_check((uintptr_t)b % PAGE_BYTES == 0 && (uintptr_t)c % 256 == 0 && (uintptr_t)a % 16 == 0,
+		     "alloc_aligns");
 	report_check(all_bytes(b, 0, 5000), "alloc_zeroed_clears");
 	memset(a, 0xa5, 100);
 	memset(c, 0x5a, 64);
@@ -91,8 +93,8 @@ static void ram(void)
 
 	for (unsigned i = 0; i < boot.ram_count; i++)
 		bytes += boot.ram[i].bytes;
-	report_check(bytes <= want && bytes + (1 << 20) >= want, "ram_is_told: %lu KiB in %u ranges, machine has %lu KiB",
-		     bytes >> 10, boot.ram_count, want >> 10);
+	report_check(bytes <= want && bytes + (1 << 20) >= want,
+		     "ram_is_told: %lu KiB in %u ranges, machine has %lu KiB", bytes >> 10, boot.ram_count, want >> 10);
 }
 
 static void clock_runs(void)

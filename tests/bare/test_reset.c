@@ -31,13 +31,13 @@ static void post(struct flight *f, bool submit)
 		gpu_post_submit(&g, &f->submission, 1, words, sizeof(words), 7, -1);
 		return;
 	}
-	f->command = (struct virtio_gpu_transfer_to_host_2d){ .hdr.type = VIRTIO_GPU_CMD_TRANSFER_TO_HOST_2D,
-							      .hdr.flags = VIRTIO_GPU_FLAG_FENCE,
-							      .r = { 0, 0, SIZE, SIZE },
-							      .resource_id = 1 };
-	f->request.out[0] = (struct virtq_buffer){ &f->command, sizeof(f->command) };
+	f->command = (struct virtio_gpu_transfer_to_host_2d){.hdr.type = VIRTIO_GPU_CMD_TRANSFER_TO_HOST_2D,
+							     .hdr.flags = VIRTIO_GPU_FLAG_FENCE,
+							     .r = {0, 0, SIZE, SIZE},
+							     .resource_id = 1};
+	f->request.out[0] = (struct virtq_buffer){&f->command, sizeof(f->command)};
 	f->request.out_count = 1;
-	f->request.in = (struct virtq_buffer){ &f->answer, sizeof(f->answer) };
+	f->request.in = (struct virtq_buffer){&f->answer, sizeof(f->answer)};
 	gpu_post(&g, VIRTIO_GPU_QUEUE_CONTROL, &f->request);
 }
 
@@ -49,9 +49,10 @@ static bool round_trip(unsigned round, const uint32_t *memory, uint64_t features
 	int rc = gpu_open(&g, VIRTIO_ANY, 0, features);
 
 	if (rc || gpu_create_2d(&g, 1, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, SIZE, SIZE) ||
-	    gpu_attach_backing(&g, 1, memory, SIZE * SIZE * 4) || gpu_set_scanout(&g, 0, 1, (struct gpu_rect){ 0, 0, SIZE, SIZE }))
-		return report_check(false, "round %u: the resource of the round before is gone: error %d, answer 0x%x", round, rc,
-				    g.answer);
+	    gpu_attach_backing(&g, 1, memory, SIZE * SIZE * 4) ||
+	    gpu_set_scanout(&g, 0, 1, (struct gpu_rect){0, 0, SIZE, SIZE}))
+		return report_check(false, "round %u: the resource of the round before is gone: error %d, answer 0x%x",
+				    round, rc, g.answer);
 	three_d = virtio_has(&g.dev, VIRTIO_GPU_F_VIRGL);
 	if (three_d && gpu_context_create(&g, 1, 0, "reset"))
 		return report_check(false, "round %u: the context of the round before is gone: 0x%x", round, g.answer);
@@ -102,7 +103,8 @@ int main(void)
 	report_start("reset");
 	if (report_check(memory != NULL, "memory")) {
 		rounds("split", memory, three_d);
-		rounds("packed", memory, three_d | VIRTIO_BIT(VIRTIO_F_RING_PACKED) | VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX));
+		rounds("packed", memory,
+		       three_d | VIRTIO_BIT(VIRTIO_F_RING_PACKED) | VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX));
 	}
 	return report_end();
 }

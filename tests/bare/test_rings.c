@@ -12,15 +12,15 @@ static const struct {
 	const char *name;
 	uint64_t features;
 } mixes[] = {
-	{ "split", 0 },
-	{ "split+event_idx", VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX) },
-	{ "split+indirect", VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) },
-	{ "split+event_idx+indirect", VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX) | VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) },
-	{ "packed", VIRTIO_BIT(VIRTIO_F_RING_PACKED) },
-	{ "packed+event_idx", VIRTIO_BIT(VIRTIO_F_RING_PACKED) | VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX) },
-	{ "packed+indirect", VIRTIO_BIT(VIRTIO_F_RING_PACKED) | VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) },
-	{ "packed+event_idx+indirect", VIRTIO_BIT(VIRTIO_F_RING_PACKED) | VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX) |
-					       VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) },
+	{"split", 0},
+	{"split+event_idx", VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX)},
+	{"split+indirect", VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC)},
+	{"split+event_idx+indirect", VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX) | VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC)},
+	{"packed", VIRTIO_BIT(VIRTIO_F_RING_PACKED)},
+	{"packed+event_idx", VIRTIO_BIT(VIRTIO_F_RING_PACKED) | VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX)},
+	{"packed+indirect", VIRTIO_BIT(VIRTIO_F_RING_PACKED) | VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC)},
+	{"packed+event_idx+indirect", VIRTIO_BIT(VIRTIO_F_RING_PACKED) | VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX) |
+					      VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC)},
 };
 
 struct flight {
@@ -40,11 +40,11 @@ static void prepare(struct flight *f, uint64_t id)
 	f->command.hdr.type = VIRTIO_GPU_CMD_SET_SCANOUT;
 	f->command.hdr.flags = VIRTIO_GPU_FLAG_FENCE;
 	f->command.hdr.fence_id = id;
-	f->request.out[0] = (struct virtq_buffer){ c, 3 };
-	f->request.out[1] = (struct virtq_buffer){ c + 3, 30 };
-	f->request.out[2] = (struct virtq_buffer){ c + 33, sizeof(f->command) - 33 };
+	f->request.out[0] = (struct virtq_buffer){c, 3};
+	f->request.out[1] = (struct virtq_buffer){c + 3, 30};
+	f->request.out[2] = (struct virtq_buffer){c + 33, sizeof(f->command) - 33};
 	f->request.out_count = 3;
-	f->request.in = (struct virtq_buffer){ &f->answer, sizeof(f->answer) };
+	f->request.in = (struct virtq_buffer){&f->answer, sizeof(f->answer)};
 }
 
 static unsigned many_in_flight(struct gpu *g)
@@ -63,7 +63,8 @@ static unsigned many_in_flight(struct gpu *g)
 		for (unsigned i = 0; i < n; i++) {
 			if (gpu_wait(g, &flights[i].request))
 				return good;
-			good += flights[i].answer.type == VIRTIO_GPU_RESP_OK_NODATA && flights[i].answer.fence_id == id + i &&
+			good += flights[i].answer.type == VIRTIO_GPU_RESP_OK_NODATA &&
+				flights[i].answer.fence_id == id + i &&
 				flights[i].request.written == sizeof(flights[i].answer);
 		}
 		id += n;
@@ -89,7 +90,8 @@ static void mix(const char *name, uint64_t features)
 
 	if (!report_check(!gpu_open(&g, VIRTIO_ANY, 0, features), "%s: opens", name))
 		return;
-	if (!report_check((g.dev.negotiated & features) == features, "%s: is negotiated: 0x%lx", name, g.dev.negotiated)) {
+	if (!report_check((g.dev.negotiated & features) == features, "%s: is negotiated: 0x%lx", name,
+			  g.dev.negotiated)) {
 		gpu_close(&g);
 		return;
 	}
@@ -99,8 +101,8 @@ static void mix(const char *name, uint64_t features)
 	extra = g.dev.queue_interrupts;
 	good = many_in_flight(&g);
 	extra = g.dev.queue_interrupts - extra;
-	report_check(good == expected(), "%s: many in flight: %u of %u, %u interrupts, %lu doorbells", name, good, expected(), extra,
-		     g.dev.queues[0]->kicks);
+	report_check(good == expected(), "%s: many in flight: %u of %u, %u interrupts, %lu doorbells", name, good,
+		     expected(), extra, g.dev.queues[0]->kicks);
 	report_check(!gpu_cursor_move(&g, 0, 1, 1), "%s: the second queue answers too", name);
 	report_check(!virtio_broken(&g.dev), "%s: device is well", name);
 	gpu_close(&g);
