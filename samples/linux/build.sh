@@ -53,7 +53,8 @@ mirror() {
 mmdebstrap_mode() {
 	if [ "$(id -u)" = 0 ]; then
 		echo root
-	elif unshare --user --map-auto --map-root-user true 2>/dev/null; then
+	elif unshare --user true 2>/dev/null && command -v newuidmap >/dev/null 2>&1 &&
+		grep -q -E "^($(id -un)|$(id -u)):" /etc/subuid 2>/dev/null; then
 		echo unshare
 	else
 		echo chrootless
