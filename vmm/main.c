@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* The mullion program: its commands. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host/base/log.h"
 #include "vmm/doctor.h"
@@ -51,12 +53,31 @@ static int print_version(int argc, char **argv)
 	return 0;
 }
 
+/*
+ * A program started with a standard descriptor closed would get /dev/kvm or guest memory under that number, and write
+ * its output there.
+ */
+static int open_standard_descriptors(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return -1;
+	close(fd);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *names[COMMAND_COUNT + 1] = { NULL };
 	const char *nearest;
 	const char *word;
 
+	if (open_standard_descriptors())
+		return VM_END_ERROR;
 	if (log_set_levels(getenv("MULLION_LOG")))
 		return VM_END_USAGE;
 	if (argc < 2) {

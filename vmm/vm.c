@@ -164,6 +164,8 @@ static int make_memory(struct vm *vm)
 	}
 	/* A core dump holds the VMM, not the guest. */
 	madvise(vm->memory, bytes, MADV_DONTDUMP);
+	/* Where the host allows it for shared memory: fewer misses in nested page tables. */
+	madvise(vm->memory, bytes, MADV_HUGEPAGE);
 	err = guest_mem_create(&vm->mem);
 	if (!err)
 		err = add_slot(vm, 0, 0, 0, low);

@@ -67,15 +67,15 @@ static void set_msrs(int vcpu_fd)
 		{ MSR_MTRR_DEFAULT_TYPE, MTRR_ENABLE | MTRR_WRITE_BACK },
 		{ MSR_MISC_ENABLE, MISC_ENABLE_FAST_STRINGS },
 	};
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} msr = { .head.nmsrs = 1 };
+	union {
+		struct kvm_msrs list;
+		uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+	} msr = { .list.nmsrs = 1 };
 
 	/* One at a time: KVM stops at the first that it doesn't know, and a guest runs without them too. */
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
-		msr.entry.index = values[i].index;
-		msr.entry.data = values[i].value;
+		msr.list.entries[0].index = values[i].index;
+		msr.list.entries[0].data = values[i].value;
 		if (ioctl(vcpu_fd, KVM_SET_MSRS, &msr) != 1)
 			log_line(LOG_TOPIC_VMM, LOG_DEBUG, "KVM doesn't take MSR 0x%x", values[i].index);
 	}
