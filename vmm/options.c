@@ -371,11 +371,10 @@ static int unknown(const char *arg)
 	return wrong("no option %.*s; mullion run --help lists them", (int)strcspn(arg, "="), arg);
 }
 
-
 static int parse_arguments(struct options *o, int argc, char **argv)
 {
 	struct option longs[OPTION_COUNT + 1] = { 0 };
-	int c, i;
+	int c, i, at;
 
 	for (size_t k = 0; k < OPTION_COUNT; k++) {
 		const char *a = table[k].argument;
@@ -388,13 +387,20 @@ static int parse_arguments(struct options *o, int argc, char **argv)
 	}
 	optind = 0; /* start over, also when called twice */
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, "+:h", longs, NULL)) != -1) {
-		char *value = optarg;
+	for (;;) {
+		char *value;
 		int err;
+
+		/* The word about to be read: in the middle of "-kernel" optind doesn't move on. */
+		at = optind ? optind : 1;
+		c = getopt_long(argc, argv, "+:h", longs, NULL);
+		if (c == -1)
+			break;
+		value = optarg;
 
 		if (c == ':') {
 			i = optopt >= 256 ? optopt - 256 : -1;
-			return i < 0 ? unknown(argv[optind - 1]) :
+			return i < 0 ? unknown(argv[at]) :
 				       wrong("--%s needs a value: %s", table[i].name, table[i].argument);
 		}
 		if (c == 'h') {
@@ -404,7 +410,7 @@ static int parse_arguments(struct options *o, int argc, char **argv)
 		if (c == '?') {
 			if (optopt >= 256)
 				return wrong("--%s takes no value", table[optopt - 256].name);
-			return unknown(argv[optind - 1]);
+			return unknown(argv[at]);
 		}
 		i = c - 256;
 		/* A value that may be left out may also stand alone: there are no other bare words. */

@@ -158,6 +158,8 @@ static void mistakes_get_one_line_with_the_cure(void **state)
 		{ "--kernel k --dsik=x", "no option --dsik; did you mean --disk?" },
 		{ "--kernel k --frobnicate", "mullion run --help lists them" },
 		{ "--kernel k -x", "no option -x" },
+		{ "-kernel k", "no option -kernel; did you mean --kernel?" },
+		{ "--kernel k -memory=1G", "no option -memory; did you mean --memory?" },
 		{ "--kernel k vmlinuz", "a kernel is --kernel vmlinuz" },
 		{ "--kernel k --memory 512", "512M or 2G" },
 		{ "--kernel k --memory -1G", "512M or 2G" },
