@@ -19,6 +19,7 @@
 
 #define OUTPUT_BYTES 16384u /* power of 2 */
 #define INPUT_BYTES 256u
+#define INPUT_READS 16u /* without a look at what else the loop has to do */
 
 struct character {
 	const struct character_ops *ops;
@@ -77,23 +78,26 @@ static void set_blocked(struct character *c, bool blocked)
 	pthread_mutex_unlock(&c->lock);
 }
 
-/* Move what can be moved without blocking. Returns true when nothing is left. */
+/*
+ * Move what is queued now and can be moved without blocking; what comes meanwhile has a flush of its own, so a guest
+ * that never stops writing does not keep the loop from its other work. Returns true when nothing is left.
+ */
 static bool flush(struct character *c)
 {
 	bool tell, is_empty;
+	uint32_t end;
 
-	for (;;) {
-		uint32_t at, n;
+	pthread_mutex_lock(&c->lock);
+	end = c->head;
+	pthread_mutex_unlock(&c->lock);
+	/* Only the loop moves the tail. */
+	while (c->tail != end) {
+		uint32_t at = c->tail % OUTPUT_BYTES;
+		uint32_t n = end - c->tail;
 		ssize_t done;
 
-		pthread_mutex_lock(&c->lock);
-		at = c->tail % OUTPUT_BYTES;
-		n = c->head - c->tail;
-		pthread_mutex_unlock(&c->lock);
 		if (n > OUTPUT_BYTES - at)
 			n = OUTPUT_BYTES - at;
-		if (!n)
-			break;
 		done = stream_is_open(&c->out) ? stream_write(&c->out, c->output + at, n) : (ssize_t)n;
 		if (done == -EAGAIN) {
 			set_blocked(c, true);
@@ -152,10 +156,14 @@ static void drop_client(struct character *c)
 	(void)loop_change_fd(c->loop, &c->listener, EPOLLIN);
 }
 
-/* Read while the device has room; a file can't be watched, so it is read to its end here. */
+/*
+ * Read while the device has room, and for a while only: the loop has other work. A file can't be watched, so it is read
+ * to its end here.
+ */
 static void take_input(struct character *c)
 {
 	uint8_t bytes[INPUT_BYTES];
+	unsigned share = INPUT_READS;
 
 	while (stream_is_open(&c->in)) {
 		size_t room = c->ops->room(c->owner);
@@ -164,6 +172,10 @@ static void take_input(struct character *c)
 
 		if (!n) {
 			stream_watch(&c->in, false);
+			return;
+		}
+		if (!share--) {
+			character_resume(c);
 			return;
 		}
 		got = stream_read(&c->in, bytes, n);
@@ -332,6 +344,8 @@ void character_destroy(struct character *c)
 		if (stream_is_open(&c->out))
 			poll(&p, 1, 100);
 	}
+	loop_unpost(c->loop, &c->flush_task);
+	loop_unpost(c->loop, &c->resume_task);
 	stream_close(&c->in);
 	stream_close(&c->out);
 	if (c->listener.fd >= 0) {
