@@ -30,6 +30,9 @@ test_platform-src := tests/lib/vm_stub.c vmm/bus.c vmm/character.c vmm/terminal.
 test_boot-src := vmm/x86_64/boot.c vmm/x86_64/image.c vmm/x86_64/elf.c vmm/x86_64/bzimage.c vmm/x86_64/machine.c \
 	vmm/x86_64/aml.c vmm/x86_64/tables.c
 test_acpi-src := tests/lib/vm_stub.c vmm/bus.c vmm/pci.c vmm/x86_64/machine.c vmm/x86_64/aml.c vmm/x86_64/tables.c
+unit-tests += test_virgl_encoder test_virgl_stream
+test_virgl_encoder-src := guest-drivers/bare/virgl.c
+test_virgl_stream-src := guest-drivers/bare/virgl.c host/gpu/virgl_stream.c
 # The serial port's host end.
 unit-tests += test_character
 test_character-src := vmm/character.c vmm/terminal.c

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+/* What is refused of a command stream before virglrenderer sees it; and that a refusal changes nothing. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "guest-drivers/bare/virgl.h"
+#include "host/gpu/virgl_stream.h"
+
+#define WORDS 512u
+
+static struct virgl_stream stream;
+static uint32_t words[WORDS];
+static struct virgl_encoder e;
+
+static int fresh(void **state)
+{
+	(void)state;
+	memset(&stream, 0, sizeof(stream));
+	virgl_encoder_init(&e, words, WORDS);
+	return 0;
+}
+
+/* Check what was encoded, and start over. */
+static int check(void)
+{
+	int err = virgl_stream_check(&stream, words, e.used);
+
+	virgl_encoder_init(&e, words, WORDS);
+	return err;
+}
+
+/* A shader command: offset word @offset, @count words of text. */
+static void put_shader(uint32_t handle, uint32_t type, uint32_t offset, uint32_t count)
+{
+	uint32_t *w = words + e.used;
+
+	w[0] = VIRGL_HEADER(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_SHADER, 5 + count);
+	w[1] = handle;
+	w[2] = type;
+	w[3] = offset;
+	w[4] = 100;
+	w[5] = 0;
+	memset(w + 6, 0, count * 4);
+	e.used += 6 + count;
+}
+
+static void every_cut_is_refused(void **state)
+{
+	size_t whole;
+
+	(void)state;
+	virgl_create_sub_context(&e, 3);
+	virgl_clear(&e, PIPE_CLEAR_COLOR0, (const uint32_t[4]){0}, 0, 0);
+	virgl_draw_arrays(&e, PIPE_PRIM_TRIANGLES, 0, 3);
+	whole = e.used;
+	for (size_t count = 0; count <= whole; count++) {
+		bool at_border = count == 0 || count == 2 || count == 11 || count == whole;
+
+		memset(&stream, 0, sizeof(stream));
+		assert_int_equal(virgl_stream_check(&stream, words, count), at_border ? 0 : -EINVAL);
+		assert_int_equal(stream.count, at_border && count > 0 ? 1 : 0);
+	}
+}
+
+static void sub_contexts_are_counted(void **state)
+{
+	(void)state;
+	for (uint32_t id = 1; id <= VIRGL_STREAM_SUB_CONTEXTS; id++)
+		virgl_create_sub_context(&e, id);
+	virgl_create_sub_context(&e, 5);
+	virgl_create_sub_context(&e, 0);
+	assert_int_equal(check(), 0);
+	virgl_create_sub_context(&e, 1000);
+	assert_int_equal(check(), -ENOMEM);
+	virgl_destroy_sub_context(&e, 999);
+	virgl_destroy_sub_context(&e, 1);
+	virgl_create_sub_context(&e, 1000);
+	assert_int_equal(check(), 0);
+	assert_int_equal(stream.count, VIRGL_STREAM_SUB_CONTEXTS);
+}
+
+static void partial_shader_may_not_be_used(void **state)
+{
+	(void)state;
+	virgl_create_sub_context(&e, 1);
+	put_shader(7, PIPE_SHADER_FRAGMENT, 30, 4);
+	assert_int_equal(check(), 0);
+	virgl_bind_shader(&e, PIPE_SHADER_FRAGMENT, 7);
+	assert_int_equal(check(), -EINVAL);
+	/* Linked is used, too. */
+	words[0] = VIRGL_HEADER(VIRGL_CCMD_LINK_SHADER, 0, 6);
+	memcpy(words + 1, (const uint32_t[6]){0, 7, 0, 0, 0, 0}, 24);
+	e.used = 7;
+	assert_int_equal(check(), -EINVAL);
+	/* Another sub-context's 7 is another object. */
+	virgl_set_sub_context(&e, 0);
+	virgl_bind_shader(&e, PIPE_SHADER_FRAGMENT, 7);
+	virgl_set_sub_context(&e, 1);
+	assert_int_equal(check(), 0);
+	/* Only the next part, then it may. */
+	put_shader(7, PIPE_SHADER_FRAGMENT, 12 | VIRGL_SHADER_CONTINUED, 4);
+	assert_int_equal(check(), -EINVAL);
+	put_shader(8, PIPE_SHADER_FRAGMENT, 10, 3);
+	assert_int_equal(check(), -EINVAL);
+	put_shader(7, PIPE_SHADER_FRAGMENT, 16 | VIRGL_SHADER_CONTINUED, 5);
+	assert_int_equal(check(), -EINVAL);
+	put_shader(7, PIPE_SHADER_FRAGMENT, 16 | VIRGL_SHADER_CONTINUED, 4);
+	virgl_bind_shader(&e, PIPE_SHADER_FRAGMENT, 7);
+	assert_int_equal(check(), 0);
+}
+
+static void shader_sizes_are_limited(void **state)
+{
+	(void)state;
+	put_shader(7, PIPE_SHADER_VERTEX, VIRGL_STREAM_SHADER_BYTES + 1, 4);
+	assert_int_equal(check(), -ENOMEM);
+	put_shader(7, PIPE_SHADER_VERTEX, 0x7fffffff, 4);
+	assert_int_equal(check(), -ENOMEM);
+	put_shader(7, 6, 4, 4);
+	assert_int_equal(check(), -EINVAL);
+	/* Stream outputs that the command has no room for. */
+	put_shader(7, PIPE_SHADER_VERTEX, 4, 4);
+	words[5] = 2;
+	assert_int_equal(check(), -EINVAL);
+	put_shader(7, PIPE_SHADER_VERTEX, 4, 4);
+	words[5] = 0xffffffff;
+	assert_int_equal(check(), -EINVAL);
+	/* In a compute shader that word is a size. */
+	put_shader(7, PIPE_SHADER_COMPUTE, 4, 4);
+	words[5] = 0xffffffff;
+	assert_int_equal(check(), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(every_cut_is_refused, fresh),
+		cmocka_unit_test_setup(sub_contexts_are_counted, fresh),
+		cmocka_unit_test_setup(partial_shader_may_not_be_used, fresh),
+		cmocka_unit_test_setup(shader_sizes_are_limited, fresh),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
