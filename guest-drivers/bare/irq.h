@@ -14,8 +14,8 @@ void irq_init(void);
 
 /*
  * Let @handler(@arg) run for interrupt line @line: the IOAPIC's input on x86-64 (the "gsi"), the GIC's interrupt
- * number on arm64 (shared ones start at 32). Lines are edge-triggered and active high on x86-64, and on arm64 as
- * @edge says. Returns 0, -EINVAL for no such line, -EBUSY for one in use, -ENOSPC when no vector is left.
+ * number on arm64 (shared ones start at 32). It is edge-triggered or level-triggered as @edge says, active high.
+ * Returns 0, -EINVAL for no such line, -EBUSY for one in use, -ENOSPC when no vector is left.
  */
 int irq_attach_line(unsigned line, bool edge, void (*handler)(void *arg), void *arg);
 void irq_detach_line(unsigned line);

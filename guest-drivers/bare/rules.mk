@@ -24,9 +24,10 @@ bare-objcopy ?= $(CROSS_COMPILE)objcopy
 bare-arch-x86_64 := -m64 -march=x86-64 -mgeneral-regs-only -mno-sse -mno-red-zone -fcf-protection=none
 # Strict alignment: memory is device memory until the start code has built page tables.
 bare-arch-arm64 := -march=armv8-a -mgeneral-regs-only -mstrict-align
-# The kernel's user headers, after the compiler's own: the cross package's, or those that every architecture shares.
+# The kernel's user headers, after the compiler's own: the cross package's where it is installed, else the host's,
+# which are the same but for <asm/...>; nothing in there that differs is used.
 bare-headers := $(if $(bare-foreign),-idirafter /usr/$(bare-triplet)/include -idirafter /usr/include/$(bare-triplet) \
-	-idirafter /usr/include)
+	-idirafter /usr/include -idirafter /usr/include/$(bare-triplet-$(HOST_ARCH)))
 bare-cflags := -std=c11 -I. -O2 -g -ffreestanding -fno-pic -fno-pie -fno-stack-protector -fno-strict-aliasing \
 	-fno-asynchronous-unwind-tables -fno-common $(if $(findstring clang,$(CC)),,-fno-tree-loop-distribute-patterns) \
 	$(bare-arch-$(ARCH)) $(warnings) $(bare-headers)

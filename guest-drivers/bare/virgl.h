@@ -192,7 +192,7 @@ void virgl_clear(struct virgl_encoder *e, uint32_t buffers, const uint32_t rgba[
 
 struct virgl_draw {
 	uint32_t mode; /* enum pipe_prim */
-	uint32_t start, count;
+	uint32_t start, count; /* indexed: start is ignored by renderers; give virgl_set_index_buffer() an offset */
 	bool indexed;
 	int32_t index_bias;
 	uint32_t instances, start_instance; /* instances 0 is taken as 1 */

@@ -76,7 +76,7 @@ struct virtio_dev {
 	uint32_t config_seen; /* of them, as far as virtio_wait() looked at the status */
 
 	uintptr_t mmio_base;
-	uint32_t mmio_line;
+	uint32_t line; /* interrupt line of an MMIO device, or of the PCI pin */
 
 	struct pci_function pci;
 	struct pci_msix msix;
@@ -84,13 +84,16 @@ struct virtio_dev {
 	uint32_t pci_config_bytes, pci_notify_bytes;
 	uint32_t pci_notify_multiplier;
 	uintptr_t pci_doorbell[VIRTIO_MAX_QUEUES];
+	bool pci_intx; /* the interrupt pin is used, not messages */
 	unsigned vector_count;
 	struct virtio_vector vectors[VIRTIO_MAX_QUEUES + 1]; /* 0: config changes, 1 + n: queue n */
 };
 
 /*
  * Find the @index-th device of type @id (VIRTIO_ID_*) on @kind of transport and fill @d. virtio-mmio devices are the
- * command line's virtio_mmio.device=<size>@<base>:<line> (x86-64) or the device tree's (arm64). Returns 0, or -ENODEV.
+ * command line's virtio_mmio.device=<size>@<base>:<line> (x86-64) or the device tree's (arm64). PCI devices use MSI-X;
+ * with virtio_pci.intx on the command line they use the pin, on the line that the function's interrupt line register
+ * names (mullion sets it; QEMU's q35 does not). Returns 0, or -ENODEV.
  * @d must stay where it is until virtio_stop().
  */
 int virtio_find(uint32_t id, unsigned index, enum virtio_kind kind, struct virtio_dev *d);

@@ -97,12 +97,12 @@ static void interrupt(void *arg)
 static int interrupts_on(struct virtio_dev *d, unsigned queues)
 {
 	(void)queues; /* one line for all */
-	return irq_attach_line(d->mmio_line, true, interrupt, d);
+	return irq_attach_line(d->line, true, interrupt, d);
 }
 
 static void interrupts_off(struct virtio_dev *d)
 {
-	irq_detach_line(d->mmio_line);
+	irq_detach_line(d->line);
 }
 
 static const struct virtio_transport_ops mmio_ops = {
@@ -152,7 +152,7 @@ int virtio_mmio_find(uint32_t id, unsigned index, struct virtio_dev *d)
 		d->ops = &mmio_ops;
 		d->id = id;
 		d->mmio_base = base;
-		d->mmio_line = line;
+		d->line = line;
 		return 0;
 	}
 	return -ENODEV;

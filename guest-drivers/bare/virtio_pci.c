@@ -4,6 +4,7 @@
 #include <linux/pci_regs.h>
 #include <linux/virtio_pci.h>
 
+#include "guest-drivers/bare/boot.h"
 #include "guest-drivers/bare/io.h"
 #include "guest-drivers/bare/irq.h"
 #include "guest-drivers/bare/string.h"
@@ -51,7 +52,7 @@ static int queue_start(struct virtio_dev *d, unsigned q, const struct virtio_que
 	mmio_write64_halves(c + VIRTIO_PCI_COMMON_Q_DESCLO, s->descriptors);
 	mmio_write64_halves(c + VIRTIO_PCI_COMMON_Q_AVAILLO, s->driver_area);
 	mmio_write64_halves(c + VIRTIO_PCI_COMMON_Q_USEDLO, s->device_area);
-	if (d->has_interrupts) {
+	if (d->vector_count) {
 		uint16_t vector = (uint16_t)(1 + q < d->vector_count ? 1 + q : d->vector_count - 1);
 
 		mmio_write16(c + VIRTIO_PCI_COMMON_Q_MSIX, vector);
@@ -113,8 +114,23 @@ static void queue_interrupt(void *arg)
 	v->dev->queue_interrupts++;
 }
 
+/* Reading the ISR register lets go of the pin. */
+static void pin_interrupt(void *arg)
+{
+	struct virtio_dev *d = arg;
+	uint8_t why = mmio_read8(d->pci_isr);
+
+	if (why & 1)
+		d->queue_interrupts++;
+	if (why & VIRTIO_PCI_ISR_CONFIG)
+		d->config_interrupts++;
+}
+
 static void interrupts_off(struct virtio_dev *d)
 {
+	if (d->pci_intx)
+		irq_detach_line(d->line);
+	d->pci_intx = false;
 	for (unsigned i = 0; i < d->vector_count; i++) {
 		pci_msix_mask(&d->msix, i);
 		irq_detach_message(d->vectors[i].message);
@@ -128,7 +144,18 @@ static void interrupts_off(struct virtio_dev *d)
 static int interrupts_on(struct virtio_dev *d, unsigned queues)
 {
 	unsigned want = queues + 1;
+	char option[2];
 
+	if (boot_option("virtio_pci.intx", 0, option, sizeof(option))) {
+		int rc;
+
+		pci_write16(&d->pci, PCI_COMMAND,
+			    pci_read16(&d->pci, PCI_COMMAND) & (uint16_t)~PCI_COMMAND_INTX_DISABLE);
+		d->line = pci_read8(&d->pci, PCI_INTERRUPT_LINE);
+		rc = irq_attach_line(d->line, false, pin_interrupt, d);
+		d->pci_intx = !rc;
+		return rc;
+	}
 	if (!d->msix.table || d->msix.entries < 2)
 		return -EOPNOTSUPP;
 	if (want > d->msix.entries)

@@ -12,7 +12,7 @@
 #include "guest-drivers/bare/string.h"
 #include "tests/bare/check.h"
 
-enum { PICTURE = 1, CURSOR = 2 };
+enum { PICTURE = 1, CURSOR = 2, BLOB = 3 };
 enum { CURSOR_SIZE = 64 };
 #define RED 0xff0000u /* B8G8R8X8: blue in the lowest byte */
 #define GREEN 0x00ff00u
@@ -140,6 +140,43 @@ static void formats(void)
 			     all[i], g.answer);
 }
 
+/* Guest memory shown as it is: no transfer. */
+static void blob(void)
+{
+	uint32_t bytes = width * height * 4;
+	uint32_t *memory = alloc(bytes, PAGE_BYTES);
+	struct gpu_rect all = {0, 0, width, height};
+
+	if (!report_check(memory != NULL, "blob_has_memory"))
+		return;
+	fill(memory, width * height, RED);
+	check_gpu(&g, gpu_create_blob(&g, BLOB, VIRTIO_GPU_BLOB_FLAG_USE_SHAREABLE, memory, bytes), "blob_is_created");
+	check_gpu(&g,
+		  gpu_set_scanout_blob(&g, 0, BLOB, all, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, width, height, width * 4),
+		  "blob_is_shown");
+	check_gpu(&g, gpu_flush(&g, BLOB, all), "blob_is_flushed");
+	report_check(gpu_set_scanout_blob(&g, 0, BLOB, all, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, width, height + 1,
+					  width * 4) == -22, /* -EINVAL */
+		     "blob_too_small_for_the_picture_is_an_error");
+	check_gpu(&g, gpu_unref(&g, BLOB), "blob_goes");
+	alloc_free(memory);
+}
+
+static void uuids(void)
+{
+	uint8_t a[16] = {0}, b[16] = {0};
+
+	check_gpu(&g,
+		  gpu_create_2d(&g, 20, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, 16, 16) ||
+			  gpu_create_2d(&g, 21, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, 16, 16),
+		  "resources_for_uuids");
+	check_gpu(&g, gpu_assign_uuid(&g, 20, a), "uuid_is_assigned");
+	check_gpu(&g, gpu_assign_uuid(&g, 21, b), "another_uuid_is_assigned");
+	report_check(memcmp(a, b, 16) != 0, "uuids_differ");
+	gpu_unref(&g, 20);
+	gpu_unref(&g, 21);
+}
+
 int main(void)
 {
 	int rc;
@@ -147,11 +184,21 @@ int main(void)
 	report_start("2d");
 	width = (uint32_t)boot_option_number("width", 320);
 	height = (uint32_t)boot_option_number("height", 200);
-	rc = gpu_open(&g, VIRTIO_ANY, 0, VIRTIO_BIT(VIRTIO_GPU_F_EDID));
+	rc = gpu_open(&g, VIRTIO_ANY, 0,
+		      VIRTIO_BIT(VIRTIO_GPU_F_EDID) | VIRTIO_BIT(VIRTIO_GPU_F_RESOURCE_BLOB) |
+			      VIRTIO_BIT(VIRTIO_GPU_F_RESOURCE_UUID));
 	if (report_check(!rc, "gpu_opens: error %d", rc)) {
 		displays();
 		formats();
 		cursor();
+		if (virtio_has(&g.dev, VIRTIO_GPU_F_RESOURCE_BLOB))
+			blob();
+		else
+			report_skip("blobs: the device does not offer them");
+		if (virtio_has(&g.dev, VIRTIO_GPU_F_RESOURCE_UUID))
+			uuids();
+		else
+			report_skip("UUIDs: the device does not offer them");
 		picture();
 		gpu_close(&g);
 	}
