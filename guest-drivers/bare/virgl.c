@@ -92,16 +92,17 @@ const struct virgl_blend virgl_blend_opaque = {
 };
 
 const struct virgl_blend virgl_blend_over = {
-	.targets[0] = {
-		.enable = true,
-		.rgb_func = PIPE_BLEND_ADD,
-		.rgb_src = PIPE_BLENDFACTOR_SRC_ALPHA,
-		.rgb_dst = PIPE_BLENDFACTOR_INV_SRC_ALPHA,
-		.alpha_func = PIPE_BLEND_ADD,
-		.alpha_src = PIPE_BLENDFACTOR_ONE,
-		.alpha_dst = PIPE_BLENDFACTOR_INV_SRC_ALPHA,
-		.colormask = PIPE_MASK_RGBA,
-	},
+	.targets[0] =
+		{
+			.enable = true,
+			.rgb_func = PIPE_BLEND_ADD,
+			.rgb_src = PIPE_BLENDFACTOR_SRC_ALPHA,
+			.rgb_dst = PIPE_BLENDFACTOR_INV_SRC_ALPHA,
+			.alpha_func = PIPE_BLEND_ADD,
+			.alpha_src = PIPE_BLENDFACTOR_ONE,
+			.alpha_dst = PIPE_BLENDFACTOR_INV_SRC_ALPHA,
+			.colormask = PIPE_MASK_RGBA,
+		},
 };
 
 void virgl_create_blend(struct virgl_encoder *e, uint32_t handle, const struct virgl_blend *blend)
@@ -295,8 +296,8 @@ void virgl_create_sampler_state(struct virgl_encoder *e, uint32_t handle, const 
 		return;
 	w[0] = handle;
 	w[1] = (uint32_t)state->wrap_s | (uint32_t)state->wrap_t << 3 | (uint32_t)state->wrap_r << 6 |
-	       (uint32_t)state->min_filter << 9 | (uint32_t)state->mip_filter << 11 | (uint32_t)state->mag_filter << 13 |
-	       (uint32_t)state->compare << 15 | (uint32_t)state->compare_func << 16;
+	       (uint32_t)state->min_filter << 9 | (uint32_t)state->mip_filter << 11 |
+	       (uint32_t)state->mag_filter << 13 | (uint32_t)state->compare << 15 | (uint32_t)state->compare_func << 16;
 	w[2] = state->lod_bias;
 	w[3] = state->min_lod;
 	w[4] = state->max_lod;

@@ -49,7 +49,7 @@ void virgl_destroy_sub_context(struct virgl_encoder *e, uint32_t id);
 
 struct virgl_blend_target {
 	bool enable;
-	uint8_t rgb_func, rgb_src, rgb_dst;       /* enum pipe_blend_func, enum pipe_blendfactor */
+	uint8_t rgb_func, rgb_src, rgb_dst; /* enum pipe_blend_func, enum pipe_blendfactor */
 	uint8_t alpha_func, alpha_src, alpha_dst;
 	uint8_t colormask; /* PIPE_MASK_*; 0 writes nothing */
 };
@@ -86,7 +86,7 @@ struct virgl_stencil {
 
 struct virgl_dsa {
 	bool depth_enable, depth_write;
-	uint8_t depth_func; /* enum pipe_func */
+	uint8_t depth_func;		 /* enum pipe_func */
 	struct virgl_stencil stencil[2]; /* front, back */
 };
 
@@ -96,10 +96,10 @@ extern const struct virgl_dsa virgl_dsa_off;
 void virgl_create_dsa(struct virgl_encoder *e, uint32_t handle, const struct virgl_dsa *dsa);
 
 struct virgl_vertex_element {
-	uint32_t offset;        /* bytes, in the vertex */
-	uint32_t divisor;       /* 0: per vertex */
+	uint32_t offset;	/* bytes, in the vertex */
+	uint32_t divisor;	/* 0: per vertex */
 	uint32_t vertex_buffer; /* index into virgl_set_vertex_buffers() */
-	uint32_t format;        /* enum virgl_format */
+	uint32_t format;	/* enum virgl_format */
 };
 
 void virgl_create_vertex_elements(struct virgl_encoder *e, uint32_t handle, const struct virgl_vertex_element *elements,
@@ -127,7 +127,7 @@ void virgl_create_sampler_view(struct virgl_encoder *e, uint32_t handle, const s
 void virgl_create_texture_view(struct virgl_encoder *e, uint32_t handle, uint32_t resource, uint32_t format);
 
 struct virgl_sampler_state {
-	uint8_t wrap_s, wrap_t, wrap_r;            /* enum pipe_wrap */
+	uint8_t wrap_s, wrap_t, wrap_r;		    /* enum pipe_wrap */
 	uint8_t min_filter, mip_filter, mag_filter; /* enum pipe_filter, enum pipe_mipfilter */
 	bool compare;
 	uint8_t compare_func; /* enum pipe_func */
@@ -191,7 +191,7 @@ void virgl_set_sample_mask(struct virgl_encoder *e, uint32_t mask);
 void virgl_clear(struct virgl_encoder *e, uint32_t buffers, const uint32_t rgba[4], uint64_t depth, uint32_t stencil);
 
 struct virgl_draw {
-	uint32_t mode; /* enum pipe_prim */
+	uint32_t mode;	       /* enum pipe_prim */
 	uint32_t start, count; /* indexed: start is ignored by renderers; give virgl_set_index_buffer() an offset */
 	bool indexed;
 	int32_t index_bias;
@@ -222,9 +222,9 @@ struct virgl_blit_side {
 };
 
 struct virgl_blit {
-	uint32_t mask;   /* PIPE_MASK_* */
+	uint32_t mask;	 /* PIPE_MASK_* */
 	uint32_t filter; /* enum pipe_filter */
-	uint32_t flags;  /* VIRGL_BLIT_* */
+	uint32_t flags;	 /* VIRGL_BLIT_* */
 	uint32_t scissor_min_x, scissor_min_y, scissor_max_x, scissor_max_y;
 	struct virgl_blit_side dst, src;
 };

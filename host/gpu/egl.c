@@ -65,10 +65,10 @@ static void tell(struct story *s, const char *format, ...)
 static const char *egl_error(void)
 {
 	static const char *const names[] = {
-		"EGL_SUCCESS",	   "EGL_NOT_INITIALIZED", "EGL_BAD_ACCESS",	  "EGL_BAD_ALLOC",
-		"EGL_BAD_ATTRIBUTE", "EGL_BAD_CONFIG",	  "EGL_BAD_CONTEXT",	  "EGL_BAD_CURRENT_SURFACE",
-		"EGL_BAD_DISPLAY", "EGL_BAD_MATCH",	  "EGL_BAD_NATIVE_PIXMAP", "EGL_BAD_NATIVE_WINDOW",
-		"EGL_BAD_PARAMETER", "EGL_BAD_SURFACE",	  "EGL_CONTEXT_LOST",
+		"EGL_SUCCESS",	     "EGL_NOT_INITIALIZED", "EGL_BAD_ACCESS",	     "EGL_BAD_ALLOC",
+		"EGL_BAD_ATTRIBUTE", "EGL_BAD_CONFIG",	    "EGL_BAD_CONTEXT",	     "EGL_BAD_CURRENT_SURFACE",
+		"EGL_BAD_DISPLAY",   "EGL_BAD_MATCH",	    "EGL_BAD_NATIVE_PIXMAP", "EGL_BAD_NATIVE_WINDOW",
+		"EGL_BAD_PARAMETER", "EGL_BAD_SURFACE",	    "EGL_CONTEXT_LOST",
 	};
 	EGLint error = eglGetError();
 	size_t index = (size_t)(error - EGL_SUCCESS);
@@ -94,8 +94,13 @@ static bool has_word(const char *list, const char *word)
 static EGLContext new_context(const struct gpu_egl *e, EGLContext share, int major, int minor)
 {
 	const EGLint desktop[] = {
-		EGL_CONTEXT_MAJOR_VERSION, major, EGL_CONTEXT_MINOR_VERSION, minor,
-		EGL_CONTEXT_OPENGL_PROFILE_MASK, EGL_CONTEXT_OPENGL_CORE_PROFILE_BIT, EGL_NONE,
+		EGL_CONTEXT_MAJOR_VERSION,
+		major,
+		EGL_CONTEXT_MINOR_VERSION,
+		minor,
+		EGL_CONTEXT_OPENGL_PROFILE_MASK,
+		EGL_CONTEXT_OPENGL_CORE_PROFILE_BIT,
+		EGL_NONE,
 	};
 	const EGLint es[] = {EGL_CONTEXT_MAJOR_VERSION, major, EGL_CONTEXT_MINOR_VERSION, minor, EGL_NONE};
 
@@ -112,9 +117,9 @@ static int choose_version(struct gpu_egl *e, struct story *s)
 		EGLenum api;
 		int major, minor;
 	} versions[] = {
-		{EGL_OPENGL_API, 4, 6},	   {EGL_OPENGL_API, 4, 5},    {EGL_OPENGL_API, 4, 4},	 {EGL_OPENGL_API, 4, 3},
-		{EGL_OPENGL_API, 4, 2},	   {EGL_OPENGL_API, 4, 1},    {EGL_OPENGL_API, 4, 0},	 {EGL_OPENGL_API, 3, 3},
-		{EGL_OPENGL_API, 3, 2},	   {EGL_OPENGL_API, 3, 1},    {EGL_OPENGL_ES_API, 3, 2}, {EGL_OPENGL_ES_API, 3, 1},
+		{EGL_OPENGL_API, 4, 6},	   {EGL_OPENGL_API, 4, 5}, {EGL_OPENGL_API, 4, 4},    {EGL_OPENGL_API, 4, 3},
+		{EGL_OPENGL_API, 4, 2},	   {EGL_OPENGL_API, 4, 1}, {EGL_OPENGL_API, 4, 0},    {EGL_OPENGL_API, 3, 3},
+		{EGL_OPENGL_API, 3, 2},	   {EGL_OPENGL_API, 3, 1}, {EGL_OPENGL_ES_API, 3, 2}, {EGL_OPENGL_ES_API, 3, 1},
 		{EGL_OPENGL_ES_API, 3, 0},
 	};
 
@@ -341,12 +346,13 @@ int gpu_egl_create(const char *render_node, struct gpu_egl **out, char *why, siz
 	e->fd = -1;
 	if (climb(e, render_node, &story) < 0) {
 		snprintf(why, why_size, "%s: %s", passed,
-			 render_node ? "give another render-node=, or none" : "install a GL driver (libegl-mesa0, libgl1-mesa-dri)");
+			 render_node ? "give another render-node=, or none"
+				     : "install a GL driver (libegl-mesa0, libgl1-mesa-dri)");
 		free(e);
 		return -ENODEV;
 	}
-	snprintf(why, why_size, "%s%s%s, %s, OpenGL%s %d.%d%s%s%s", e->info.rung, e->info.node[0] ? " " : "", e->info.node,
-		 e->info.gl_renderer, e->info.gles ? " ES" : "", e->info.major, e->info.minor,
+	snprintf(why, why_size, "%s%s%s, %s, OpenGL%s %d.%d%s%s%s", e->info.rung, e->info.node[0] ? " " : "",
+		 e->info.node, e->info.gl_renderer, e->info.gles ? " ES" : "", e->info.major, e->info.minor,
 		 e->info.software ? ", the CPU draws" : "", passed[0] ? "; " : "", passed);
 	*out = e;
 	return 0;
@@ -379,7 +385,8 @@ void gpu_egl_context_destroy(struct gpu_egl *e, void *context)
 int gpu_egl_make_current(struct gpu_egl *e, void *context)
 {
 	eglBindAPI(e->api);
-	return eglMakeCurrent(e->display, EGL_NO_SURFACE, EGL_NO_SURFACE, context ? context : EGL_NO_CONTEXT) ? 0 : -EIO;
+	return eglMakeCurrent(e->display, EGL_NO_SURFACE, EGL_NO_SURFACE, context ? context : EGL_NO_CONTEXT) ? 0
+													      : -EIO;
 }
 
 void *gpu_egl_current(struct gpu_egl *e)

@@ -15,7 +15,7 @@ struct gpu_egl;
 
 struct gpu_egl_info {
 	const char *rung; /* "render node", "EGL device", "EGL surfaceless", "EGL software device" */
-	char node[64];    /* of the rungs that have one: /dev/dri/renderD128; else empty */
+	char node[64];	  /* of the rungs that have one: /dev/dri/renderD128; else empty */
 	char gl_renderer[96], gl_version[96];
 	int major, minor;
 	bool gles;     /* OpenGL ES instead of desktop OpenGL (core profile) */

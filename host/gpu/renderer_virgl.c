@@ -38,7 +38,7 @@ struct context {
 
 /* What resource->renderer points to. */
 struct resource {
-	bool described; /* picture is filled in */
+	bool described;		      /* picture is filled in */
 	struct virgl_picture picture; /* texture 0: can't be read as a picture */
 	void *image; /* a 2D resource of a format that the library lacks: the 2D renderer's, else NULL */
 };
@@ -142,7 +142,8 @@ static void destroy(struct renderer *r)
 	virgl_fences_stop(&v->fences);
 	if (!drained) {
 		log_line(LOG_TOPIC_GPU, LOG_ERROR,
-			 "renderer: the GPU does not finish its work; virglrenderer stays as it is until this process ends");
+			 "renderer: the GPU does not finish its work; virglrenderer stays as it is until this process "
+			 "ends");
 		return;
 	}
 	if (v->started)
@@ -167,8 +168,8 @@ static int start_library(struct virgl *v, const char *egl_why, char *why, size_t
 	err = virgl_renderer_init(v, VIRGL_RENDERER_THREAD_SYNC | VIRGL_RENDERER_ASYNC_FENCE_CB, &callbacks);
 	virgl_library_quiet(false);
 	if (err) {
-		snprintf(why, why_size, "virgl: virglrenderer %s refuses this OpenGL (error %d): %s", virgl_library_version(),
-			 err, egl_why);
+		snprintf(why, why_size, "virgl: virglrenderer %s refuses this OpenGL (error %d): %s",
+			 virgl_library_version(), err, egl_why);
 		return -EIO;
 	}
 	v->started = true;
@@ -190,7 +191,8 @@ static int create(const struct renderer_config *config, struct renderer **out, c
 	int err;
 
 	if (in_use) {
-		snprintf(why, why_size, "virgl: this process has a 3D device already, and virglrenderer serves one a process");
+		snprintf(why, why_size,
+			 "virgl: this process has a 3D device already, and virglrenderer serves one a process");
 		return -EBUSY;
 	}
 	*v = (struct virgl){.base.ops = &renderer_virgl_ops, .config = *config};
@@ -401,7 +403,8 @@ static int backing_attach(struct renderer *r, struct gpu_resource *res)
 	if (own_of(res)->image)
 		return 0;
 	enter(virgl_from(r));
-	return virgl_library_error(virgl_renderer_resource_attach_iov((int)res->id, res->backing, (int)res->backing_count));
+	return virgl_library_error(
+		virgl_renderer_resource_attach_iov((int)res->id, res->backing, (int)res->backing_count));
 }
 
 static void backing_detach(struct renderer *r, struct gpu_resource *res)
@@ -438,8 +441,8 @@ static int transfer_from_host(struct renderer *r, struct gpu_resource *res, cons
 	if (!res->backing || own_of(res)->image)
 		return -EINVAL;
 	enter(virgl_from(r));
-	return virgl_library_error(virgl_renderer_transfer_read_iov(res->id, t->ctx_id, t->level, t->stride, t->layer_stride,
-								    &box, t->offset, NULL, 0));
+	return virgl_library_error(virgl_renderer_transfer_read_iov(res->id, t->ctx_id, t->level, t->stride,
+								    t->layer_stride, &box, t->offset, NULL, 0));
 }
 
 /* ---- pixels ---- */

@@ -35,7 +35,8 @@ void renderer_virgl_doctor(void (*report)(void *owner, const char *verdict, cons
 	char text[256];
 
 	if (gpu_egl_create(NULL, &egl, text, sizeof(text)) < 0) {
-		report(owner, "fail", "EGL", text, "install libegl-mesa0 and libgl1-mesa-dri; until then guests have 2D only");
+		report(owner, "fail", "EGL", text,
+		       "install libegl-mesa0 and libgl1-mesa-dri; until then guests have 2D only");
 		return;
 	}
 	info = gpu_egl_info(egl);

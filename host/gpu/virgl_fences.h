@@ -29,10 +29,10 @@ struct virgl_fences {
 	struct virgl_fence *ring; /* oldest at head; @capacity is a power of 2 */
 	uint32_t capacity, head, tail;
 	uint32_t last_id;
-	atomic_uint retired; /* the newest id that the library reported */
-	atomic_bool woken;   /* wake was written and not read yet */
-	struct loop_fd wake; /* an eventfd: unlike a posted task it can be taken back */
-	struct loop_fd poll; /* the library wants virgl_renderer_poll() */
+	atomic_uint retired;	 /* the newest id that the library reported */
+	atomic_bool woken;	 /* wake was written and not read yet */
+	struct loop_fd wake;	 /* an eventfd: unlike a posted task it can be taken back */
+	struct loop_fd poll;	 /* the library wants virgl_renderer_poll() */
 	struct loop_timer timer; /* instead, where it has no such descriptor */
 	bool has_wake, has_poll;
 };

@@ -22,7 +22,7 @@
 
 /* A long shader whose text is not all there. */
 struct virgl_stream_shader {
-	uint32_t handle; /* 0: none */
+	uint32_t handle;      /* 0: none */
 	uint32_t done, total; /* bytes, total in whole words */
 };
 
@@ -33,7 +33,7 @@ struct virgl_stream_sub_context {
 
 /* What is known of one context; zeroed storage is a new one. */
 struct virgl_stream {
-	unsigned count;   /* of subs that the guest made */
+	unsigned count;	  /* of subs that the guest made */
 	unsigned current; /* 0: the one every context starts with; n: subs[n] */
 	struct virgl_stream_sub_context subs[VIRGL_STREAM_SUB_CONTEXTS + 1];
 };

@@ -193,7 +193,8 @@ static void bench(const struct gpu_scene *s, const struct peer *peer, const char
 	row.peer = "native EGL, same scene, frames/s";
 	row.peer_value = bench_median(natives, ROUNDS);
 	snprintf(note, sizeof(note),
-		 "%s, %ux%u, %u draw%s a frame, each fence awaited; medians through the device and natively: %.1f and %.1f frames/s, "
+		 "%s, %ux%u, %u draw%s a frame, each fence awaited; medians through the device and natively: %.1f and "
+		 "%.1f frames/s, "
 		 "%.2f and %.2f ms of CPU a frame",
 		 m.renderer, s->width, s->height, s->draws, s->draws == 1 ? "" : "s", bench_median(throughs, ROUNDS),
 		 row.peer_value, bench_median(through_cpu, ROUNDS), bench_median(native_cpu, ROUNDS));

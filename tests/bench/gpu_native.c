@@ -20,24 +20,21 @@ struct gpu_native {
 static const char version[] = "#version 330 core\n";
 static const char version_es[] = "#version 300 es\nprecision highp float;\n";
 
-static const char vertex_draws[] =
-	"layout(location = 0) in vec4 position;\n"
-	"uniform vec4 constants;\n"
-	"out vec4 color;\n"
-	"void main() {\n"
-	"	gl_Position = position + vec4(constants.xy, 0.0, 0.0);\n"
-	"	color = vec4(constants.zw, 1.0, 1.0);\n"
-	"}\n";
+static const char vertex_draws[] = "layout(location = 0) in vec4 position;\n"
+				   "uniform vec4 constants;\n"
+				   "out vec4 color;\n"
+				   "void main() {\n"
+				   "	gl_Position = position + vec4(constants.xy, 0.0, 0.0);\n"
+				   "	color = vec4(constants.zw, 1.0, 1.0);\n"
+				   "}\n";
 
-static const char fragment_draws[] =
-	"in vec4 color;\n"
-	"out vec4 result;\n"
-	"void main() { result = color; }\n";
+static const char fragment_draws[] = "in vec4 color;\n"
+				     "out vec4 result;\n"
+				     "void main() { result = color; }\n";
 
-static const char vertex_fill[] =
-	"layout(location = 0) in vec4 position;\n"
-	"out vec4 color;\n"
-	"void main() { gl_Position = position; color = position; }\n";
+static const char vertex_fill[] = "layout(location = 0) in vec4 position;\n"
+				  "out vec4 color;\n"
+				  "void main() { gl_Position = position; color = position; }\n";
 
 static GLuint compile(GLenum type, bool es, const char *text)
 {
@@ -65,9 +62,11 @@ static char *fill_text(const struct gpu_scene *s)
 
 	if (!text)
 		exit(1);
-	at = (size_t)sprintf(text, "in vec4 color;\nout vec4 result;\nvoid main() {\n	vec4 a, b;\n	a = abs(color);\n");
+	at = (size_t)sprintf(text,
+			     "in vec4 color;\nout vec4 result;\nvoid main() {\n	vec4 a, b;\n	a = abs(color);\n");
 	for (unsigned i = 0; i < s->iterations; i++)
-		at += (size_t)sprintf(text + at, "	b = a * a.yzwx;\n	a = b * vec4(0.75) + a;\n	a = fract(a);\n");
+		at += (size_t)sprintf(text + at,
+				      "	b = a * a.yzwx;\n	a = b * vec4(0.75) + a;\n	a = fract(a);\n");
 	sprintf(text + at, "	result = a;\n}\n");
 	return text;
 }
@@ -107,7 +106,8 @@ int gpu_native_create(const struct gpu_scene *s, struct gpu_native **out, const 
 	gpu_egl_make_current(n->egl, n->context);
 	glGenTextures(1, &n->texture);
 	glBindTexture(GL_TEXTURE_2D, n->texture);
-	glTexImage2D(GL_TEXTURE_2D, 0, GL_RGBA8, (GLsizei)s->width, (GLsizei)s->height, 0, GL_RGBA, GL_UNSIGNED_BYTE, NULL);
+	glTexImage2D(GL_TEXTURE_2D, 0, GL_RGBA8, (GLsizei)s->width, (GLsizei)s->height, 0, GL_RGBA, GL_UNSIGNED_BYTE,
+		     NULL);
 	glTexParameteri(GL_TEXTURE_2D, GL_TEXTURE_MAX_LEVEL, 0);
 	glGenFramebuffers(1, &n->framebuffer);
 	glBindFramebuffer(GL_FRAMEBUFFER, n->framebuffer);

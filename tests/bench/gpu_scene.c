@@ -19,7 +19,8 @@ void gpu_scene_constants(unsigned i, float out[4])
 
 unsigned gpu_scene_vertices(const struct gpu_scene *s, float out[GPU_SCENE_VERTICES][4])
 {
-	static const float whole[6][4] = {{-1, -1, 0, 1}, {1, -1, 0, 1}, {-1, 1, 0, 1}, {1, -1, 0, 1}, {1, 1, 0, 1}, {-1, 1, 0, 1}};
+	static const float whole[6][4] = {{-1, -1, 0, 1}, {1, -1, 0, 1}, {-1, 1, 0, 1},
+					  {1, -1, 0, 1},  {1, 1, 0, 1},	 {-1, 1, 0, 1}};
 
 	if (s->kind == GPU_SCENE_FILL) {
 		memcpy(out, whole, sizeof(whole));

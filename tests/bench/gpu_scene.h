@@ -11,7 +11,7 @@
 
 enum gpu_scene_kind {
 	GPU_SCENE_DRAWS, /* 1000 discs of 12 triangles, each a draw with constants of its own */
-	GPU_SCENE_FILL,  /* one quad, a long fragment shader */
+	GPU_SCENE_FILL,	 /* one quad, a long fragment shader */
 };
 
 struct gpu_scene {
@@ -23,7 +23,7 @@ struct gpu_scene {
 
 extern const struct gpu_scene gpu_scenes[2];
 
-#define GPU_SCENE_COLUMNS 40u /* of the grid that the discs lie in; 25 rows */
+#define GPU_SCENE_COLUMNS 40u  /* of the grid that the discs lie in; 25 rows */
 #define GPU_SCENE_SEGMENTS 12u /* of a disc */
 #define GPU_SCENE_VERTICES (3u * GPU_SCENE_SEGMENTS)
 

@@ -14,34 +14,31 @@ struct gpu_through {
 	uint32_t vertices;
 };
 
-static const char vertex_draws[] =
-	"VERT\n"
-	"DCL IN[0]\n"
-	"DCL OUT[0], POSITION\n"
-	"DCL OUT[1], GENERIC[0]\n"
-	"DCL CONST[0][0]\n"
-	"IMM[0] FLT32 { 1.0, 0.0, 0.0, 0.0 }\n"
-	"  0: ADD OUT[0].xy, IN[0].xyyy, CONST[0][0].xyyy\n"
-	"  1: MOV OUT[0].zw, IN[0].zzzw\n"
-	"  2: MOV OUT[1].xy, CONST[0][0].zwww\n"
-	"  3: MOV OUT[1].zw, IMM[0].xxxx\n"
-	"  4: END\n";
+static const char vertex_draws[] = "VERT\n"
+				   "DCL IN[0]\n"
+				   "DCL OUT[0], POSITION\n"
+				   "DCL OUT[1], GENERIC[0]\n"
+				   "DCL CONST[0][0]\n"
+				   "IMM[0] FLT32 { 1.0, 0.0, 0.0, 0.0 }\n"
+				   "  0: ADD OUT[0].xy, IN[0].xyyy, CONST[0][0].xyyy\n"
+				   "  1: MOV OUT[0].zw, IN[0].zzzw\n"
+				   "  2: MOV OUT[1].xy, CONST[0][0].zwww\n"
+				   "  3: MOV OUT[1].zw, IMM[0].xxxx\n"
+				   "  4: END\n";
 
-static const char fragment_draws[] =
-	"FRAG\n"
-	"DCL IN[0], GENERIC[0], PERSPECTIVE\n"
-	"DCL OUT[0], COLOR\n"
-	"  0: MOV OUT[0], IN[0]\n"
-	"  1: END\n";
+static const char fragment_draws[] = "FRAG\n"
+				     "DCL IN[0], GENERIC[0], PERSPECTIVE\n"
+				     "DCL OUT[0], COLOR\n"
+				     "  0: MOV OUT[0], IN[0]\n"
+				     "  1: END\n";
 
-static const char vertex_fill[] =
-	"VERT\n"
-	"DCL IN[0]\n"
-	"DCL OUT[0], POSITION\n"
-	"DCL OUT[1], GENERIC[0]\n"
-	"  0: MOV OUT[0], IN[0]\n"
-	"  1: MOV OUT[1], IN[0]\n"
-	"  2: END\n";
+static const char vertex_fill[] = "VERT\n"
+				  "DCL IN[0]\n"
+				  "DCL OUT[0], POSITION\n"
+				  "DCL OUT[1], GENERIC[0]\n"
+				  "  0: MOV OUT[0], IN[0]\n"
+				  "  1: MOV OUT[1], IN[0]\n"
+				  "  2: END\n";
 
 /* The same operations as the GLSL text of gpu_native.c. */
 static char *fill_text(const struct gpu_scene *s)
@@ -79,8 +76,8 @@ int gpu_through_create(const struct gpu_scene *s, struct gpu_through **out)
 	}
 	d->scene = s;
 	gpu3d_boot(d->guest);
-	d->target = gpu3d_texture(d->guest, 10, VIRGL_FORMAT_R8G8B8A8_UNORM, VIRGL_BIND_RENDER_TARGET | VIRGL_BIND_SAMPLER_VIEW,
-				  s->width, s->height, 0);
+	d->target = gpu3d_texture(d->guest, 10, VIRGL_FORMAT_R8G8B8A8_UNORM,
+				  VIRGL_BIND_RENDER_TARGET | VIRGL_BIND_SAMPLER_VIEW, s->width, s->height, 0);
 	d->buffer = gpu3d_buffer(d->guest, 11, VIRGL_BIND_VERTEX_BUFFER, sizeof(vertices));
 	d->vertices = gpu_scene_vertices(s, vertices);
 	memcpy(d->buffer.pages, vertices, sizeof(vertices));

@@ -118,8 +118,8 @@ static void every_format_shows_as_with_pixman(void **state)
 			uint32_t by_gl = devices[0]->screen->pixels[i], by_cpu = devices[1]->screen->pixels[i];
 
 			if (by_gl != by_cpu)
-				fail_msg("%s: pixel %u,%u is %08x by GL and %08x by pixman", format->name, i % WIDTH, i / WIDTH,
-					 by_gl, by_cpu);
+				fail_msg("%s: pixel %u,%u is %08x by GL and %08x by pixman", format->name, i % WIDTH,
+					 i / WIDTH, by_gl, by_cpu);
 		}
 	}
 	assert_int_equal(count, 8);
@@ -132,7 +132,10 @@ static void guest_blob_is_a_scanout(void **state)
 		struct virtio_gpu_resource_create_blob cmd;
 		struct virtio_gpu_mem_entry entry;
 	} blob = {
-		.cmd = {.hdr = {.type = VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB}, .resource_id = 9, .blob_mem = 1, .nr_entries = 1,
+		.cmd = {.hdr = {.type = VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB},
+			.resource_id = 9,
+			.blob_mem = 1,
+			.nr_entries = 1,
 			.size = 8192},
 		.entry = {.length = 8192},
 	};
@@ -188,9 +191,11 @@ static void capsets_are_virgl_and_virgl2(void **state)
 		struct virtio_gpu_resp_capset_info info;
 		uint32_t max_version;
 
-		assert_int_equal(gpu3d_request(t, &ask, sizeof(ask), &info, sizeof(info)), VIRTIO_GPU_RESP_OK_CAPSET_INFO);
+		assert_int_equal(gpu3d_request(t, &ask, sizeof(ask), &info, sizeof(info)),
+				 VIRTIO_GPU_RESP_OK_CAPSET_INFO);
 		assert_int_equal(info.capset_id, ids[i]);
-		assert_in_range(info.capset_max_size, i == 0 ? VIRGL_CAPSET1_BYTES : 1376, i == 0 ? VIRGL_CAPSET1_BYTES : 4096);
+		assert_in_range(info.capset_max_size, i == 0 ? VIRGL_CAPSET1_BYTES : 1376,
+				i == 0 ? VIRGL_CAPSET1_BYTES : 4096);
 		get.capset_version = info.capset_max_version;
 		assert_int_equal(gpu3d_request(t, &get, sizeof(get), data, 24 + info.capset_max_size),
 				 VIRTIO_GPU_RESP_OK_CAPSET);

@@ -18,38 +18,34 @@
 #define BGRA VIRGL_FORMAT_B8G8R8A8_UNORM
 #define SIZE 64u
 
-static const char vertex_shader[] =
-	"VERT\n"
-	"DCL IN[0]\n"
-	"DCL IN[1]\n"
-	"DCL OUT[0], POSITION\n"
-	"DCL OUT[1], GENERIC[0]\n"
-	"  0: MOV OUT[0], IN[0]\n"
-	"  1: MOV OUT[1], IN[1]\n"
-	"  2: END\n";
+static const char vertex_shader[] = "VERT\n"
+				    "DCL IN[0]\n"
+				    "DCL IN[1]\n"
+				    "DCL OUT[0], POSITION\n"
+				    "DCL OUT[1], GENERIC[0]\n"
+				    "  0: MOV OUT[0], IN[0]\n"
+				    "  1: MOV OUT[1], IN[1]\n"
+				    "  2: END\n";
 
-static const char color_shader[] =
-	"FRAG\n"
-	"DCL IN[0], GENERIC[0], PERSPECTIVE\n"
-	"DCL OUT[0], COLOR\n"
-	"  0: MOV OUT[0], IN[0]\n"
-	"  1: END\n";
+static const char color_shader[] = "FRAG\n"
+				   "DCL IN[0], GENERIC[0], PERSPECTIVE\n"
+				   "DCL OUT[0], COLOR\n"
+				   "  0: MOV OUT[0], IN[0]\n"
+				   "  1: END\n";
 
-static const char texture_shader[] =
-	"FRAG\n"
-	"DCL IN[0], GENERIC[0], PERSPECTIVE\n"
-	"DCL OUT[0], COLOR\n"
-	"DCL SAMP[0]\n"
-	"DCL SVIEW[0], 2D, FLOAT\n"
-	"  0: TEX OUT[0], IN[0], SAMP[0], 2D\n"
-	"  1: END\n";
+static const char texture_shader[] = "FRAG\n"
+				     "DCL IN[0], GENERIC[0], PERSPECTIVE\n"
+				     "DCL OUT[0], COLOR\n"
+				     "DCL SAMP[0]\n"
+				     "DCL SVIEW[0], 2D, FLOAT\n"
+				     "  0: TEX OUT[0], IN[0], SAMP[0], 2D\n"
+				     "  1: END\n";
 
-static const char constant_shader[] =
-	"FRAG\n"
-	"DCL OUT[0], COLOR\n"
-	"DCL CONST[0][0]\n"
-	"  0: MOV OUT[0], CONST[0][0]\n"
-	"  1: END\n";
+static const char constant_shader[] = "FRAG\n"
+				      "DCL OUT[0], COLOR\n"
+				      "DCL CONST[0][0]\n"
+				      "  0: MOV OUT[0], CONST[0][0]\n"
+				      "  1: END\n";
 
 static struct gpu3d *t;
 static const char *no_gpu;
@@ -132,7 +128,7 @@ static void clear_to(float red, float green, float blue, float alpha)
 
 /* Two triangles over the whole target; the second attribute runs from 0,0 at the top left to 1,1. */
 static const float whole[6][8] = {
-	{-1, 1, 0, 1, 0, 0, 0, 1}, {1, 1, 0, 1, 1, 0, 0, 1},   {-1, -1, 0, 1, 0, 1, 0, 1},
+	{-1, 1, 0, 1, 0, 0, 0, 1}, {1, 1, 0, 1, 1, 0, 0, 1},  {-1, -1, 0, 1, 0, 1, 0, 1},
 	{1, 1, 0, 1, 1, 0, 0, 1},  {1, -1, 0, 1, 1, 1, 0, 1}, {-1, -1, 0, 1, 0, 1, 0, 1},
 };
 
@@ -190,7 +186,8 @@ static void clear_fills_every_pixel(void **state)
 static void triangle_covers_its_half(void **state)
 {
 	/* Bottom left half of the picture, green. */
-	static const float half[3][8] = {{-1, 1, 0, 1, 0, 1, 0, 1}, {1, -1, 0, 1, 0, 1, 0, 1}, {-1, -1, 0, 1, 0, 1, 0, 1}};
+	static const float half[3][8] = {
+		{-1, 1, 0, 1, 0, 1, 0, 1}, {1, -1, 0, 1, 0, 1, 0, 1}, {-1, -1, 0, 1, 0, 1, 0, 1}};
 	struct gpu3d_resource target;
 	unsigned covered = 0;
 
@@ -277,7 +274,7 @@ static void blending_and_depth_order(void **state)
 {
 	/* Near and opaque green first, then far and half transparent white: the depth test keeps the green. */
 	static const float both[6][8] = {
-		{-1, 1, -0.5f, 1, 0, 1, 0, 1}, {1, -1, -0.5f, 1, 0, 1, 0, 1}, {-1, -1, -0.5f, 1, 0, 1, 0, 1},
+		{-1, 1, -0.5f, 1, 0, 1, 0, 1},	 {1, -1, -0.5f, 1, 0, 1, 0, 1},	 {-1, -1, -0.5f, 1, 0, 1, 0, 1},
 		{-1, 1, 0.5f, 1, 1, 1, 1, 0.5f}, {3, 1, 0.5f, 1, 1, 1, 1, 0.5f}, {-1, -3, 0.5f, 1, 1, 1, 1, 0.5f},
 	};
 	const struct virgl_dsa dsa = {.depth_enable = true, .depth_write = true, .depth_func = PIPE_FUNC_LESS};
@@ -351,10 +348,17 @@ static void inline_write_and_stream_transfer(void **state)
 
 static void samples_are_resolved(void **state)
 {
-	static const float half[3][8] = {{-1, 1, 0, 1, 1, 1, 1, 1}, {1, -0.9f, 0, 1, 1, 1, 1, 1}, {-1, -1, 0, 1, 1, 1, 1, 1}};
+	static const float half[3][8] = {
+		{-1, 1, 0, 1, 1, 1, 1, 1}, {1, -0.9f, 0, 1, 1, 1, 1, 1}, {-1, -1, 0, 1, 1, 1, 1, 1}};
 	const struct gpu_resource_shape shape = {
-		.target = PIPE_TEXTURE_2D, .format = BGRA, .bind = TARGET, .width = SIZE, .height = SIZE,
-		.depth = 1, .array_size = 1, .nr_samples = 4,
+		.target = PIPE_TEXTURE_2D,
+		.format = BGRA,
+		.bind = TARGET,
+		.width = SIZE,
+		.height = SIZE,
+		.depth = 1,
+		.array_size = 1,
+		.nr_samples = 4,
 	};
 	const struct virgl_blit resolve = {
 		.mask = PIPE_MASK_RGBA,
@@ -463,8 +467,14 @@ static void scanout_shows_top_row_first(void **state)
 static void scanout_of_a_flipped_resource(void **state)
 {
 	const struct gpu_resource_shape shape = {
-		.target = PIPE_TEXTURE_2D, .format = BGRA, .bind = TARGET | VIRGL_BIND_SCANOUT, .width = 32, .height = 16,
-		.depth = 1, .array_size = 1, .flags = VIRGL_RESOURCE_Y_0_TOP,
+		.target = PIPE_TEXTURE_2D,
+		.format = BGRA,
+		.bind = TARGET | VIRGL_BIND_SCANOUT,
+		.width = 32,
+		.height = 16,
+		.depth = 1,
+		.array_size = 1,
+		.flags = VIRGL_RESOURCE_Y_0_TOP,
 	};
 	struct gpu3d_resource r = {.id = 10, .width = 32, .height = 16, .stride = 128};
 

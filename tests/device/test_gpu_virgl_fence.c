@@ -66,7 +66,8 @@ static void put_work(unsigned clears)
 
 static void prepare_target(void)
 {
-	struct gpu3d_resource r = gpu3d_texture(t, 10, BGRA, VIRGL_BIND_RENDER_TARGET | VIRGL_BIND_SAMPLER_VIEW, 1024, 1024, 0);
+	struct gpu3d_resource r =
+		gpu3d_texture(t, 10, BGRA, VIRGL_BIND_RENDER_TARGET | VIRGL_BIND_SAMPLER_VIEW, 1024, 1024, 0);
 
 	gpu3d_draw_to(t, 4, &r, BGRA);
 	assert_int_equal(gpu3d_submit(t), OK);

@@ -26,22 +26,20 @@
 #define BGRA VIRGL_FORMAT_B8G8R8A8_UNORM
 #define SIZE 32u
 
-static const char vertex_shader[] =
-	"VERT\n"
-	"DCL IN[0]\n"
-	"DCL IN[1]\n"
-	"DCL OUT[0], POSITION\n"
-	"DCL OUT[1], GENERIC[0]\n"
-	"  0: MOV OUT[0], IN[0]\n"
-	"  1: MOV OUT[1], IN[1]\n"
-	"  2: END\n";
+static const char vertex_shader[] = "VERT\n"
+				    "DCL IN[0]\n"
+				    "DCL IN[1]\n"
+				    "DCL OUT[0], POSITION\n"
+				    "DCL OUT[1], GENERIC[0]\n"
+				    "  0: MOV OUT[0], IN[0]\n"
+				    "  1: MOV OUT[1], IN[1]\n"
+				    "  2: END\n";
 
-static const char color_shader[] =
-	"FRAG\n"
-	"DCL IN[0], GENERIC[0], PERSPECTIVE\n"
-	"DCL OUT[0], COLOR\n"
-	"  0: MOV OUT[0], IN[0]\n"
-	"  1: END\n";
+static const char color_shader[] = "FRAG\n"
+				   "DCL IN[0], GENERIC[0], PERSPECTIVE\n"
+				   "DCL OUT[0], COLOR\n"
+				   "  0: MOV OUT[0], IN[0]\n"
+				   "  1: END\n";
 
 static const float whole[3][8] = {{-1, 1, 0, 1, 0, 1, 1, 1}, {3, 1, 0, 1, 0, 1, 1, 1}, {-1, -3, 0, 1, 0, 1, 1, 1}};
 
@@ -109,7 +107,8 @@ static void put_broken_scene(uint32_t *seed)
 	gpu3d_vertices(t, 7, &(const struct gpu3d_resource){.id = 11}, 2);
 	virgl_clear(&t->stream, PIPE_CLEAR_COLOR0, (const uint32_t[4]){0}, 0, 0);
 	virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 3);
-	t->words[next_random(seed) % t->stream.used] = next_random(seed) % 3 == 0 ? next_random(seed) : next_random(seed) % 32;
+	t->words[next_random(seed) % t->stream.used] =
+		next_random(seed) % 3 == 0 ? next_random(seed) : next_random(seed) % 32;
 }
 
 static void garbage_child(uint32_t seed, unsigned streams, bool broken_scenes)

@@ -20,22 +20,20 @@
 #define BGRA VIRGL_FORMAT_B8G8R8A8_UNORM
 #define SIZE 32u
 
-static const char vertex_shader[] =
-	"VERT\n"
-	"DCL IN[0]\n"
-	"DCL IN[1]\n"
-	"DCL OUT[0], POSITION\n"
-	"DCL OUT[1], GENERIC[0]\n"
-	"  0: MOV OUT[0], IN[0]\n"
-	"  1: MOV OUT[1], IN[1]\n"
-	"  2: END\n";
+static const char vertex_shader[] = "VERT\n"
+				    "DCL IN[0]\n"
+				    "DCL IN[1]\n"
+				    "DCL OUT[0], POSITION\n"
+				    "DCL OUT[1], GENERIC[0]\n"
+				    "  0: MOV OUT[0], IN[0]\n"
+				    "  1: MOV OUT[1], IN[1]\n"
+				    "  2: END\n";
 
-static const char color_shader[] =
-	"FRAG\n"
-	"DCL IN[0], GENERIC[0], PERSPECTIVE\n"
-	"DCL OUT[0], COLOR\n"
-	"  0: MOV OUT[0], IN[0]\n"
-	"  1: END\n";
+static const char color_shader[] = "FRAG\n"
+				   "DCL IN[0], GENERIC[0], PERSPECTIVE\n"
+				   "DCL OUT[0], COLOR\n"
+				   "  0: MOV OUT[0], IN[0]\n"
+				   "  1: END\n";
 
 static const float whole[3][8] = {{-1, 1, 0, 1, 0, 1, 1, 1}, {3, 1, 0, 1, 0, 1, 1, 1}, {-1, -3, 0, 1, 0, 1, 1, 1}};
 
@@ -190,8 +188,14 @@ static void sub_contexts_are_limited(void **state)
 
 static void unfinished_shader_is_not_bound(void **state)
 {
-	const uint32_t part[8] = {VIRGL_HEADER(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_SHADER, 7), 6, PIPE_SHADER_FRAGMENT,
-				  1000, 100, 0, 0x47415246, 0x4c43440a};
+	const uint32_t part[8] = {VIRGL_HEADER(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_SHADER, 7),
+				  6,
+				  PIPE_SHADER_FRAGMENT,
+				  1000,
+				  100,
+				  0,
+				  0x47415246,
+				  0x4c43440a};
 
 	(void)state;
 	need_gpu();
@@ -220,8 +224,14 @@ static void unfinished_shader_is_not_bound(void **state)
 /* The library stops at the first command that it refuses: what follows was announced, but not done. */
 static void refused_stream_finishes_no_shader(void **state)
 {
-	const uint32_t part[8] = {VIRGL_HEADER(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_SHADER, 7), 40, PIPE_SHADER_FRAGMENT,
-				  16, 100, 0, 0x47415246, 0x4c43440a};
+	const uint32_t part[8] = {VIRGL_HEADER(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_SHADER, 7),
+				  40,
+				  PIPE_SHADER_FRAGMENT,
+				  16,
+				  100,
+				  0,
+				  0x47415246,
+				  0x4c43440a};
 
 	(void)state;
 	need_gpu();
@@ -250,11 +260,36 @@ static void nonsense_resources_are_refused(void **state)
 	static const struct gpu_resource_shape shapes[] = {
 		{.target = 99, .format = BGRA, .bind = TARGET, .width = 8, .height = 8, .depth = 1, .array_size = 1},
 		{.target = 2, .format = 100000, .bind = TARGET, .width = 8, .height = 8, .depth = 1, .array_size = 1},
-		{.target = 2, .format = BGRA, .bind = TARGET, .width = 1u << 31, .height = 1u << 31, .depth = 1, .array_size = 1},
+		{.target = 2,
+		 .format = BGRA,
+		 .bind = TARGET,
+		 .width = 1u << 31,
+		 .height = 1u << 31,
+		 .depth = 1,
+		 .array_size = 1},
 		{.target = 2, .format = BGRA, .bind = TARGET, .width = 0, .height = 0, .depth = 1, .array_size = 1},
-		{.target = 3, .format = BGRA, .bind = TARGET, .width = 8, .height = 8, .depth = 0xffffffff, .array_size = 1},
-		{.target = 2, .format = BGRA, .bind = TARGET, .width = 8, .height = 8, .depth = 1, .array_size = 1, .last_level = 90},
-		{.target = 2, .format = BGRA, .bind = TARGET, .width = 8, .height = 8, .depth = 1, .array_size = 1,
+		{.target = 3,
+		 .format = BGRA,
+		 .bind = TARGET,
+		 .width = 8,
+		 .height = 8,
+		 .depth = 0xffffffff,
+		 .array_size = 1},
+		{.target = 2,
+		 .format = BGRA,
+		 .bind = TARGET,
+		 .width = 8,
+		 .height = 8,
+		 .depth = 1,
+		 .array_size = 1,
+		 .last_level = 90},
+		{.target = 2,
+		 .format = BGRA,
+		 .bind = TARGET,
+		 .width = 8,
+		 .height = 8,
+		 .depth = 1,
+		 .array_size = 1,
 		 .nr_samples = 0x80000000},
 		{.target = 4, .format = BGRA, .bind = TARGET, .width = 8, .height = 9, .depth = 1, .array_size = 6},
 		{.target = 0, .format = 64, .bind = 0, .width = 0xffffffff, .height = 1, .depth = 1, .array_size = 1},

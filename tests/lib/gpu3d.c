@@ -39,7 +39,8 @@ static int present(struct display_output *o, unsigned scanout, const struct disp
 	s->pixels = malloc(row * frame->height);
 	check(s->pixels, "a frame's memory");
 	for (uint32_t y = 0; y < frame->height; y++)
-		memcpy((uint8_t *)s->pixels + y * row, (const uint8_t *)frame->pixels + (size_t)y * frame->stride_bytes, row);
+		memcpy((uint8_t *)s->pixels + y * row, (const uint8_t *)frame->pixels + (size_t)y * frame->stride_bytes,
+		       row);
 	s->width = frame->width;
 	s->height = frame->height;
 	s->frames++;
@@ -207,7 +208,9 @@ int gpu3d_attach_backing(struct gpu3d *t, struct gpu3d_resource *r, size_t bytes
 		struct virtio_gpu_resource_attach_backing cmd;
 		struct virtio_gpu_mem_entry entry;
 	} request = {
-		.cmd = {.hdr = header(t, VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING), .resource_id = r->id, .nr_entries = 1},
+		.cmd = {.hdr = header(t, VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING),
+			.resource_id = r->id,
+			.nr_entries = 1},
 	};
 
 	r->bytes = bytes;
@@ -252,7 +255,8 @@ struct gpu3d_resource gpu3d_texture(struct gpu3d *t, uint32_t id, uint32_t forma
 
 	check(gpu3d_resource(t, id, &shape) == VIRTIO_GPU_RESP_OK_NODATA, "creating a texture");
 	if (samples <= 1)
-		check(gpu3d_attach_backing(t, &r, (size_t)r.stride * height) == VIRTIO_GPU_RESP_OK_NODATA, "attaching backing");
+		check(gpu3d_attach_backing(t, &r, (size_t)r.stride * height) == VIRTIO_GPU_RESP_OK_NODATA,
+		      "attaching backing");
 	check(gpu3d_attach(t, id) == VIRTIO_GPU_RESP_OK_NODATA, "attaching to the context");
 	return r;
 }
@@ -308,7 +312,8 @@ struct fake_request *gpu3d_submit_async(struct gpu3d *t, uint64_t fence, int rin
 	struct fake_request *r;
 
 	check(!t->stream.failed, "encoding: the stream is too long");
-	request.cmd = (struct virtio_gpu_cmd_submit){.hdr = header(t, VIRTIO_GPU_CMD_SUBMIT_3D), .size = (uint32_t)bytes};
+	request.cmd =
+		(struct virtio_gpu_cmd_submit){.hdr = header(t, VIRTIO_GPU_CMD_SUBMIT_3D), .size = (uint32_t)bytes};
 	if (fence) {
 		request.cmd.hdr.flags = VIRTIO_GPU_FLAG_FENCE;
 		request.cmd.hdr.fence_id = fence;
@@ -318,7 +323,8 @@ struct fake_request *gpu3d_submit_async(struct gpu3d *t, uint64_t fence, int rin
 		}
 	}
 	memcpy(request.words, t->words, bytes);
-	r = fake_guest_add(t->guest, CONTROL, &request, sizeof(request.cmd) + bytes, sizeof(struct virtio_gpu_ctrl_hdr));
+	r = fake_guest_add(t->guest, CONTROL, &request, sizeof(request.cmd) + bytes,
+			   sizeof(struct virtio_gpu_ctrl_hdr));
 	check(r, "adding a request");
 	fake_guest_kick(t->guest, CONTROL);
 	virgl_encoder_init(&t->stream, t->words, GPU3D_STREAM_WORDS);

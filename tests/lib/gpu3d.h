@@ -45,8 +45,7 @@ struct gpu3d {
  * Start the device. @renderer: "virgl" or "2d". Returns 0, or a negative errno and *why says why (3D can't be had
  * here: skip the test).
  */
-int gpu3d_create(struct gpu3d **out, const struct fake_guest_options *options, const char *renderer,
-		 const char **why);
+int gpu3d_create(struct gpu3d **out, const struct fake_guest_options *options, const char *renderer, const char **why);
 void gpu3d_destroy(struct gpu3d *t);
 /* Reset the device and start again: driver, context 1, sub-context 1. */
 void gpu3d_boot(struct gpu3d *t);
@@ -62,7 +61,7 @@ struct gpu3d_resource {
 	uint32_t id;
 	uint32_t width, height;
 	uint32_t stride; /* of the backing's rows */
-	uint64_t gpa;    /* of the backing, in one piece; 0: none */
+	uint64_t gpa;	 /* of the backing, in one piece; 0: none */
 	size_t bytes;
 	uint8_t *pages; /* the same, as the guest sees it */
 };

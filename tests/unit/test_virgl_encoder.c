@@ -27,7 +27,8 @@ static void encode_all(struct virgl_encoder *e)
 	virgl_create_rasterizer(e, 2, &virgl_rasterizer_default);
 	virgl_create_dsa(e, 3, &virgl_dsa_off);
 	virgl_create_vertex_elements(e, 4, elements, 3);
-	virgl_create_shader(e, 5, PIPE_SHADER_VERTEX, "VERT\nDCL IN[0]\nDCL OUT[0], POSITION\n  0: MOV OUT[0], IN[0]\n  1: END\n");
+	virgl_create_shader(e, 5, PIPE_SHADER_VERTEX,
+			    "VERT\nDCL IN[0]\nDCL OUT[0], POSITION\n  0: MOV OUT[0], IN[0]\n  1: END\n");
 	virgl_create_texture_view(e, 6, 1, VIRGL_FORMAT_B8G8R8A8_UNORM);
 	virgl_create_sampler_state(e, 7, &virgl_sampler_linear);
 	virgl_create_surface(e, 8, 1, VIRGL_FORMAT_B8G8R8A8_UNORM, 0, 0, 0);
@@ -104,8 +105,15 @@ static void fixed_point_becomes_float(void **state)
 		unsigned fraction;
 		float expected;
 	} cases[] = {
-		{0, 0, 0.0f},	      {1, 0, 1.0f},    {-1, 0, -1.0f},		 {1, 1, 0.5f},	       {-3, 2, -0.75f},
-		{640, 1, 320.0f},     {65536, 16, 1.0f}, {INT32_MIN, 0, -2147483648.0f}, {16777215, 0, 16777215.0f},
+		{0, 0, 0.0f},
+		{1, 0, 1.0f},
+		{-1, 0, -1.0f},
+		{1, 1, 0.5f},
+		{-3, 2, -0.75f},
+		{640, 1, 320.0f},
+		{65536, 16, 1.0f},
+		{INT32_MIN, 0, -2147483648.0f},
+		{16777215, 0, 16777215.0f},
 		{1, 24, 1.0f / 16777216.0f},
 	};
 
