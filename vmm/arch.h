@@ -37,7 +37,7 @@ struct boot_config {
 };
 
 /* ---- the machine ---- */
-#define ARCH_VM_TYPE 0ul     /* for KVM_CREATE_VM */
+#define ARCH_VM_TYPE 0ul  /* for KVM_CREATE_VM */
 #define ARCH_MAX_CPUS 255 /* 8-bit interrupt destinations */
 /* Most bytes of RAM that this host's processor can give a guest and leave room for the windows. */
 uint64_t arch_max_memory(int kvm_fd);

@@ -21,7 +21,7 @@ struct bus_range {
 	void (*access)(void *owner, uint64_t offset, void *data, unsigned size, bool write);
 	void *owner;
 	struct bus_range *next; /* private */
-	unsigned users;         /* private: accesses that run now */
+	unsigned users;		/* private: accesses that run now */
 };
 
 int bus_create(const char *name, struct bus **out);

@@ -34,9 +34,9 @@ struct character {
 
 	pthread_mutex_t lock; /* all below */
 	uint8_t output[OUTPUT_BYTES];
-	uint32_t head, tail; /* free-running; head - tail bytes are queued */
+	uint32_t head, tail;		  /* free-running; head - tail bytes are queued */
 	bool flush_posted, resume_posted; /* the task is in the loop and may not be posted again */
-	bool out_blocked;                 /* the stream's readiness flushes next */
+	bool out_blocked;		  /* the stream's readiness flushes next */
 	bool was_full;
 };
 
@@ -266,12 +266,13 @@ static void accept_client(struct loop_fd *f, uint32_t events)
 
 static int listen_at(struct character *c, const char *path)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	struct stat st;
 	int fd, err;
 
 	if (strlen(path) >= sizeof(a.sun_path)) {
-		log_line(LOG_TOPIC_VMM, LOG_ERROR, "%s: a socket's path has at most %zu bytes", path, sizeof(a.sun_path) - 1);
+		log_line(LOG_TOPIC_VMM, LOG_ERROR, "%s: a socket's path has at most %zu bytes", path,
+			 sizeof(a.sun_path) - 1);
 		return -ENAMETOOLONG;
 	}
 	strcpy(a.sun_path, path);
@@ -289,7 +290,7 @@ static int listen_at(struct character *c, const char *path)
 		goto fail;
 	}
 	c->socket_path = strdup(path);
-	c->listener = (struct loop_fd){ .fd = fd, .ready = accept_client, .owner = c };
+	c->listener = (struct loop_fd){.fd = fd, .ready = accept_client, .owner = c};
 	err = c->socket_path ? loop_add_fd(c->loop, &c->listener, EPOLLIN) : -ENOMEM;
 	if (!err)
 		return 0;
@@ -314,8 +315,8 @@ int character_create(const char *spec, struct loop *loop, const struct character
 	c->owner = owner;
 	c->loop = loop;
 	c->listener.fd = -1;
-	c->flush_task = (struct loop_task){ .run = run_flush, .owner = c };
-	c->resume_task = (struct loop_task){ .run = run_resume, .owner = c };
+	c->flush_task = (struct loop_task){.run = run_flush, .owner = c};
+	c->resume_task = (struct loop_task){.run = run_resume, .owner = c};
 	pthread_mutex_init(&c->lock, NULL);
 	if (!strcmp(spec, "stdio")) {
 		c->is_terminal = terminal_raw();
@@ -338,7 +339,7 @@ void character_destroy(struct character *c)
 	if (!c)
 		return;
 	for (int tries = 0; tries < 10 && !flush(c); tries++) {
-		struct pollfd p = { .fd = c->out.watch.fd, .events = POLLOUT };
+		struct pollfd p = {.fd = c->out.watch.fd, .events = POLLOUT};
 
 		stream_watch(&c->out, false);
 		if (stream_is_open(&c->out))

@@ -18,7 +18,7 @@ struct character_ops {
 	size_t (*room)(void *owner);
 	void (*input)(void *owner, const uint8_t *bytes, size_t n); /* @n at most what room() said. Thread: loop. */
 	void (*drained)(void *owner); /* output is possible again after character_write() said false. Thread: loop. */
-	void (*quit)(void *owner);         /* the user typed Ctrl-A X. Thread: loop. */
+	void (*quit)(void *owner);    /* the user typed Ctrl-A X. Thread: loop. */
 	void (*power_button)(void *owner); /* Ctrl-A P. Thread: loop. */
 };
 

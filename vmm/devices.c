@@ -76,7 +76,7 @@ static unsigned console_count(const struct options *o)
 
 static int make_console(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
 {
-	struct console_config c = { .in_fd = -1, .out_fd = -1 };
+	struct console_config c = {.in_fd = -1, .out_fd = -1};
 	struct winsize size;
 	int err;
 
@@ -139,7 +139,7 @@ static void call_module(void *arg)
 
 static int make_gpu(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
 {
-	struct module_call call = { .mem = vm_mem(d->vm), .options = o };
+	struct module_call call = {.mem = vm_mem(d->vm), .options = o};
 	int err = module_load("gpu", &call.module);
 
 	(void)n;
@@ -164,11 +164,8 @@ static const struct device_kind {
 	unsigned (*count)(const struct options *o);
 	int (*make)(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out);
 } kinds[] = {
-	{ "disk", disk_count, make_disk },
-	{ "net", net_count, make_net },
-	{ "console", console_count, make_console },
-	{ "rng", rng_count, make_rng },
-	{ "gpu", gpu_count, make_gpu },
+	{"disk", disk_count, make_disk}, {"net", net_count, make_net}, {"console", console_count, make_console},
+	{"rng", rng_count, make_rng},	 {"gpu", gpu_count, make_gpu},
 };
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -202,8 +199,8 @@ static int attach(struct devices *d, struct pci_bus *pci, struct virtio_device *
 	else
 		err = -ENOSPC;
 	if (err) {
-		log_line(LOG_TOPIC_VMM, LOG_ERROR, "--%s: no room for this device on the %s bus: %s", name, pci ? "PCI" : "MMIO",
-			 strerror(-err));
+		log_line(LOG_TOPIC_VMM, LOG_ERROR, "--%s: no room for this device on the %s bus: %s", name,
+			 pci ? "PCI" : "MMIO", strerror(-err));
 		loop_call(device->loop, destroy_device, device);
 		return err;
 	}

@@ -78,11 +78,12 @@ static int install(struct irq_table *t)
 		t->routing->entries[n++] = (struct kvm_irq_routing_entry){
 			.gsi = ARCH_IRQ_PINS + i,
 			.type = KVM_IRQ_ROUTING_MSI,
-			.u.msi = {
-				.address_lo = (uint32_t)t->msi[i].address,
-				.address_hi = (uint32_t)(t->msi[i].address >> 32),
-				.data = t->msi[i].data,
-			},
+			.u.msi =
+				{
+					.address_lo = (uint32_t)t->msi[i].address,
+					.address_hi = (uint32_t)(t->msi[i].address >> 32),
+					.data = t->msi[i].data,
+				},
 		};
 	}
 	t->routing->nr = n;
@@ -101,14 +102,14 @@ int irq_table_install(struct irq_table *t)
 
 int irq_set_level(struct vm *vm, uint32_t gsi, bool high)
 {
-	struct kvm_irq_level level = { .irq = gsi, .level = high };
+	struct kvm_irq_level level = {.irq = gsi, .level = high};
 
 	return ioctl(vm_fd(vm), KVM_IRQ_LINE, &level) < 0 ? -errno : 0;
 }
 
 static int irqfd(struct vm *vm, uint32_t gsi, int eventfd, uint32_t flags)
 {
-	struct kvm_irqfd fd = { .fd = (uint32_t)eventfd, .gsi = gsi, .flags = flags };
+	struct kvm_irqfd fd = {.fd = (uint32_t)eventfd, .gsi = gsi, .flags = flags};
 
 	return ioctl(vm_fd(vm), KVM_IRQFD, &fd) < 0 ? -errno : 0;
 }
@@ -132,7 +133,7 @@ int irq_msi_alloc(struct vm *vm, uint32_t *gsi)
 	for (unsigned i = 0; i < t->msi_limit; i++) {
 		if (t->msi[i].used)
 			continue;
-		t->msi[i] = (struct msi){ .used = true };
+		t->msi[i] = (struct msi){.used = true};
 		if (i >= t->msi_count)
 			t->msi_count = i + 1;
 		*gsi = ARCH_IRQ_PINS + i;

@@ -87,7 +87,7 @@ int keyboard_create(struct vm *vm, struct keyboard **out)
 	if (!k)
 		return -ENOMEM;
 	k->vm = vm;
-	k->retry = (struct loop_timer){ .expired = look_again, .owner = k };
+	k->retry = (struct loop_timer){.expired = look_again, .owner = k};
 	if (pipe2(k->pipe, O_CLOEXEC | O_NONBLOCK) < 0) {
 		err = -errno;
 		free(k);

@@ -20,10 +20,10 @@ static const struct {
 	const char *help;
 	int (*main)(int argc, char **argv); /* argv[0] is the name; returns the exit status */
 } commands[] = {
-	{ "run", "run a guest; mullion run --help lists the options", run_main },
-	{ "doctor", "tell what this host can do, and the cure for what it can't", doctor_main },
-	{ "help", "this text", print_help },
-	{ "version", "the version", print_version },
+	{"run", "run a guest; mullion run --help lists the options", run_main},
+	{"doctor", "tell what this host can do, and the cure for what it can't", doctor_main},
+	{"help", "this text", print_help},
+	{"version", "the version", print_version},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
@@ -72,7 +72,7 @@ static int open_standard_descriptors(void)
 
 int main(int argc, char **argv)
 {
-	const char *names[COMMAND_COUNT + 1] = { NULL };
+	const char *names[COMMAND_COUNT + 1] = {NULL};
 	const char *nearest;
 	const char *word;
 
@@ -94,7 +94,7 @@ int main(int argc, char **argv)
 			return commands[i].main(argc - 1, argv + 1);
 	}
 	nearest = options_nearest(word, names);
-	fprintf(stderr, "mullion: no command \"%s\"; %s%s%s\n", argv[1], nearest ? "did you mean " : "mullion help lists them",
-		nearest ? nearest : "", nearest ? "?" : "");
+	fprintf(stderr, "mullion: no command \"%s\"; %s%s%s\n", argv[1],
+		nearest ? "did you mean " : "mullion help lists them", nearest ? nearest : "", nearest ? "?" : "");
 	return VM_END_USAGE;
 }

@@ -127,7 +127,8 @@ static int add_disk(struct options *o, char *arg)
 		else if (value_of(part, "serial"))
 			d->serial = value_of(part, "serial");
 		else
-			return wrong("--disk: no \"%s\"; after the file go readonly and serial=TEXT (a comma in a file's name is "
+			return wrong("--disk: no \"%s\"; after the file go readonly and serial=TEXT (a comma in a "
+				     "file's name is "
 				     "written twice)",
 				     part);
 	}
@@ -138,8 +139,8 @@ static bool parse_mac(const char *text, uint8_t mac[6])
 {
 	int used = 0;
 
-	return sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4], &mac[5],
-		      &used) == 6 &&
+	return sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4],
+		      &mac[5], &used) == 6 &&
 	       !text[used] && !(mac[0] & 1);
 }
 
@@ -165,7 +166,8 @@ static int add_net(struct options *o, char *arg)
 	while ((part = next_part(&rest))) {
 		if ((value = value_of(part, "mac"))) {
 			if (!parse_mac(value, n->mac))
-				return wrong("--net: mac=%s isn't a card's address; write it like 52:54:00:12:34:56", value);
+				return wrong("--net: mac=%s isn't a card's address; write it like 52:54:00:12:34:56",
+					     value);
 			n->has_mac = true;
 		} else if ((value = value_of(part, "mtu"))) {
 			char *end;
@@ -175,7 +177,8 @@ static int add_net(struct options *o, char *arg)
 				return wrong("--net: mtu=%s isn't a number from 68 to 65535", value);
 			n->mtu = (uint16_t)v;
 		} else {
-			return wrong("--net: no \"%s\"; after tap=NAME or passt=SOCKET go mac=ADDRESS and mtu=BYTES", part);
+			return wrong("--net: no \"%s\"; after tap=NAME or passt=SOCKET go mac=ADDRESS and mtu=BYTES",
+				     part);
 		}
 	}
 	return 0;
@@ -252,31 +255,34 @@ static const struct {
 	const char *help;     /* lines after the first are indented by the printer */
 	int (*set)(struct options *o, char *arg);
 } table[] = {
-	{ "kernel", "FILE", "Linux vmlinuz, ELF executable or flat image to start (needed)", set_kernel },
-	{ "initrd", "FILE", "initial RAM disk for the kernel", set_initrd },
-	{ "append", "STRING", "kernel command line", set_append },
-	{ "memory", "SIZE", "guest memory, like 512M or 2G (default 1G)", set_memory },
-	{ "cpus", "N", "virtual CPUs (default 1)", set_cpus },
-	{ "disk", "FILE[,readonly][,serial=TEXT]",
-	  "raw image or block device as virtio disk; up to 8 times: vda, vdb, ...", add_disk },
-	{ "net", "tap=NAME|passt=SOCKET[,mac=ADDRESS][,mtu=BYTES]",
-	  "virtio network card on a tap interface, or on passt's socket\n(passt needs no privileges: passt --socket PATH); up to 4 "
-	  "times",
-	  add_net },
-	{ "serial", "stdio|socket:PATH|none", "serial port, ttyS0 in Linux (default stdio)", set_serial },
-	{ "console", "stdio|socket:PATH|none",
-	  "virtio console, hvc0 in Linux (default none; with stdio the\nserial port goes to none)", set_console },
-	{ "rng", NULL, "virtio random numbers (default)", set_rng },
-	{ "no-rng", NULL, "without them", clear_rng },
-	{ "gpu", "[KEY=VALUE,...]",
-	  "virtio GPU that draws with the host's OpenGL. Keys: renderer=auto|virgl|2d,\nrender-node=PATH, scanouts=1..16, "
-	  "size=WIDTHxHEIGHT (sizeN= for display N),\nmemory=MIB (what the guest's pictures may take on the host)",
-	  set_gpu },
-	{ "display", "none|png:DIR[,every=N]",
-	  "where the GPU's pictures go: every N-th one as a file in DIR, or\nnowhere (default); png implies --gpu", set_display },
-	{ "transport", "pci|mmio", "how virtio devices are attached (default pci)", set_transport },
-	{ "help", NULL, "this text", set_help },
-	{ "version", NULL, "the version", set_version },
+	{"kernel", "FILE", "Linux vmlinuz, ELF executable or flat image to start (needed)", set_kernel},
+	{"initrd", "FILE", "initial RAM disk for the kernel", set_initrd},
+	{"append", "STRING", "kernel command line", set_append},
+	{"memory", "SIZE", "guest memory, like 512M or 2G (default 1G)", set_memory},
+	{"cpus", "N", "virtual CPUs (default 1)", set_cpus},
+	{"disk", "FILE[,readonly][,serial=TEXT]",
+	 "raw image or block device as virtio disk; up to 8 times: vda, vdb, ...", add_disk},
+	{"net", "tap=NAME|passt=SOCKET[,mac=ADDRESS][,mtu=BYTES]",
+	 "virtio network card on a tap interface, or on passt's socket\n(passt needs no privileges: passt --socket "
+	 "PATH); up to 4 "
+	 "times",
+	 add_net},
+	{"serial", "stdio|socket:PATH|none", "serial port, ttyS0 in Linux (default stdio)", set_serial},
+	{"console", "stdio|socket:PATH|none",
+	 "virtio console, hvc0 in Linux (default none; with stdio the\nserial port goes to none)", set_console},
+	{"rng", NULL, "virtio random numbers (default)", set_rng},
+	{"no-rng", NULL, "without them", clear_rng},
+	{"gpu", "[KEY=VALUE,...]",
+	 "virtio GPU that draws with the host's OpenGL. Keys: renderer=auto|virgl|2d,\nrender-node=PATH, "
+	 "scanouts=1..16, "
+	 "size=WIDTHxHEIGHT (sizeN= for display N),\nmemory=MIB (what the guest's pictures may take on the host)",
+	 set_gpu},
+	{"display", "none|png:DIR[,every=N]",
+	 "where the GPU's pictures go: every N-th one as a file in DIR, or\nnowhere (default); png implies --gpu",
+	 set_display},
+	{"transport", "pci|mmio", "how virtio devices are attached (default pci)", set_transport},
+	{"help", NULL, "this text", set_help},
+	{"version", NULL, "the version", set_version},
 };
 #define OPTION_COUNT (sizeof(table) / sizeof(table[0]))
 
@@ -332,7 +338,8 @@ static unsigned distance(const char *a, const char *b)
 				best = d[i - 1][k] + 1;
 			if (d[i][k - 1] + 1 < best)
 				best = d[i][k - 1] + 1;
-			if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1] && d[i - 2][k - 2] + 1 < best)
+			if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1] &&
+			    d[i - 2][k - 2] + 1 < best)
 				best = d[i - 2][k - 2] + 1;
 			d[i][k] = best;
 		}
@@ -358,7 +365,7 @@ const char *options_nearest(const char *word, const char *const *names)
 
 static int unknown(const char *arg)
 {
-	const char *names[OPTION_COUNT + 1] = { NULL };
+	const char *names[OPTION_COUNT + 1] = {NULL};
 	char word[32];
 	const char *nearest;
 
@@ -373,7 +380,7 @@ static int unknown(const char *arg)
 
 static int parse_arguments(struct options *o, int argc, char **argv)
 {
-	struct option longs[OPTION_COUNT + 1] = { 0 };
+	struct option longs[OPTION_COUNT + 1] = {0};
 	int c, i, at;
 
 	for (size_t k = 0; k < OPTION_COUNT; k++) {
@@ -381,7 +388,9 @@ static int parse_arguments(struct options *o, int argc, char **argv)
 
 		longs[k] = (struct option){
 			.name = table[k].name,
-			.has_arg = !a ? no_argument : *a == '[' ? optional_argument : required_argument,
+			.has_arg = !a	       ? no_argument
+				   : *a == '[' ? optional_argument
+					       : required_argument,
 			.val = (int)(256 + k),
 		};
 	}
@@ -400,8 +409,8 @@ static int parse_arguments(struct options *o, int argc, char **argv)
 
 		if (c == ':') {
 			i = optopt >= 256 ? optopt - 256 : -1;
-			return i < 0 ? unknown(argv[at]) :
-				       wrong("--%s needs a value: %s", table[i].name, table[i].argument);
+			return i < 0 ? unknown(argv[at])
+				     : wrong("--%s needs a value: %s", table[i].name, table[i].argument);
 		}
 		if (c == 'h') {
 			o->wants_help = true;
@@ -421,7 +430,8 @@ static int parse_arguments(struct options *o, int argc, char **argv)
 			return err;
 	}
 	if (optind < argc)
-		return wrong("what is \"%s\"? Every value follows its option; a kernel is --kernel %s", argv[optind], argv[optind]);
+		return wrong("what is \"%s\"? Every value follows its option; a kernel is --kernel %s", argv[optind],
+			     argv[optind]);
 	return 0;
 }
 

@@ -39,7 +39,7 @@ int pvpanic_create(struct vm *vm, uint16_t port, struct pvpanic **out)
 	if (!p)
 		return -ENOMEM;
 	p->vm = vm;
-	p->range = (struct bus_range){ .base = port, .size = 1, .access = access_pvpanic, .owner = p };
+	p->range = (struct bus_range){.base = port, .size = 1, .access = access_pvpanic, .owner = p};
 	err = bus_add(vm_pio(vm), &p->range);
 	if (err) {
 		free(p);

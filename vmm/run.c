@@ -53,7 +53,7 @@ static void on_signal(struct loop_fd *f, uint32_t events)
 /* Before any thread is started: all inherit the mask, so that only the loop sees these signals. */
 static int catch_signals(struct machine *m)
 {
-	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGCONT };
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGCONT};
 	sigset_t set;
 	int fd, err;
 
@@ -65,7 +65,7 @@ static int catch_signals(struct machine *m)
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
 		return -errno;
-	m->signals = (struct loop_fd){ .fd = fd, .ready = on_signal, .owner = m };
+	m->signals = (struct loop_fd){.fd = fd, .ready = on_signal, .owner = m};
 	err = loop_add_fd(vm_loop(m->vm), &m->signals, EPOLLIN);
 	return err;
 }
@@ -94,7 +94,7 @@ static void tear_down(struct machine *m)
 /* The image comes before the devices: what is wrong with it is known before a renderer takes its time. */
 static int build(struct machine *m, const struct options *o, struct boot_entry *entry)
 {
-	struct vm_config config = { .memory_bytes = o->memory_bytes, .cpus = o->cpus };
+	struct vm_config config = {.memory_bytes = o->memory_bytes, .cpus = o->cpus};
 	struct boot_config boot = {
 		.kernel = o->kernel,
 		.initrd = o->initrd,
@@ -125,7 +125,7 @@ static int build(struct machine *m, const struct options *o, struct boot_entry *
 
 int run_main(int argc, char **argv)
 {
-	struct machine machine = { 0 };
+	struct machine machine = {0};
 	struct boot_entry entry;
 	struct options options;
 	enum vm_end end = VM_END_USAGE;

@@ -26,9 +26,9 @@ struct serial {
 
 	pthread_mutex_t lock; /* all below */
 	uint8_t ier, lcr, mcr, scr, fcr, dll, dlm;
-	bool tx_full;          /* the host's end has no room: THRE is off */
+	bool tx_full;	       /* the host's end has no room: THRE is off */
 	bool tx_empty_pending; /* the "transmitter empty" interrupt was not seen yet */
-	bool line;             /* as KVM knows it */
+	bool line;	       /* as KVM knows it */
 	bool input_paused;
 	uint8_t input[INPUT_BYTES];
 	uint32_t head, tail; /* free-running */
@@ -254,7 +254,7 @@ int serial_create(struct vm *vm, uint16_t base, uint32_t gsi, const char *spec, 
 	err = character_create(spec, vm_loop(vm), &host_end, s, &s->character);
 	if (err)
 		goto fail;
-	s->range = (struct bus_range){ .base = base, .size = REGISTERS, .access = access_serial, .owner = s };
+	s->range = (struct bus_range){.base = base, .size = REGISTERS, .access = access_serial, .owner = s};
 	err = bus_add(vm_pio(vm), &s->range);
 	if (err) {
 		s->range.size = 0;

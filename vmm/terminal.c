@@ -15,7 +15,7 @@ static struct termios saved, raw;
 static atomic_bool is_raw;
 
 /* The signals that end a process on the spot, with a terminal that nobody else would put back. */
-static const int fatal[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGXCPU, SIGXFSZ };
+static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGXCPU, SIGXFSZ};
 
 static void set(const struct termios *mode)
 {
@@ -45,7 +45,7 @@ static void on_fatal(int signal_number)
 
 bool terminal_raw(void)
 {
-	struct sigaction action = { .sa_handler = on_fatal, .sa_flags = (int)SA_RESETHAND | SA_NODEFER };
+	struct sigaction action = {.sa_handler = on_fatal, .sa_flags = (int)SA_RESETHAND | SA_NODEFER};
 
 	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &saved) < 0)
 		return false;

@@ -48,7 +48,7 @@ static void on_kick(int signal_number)
 
 int vcpu_create(struct vm *vm, unsigned index, struct vcpu **out)
 {
-	struct sigaction action = { .sa_handler = on_kick };
+	struct sigaction action = {.sa_handler = on_kick};
 	struct vcpu *v = calloc(1, sizeof(*v));
 	int bytes, err;
 
@@ -61,7 +61,8 @@ int vcpu_create(struct vm *vm, unsigned index, struct vcpu **out)
 	v->fd = ioctl(vm_fd(vm), KVM_CREATE_VCPU, (unsigned long)index);
 	if (v->fd < 0) {
 		err = -errno;
-		log_line(LOG_TOPIC_VMM, LOG_ERROR, "KVM can't make vCPU %u: %s; ask for fewer with --cpus", index, strerror(-err));
+		log_line(LOG_TOPIC_VMM, LOG_ERROR, "KVM can't make vCPU %u: %s; ask for fewer with --cpus", index,
+			 strerror(-err));
 		goto fail;
 	}
 	bytes = ioctl(vm_kvm_fd(vm), KVM_GET_VCPU_MMAP_SIZE, 0);
@@ -110,7 +111,7 @@ static void emulation_failure(struct vcpu *v)
 {
 	unsigned char code[15];
 	unsigned n = 0;
-	struct kvm_regs regs = { 0 };
+	struct kvm_regs regs = {0};
 	char text[sizeof(code) * 3 + 1] = "";
 	const struct kvm_run *run = v->run;
 
@@ -123,7 +124,7 @@ static void emulation_failure(struct vcpu *v)
 		memcpy(code, run->emulation_failure.insn_bytes, n);
 	}
 	if (!n) {
-		struct kvm_translation where = { .linear_address = regs.rip };
+		struct kvm_translation where = {.linear_address = regs.rip};
 		const unsigned char *p = NULL;
 
 		if (!ioctl(v->fd, KVM_TRANSLATE, &where) && where.valid)
@@ -136,8 +137,10 @@ static void emulation_failure(struct vcpu *v)
 	for (unsigned i = 0; i < n; i++)
 		snprintf(text + 3 * i, sizeof(text) - 3 * i, " %02x", code[i]);
 	log_line(LOG_TOPIC_VMM, LOG_ERROR,
-		 "vCPU %u: KVM can't emulate the instruction at 0x%llx (bytes%s). If this host's KVM only emulates (see mullion "
-		 "doctor), it runs bare guests built without SSE, AVX and BMI, and no stock Linux; else the guest jumped into "
+		 "vCPU %u: KVM can't emulate the instruction at 0x%llx (bytes%s). If this host's KVM only emulates "
+		 "(see mullion "
+		 "doctor), it runs bare guests built without SSE, AVX and BMI, and no stock Linux; else the guest "
+		 "jumped into "
 		 "something that isn't code",
 		 v->index, (unsigned long long)regs.rip, n ? text : " unreadable");
 	give_up(v);
@@ -145,7 +148,7 @@ static void emulation_failure(struct vcpu *v)
 
 static void internal_error(struct vcpu *v)
 {
-	struct kvm_regs regs = { 0 };
+	struct kvm_regs regs = {0};
 
 	if (v->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION) {
 		emulation_failure(v);
@@ -160,7 +163,7 @@ static void internal_error(struct vcpu *v)
 /* The guest can't handle its own exceptions any more (x86 triple fault): the machine resets, which ends it. */
 static void shut_down(struct vcpu *v)
 {
-	struct kvm_regs regs = { 0 };
+	struct kvm_regs regs = {0};
 
 	ioctl(v->fd, KVM_GET_REGS, &regs);
 	log_line(LOG_TOPIC_VMM, LOG_INFO, "vCPU %u: triple fault at 0x%llx, which resets the machine", v->index,
@@ -173,7 +176,8 @@ static void port_io(struct vcpu *v)
 	uint8_t *data = (uint8_t *)v->run + v->run->io.data_offset;
 
 	for (uint32_t i = 0; i < v->run->io.count; i++, data += v->run->io.size)
-		bus_access(vm_pio(v->vm), v->run->io.port, data, v->run->io.size, v->run->io.direction == KVM_EXIT_IO_OUT);
+		bus_access(vm_pio(v->vm), v->run->io.port, data, v->run->io.size,
+			   v->run->io.direction == KVM_EXIT_IO_OUT);
 }
 
 static void handle_exit(struct vcpu *v)
@@ -195,20 +199,21 @@ static void handle_exit(struct vcpu *v)
 		shut_down(v);
 		break;
 	case KVM_EXIT_SYSTEM_EVENT:
-		vm_end(v->vm, run->system_event.type == KVM_SYSTEM_EVENT_SHUTDOWN ? VM_END_POWER_OFF :
-			      run->system_event.type == KVM_SYSTEM_EVENT_CRASH    ? VM_END_PANIC :
-										    VM_END_REBOOT);
+		vm_end(v->vm, run->system_event.type == KVM_SYSTEM_EVENT_SHUTDOWN ? VM_END_POWER_OFF
+			      : run->system_event.type == KVM_SYSTEM_EVENT_CRASH  ? VM_END_PANIC
+										  : VM_END_REBOOT);
 		break;
 	case KVM_EXIT_INTERNAL_ERROR:
 		internal_error(v);
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
-		log_line(LOG_TOPIC_VMM, LOG_ERROR, "vCPU %u: the processor refuses to enter the guest (reason 0x%llx)", v->index,
-			 (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
+		log_line(LOG_TOPIC_VMM, LOG_ERROR, "vCPU %u: the processor refuses to enter the guest (reason 0x%llx)",
+			 v->index, (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
 		give_up(v);
 		break;
 	default:
-		log_line(LOG_TOPIC_VMM, LOG_ERROR, "vCPU %u: KVM returned with exit reason %u, which mullion doesn't know", v->index,
+		log_line(LOG_TOPIC_VMM, LOG_ERROR,
+			 "vCPU %u: KVM returned with exit reason %u, which mullion doesn't know", v->index,
 			 run->exit_reason);
 		give_up(v);
 		break;
@@ -224,7 +229,8 @@ static void *vcpu_thread(void *arg)
 			handle_exit(v);
 		} else if (errno != EINTR && errno != EAGAIN) {
 			log_line(LOG_TOPIC_VMM, LOG_ERROR, "vCPU %u: KVM_RUN fails: %s%s", v->index, strerror(errno),
-				 errno == ENOMEM || errno == EFAULT ? "; the host ran out of memory for the guest" : "");
+				 errno == ENOMEM || errno == EFAULT ? "; the host ran out of memory for the guest"
+								    : "");
 			give_up(v);
 			break;
 		}

@@ -47,10 +47,10 @@ static const struct {
 	int cap;
 	const char *name;
 } needed[] = {
-	{ KVM_CAP_USER_MEMORY, "USER_MEMORY" },       { KVM_CAP_IRQCHIP, "IRQCHIP" },
-	{ KVM_CAP_IRQ_ROUTING, "IRQ_ROUTING" },       { KVM_CAP_IRQFD, "IRQFD" },
-	{ KVM_CAP_IOEVENTFD, "IOEVENTFD" },           { KVM_CAP_SIGNAL_MSI, "SIGNAL_MSI" },
-	{ KVM_CAP_IMMEDIATE_EXIT, "IMMEDIATE_EXIT" },
+	{KVM_CAP_USER_MEMORY, "USER_MEMORY"},	    {KVM_CAP_IRQCHIP, "IRQCHIP"},
+	{KVM_CAP_IRQ_ROUTING, "IRQ_ROUTING"},	    {KVM_CAP_IRQFD, "IRQFD"},
+	{KVM_CAP_IOEVENTFD, "IOEVENTFD"},	    {KVM_CAP_SIGNAL_MSI, "SIGNAL_MSI"},
+	{KVM_CAP_IMMEDIATE_EXIT, "IMMEDIATE_EXIT"},
 };
 
 static int fail(int err, const char *what)
@@ -69,25 +69,30 @@ static int open_kvm(struct vm *vm)
 
 		if (err == EACCES || err == EPERM)
 			log_line(LOG_TOPIC_VMM, LOG_ERROR,
-				 "no permission to open /dev/kvm: join its group (sudo usermod -aG kvm $USER, then log in again)");
+				 "no permission to open /dev/kvm: join its group (sudo usermod -aG kvm $USER, then log "
+				 "in again)");
 		else if (err == ENOENT || err == ENODEV || err == ENXIO)
 			log_line(LOG_TOPIC_VMM, LOG_ERROR,
-				 "no /dev/kvm: enable virtualization in the firmware set-up, then load the driver (sudo modprobe "
-				 "kvm_intel or kvm_amd); in a virtual machine, its host must allow nested virtualization");
+				 "no /dev/kvm: enable virtualization in the firmware set-up, then load the driver "
+				 "(sudo modprobe "
+				 "kvm_intel or kvm_amd); in a virtual machine, its host must allow nested "
+				 "virtualization");
 		else
-			log_line(LOG_TOPIC_VMM, LOG_ERROR, "can't open /dev/kvm: %s; run mullion doctor", strerror(err));
+			log_line(LOG_TOPIC_VMM, LOG_ERROR, "can't open /dev/kvm: %s; run mullion doctor",
+				 strerror(err));
 		return -err;
 	}
 	version = ioctl(vm->kvm_fd, KVM_GET_API_VERSION, 0);
 	if (version != KVM_API_VERSION) {
-		log_line(LOG_TOPIC_VMM, LOG_ERROR, "/dev/kvm isn't KVM, or too old (interface version %d, needed %d)", version,
-			 KVM_API_VERSION);
+		log_line(LOG_TOPIC_VMM, LOG_ERROR, "/dev/kvm isn't KVM, or too old (interface version %d, needed %d)",
+			 version, KVM_API_VERSION);
 		return -ENOTSUP;
 	}
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
 		if (ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, needed[i].cap) > 0)
 			continue;
-		log_line(LOG_TOPIC_VMM, LOG_ERROR, "this kernel's KVM lacks KVM_CAP_%s: use a newer host kernel", needed[i].name);
+		log_line(LOG_TOPIC_VMM, LOG_ERROR, "this kernel's KVM lacks KVM_CAP_%s: use a newer host kernel",
+			 needed[i].name);
 		return -ENOTSUP;
 	}
 	return 0;
@@ -102,11 +107,13 @@ static int check_config(struct vm *vm)
 	if (cpus <= 0 || cpus > ARCH_MAX_CPUS)
 		cpus = cpus <= 0 ? 1 : ARCH_MAX_CPUS;
 	if (vm->config.cpus > (unsigned)cpus) {
-		log_line(LOG_TOPIC_VMM, LOG_ERROR, "--cpus %u: at most %d are possible on this host", vm->config.cpus, cpus);
+		log_line(LOG_TOPIC_VMM, LOG_ERROR, "--cpus %u: at most %d are possible on this host", vm->config.cpus,
+			 cpus);
 		return -EINVAL;
 	}
 	if (vm->config.memory_bytes > most) {
-		log_line(LOG_TOPIC_VMM, LOG_ERROR, "--memory: at most %llu MiB are possible with this processor's addresses",
+		log_line(LOG_TOPIC_VMM, LOG_ERROR,
+			 "--memory: at most %llu MiB are possible with this processor's addresses",
 			 (unsigned long long)(most / MIB));
 		return -EINVAL;
 	}
@@ -114,7 +121,8 @@ static int check_config(struct vm *vm)
 		uint64_t all = ((uint64_t)host.totalram + host.totalswap) * host.mem_unit;
 
 		if (vm->config.memory_bytes > all) {
-			log_line(LOG_TOPIC_VMM, LOG_ERROR, "--memory: %llu MiB is more than this host's memory and swap (%llu MiB)",
+			log_line(LOG_TOPIC_VMM, LOG_ERROR,
+				 "--memory: %llu MiB is more than this host's memory and swap (%llu MiB)",
 				 (unsigned long long)(vm->config.memory_bytes / MIB), (unsigned long long)(all / MIB));
 			return -ENOMEM;
 		}
@@ -160,7 +168,8 @@ static int make_memory(struct vm *vm)
 	vm->memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, vm->memory_fd, 0);
 	if (vm->memory == MAP_FAILED) {
 		vm->memory = NULL;
-		return fail(errno, "can't map the guest's memory (less with --memory, or a higher ulimit -v, may help)");
+		return fail(errno,
+			    "can't map the guest's memory (less with --memory, or a higher ulimit -v, may help)");
 	}
 	/* A core dump holds the VMM, not the guest. */
 	madvise(vm->memory, bytes, MADV_DONTDUMP);
@@ -192,8 +201,10 @@ int vm_create(const struct vm_config *config, struct vm **out)
 		vm->fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, ARCH_VM_TYPE);
 	} while (vm->fd < 0 && errno == EINTR);
 	if (vm->fd < 0) {
-		err = fail(errno, errno == EBUSY ? "can't make a machine: another hypervisor (VirtualBox, VMware) holds the processor" :
-						   "KVM can't make a machine (mullion doctor may tell why)");
+		err = fail(errno,
+			   errno == EBUSY
+				   ? "can't make a machine: another hypervisor (VirtualBox, VMware) holds the processor"
+				   : "KVM can't make a machine (mullion doctor may tell why)");
 		goto fail;
 	}
 	err = make_memory(vm);
@@ -337,7 +348,7 @@ void vm_end(struct vm *vm, enum vm_end why)
 
 	if (!atomic_compare_exchange_strong(&vm->end, &none, (int)why + 1))
 		return;
-	vm->end_task = (struct loop_task){ .run = arm_end_timer, .owner = vm };
+	vm->end_task = (struct loop_task){.run = arm_end_timer, .owner = vm};
 	loop_post(vm->loop, &vm->end_task);
 	for (unsigned i = 0; i < vm->vcpu_count; i++)
 		vcpu_kick(vm->vcpus[i]);
@@ -349,7 +360,7 @@ enum vm_end vm_run(struct vm *vm, const struct boot_entry *entry, void (*stuck)(
 	int err;
 
 	vm->stuck = stuck;
-	vm->end_timer = (struct loop_timer){ .expired = on_stuck, .owner = vm };
+	vm->end_timer = (struct loop_timer){.expired = on_stuck, .owner = vm};
 	err = arch_vcpu_set_entry(vcpu_fd(vm->vcpus[0]), entry);
 	if (err)
 		return VM_END_ERROR;

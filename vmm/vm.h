@@ -26,7 +26,7 @@ enum vm_end {
 
 struct vm_config {
 	uint64_t memory_bytes; /* 16 MiB..; a multiple of 2 MiB */
-	unsigned cpus;         /* 1.. what KVM allows */
+	unsigned cpus;	       /* 1.. what KVM allows */
 };
 
 /*

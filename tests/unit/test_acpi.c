@@ -18,18 +18,18 @@
 #define ROOM 0x20000u
 #define GPA 0xe0000ull
 
-static const struct tables_config small = { .cpus = 1 };
+static const struct tables_config small = {.cpus = 1};
 static const struct tables_config big = {
 	.cpus = 255,
 	.mmio_slots = 13,
 	.has_pci = true,
-	.pci = { .ecam_base = LAYOUT_PCI_ECAM,
-		 .mmio32_base = LAYOUT_PCI_MMIO32,
-		 .mmio32_size = LAYOUT_PCI_MMIO32_SIZE,
-		 .mmio64_base = 0x1000000000ull,
-		 .mmio64_size = LAYOUT_PCI_MMIO64_SIZE,
-		 .intx_gsi = { 16, 17, 18, 19 },
-		 .has_ports = true },
+	.pci = {.ecam_base = LAYOUT_PCI_ECAM,
+		.mmio32_base = LAYOUT_PCI_MMIO32,
+		.mmio32_size = LAYOUT_PCI_MMIO32_SIZE,
+		.mmio64_base = 0x1000000000ull,
+		.mmio64_size = LAYOUT_PCI_MMIO64_SIZE,
+		.intx_gsi = {16, 17, 18, 19},
+		.has_ports = true},
 };
 
 static uint8_t sum(const uint8_t *p, size_t n)
@@ -89,7 +89,7 @@ static uint8_t *table(uint8_t *memory, const char *signature)
 
 static void check_tables(const struct tables_config *c)
 {
-	static const char *const names[] = { "FACP", "APIC", "MCFG", "DSDT" };
+	static const char *const names[] = {"FACP", "APIC", "MCFG", "DSDT"};
 	uint8_t *memory = build(c);
 
 	assert_memory_equal(memory, "RSD PTR ", 8);
@@ -181,7 +181,7 @@ static void save(const char *dir, const char *name, const uint8_t *t)
 /* Disassembled, and the DSDT assembled again (shorter: package lengths have several forms), without a warning. */
 static void iasl_finds_nothing_wrong(void **state)
 {
-	static const char *const names[] = { "FACP", "APIC", "MCFG", "DSDT" };
+	static const char *const names[] = {"FACP", "APIC", "MCFG", "DSDT"};
 	char dir[] = "/tmp/mullion-acpi-XXXXXX";
 	char command[1024];
 	uint8_t *memory;
@@ -199,7 +199,8 @@ static void iasl_finds_nothing_wrong(void **state)
 	save(dir, "FACS", table(memory, "FACS"));
 	free(memory);
 	snprintf(command, sizeof(command),
-		 "cd %s && iasl -d *.dat >log 2>&1 && ! grep -iE 'warning|error|invalid|incorrect|unknown|overrun' log *.dsl && "
+		 "cd %s && iasl -d *.dat >log 2>&1 && ! grep -iE 'warning|error|invalid|incorrect|unknown|overrun' log "
+		 "*.dsl && "
 		 "iasl -oa -p again DSDT.dsl >log2 2>&1 && grep -q ' 0 Errors, 0 Warnings' log2; r=$?; "
 		 "[ $r = 0 ] || tail -n 20 log log2; exit $r",
 		 dir);

@@ -64,11 +64,12 @@ struct fixture {
 
 static void make_memory(struct vm *vm, uint64_t bytes)
 {
-	struct guest_mem_region low = { .fd = -1 };
+	struct guest_mem_region low = {.fd = -1};
 
-	vm->config = (struct vm_config){ .memory_bytes = bytes, .cpus = 2 };
+	vm->config = (struct vm_config){.memory_bytes = bytes, .cpus = 2};
 	vm->low_bytes = bytes < LAYOUT_LOW_RAM_END ? bytes : LAYOUT_LOW_RAM_END;
-	vm->memory = mmap(NULL, vm->low_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	vm->memory =
+		mmap(NULL, vm->low_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	assert_ptr_not_equal(vm->memory, MAP_FAILED);
 	assert_int_equal(guest_mem_create(&vm->mem), 0);
 	low.size_bytes = vm->low_bytes;
@@ -91,7 +92,7 @@ static int setup(void **state)
 	snprintf(f->kernel, sizeof(f->kernel), "%s/kernel", f->dir);
 	snprintf(f->initrd, sizeof(f->initrd), "%s/initrd", f->dir);
 	make_memory(&f->vm, 128 * MIB);
-	f->boot = (struct boot_config){ .kernel = f->kernel, .append = "" };
+	f->boot = (struct boot_config){.kernel = f->kernel, .append = ""};
 	*state = f;
 	return 0;
 }
@@ -150,7 +151,7 @@ static struct boot_params *params(struct fixture *f)
 
 /* ---- flat images ---- */
 
-static const uint8_t code[] = { 0xf4, 0xeb, 0xfd, 0x90 };
+static const uint8_t code[] = {0xf4, 0xeb, 0xfd, 0x90};
 
 static void flat_image_starts_at_1_mib(void **state)
 {
@@ -216,10 +217,10 @@ static void memory_map_leaves_the_holes_out(void **state)
 	static const struct {
 		uint64_t bytes, last_start, last_end;
 	} cases[] = {
-		{ 128 * MIB, 0, 128 * MIB },
-		{ 3 * GIB, 0, 3 * GIB },
-		{ 3 * GIB + 2 * MIB, 4 * GIB, 4 * GIB + 2 * MIB },
-		{ 8 * GIB, 4 * GIB, 9 * GIB },
+		{128 * MIB, 0, 128 * MIB},
+		{3 * GIB, 0, 3 * GIB},
+		{3 * GIB + 2 * MIB, 4 * GIB, 4 * GIB + 2 * MIB},
+		{8 * GIB, 4 * GIB, 9 * GIB},
 	};
 
 	save(f->kernel, code, sizeof(code));
@@ -277,10 +278,13 @@ static void other_files_are_told_apart(void **state)
 		size_t n;
 		const char *says;
 	} cases[] = {
-		{ 0x38, "ARMd", 4, "arm64 Linux kernel" }, { 0, "MZ", 2, "EFI program" },
-		{ 0, "\x1f\x8b", 2, "gzip" },              { 0, "070701", 6, "cpio archive" },
-		{ 0x438, "\x53\xef", 2, "file system" },   { 0x1fe, "\x55\xaa", 2, "boot sector" },
-		{ 0, "QFI\xfb", 4, "qcow2" },
+		{0x38, "ARMd", 4, "arm64 Linux kernel"},
+		{0, "MZ", 2, "EFI program"},
+		{0, "\x1f\x8b", 2, "gzip"},
+		{0, "070701", 6, "cpio archive"},
+		{0x438, "\x53\xef", 2, "file system"},
+		{0x1fe, "\x55\xaa", 2, "boot sector"},
+		{0, "QFI\xfb", 4, "qcow2"},
 	};
 	uint8_t image[4096];
 
@@ -311,25 +315,25 @@ struct elf_image {
 static struct elf_image elf(void)
 {
 	struct elf_image e = {
-		.h = { .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
-		       .e_type = ET_EXEC,
-		       .e_machine = EM_X86_64,
-		       .e_version = EV_CURRENT,
-		       .e_entry = 0x200010,
-		       .e_phoff = sizeof(Elf64_Ehdr),
-		       .e_ehsize = sizeof(Elf64_Ehdr),
-		       .e_phentsize = sizeof(Elf64_Phdr),
-		       .e_phnum = 2 },
-		.p = { { .p_type = PT_LOAD,
-			 .p_offset = offsetof(struct elf_image, bytes),
-			 .p_paddr = 0x200000,
-			 .p_filesz = 32,
-			 .p_memsz = 4096 },
-		       { .p_type = PT_LOAD,
-			 .p_offset = offsetof(struct elf_image, bytes) + 32,
-			 .p_paddr = 0x300000,
-			 .p_filesz = 32,
-			 .p_memsz = 32 } },
+		.h = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+		      .e_type = ET_EXEC,
+		      .e_machine = EM_X86_64,
+		      .e_version = EV_CURRENT,
+		      .e_entry = 0x200010,
+		      .e_phoff = sizeof(Elf64_Ehdr),
+		      .e_ehsize = sizeof(Elf64_Ehdr),
+		      .e_phentsize = sizeof(Elf64_Phdr),
+		      .e_phnum = 2},
+		.p = {{.p_type = PT_LOAD,
+		       .p_offset = offsetof(struct elf_image, bytes),
+		       .p_paddr = 0x200000,
+		       .p_filesz = 32,
+		       .p_memsz = 4096},
+		      {.p_type = PT_LOAD,
+		       .p_offset = offsetof(struct elf_image, bytes) + 32,
+		       .p_paddr = 0x300000,
+		       .p_filesz = 32,
+		       .p_memsz = 32}},
 	};
 
 	for (size_t i = 0; i < sizeof(e.bytes); i++)
@@ -355,12 +359,12 @@ static void broken_elf_is_refused(void **state)
 	struct fixture *f = *state;
 	struct elf_image e;
 
-#define BREAK(field, value, says) \
-	do { \
-		e = elf(); \
-		e.field = (value); \
-		save(f->kernel, &e, sizeof(e)); \
-		refused(f, says); \
+#define BREAK(field, value, says)                                                                                      \
+	do {                                                                                                           \
+		e = elf();                                                                                             \
+		e.field = (value);                                                                                     \
+		save(f->kernel, &e, sizeof(e));                                                                        \
+		refused(f, says);                                                                                      \
 	} while (0)
 	BREAK(h.e_machine, EM_AARCH64, "another processor");
 	BREAK(h.e_ident[EI_CLASS], ELFCLASS32, "another processor");
@@ -453,12 +457,12 @@ static void broken_bzimage_is_refused(void **state)
 	struct fixture *f = *state;
 	struct bzimage b;
 
-#define BREAK(field, value, says) \
-	do { \
-		make_bzimage(&b); \
-		header_of(&b)->field = (value); \
-		save(f->kernel, &b, sizeof(b)); \
-		refused(f, says); \
+#define BREAK(field, value, says)                                                                                      \
+	do {                                                                                                           \
+		make_bzimage(&b);                                                                                      \
+		header_of(&b)->field = (value);                                                                        \
+		save(f->kernel, &b, sizeof(b));                                                                        \
+		refused(f, says);                                                                                      \
 	} while (0)
 	BREAK(version, 0x0206, "boot protocol 2.06");
 	BREAK(xloadflags, 0, "32-bit Linux kernel");

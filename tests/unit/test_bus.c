@@ -40,12 +40,12 @@ static void access_record(void *owner, uint64_t offset, void *data, unsigned siz
 
 static struct bus_range range(struct record *r, uint64_t base, uint64_t size)
 {
-	return (struct bus_range){ .base = base, .size = size, .access = access_record, .owner = r };
+	return (struct bus_range){.base = base, .size = size, .access = access_record, .owner = r};
 }
 
 static void ranges_answer_inside_and_only_there(void **state)
 {
-	struct record low = { 0 }, high = { 0 };
+	struct record low = {0}, high = {0};
 	struct bus_range a = range(&low, 0x1000, 0x10), b = range(&high, 0x1010, 0x10);
 	struct bus *bus;
 	uint64_t v;
@@ -81,16 +81,15 @@ static void ranges_answer_inside_and_only_there(void **state)
 
 static void overlaps_are_refused(void **state)
 {
-	struct record r = { 0 };
+	struct record r = {0};
 	struct bus_range first = range(&r, 0x1000, 0x1000);
 	static const struct {
 		uint64_t base, size;
 		int result;
 	} cases[] = {
-		{ 0x1000, 0x1000, -EEXIST }, { 0x0fff, 2, -EEXIST },          { 0x1fff, 1, -EEXIST },
-		{ 0x0800, 0x4000, -EEXIST }, { 0x1800, 1, -EEXIST },          { 0x2000, 1, 0 },
-		{ 0x0fff, 1, 0 },            { 0x3000, 0, -EINVAL },          { UINT64_MAX, 2, -EINVAL },
-		{ UINT64_MAX, 1, 0 },        { 0, UINT64_MAX, -EEXIST },
+		{0x1000, 0x1000, -EEXIST}, {0x0fff, 2, -EEXIST}, {0x1fff, 1, -EEXIST},	   {0x0800, 0x4000, -EEXIST},
+		{0x1800, 1, -EEXIST},	   {0x2000, 1, 0},	 {0x0fff, 1, 0},	   {0x3000, 0, -EINVAL},
+		{UINT64_MAX, 2, -EINVAL},  {UINT64_MAX, 1, 0},	 {0, UINT64_MAX, -EEXIST},
 	};
 	struct bus *bus;
 
@@ -150,14 +149,14 @@ static void *remover(void *arg)
 
 static void removal_waits_for_a_running_access(void **state)
 {
-	struct slow s = { 0 };
-	struct record r = { 0 };
+	struct slow s = {0};
+	struct record r = {0};
 	pthread_t threads[2];
 	uint64_t v;
 
 	(void)state;
 	assert_int_equal(bus_create("test", &s.bus), 0);
-	s.range = (struct bus_range){ .base = 0x1000, .size = 16, .access = access_slow, .owner = &s };
+	s.range = (struct bus_range){.base = 0x1000, .size = 16, .access = access_slow, .owner = &s};
 	s.other = range(&r, 0x2000, 16);
 	assert_int_equal(bus_add(s.bus, &s.range), 0);
 	assert_int_equal(bus_add(s.bus, &s.other), 0);

@@ -16,22 +16,22 @@
 static struct kvm_cpuid2 *list(void)
 {
 	static const struct kvm_cpuid_entry2 host[] = {
-		{ .function = 0, .eax = 0x1f },
+		{.function = 0, .eax = 0x1f},
 		/* APIC ID 7 of 16, MONITOR, VMX and SVM on: the processor that the VMM happened to run on. */
-		{ .function = 1, .ebx = 0x07100800, .ecx = 1 << 3 | 1 << 5 | 1 << 0, .edx = 1 << 28 | 1 << 4 },
-		{ .function = 4, .index = 0, .eax = 0x1c004121 },  /* L1 data, 2 threads, 8 cores */
-		{ .function = 4, .index = 3, .eax = 0x1c03c163 },  /* L3, 16 threads */
-		{ .function = 4, .index = 4, .eax = 0 },
-		{ .function = 0xb, .index = 0, .eax = 1, .ebx = 2, .edx = 7 },
-		{ .function = 0xb, .index = 1, .eax = 4, .ebx = 16, .edx = 7 },
-		{ .function = 0x1f, .index = 0, .eax = 1, .ebx = 2, .edx = 7 },
-		{ .function = 0x80000001, .ecx = 1 << 2 | 1 << 22 },
-		{ .function = 0x80000008, .eax = 0x3030, .ebx = 1, .ecx = 0x7001 },
-		{ .function = 0x8000000a, .eax = 1, .ebx = 8, .edx = 0xff },
-		{ .function = 0x8000001d, .index = 0, .eax = 0x121 | 1 << 14 },
-		{ .function = 0x8000001d, .index = 3, .eax = 0x163 | 15 << 14 },
-		{ .function = 0x8000001e, .eax = 7, .ebx = 0x107, .ecx = 1 },
-		{ .function = 0x40000001, .eax = 0x1007efb },
+		{.function = 1, .ebx = 0x07100800, .ecx = 1 << 3 | 1 << 5 | 1 << 0, .edx = 1 << 28 | 1 << 4},
+		{.function = 4, .index = 0, .eax = 0x1c004121}, /* L1 data, 2 threads, 8 cores */
+		{.function = 4, .index = 3, .eax = 0x1c03c163}, /* L3, 16 threads */
+		{.function = 4, .index = 4, .eax = 0},
+		{.function = 0xb, .index = 0, .eax = 1, .ebx = 2, .edx = 7},
+		{.function = 0xb, .index = 1, .eax = 4, .ebx = 16, .edx = 7},
+		{.function = 0x1f, .index = 0, .eax = 1, .ebx = 2, .edx = 7},
+		{.function = 0x80000001, .ecx = 1 << 2 | 1 << 22},
+		{.function = 0x80000008, .eax = 0x3030, .ebx = 1, .ecx = 0x7001},
+		{.function = 0x8000000a, .eax = 1, .ebx = 8, .edx = 0xff},
+		{.function = 0x8000001d, .index = 0, .eax = 0x121 | 1 << 14},
+		{.function = 0x8000001d, .index = 3, .eax = 0x163 | 15 << 14},
+		{.function = 0x8000001e, .eax = 7, .ebx = 0x107, .ecx = 1},
+		{.function = 0x40000001, .eax = 0x1007efb},
 	};
 	struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + CPUID_MAX_ENTRIES * sizeof(c->entries[0]));
 
@@ -57,7 +57,7 @@ static const struct kvm_cpuid_entry2 *find(const struct kvm_cpuid2 *c, uint32_t 
 static void one_processor(void **state)
 {
 	struct kvm_cpuid2 *c = list();
-	const struct cpuid_machine m = { .index = 0, .cpus = 1 };
+	const struct cpuid_machine m = {.index = 0, .cpus = 1};
 
 	(void)state;
 	assert_int_equal(cpuid_filter(c, &m), 0);
@@ -79,7 +79,7 @@ static void every_processor_knows_its_place(void **state)
 	(void)state;
 	for (unsigned index = 0; index < 6; index++) {
 		struct kvm_cpuid2 *c = list();
-		const struct cpuid_machine m = { .index = index, .cpus = 6, .has_tsc_deadline = true };
+		const struct cpuid_machine m = {.index = index, .cpus = 6, .has_tsc_deadline = true};
 
 		assert_int_equal(cpuid_filter(c, &m), 0);
 		assert_int_equal(find(c, 1, 0)->ebx, index << 24 | 6 << 16 | 0x0800);
@@ -115,7 +115,7 @@ static void every_processor_knows_its_place(void **state)
 static void leaves_that_the_host_lacks_are_not_made_up(void **state)
 {
 	struct kvm_cpuid2 *c = list();
-	const struct cpuid_machine m = { .index = 0, .cpus = 2 };
+	const struct cpuid_machine m = {.index = 0, .cpus = 2};
 
 	(void)state;
 	c->entries[0].eax = 0x0a;
@@ -128,7 +128,7 @@ static void leaves_that_the_host_lacks_are_not_made_up(void **state)
 static void a_full_list_is_an_error(void **state)
 {
 	struct kvm_cpuid2 *c = list();
-	const struct cpuid_machine m = { .index = 0, .cpus = 2 };
+	const struct cpuid_machine m = {.index = 0, .cpus = 2};
 
 	(void)state;
 	for (; c->nent < CPUID_MAX_ENTRIES; c->nent++)

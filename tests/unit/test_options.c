@@ -32,7 +32,7 @@ static char said[2048]; /* on standard error by the last parse() */
 static int parse(struct options *o, const char *line)
 {
 	static char words[1024];
-	char *argv[MAX_ARGS + 1] = { NULL };
+	char *argv[MAX_ARGS + 1] = {NULL};
 	int argc = 0, result, kept = dup(STDERR_FILENO), to = memfd_create("said", 0);
 	ssize_t n;
 
@@ -77,10 +77,11 @@ static void every_option_is_read(void **state)
 	struct options o;
 
 	(void)state;
-	assert_int_equal(parse(&o, "--kernel k --initrd i --append a=b --memory 2G --cpus 3 --disk d1 --disk "
-				   "d2,readonly,serial=S1 --net tap=t0,mac=52:54:00:aa:bb:cc,mtu=9000 --net passt=/p "
-				   "--serial socket:/s --console stdio --no-rng --gpu renderer=2d --display png:x,every=2 "
-				   "--transport mmio"),
+	assert_int_equal(parse(&o,
+			       "--kernel k --initrd i --append a=b --memory 2G --cpus 3 --disk d1 --disk "
+			       "d2,readonly,serial=S1 --net tap=t0,mac=52:54:00:aa:bb:cc,mtu=9000 --net passt=/p "
+			       "--serial socket:/s --console stdio --no-rng --gpu renderer=2d --display png:x,every=2 "
+			       "--transport mmio"),
 			 0);
 	assert_string_equal(o.initrd, "i");
 	assert_string_equal(o.append, "a=b");
@@ -151,41 +152,42 @@ static void mistakes_get_one_line_with_the_cure(void **state)
 	static const struct {
 		const char *line, *says;
 	} cases[] = {
-		{ "", "--kernel FILE is needed" },
-		{ "--kernel", "--kernel needs a value: FILE" },
-		{ "--kernel k --memroy 1G", "did you mean --memory?" },
-		{ "--kernel k --cpu", "--cpus needs a value" },
-		{ "--kernel k --dsik=x", "no option --dsik; did you mean --disk?" },
-		{ "--kernel k --frobnicate", "mullion run --help lists them" },
-		{ "--kernel k -x", "no option -x" },
-		{ "-kernel k", "no option -kernel; did you mean --kernel?" },
-		{ "--kernel k -memory=1G", "no option -memory; did you mean --memory?" },
-		{ "--kernel k vmlinuz", "a kernel is --kernel vmlinuz" },
-		{ "--kernel k --memory 512", "512M or 2G" },
-		{ "--kernel k --memory -1G", "512M or 2G" },
-		{ "--kernel k --memory 1T", "512M or 2G" },
-		{ "--kernel k --memory 99999999999999999999G", "512M or 2G" },
-		{ "--kernel k --memory 17179869184G", "512M or 2G" },
-		{ "--kernel k --memory 8M", "at least 16M" },
-		{ "--kernel k --memory 17M", "multiple of 2M" },
-		{ "--kernel k --cpus 0", "a number from 1 up" },
-		{ "--kernel k --cpus -1", "a number from 1 up" },
-		{ "--kernel k --cpus two", "a number from 1 up" },
-		{ "--kernel k --disk ,readonly", "name an image file" },
-		{ "--kernel k --disk d,ro", "no \"ro\"; after the file go readonly" },
-		{ "--kernel k --disk d --disk d --disk d --disk d --disk d --disk d --disk d --disk d --disk d", "at most 8" },
-		{ "--kernel k --net eth0", "tap=NAME" },
-		{ "--kernel k --net tap=", "tap=NAME" },
-		{ "--kernel k --net tap=t,mac=1:2", "52:54:00:12:34:56" },
-		{ "--kernel k --net tap=t,mac=01:00:5e:00:00:01", "isn't a card's address" },
-		{ "--kernel k --net tap=t,mtu=10", "68 to 65535" },
-		{ "--kernel k --net tap=t,speed=1", "no \"speed=1\"" },
-		{ "--kernel k --net tap=t --net tap=t --net tap=t --net tap=t --net tap=t", "at most 4" },
-		{ "--kernel k --serial pty", "stdio, socket:PATH or none" },
-		{ "--kernel k --console socket:", "stdio, socket:PATH or none" },
-		{ "--kernel k --console stdio --serial stdio", "only one of them" },
-		{ "--kernel k --transport isa", "pci or mmio" },
-		{ "--kernel k --no-rng=1", "--no-rng takes no value" },
+		{"", "--kernel FILE is needed"},
+		{"--kernel", "--kernel needs a value: FILE"},
+		{"--kernel k --memroy 1G", "did you mean --memory?"},
+		{"--kernel k --cpu", "--cpus needs a value"},
+		{"--kernel k --dsik=x", "no option --dsik; did you mean --disk?"},
+		{"--kernel k --frobnicate", "mullion run --help lists them"},
+		{"--kernel k -x", "no option -x"},
+		{"-kernel k", "no option -kernel; did you mean --kernel?"},
+		{"--kernel k -memory=1G", "no option -memory; did you mean --memory?"},
+		{"--kernel k vmlinuz", "a kernel is --kernel vmlinuz"},
+		{"--kernel k --memory 512", "512M or 2G"},
+		{"--kernel k --memory -1G", "512M or 2G"},
+		{"--kernel k --memory 1T", "512M or 2G"},
+		{"--kernel k --memory 99999999999999999999G", "512M or 2G"},
+		{"--kernel k --memory 17179869184G", "512M or 2G"},
+		{"--kernel k --memory 8M", "at least 16M"},
+		{"--kernel k --memory 17M", "multiple of 2M"},
+		{"--kernel k --cpus 0", "a number from 1 up"},
+		{"--kernel k --cpus -1", "a number from 1 up"},
+		{"--kernel k --cpus two", "a number from 1 up"},
+		{"--kernel k --disk ,readonly", "name an image file"},
+		{"--kernel k --disk d,ro", "no \"ro\"; after the file go readonly"},
+		{"--kernel k --disk d --disk d --disk d --disk d --disk d --disk d --disk d --disk d --disk d",
+		 "at most 8"},
+		{"--kernel k --net eth0", "tap=NAME"},
+		{"--kernel k --net tap=", "tap=NAME"},
+		{"--kernel k --net tap=t,mac=1:2", "52:54:00:12:34:56"},
+		{"--kernel k --net tap=t,mac=01:00:5e:00:00:01", "isn't a card's address"},
+		{"--kernel k --net tap=t,mtu=10", "68 to 65535"},
+		{"--kernel k --net tap=t,speed=1", "no \"speed=1\""},
+		{"--kernel k --net tap=t --net tap=t --net tap=t --net tap=t --net tap=t", "at most 4"},
+		{"--kernel k --serial pty", "stdio, socket:PATH or none"},
+		{"--kernel k --console socket:", "stdio, socket:PATH or none"},
+		{"--kernel k --console stdio --serial stdio", "only one of them"},
+		{"--kernel k --transport isa", "pci or mmio"},
+		{"--kernel k --no-rng=1", "--no-rng takes no value"},
 	};
 
 	(void)state;
@@ -203,7 +205,7 @@ static void mistakes_get_one_line_with_the_cure(void **state)
 
 static void the_nearest_word_is_near(void **state)
 {
-	static const char *const names[] = { "run", "doctor", "help", NULL };
+	static const char *const names[] = {"run", "doctor", "help", NULL};
 
 	(void)state;
 	assert_string_equal(options_nearest("rnu", names), "run");
@@ -215,8 +217,9 @@ static void the_nearest_word_is_near(void **state)
 
 static void help_names_every_option(void **state)
 {
-	static const char *const names[] = { "kernel",  "initrd", "append", "memory", "cpus",    "disk",      "net",    "serial",
-					     "console", "rng",    "no-rng", "gpu",    "display", "transport", "help",   "version" };
+	static const char *const names[] = {"kernel",  "initrd",    "append",  "memory", "cpus",   "disk",
+					    "net",     "serial",    "console", "rng",	 "no-rng", "gpu",
+					    "display", "transport", "help",    "version"};
 	char *text;
 	size_t n;
 	FILE *f = open_memstream(&text, &n);

@@ -65,7 +65,7 @@ static void destroy_platform(void *arg)
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
 
 	strcpy(f->dir, "/tmp/mullion-port-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
@@ -215,7 +215,7 @@ static void serial_waits_for_a_slow_reader(void **state)
 		assert_true(++sent < TOTAL);
 	}
 	while (got < TOTAL) {
-		struct pollfd p = { .fd = f->client, .events = POLLIN };
+		struct pollfd p = {.fd = f->client, .events = POLLIN};
 		ssize_t n;
 
 		for (int i = 0; i < 4096 && sent < TOTAL && can_send(f); i++)
@@ -370,15 +370,15 @@ static void machine_ends_as_it_is_told(void **state)
 		bool ends;
 		enum vm_end why;
 	} cases[] = {
-		{ LAYOUT_PORT_PM_CONTROL, 2, 0x0400, false, 0 },     /* a sleep type without the enable bit */
-		{ LAYOUT_PORT_PM_CONTROL, 2, 1 << 13, false, 0 },    /* S0 */
-		{ LAYOUT_PORT_PM_CONTROL, 2, 5 << 10 | 1 << 13, true, VM_END_POWER_OFF },
-		{ LAYOUT_PORT_RESET, 1, 2, false, 0 },
-		{ LAYOUT_PORT_RESET, 1, 6, true, VM_END_REBOOT },
-		{ 0x64, 1, 0xfe, true, VM_END_REBOOT },
-		{ 0x64, 1, 0xaa, false, 0 },
-		{ LAYOUT_PORT_PVPANIC, 1, 2, false, 0 },
-		{ LAYOUT_PORT_PVPANIC, 1, 1, true, VM_END_PANIC },
+		{LAYOUT_PORT_PM_CONTROL, 2, 0x0400, false, 0},	/* a sleep type without the enable bit */
+		{LAYOUT_PORT_PM_CONTROL, 2, 1 << 13, false, 0}, /* S0 */
+		{LAYOUT_PORT_PM_CONTROL, 2, 5 << 10 | 1 << 13, true, VM_END_POWER_OFF},
+		{LAYOUT_PORT_RESET, 1, 2, false, 0},
+		{LAYOUT_PORT_RESET, 1, 6, true, VM_END_REBOOT},
+		{0x64, 1, 0xfe, true, VM_END_REBOOT},
+		{0x64, 1, 0xaa, false, 0},
+		{LAYOUT_PORT_PVPANIC, 1, 2, false, 0},
+		{LAYOUT_PORT_PVPANIC, 1, 1, true, VM_END_PANIC},
 	};
 
 	(void)state;

@@ -75,12 +75,12 @@ static void put64(struct aml *a, uint64_t v)
 
 void aml_init(struct aml *a, void *buffer, size_t room)
 {
-	*a = (struct aml){ .buffer = buffer, .room = room };
+	*a = (struct aml){.buffer = buffer, .room = room};
 }
 
 static void put_name(struct aml *a, const char *name)
 {
-	char segment[4] = { '_', '_', '_', '_' };
+	char segment[4] = {'_', '_', '_', '_'};
 	size_t n;
 
 	if (*name == '\\') {

@@ -19,7 +19,7 @@ struct aml {
 	unsigned depth;
 	struct {
 		size_t length_at; /* of the PkgLength to fill in */
-		size_t size_at;   /* of a resource template's buffer size; 0: another kind of block */
+		size_t size_at;	  /* of a resource template's buffer size; 0: another kind of block */
 	} open[AML_MAX_DEPTH];
 };
 

@@ -33,7 +33,8 @@ static bool is_text(const struct image_file *f)
 	size_t n = f->size_bytes < 256 ? (size_t)f->size_bytes : 256;
 
 	for (size_t i = 0; i < n; i++)
-		if (f->head[i] != '\n' && f->head[i] != '\r' && f->head[i] != '\t' && (f->head[i] < ' ' || f->head[i] > '~'))
+		if (f->head[i] != '\n' && f->head[i] != '\r' && f->head[i] != '\t' &&
+		    (f->head[i] < ' ' || f->head[i] > '~'))
 			return false;
 	return true;
 }
@@ -45,17 +46,20 @@ static const struct {
 	size_t bytes;
 	const char *advice;
 } mistakes[] = {
-	{ 0x38, "ARMd", 4, "arm64 Linux kernel: this mullion runs x86-64 guests; use the amd64 kernel" },
-	{ 0, "MZ", 2, "EFI program without a Linux boot header: give a Linux vmlinuz, an ELF or a flat image" },
-	{ 0, "\x1f\x8b", 2, "gzip file: an initrd goes with --initrd; unpack a kernel first" },
-	{ 0, "\xfd" "7zXZ", 5, "xz file: an initrd goes with --initrd; unpack a kernel first" },
-	{ 0, "\x28\xb5\x2f\xfd", 4, "zstd file: an initrd goes with --initrd; unpack a kernel first" },
-	{ 0, "0707", 4, "cpio archive: give it with --initrd, and a kernel with --kernel" },
-	{ 0, "!<arch>", 7, "archive (.deb or .a): give the vmlinuz out of it" },
-	{ 0, "QFI\xfb", 4, "qcow2 disk image: --kernel wants a kernel; --disk takes raw images" },
-	{ 0, "hsqs", 4, "squashfs image: give it with --disk, and a kernel with --kernel" },
-	{ 0x438, "\x53\xef", 2, "file system image: give it with --disk, and a kernel with --kernel" },
-	{ 0x1fe, "\x55\xaa", 2, "boot sector or disk image: give it with --disk, and a kernel with --kernel" },
+	{0x38, "ARMd", 4, "arm64 Linux kernel: this mullion runs x86-64 guests; use the amd64 kernel"},
+	{0, "MZ", 2, "EFI program without a Linux boot header: give a Linux vmlinuz, an ELF or a flat image"},
+	{0, "\x1f\x8b", 2, "gzip file: an initrd goes with --initrd; unpack a kernel first"},
+	{0,
+	 "\xfd"
+	 "7zXZ",
+	 5, "xz file: an initrd goes with --initrd; unpack a kernel first"},
+	{0, "\x28\xb5\x2f\xfd", 4, "zstd file: an initrd goes with --initrd; unpack a kernel first"},
+	{0, "0707", 4, "cpio archive: give it with --initrd, and a kernel with --kernel"},
+	{0, "!<arch>", 7, "archive (.deb or .a): give the vmlinuz out of it"},
+	{0, "QFI\xfb", 4, "qcow2 disk image: --kernel wants a kernel; --disk takes raw images"},
+	{0, "hsqs", 4, "squashfs image: give it with --disk, and a kernel with --kernel"},
+	{0x438, "\x53\xef", 2, "file system image: give it with --disk, and a kernel with --kernel"},
+	{0x1fe, "\x55\xaa", 2, "boot sector or disk image: give it with --disk, and a kernel with --kernel"},
 };
 
 static int load_flat(const struct image_file *f, const struct guest_mem *mem, struct image_loaded *out)
@@ -91,7 +95,10 @@ static int load_kernel(const struct boot_config *c, const struct guest_mem *mem,
 	if (err)
 		return err;
 	*is_linux = has(&f, 0x202, "HdrS", 4) && has(&f, 0x1fe, "\x55\xaa", 2);
-	if (has(&f, 0, "\x7f" "ELF", 4))
+	if (has(&f, 0,
+		"\x7f"
+		"ELF",
+		4))
 		err = elf_load(&f, mem, out);
 	else if (*is_linux)
 		err = bzimage_load(&f, mem, params, out);
@@ -150,8 +157,8 @@ static int write_cmdline(const struct boot_config *c, const struct guest_mem *me
 			memcpy(line, c->append, n + 1);
 		if (is_linux || slot >= c->mmio_slots || !arch_mmio_slot(slot, &base, &gsi))
 			break;
-		n += (size_t)snprintf(line + n, LAYOUT_CMDLINE_BYTES - n, "%svirtio_mmio.device=4K@0x%llx:%u", n ? " " : "",
-				      (unsigned long long)base, gsi);
+		n += (size_t)snprintf(line + n, LAYOUT_CMDLINE_BYTES - n, "%svirtio_mmio.device=4K@0x%llx:%u",
+				      n ? " " : "", (unsigned long long)base, gsi);
 	}
 	if (n > kernel->cmdline_max) {
 		log_line(LOG_TOPIC_VMM, LOG_ERROR, "--append: %zu bytes, but this kernel takes %llu at most", n,
@@ -166,7 +173,7 @@ static void add_e820(struct boot_params *params, uint64_t start, uint64_t end, e
 {
 	if (start < end)
 		params->e820_table[params->e820_entries++] =
-			(struct boot_e820_entry){ .addr = start, .size = end - start, .type = (uint32_t)type };
+			(struct boot_e820_entry){.addr = start, .size = end - start, .type = (uint32_t)type};
 }
 
 static void write_e820(const struct vm_config *config, struct boot_params *params)
@@ -187,9 +194,12 @@ static void write_e820(const struct vm_config *config, struct boot_params *param
 static int write_cpu_tables(const struct guest_mem *mem)
 {
 	static const uint64_t gdt[] = {
-		0, 0, 0x00af9b000000ffffull, /* 0x10: 64-bit code */
-		0x00cf93000000ffffull,       /* 0x18: data */
-		0x00008b0000000067ull, 0,    /* 0x20: task, of two slots */
+		0,
+		0,
+		0x00af9b000000ffffull, /* 0x10: 64-bit code */
+		0x00cf93000000ffffull, /* 0x18: data */
+		0x00008b0000000067ull,
+		0, /* 0x20: task, of two slots */
 	};
 	uint64_t *table = guest_mem_range(mem, LAYOUT_PAGE_TABLES, 6 * PAGE);
 	uint8_t *descriptors = guest_mem_range(mem, LAYOUT_GDT, sizeof(gdt));

@@ -32,8 +32,8 @@ static int check_header(const struct image_file *f, const struct setup_header *h
 	}
 	/* A signature may follow; less than this is a broken download or copy. */
 	if (kernel_bytes <= ENTRY_64 || f->size_bytes < setup_bytes || f->size_bytes - setup_bytes < kernel_bytes) {
-		image_error(f, "truncated Linux kernel: %llu bytes of %llu; copy it again", (unsigned long long)f->size_bytes,
-			    (unsigned long long)(setup_bytes + kernel_bytes));
+		image_error(f, "truncated Linux kernel: %llu bytes of %llu; copy it again",
+			    (unsigned long long)f->size_bytes, (unsigned long long)(setup_bytes + kernel_bytes));
 		return -ENOEXEC;
 	}
 	if (h->pref_address < LAYOUT_KERNEL || h->pref_address % 4096 || h->init_size < kernel_bytes ||

@@ -39,9 +39,9 @@ static int add_topology(struct kvm_cpuid2 *cpuid, uint32_t leaf, const struct cp
 {
 	uint32_t bits = core_bits(m->cpus);
 	const struct kvm_cpuid_entry2 levels[] = {
-		{ .eax = 0, .ebx = 1, .ecx = LEVEL_SMT << 8 },
-		{ .eax = bits, .ebx = m->cpus, .ecx = 1 | LEVEL_CORE << 8 },
-		{ .eax = 0, .ebx = 0, .ecx = 2 },
+		{.eax = 0, .ebx = 1, .ecx = LEVEL_SMT << 8},
+		{.eax = bits, .ebx = m->cpus, .ecx = 1 | LEVEL_CORE << 8},
+		{.eax = 0, .ebx = 0, .ecx = 2},
 	};
 
 	for (uint32_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
@@ -100,7 +100,7 @@ static void change(struct kvm_cpuid_entry2 *e, const struct cpuid_machine *m)
 	case 0x8000001e:
 		e->eax = m->index;
 		e->ebx = m->index & 0xff; /* core, one thread */
-		e->ecx = 0;               /* node 0 of 1 */
+		e->ecx = 0;		  /* node 0 of 1 */
 		break;
 	}
 }

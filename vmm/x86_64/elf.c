@@ -17,19 +17,22 @@ static int check_header(const struct image_file *f, const Elf64_Ehdr *h)
 		return -ENOEXEC;
 	}
 	if (h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_ident[EI_DATA] != ELFDATA2LSB || h->e_machine != EM_X86_64) {
-		image_error(f, "ELF file for another processor (machine %u, class %u): this mullion runs 64-bit x86-64 images",
-			    h->e_machine, h->e_ident[EI_CLASS]);
+		image_error(
+			f,
+			"ELF file for another processor (machine %u, class %u): this mullion runs 64-bit x86-64 images",
+			h->e_machine, h->e_ident[EI_CLASS]);
 		return -ENOEXEC;
 	}
 	if (h->e_type != ET_EXEC) {
-		image_error(f, "ELF file of type %u, not an executable with fixed addresses: link it with -static -no-pie",
+		image_error(f,
+			    "ELF file of type %u, not an executable with fixed addresses: link it with -static -no-pie",
 			    h->e_type);
 		return -ENOEXEC;
 	}
 	if (!h->e_phnum || h->e_phnum > MAX_SEGMENTS || h->e_phentsize != sizeof(Elf64_Phdr) ||
 	    h->e_phoff < sizeof(*h) || h->e_phoff > IMAGE_HEAD_BYTES - h->e_phnum * sizeof(Elf64_Phdr)) {
-		image_error(f, "broken ELF header (%u program headers of %u bytes at 0x%llx)", h->e_phnum, h->e_phentsize,
-			    (unsigned long long)h->e_phoff);
+		image_error(f, "broken ELF header (%u program headers of %u bytes at 0x%llx)", h->e_phnum,
+			    h->e_phentsize, (unsigned long long)h->e_phoff);
 		return -ENOEXEC;
 	}
 	return 0;
@@ -52,7 +55,8 @@ static int load_segment(const struct image_file *f, const struct guest_mem *mem,
 	}
 	at = p->p_paddr < LAYOUT_LOW_RAM_END ? guest_mem_range(mem, p->p_paddr, p->p_memsz) : NULL;
 	if (!at) {
-		image_error(f, "ELF segment of %llu bytes at 0x%llx doesn't fit the guest's memory: more with --memory?",
+		image_error(f,
+			    "ELF segment of %llu bytes at 0x%llx doesn't fit the guest's memory: more with --memory?",
 			    (unsigned long long)p->p_memsz, (unsigned long long)p->p_paddr);
 		return -ENOMEM;
 	}

@@ -54,9 +54,10 @@ int image_file_open(const char *what, const char *path, struct image_file *out)
 	if (out->fd < 0) {
 		err = -errno;
 		image_error(out, "can't open the %s: %s%s", what, strerror(-err),
-			    err == -ENOENT ? "; check the path" :
-			    err == -EACCES ? "; Debian's kernels and initrds may be readable by root only (chmod a+r a copy)" :
-					     "");
+			    err == -ENOENT ? "; check the path"
+			    : err == -EACCES
+				    ? "; Debian's kernels and initrds may be readable by root only (chmod a+r a copy)"
+				    : "");
 		return err;
 	}
 	if (fstat(out->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
@@ -102,8 +103,8 @@ int image_file_read(const struct image_file *f, uint64_t offset, uint64_t bytes,
 	}
 	got = read_at(f->fd, to, bytes, offset);
 	if (got < 0 || (uint64_t)got < bytes) {
-		image_error(f, "can't read %llu bytes at %llu: %s", (unsigned long long)bytes, (unsigned long long)offset,
-			    got < 0 ? strerror((int)-got) : "the file became shorter");
+		image_error(f, "can't read %llu bytes at %llu: %s", (unsigned long long)bytes,
+			    (unsigned long long)offset, got < 0 ? strerror((int)-got) : "the file became shorter");
 		return got < 0 ? (int)got : -EIO;
 	}
 	return 0;

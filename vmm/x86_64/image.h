@@ -24,7 +24,7 @@ struct image_file {
 /* Where the image ended up. */
 struct image_loaded {
 	uint64_t entry;
-	uint64_t end;         /* first byte above what the image needs */
+	uint64_t end;	      /* first byte above what the image needs */
 	uint64_t initrd_max;  /* last address an initrd may use */
 	uint64_t cmdline_max; /* most bytes of a command line, without its end */
 };

@@ -8,7 +8,7 @@
 #define MULLION_VMM_X86_64_LAYOUT_H
 
 #define LAYOUT_LOW_RAM_END 0xc0000000ull /* 3 GiB */
-#define LAYOUT_HIGH_RAM 0x100000000ull   /* 4 GiB: what did not fit below */
+#define LAYOUT_HIGH_RAM 0x100000000ull	 /* 4 GiB: what did not fit below */
 
 #define LAYOUT_PCI_MMIO32 0xc0000000ull
 #define LAYOUT_PCI_MMIO32_SIZE 0x20000000ull
@@ -41,7 +41,7 @@
 #define LAYOUT_PORT_PM_EVENT 0x600   /* PM1a event block, 4 bytes */
 #define LAYOUT_PORT_PM_CONTROL 0x604 /* PM1a control block, 2 bytes */
 #define LAYOUT_PORT_PM_TIMER 0x608   /* 4 bytes */
-#define LAYOUT_PORT_RESET 0xcf9      /* FADT reset register; value 6 */
+#define LAYOUT_PORT_RESET 0xcf9	     /* FADT reset register; value 6 */
 #define LAYOUT_PORT_PVPANIC 0x505
 #define LAYOUT_PORT_RTC 0x70 /* and 0x71 */
 #define LAYOUT_CMOS_CENTURY 0x32
@@ -52,7 +52,7 @@
 #define LAYOUT_GSI_RTC 8
 #define LAYOUT_GSI_SCI 9
 #define LAYOUT_GSI_VIRTIO_MMIO 5 /* the first device's; the others' are in machine.c */
-#define LAYOUT_GSI_INTX 16       /* 16..19: INTA..INTD */
+#define LAYOUT_GSI_INTX 16	 /* 16..19: INTA..INTD */
 #define LAYOUT_IOAPIC_PINS 24
 
 #endif

@@ -13,7 +13,7 @@
 #define GIB (1024ull * 1024 * 1024)
 
 /* Lines that nothing else on this machine uses; all are edge-triggered, as ISA lines are unless ACPI says otherwise. */
-static const uint8_t mmio_gsi[] = { 5, 6, 7, 10, 11, 12, 14, 15, 3, 20, 21, 22, 23 };
+static const uint8_t mmio_gsi[] = {5, 6, 7, 10, 11, 12, 14, 15, 3, 20, 21, 22, 23};
 
 static unsigned physical_bits(void)
 {
@@ -26,7 +26,8 @@ static unsigned physical_bits(void)
 uint64_t arch_max_memory(int kvm_fd)
 {
 	/* The top multiple of the window's size is the window's; a memory slot has at most 2^31 - 1 pages. */
-	uint64_t addresses = (1ull << physical_bits()) - LAYOUT_PCI_MMIO64_SIZE - (LAYOUT_HIGH_RAM - LAYOUT_LOW_RAM_END);
+	uint64_t addresses =
+		(1ull << physical_bits()) - LAYOUT_PCI_MMIO64_SIZE - (LAYOUT_HIGH_RAM - LAYOUT_LOW_RAM_END);
 
 	(void)kvm_fd;
 	return addresses < 8192 * GIB - 2 * GIB ? addresses : 8192 * GIB - 2 * GIB;
@@ -45,7 +46,7 @@ static int check(int result, const char *what)
 int arch_vm_init(struct vm *vm, int vm_fd)
 {
 	/* KVM answers port 0x61 itself: Linux times its clocks with it. */
-	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+	struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
 	uint64_t identity_map = LAYOUT_KVM_IDENTITY_MAP;
 	int err;
 
@@ -71,15 +72,15 @@ unsigned arch_irq_routes(struct kvm_irq_routing_entry *entries)
 			entries[n++] = (struct kvm_irq_routing_entry){
 				.gsi = gsi,
 				.type = KVM_IRQ_ROUTING_IRQCHIP,
-				.u.irqchip = { .irqchip = KVM_IRQCHIP_IOAPIC, .pin = gsi ? gsi : 2 },
+				.u.irqchip = {.irqchip = KVM_IRQCHIP_IOAPIC, .pin = gsi ? gsi : 2},
 			};
 		/* The PICs; line 2 is their cascade. */
 		if (gsi < 16 && gsi != 2)
 			entries[n++] = (struct kvm_irq_routing_entry){
 				.gsi = gsi,
 				.type = KVM_IRQ_ROUTING_IRQCHIP,
-				.u.irqchip = { .irqchip = gsi < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
-					       .pin = gsi & 7 },
+				.u.irqchip = {.irqchip = gsi < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
+					      .pin = gsi & 7},
 			};
 	}
 	return n;
@@ -97,7 +98,7 @@ void arch_pci_layout(const struct vm_config *config, struct pci_layout *out)
 		.mmio32_size = LAYOUT_PCI_MMIO32_SIZE,
 		.mmio64_base = (top + LAYOUT_PCI_MMIO64_SIZE - 1) / LAYOUT_PCI_MMIO64_SIZE * LAYOUT_PCI_MMIO64_SIZE,
 		.mmio64_size = LAYOUT_PCI_MMIO64_SIZE,
-		.intx_gsi = { LAYOUT_GSI_INTX, LAYOUT_GSI_INTX + 1, LAYOUT_GSI_INTX + 2, LAYOUT_GSI_INTX + 3 },
+		.intx_gsi = {LAYOUT_GSI_INTX, LAYOUT_GSI_INTX + 1, LAYOUT_GSI_INTX + 2, LAYOUT_GSI_INTX + 3},
 		.has_ports = true,
 	};
 }

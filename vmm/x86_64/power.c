@@ -82,7 +82,7 @@ static void access_control(void *owner, uint64_t offset, void *data, unsigned si
 {
 	struct power *p = owner;
 	/* ACPI mode from the start: there is no firmware to hand over from. */
-	uint8_t bytes[2] = { PM1_SCI_ENABLE, 0 };
+	uint8_t bytes[2] = {PM1_SCI_ENABLE, 0};
 	unsigned value;
 
 	if (!write) {
@@ -136,7 +136,7 @@ static int add(struct power *p, struct bus_range *r, uint64_t base, uint64_t siz
 {
 	int err;
 
-	*r = (struct bus_range){ .base = base, .size = size, .access = access, .owner = p };
+	*r = (struct bus_range){.base = base, .size = size, .access = access, .owner = p};
 	err = bus_add(vm_pio(p->vm), r);
 	if (err)
 		r->size = 0;

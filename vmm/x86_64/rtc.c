@@ -30,7 +30,7 @@ enum {
 
 #define A_UPDATING 0x80
 #define A_32KHZ_1024HZ 0x26 /* what firmware leaves: time base and rate */
-#define B_SET 0x80          /* the clock stands while it is being set */
+#define B_SET 0x80	    /* the clock stands while it is being set */
 #define B_BINARY 0x04
 #define B_24_HOURS 0x02
 #define D_VALID 0x80
@@ -43,7 +43,7 @@ struct rtc {
 	uint8_t index;
 	uint8_t memory[CMOS_BYTES];
 	int64_t offset_s; /* the guest's clock less the host's */
-	struct tm set;    /* the time while B_SET holds the clock */
+	struct tm set;	  /* the time while B_SET holds the clock */
 };
 
 static time_t guest_time(const struct rtc *r)
@@ -192,7 +192,7 @@ int rtc_create(struct vm *vm, struct rtc **out)
 	r->memory[REG_A] = A_32KHZ_1024HZ;
 	r->memory[REG_B] = B_24_HOURS;
 	pthread_mutex_init(&r->lock, NULL);
-	r->range = (struct bus_range){ .base = LAYOUT_PORT_RTC, .size = 2, .access = access_rtc, .owner = r };
+	r->range = (struct bus_range){.base = LAYOUT_PORT_RTC, .size = 2, .access = access_rtc, .owner = r};
 	err = bus_add(vm_pio(vm), &r->range);
 	if (err) {
 		free(r);

@@ -57,7 +57,8 @@ struct PACKED fadt {
 	uint32_t smi_command;
 	uint8_t acpi_enable, acpi_disable, s4bios, pstate;
 	uint32_t pm1a_event, pm1b_event, pm1a_control, pm1b_control, pm2_control, pm_timer, gpe0, gpe1;
-	uint8_t pm1_event_bytes, pm1_control_bytes, pm2_control_bytes, pm_timer_bytes, gpe0_bytes, gpe1_bytes, gpe1_base, cst;
+	uint8_t pm1_event_bytes, pm1_control_bytes, pm2_control_bytes, pm_timer_bytes, gpe0_bytes, gpe1_bytes,
+		gpe1_base, cst;
 	uint16_t c2_latency, c3_latency, flush_size, flush_stride;
 	uint8_t duty_offset, duty_width, day_alarm, month_alarm, century;
 	uint16_t boot_flags;
@@ -68,8 +69,8 @@ struct PACKED fadt {
 	uint16_t arm_boot_flags;
 	uint8_t minor_revision;
 	uint64_t x_facs, x_dsdt;
-	struct generic_address x_pm1a_event, x_pm1b_event, x_pm1a_control, x_pm1b_control, x_pm2_control, x_pm_timer, x_gpe0,
-		x_gpe1, sleep_control, sleep_status;
+	struct generic_address x_pm1a_event, x_pm1b_event, x_pm1a_control, x_pm1b_control, x_pm2_control, x_pm_timer,
+		x_gpe0, x_gpe1, sleep_control, sleep_status;
 	uint8_t hypervisor[8];
 };
 _Static_assert(sizeof(struct fadt) == 276, "section 5.2.9");
@@ -182,10 +183,10 @@ static struct table_header header(const char *signature, uint8_t revision)
 {
 	struct table_header h = {
 		.revision = revision,
-		.oem_id = { 'M', 'U', 'L', 'L', 'I', 'O' },
-		.oem_table_id = { 'M', 'U', 'L', 'L', 'I', 'O', 'N', ' ' },
+		.oem_id = {'M', 'U', 'L', 'L', 'I', 'O'},
+		.oem_table_id = {'M', 'U', 'L', 'L', 'I', 'O', 'N', ' '},
 		.oem_revision = 1,
-		.creator_id = { 'M', 'U', 'L', 'N' },
+		.creator_id = {'M', 'U', 'L', 'N'},
 		.creator_revision = 1,
 	};
 
@@ -372,7 +373,7 @@ static struct generic_address port(uint64_t address, uint8_t bytes, uint8_t acce
 
 static uint64_t build_facs(struct writer *w)
 {
-	struct facs f = { .signature = { 'F', 'A', 'C', 'S' }, .length = sizeof(f), .version = 2 };
+	struct facs f = {.signature = {'F', 'A', 'C', 'S'}, .length = sizeof(f), .version = 2};
 	uint64_t at;
 
 	align(w, 64);
@@ -400,13 +401,14 @@ static void build_fadt(struct writer *w, uint64_t facs, uint64_t dsdt)
 		.c3_latency = LATENCY_NONE,
 		.century = LAYOUT_CMOS_CENTURY,
 		.boot_flags = BOOT_LEGACY_DEVICES | BOOT_NO_VGA | BOOT_NO_ASPM,
-		.flags = FADT_WBINVD | FADT_C1 | FADT_NO_SLEEP_BUTTON | FADT_NO_RTC_WAKE | FADT_TIMER_32_BITS | FADT_RESET_REGISTER,
+		.flags = FADT_WBINVD | FADT_C1 | FADT_NO_SLEEP_BUTTON | FADT_NO_RTC_WAKE | FADT_TIMER_32_BITS |
+			 FADT_RESET_REGISTER,
 		.reset_register = port(LAYOUT_PORT_RESET, 1, ACCESS_BYTE),
 		.reset_value = RESET_VALUE,
 		.x_pm1a_event = port(LAYOUT_PORT_PM_EVENT, 4, ACCESS_WORD),
 		.x_pm1a_control = port(LAYOUT_PORT_PM_CONTROL, 2, ACCESS_WORD),
 		.x_pm_timer = port(LAYOUT_PORT_PM_TIMER, 4, ACCESS_DWORD),
-		.hypervisor = { 'M', 'u', 'l', 'l', 'i', 'o', 'n', 0 },
+		.hypervisor = {'M', 'u', 'l', 'l', 'i', 'o', 'n', 0},
 	};
 	size_t start;
 
@@ -418,17 +420,17 @@ static void build_fadt(struct writer *w, uint64_t facs, uint64_t dsdt)
 
 static void build_madt(struct writer *w, unsigned cpus)
 {
-	struct madt m = { .header = header("APIC", 5), .lapic = (uint32_t)LAYOUT_LAPIC, .flags = MADT_HAS_PIC };
+	struct madt m = {.header = header("APIC", 5), .lapic = (uint32_t)LAYOUT_LAPIC, .flags = MADT_HAS_PIC};
 	const struct madt_ioapic ioapic = {
 		.type = MADT_IOAPIC,
 		.length = sizeof(ioapic),
 		.address = (uint32_t)LAYOUT_IOAPIC,
 	};
 	const struct madt_override overrides[] = {
-		{ MADT_OVERRIDE, sizeof(overrides[0]), 0, 0, 2, OVERRIDE_AS_BUS }, /* PIT */
-		{ MADT_OVERRIDE, sizeof(overrides[0]), 0, LAYOUT_GSI_SCI, LAYOUT_GSI_SCI, OVERRIDE_HIGH_LEVEL },
+		{MADT_OVERRIDE, sizeof(overrides[0]), 0, 0, 2, OVERRIDE_AS_BUS}, /* PIT */
+		{MADT_OVERRIDE, sizeof(overrides[0]), 0, LAYOUT_GSI_SCI, LAYOUT_GSI_SCI, OVERRIDE_HIGH_LEVEL},
 	};
-	const struct madt_nmi nmi = { .type = MADT_NMI, .length = sizeof(nmi), .uid = UID_ALL, .lint = 1 };
+	const struct madt_nmi nmi = {.type = MADT_NMI, .length = sizeof(nmi), .uid = UID_ALL, .lint = 1};
 	size_t start;
 
 	align(w, 16);
@@ -481,10 +483,10 @@ static uint64_t build_xsdt(struct writer *w)
 
 int tables_build(const struct tables_config *c, void *to, size_t room, uint64_t gpa, uint64_t *rsdp)
 {
-	struct writer w = { .to = to, .room = room, .gpa = gpa };
+	struct writer w = {.to = to, .room = room, .gpa = gpa};
 	struct rsdp r = {
-		.signature = { 'R', 'S', 'D', ' ', 'P', 'T', 'R', ' ' },
-		.oem_id = { 'M', 'U', 'L', 'L', 'I', 'O' },
+		.signature = {'R', 'S', 'D', ' ', 'P', 'T', 'R', ' '},
+		.oem_id = {'M', 'U', 'L', 'L', 'I', 'O'},
 		.revision = 2,
 		.length = sizeof(r),
 	};

@@ -39,7 +39,7 @@ static int fail(int err, const char *what)
 
 static int set_cpuid(struct vm *vm, int vcpu_fd, unsigned index)
 {
-	struct cpuid_machine machine = { .index = index, .cpus = vm_get_config(vm)->cpus };
+	struct cpuid_machine machine = {.index = index, .cpus = vm_get_config(vm)->cpus};
 	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + CPUID_MAX_ENTRIES * sizeof(cpuid->entries[0]));
 	int err = 0;
 
@@ -64,13 +64,13 @@ static void set_msrs(int vcpu_fd)
 		uint32_t index;
 		uint64_t value;
 	} values[] = {
-		{ MSR_MTRR_DEFAULT_TYPE, MTRR_ENABLE | MTRR_WRITE_BACK },
-		{ MSR_MISC_ENABLE, MISC_ENABLE_FAST_STRINGS },
+		{MSR_MTRR_DEFAULT_TYPE, MTRR_ENABLE | MTRR_WRITE_BACK},
+		{MSR_MISC_ENABLE, MISC_ENABLE_FAST_STRINGS},
 	};
 	union {
 		struct kvm_msrs list;
 		uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
-	} msr = { .list.nmsrs = 1 };
+	} msr = {.list.nmsrs = 1};
 
 	/* One at a time: KVM stops at the first that it doesn't know, and a guest runs without them too. */
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
@@ -139,7 +139,7 @@ int arch_vcpu_set_entry(int vcpu_fd, const struct boot_entry *entry)
 		return fail(errno, "special registers");
 	sregs.cs = segment(SELECTOR_CODE, 11, true);
 	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
-	sregs.tr = (struct kvm_segment){ .selector = SELECTOR_TASK, .limit = 0x67, .type = 11, .present = 1 };
+	sregs.tr = (struct kvm_segment){.selector = SELECTOR_TASK, .limit = 0x67, .type = 11, .present = 1};
 	sregs.gdt.base = LAYOUT_GDT;
 	sregs.gdt.limit = LAYOUT_GDT_BYTES - 1;
 	sregs.idt.base = 0;
