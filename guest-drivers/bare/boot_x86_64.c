@@ -45,7 +45,7 @@ static void copy_command_line(uint64_t from)
 
 	if (!from)
 		return;
-	for (; s[n] && n < sizeof(boot.command_line) - 1; n++)
+	for (; n < sizeof(boot.command_line) - 1 && s[n]; n++)
 		boot.command_line[n] = s[n] == '\t' || s[n] == '\n' ? ' ' : s[n];
 	boot.command_line[n] = '\0';
 }

@@ -56,7 +56,6 @@ int gpu_post(struct gpu *g, unsigned queue, struct gpu_request *r)
 
 unsigned gpu_poll(struct gpu *g)
 {
-	static uint32_t order;
 	unsigned n = 0;
 
 	if (g->stopped)
@@ -67,7 +66,7 @@ unsigned gpu_poll(struct gpu *g)
 
 		while ((r = virtq_get(g->dev.queues[q], &written))) {
 			r->written = written;
-			r->order = ++order;
+			r->order = ++g->answers;
 			r->done = true;
 			n++;
 		}

@@ -26,6 +26,7 @@ struct gpu {
 	struct virtio_dev dev;
 	uint32_t scanouts, capsets;
 	uint32_t answer;   /* type of the last answer that a waiting call got (VIRTIO_GPU_RESP_*) */
+	uint32_t answers;  /* taken by gpu_poll() so far */
 	uint64_t fence_id; /* the last one that gpu_submit_3d() used */
 	bool stopped;
 };

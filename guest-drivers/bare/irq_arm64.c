@@ -156,7 +156,7 @@ int irq_attach_line(unsigned line, bool edge, void (*handler)(void *arg), void *
 	uintptr_t config = GICD(GICD_ICFGR) + line / 16 * 4;
 	uint32_t bit = 2u << line % 16 * 2;
 
-	if (line < FIRST_SPI || line >= line_count)
+	if (line < FIRST_SPI || line >= line_count || line >= MAX_LINES)
 		return -EINVAL;
 	if (lines[line].handler)
 		return -EBUSY;
@@ -175,7 +175,7 @@ int irq_attach_line(unsigned line, bool edge, void (*handler)(void *arg), void *
 
 void irq_detach_line(unsigned line)
 {
-	if (line < FIRST_SPI || line >= line_count)
+	if (line < FIRST_SPI || line >= line_count || line >= MAX_LINES)
 		return;
 	set_bit(GICD_ICENABLER, line);
 	lines[line].handler = NULL;

@@ -46,7 +46,7 @@ static const struct glyph glyphs[] = {
 	{':', "-2122 -2425"},
 	{'-', "-0343"},
 	{'.', "-2526"},
-	{'\'', "~10303212*"}, /* degree */
+	{'\'', "~00202202*"}, /* degree */
 };
 
 static const char *const symbols[SYMBOL_COUNT] = {
@@ -67,7 +67,7 @@ static const char *const symbols[SYMBOL_COUNT] = {
 static unsigned round_corner(int32_t (*out)[2], const int32_t a[2], const int32_t b[2], const int32_t c[2],
 			     int32_t unit)
 {
-	int32_t from[2], to[2], steps = unit > PX(3) ? 4 : 2; /* small text needs no finer curve */
+	int32_t from[2], to[2], steps = unit > PX(3) ? 4 : 3; /* small text needs no finer curve */
 
 	for (int i = 0; i < 2; i++) {
 		int32_t da = a[i] - b[i], dc = c[i] - b[i], most = unit * 3 / 2;

@@ -119,6 +119,6 @@ int main(void)
 		printf("triangle: the GPU answered 0x%04x (error %d)\n", g.answer, rc);
 		return 1;
 	}
-	printf("PASS triangle: drawn, %ux%u\n", WIDTH, HEIGHT);
+	printf("PASS triangle: drawn, %dx%d\n", WIDTH, HEIGHT);
 	return 0;
 }
