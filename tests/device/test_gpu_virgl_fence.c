@@ -193,6 +193,44 @@ static void reset_with_fences_outstanding(void **state)
 	}
 }
 
+/* Raw words: the encoder has no queries. Types and states as gallium numbers them. */
+static void put_command(uint32_t command, uint32_t object, const uint32_t *words, uint32_t count)
+{
+	t->words[t->stream.used] = VIRGL_HEADER(command, object, count);
+	memcpy(t->words + t->stream.used + 1, words, count * 4);
+	t->stream.used += 1 + count;
+}
+
+static void query_result_is_there_with_its_fence(void **state)
+{
+	enum { OCCLUSION_COUNTER = 0, NEW = 0, DONE = 1 };
+	struct gpu3d_resource result;
+	struct fake_request *r;
+	uint32_t host_state;
+
+	(void)state;
+	need_gpu();
+	prepare_target();
+	result = gpu3d_buffer(t, 11, VIRGL_BIND_CUSTOM, 64);
+	put_command(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_QUERY,
+		    (const uint32_t[]){20, OCCLUSION_COUNTER, 0, result.id}, 4);
+	assert_int_equal(gpu3d_submit(t), OK);
+	for (unsigned i = 0; i < 20; i++) {
+		memset(result.pages, NEW, 64);
+		put_command(VIRGL_CCMD_BEGIN_QUERY, 0, (const uint32_t[]){20}, 1);
+		put_work(20);
+		put_command(VIRGL_CCMD_END_QUERY, 0, (const uint32_t[]){20}, 1);
+		put_command(VIRGL_CCMD_GET_QUERY_RESULT, 0, (const uint32_t[]){20, 0}, 2);
+		r = gpu3d_submit_async(t, i + 1, GLOBAL);
+		/* The library's fence thread waits until the loop has looked after the query. */
+		assert_int_equal(finish(r, i + 1), OK);
+		fake_guest_free_request(t->guest, r);
+		assert_int_equal(gpu3d_read_back(t, &result), OK);
+		memcpy(&host_state, result.pages, 4);
+		assert_int_equal(host_state, DONE);
+	}
+}
+
 static int boot(void **state)
 {
 	(void)state;
@@ -211,6 +249,7 @@ int main(void)
 		CASE(rings_of_contexts_are_timelines),
 		CASE(fences_end_with_their_context),
 		CASE(reset_with_fences_outstanding),
+		CASE(query_result_is_there_with_its_fence),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);
