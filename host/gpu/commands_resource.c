@@ -182,18 +182,14 @@ static uint32_t read_backing(struct gpu *g, struct gpu_command *cmd, struct gpu_
 		else
 			backing[used++] = (struct iovec){host, entry.length};
 	}
-	res->backing = backing;
-	res->backing_count = used;
-	res->backing_bytes = bytes;
+	if (gpu_resource_set_backing(g->resources, res, backing, used, bytes) < 0) {
+		free(backing);
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY,
+				  "resource %u: a list of %u pieces is over the limit (%llu of %llu bytes in use)", res->id, used,
+				  (unsigned long long)gpu_resource_bytes(g->resources),
+				  (unsigned long long)g->limits.resource_bytes);
+	}
 	return 0;
-}
-
-static void free_backing(struct gpu_resource *res)
-{
-	free(res->backing);
-	res->backing = NULL;
-	res->backing_count = 0;
-	res->backing_bytes = 0;
 }
 
 uint32_t gpu_resource_create_blob(struct gpu *g, struct gpu_command *cmd)
@@ -285,7 +281,7 @@ uint32_t gpu_resource_attach_backing(struct gpu *g, struct gpu_command *cmd)
 		return code;
 	err = g->renderer->ops->backing_attach ? g->renderer->ops->backing_attach(g->renderer, res) : 0;
 	if (err < 0) {
-		free_backing(res);
+		gpu_resource_drop_backing(g->resources, res);
 		return gpu_renderer_failed(g, cmd, err, "resource", res->id);
 	}
 	return VIRTIO_GPU_RESP_OK_NODATA;
@@ -305,7 +301,7 @@ uint32_t gpu_resource_detach_backing(struct gpu *g, struct gpu_command *cmd)
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_UNSPEC, "resource %u has no backing", res->id);
 	if (g->renderer->ops->backing_detach)
 		g->renderer->ops->backing_detach(g->renderer, res);
-	free_backing(res);
+	gpu_resource_drop_backing(g->resources, res);
 	return code;
 }
 

@@ -56,6 +56,34 @@ void gpu_resource_uncharge(struct gpu_resource_table *t, uint64_t bytes)
 	t->bytes -= bytes;
 }
 
+int gpu_resource_set_backing(struct gpu_resource_table *t, struct gpu_resource *res, struct iovec *pieces,
+			     unsigned count, size_t bytes)
+{
+	struct iovec *shrunk;
+	int err;
+
+	assert(!res->backing);
+	err = gpu_resource_charge(t, count * sizeof(*pieces));
+	if (err < 0)
+		return err;
+	shrunk = count ? realloc(pieces, count * sizeof(*pieces)) : NULL;
+	res->backing = shrunk ? shrunk : pieces;
+	res->backing_count = count;
+	res->backing_bytes = bytes;
+	res->backing_charged = count * sizeof(*pieces);
+	return 0;
+}
+
+void gpu_resource_drop_backing(struct gpu_resource_table *t, struct gpu_resource *res)
+{
+	free(res->backing);
+	gpu_resource_uncharge(t, res->backing_charged);
+	res->backing = NULL;
+	res->backing_count = 0;
+	res->backing_bytes = 0;
+	res->backing_charged = 0;
+}
+
 int gpu_resource_add(struct gpu_resource_table *t, uint32_t id, uint64_t bytes, struct gpu_resource **out)
 {
 	struct gpu_resource *res;
@@ -104,7 +132,7 @@ void gpu_resource_remove(struct gpu_resource_table *t, struct gpu_resource *res)
 	*link = res->next;
 	t->count--;
 	gpu_resource_uncharge(t, res->charged_bytes);
-	free(res->backing);
+	gpu_resource_drop_backing(t, res);
 	free(res);
 }
 

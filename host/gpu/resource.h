@@ -40,6 +40,7 @@ struct gpu_resource {
 	uint8_t uuid[16];
 	void *renderer; /* the renderer's own object, NULL if none */
 	uint64_t charged_bytes;    /* private to resource.c: what it counts against the limit */
+	uint64_t backing_charged;  /* and the array of its backing */
 	struct gpu_resource *next; /* private to resource.c */
 };
 
@@ -71,6 +72,16 @@ struct gpu_resource *gpu_resource_find(const struct gpu_resource_table *t, uint3
 void gpu_resource_remove(struct gpu_resource_table *t, struct gpu_resource *res);
 /* Any resource, or NULL when the table is empty: to empty it at reset. */
 struct gpu_resource *gpu_resource_first(const struct gpu_resource_table *t);
+
+/*
+ * Give @res, which has none, the backing @pieces (from malloc(), taken over) of @bytes all together. The array counts
+ * against limits.resource_bytes: a guest can list one page as often as it likes. Returns 0, or -ENOSPC and @pieces is
+ * still the caller's.
+ */
+int gpu_resource_set_backing(struct gpu_resource_table *t, struct gpu_resource *res, struct iovec *pieces,
+			     unsigned count, size_t bytes);
+/* Undo it; no-op without one. */
+void gpu_resource_drop_backing(struct gpu_resource_table *t, struct gpu_resource *res);
 
 /*
  * Count other host memory that the guest caused (scanout frames) against limits.resource_bytes. Returns 0 or

@@ -499,7 +499,7 @@ static void limits_turn_into_answers(void **state)
 	assert_int_equal(gpu_create_2d(w, 2, BGRX, 30, 30), OK);
 	/* And what goes makes room. */
 	assert_int_equal(gpu_unref(w, 1), OK);
-	assert_int_equal(gpu_create_2d(w, 1, BGRX, 40, 40), OK);
+	assert_int_equal(gpu_create_2d(w, 1, BGRX, 40, 39), OK);
 
 	/* How many. */
 	assert_int_equal(gpu_create_blob(w, 3, 800, entries, 1), OK);
@@ -511,6 +511,35 @@ static void limits_turn_into_answers(void **state)
 	assert_int_equal(gpu_context(w, 3, 0, "c"), NO_MEMORY);
 	assert_int_equal(gpu_context_gone(w, 1), OK);
 	assert_int_equal(gpu_context(w, 3, 0, "c"), OK);
+	gpu_world_destroy(w);
+}
+
+/* A guest names the same two pages again and again; the list itself takes host memory, for every resource anew. */
+static void lists_of_pages_count(void **state)
+{
+	struct gpu_limits limits = gpu_limits_default;
+	struct gpu_world *w;
+	struct virtio_gpu_mem_entry entries[100];
+	uint64_t pages;
+
+	(void)state;
+	limits.resource_bytes = 4000;
+	w = gpu_world_create(&(struct gpu_world_options){.limits = limits});
+	pages = fake_guest_alloc(w->guest, 3 * 4096, 4096);
+	for (unsigned i = 0; i < 100; i++)
+		entries[i] = (struct virtio_gpu_mem_entry){.addr = pages + i % 2 * 8192, .length = 4096};
+	assert_int_equal(gpu_create_2d(w, 1, BGRX, 1, 1), OK);
+	assert_int_equal(gpu_create_2d(w, 2, BGRX, 1, 1), OK);
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(gpu_attach(w, 1, entries, 100), OK);
+		assert_int_equal(gpu_attach(w, 2, entries, 99), OK);
+		assert_int_equal(gpu_create_blob(w, 3, 4096, entries, 100), NO_MEMORY);
+		assert_int_equal(gpu_detach(w, 1), OK);
+		assert_int_equal(gpu_create_blob(w, 3, 4096, entries, 100), OK);
+		assert_int_equal(gpu_attach(w, 1, entries, 100), NO_MEMORY);
+		assert_int_equal(gpu_unref(w, 3), OK);
+		assert_int_equal(gpu_detach(w, 2), OK);
+	}
 	gpu_world_destroy(w);
 }
 
@@ -680,6 +709,7 @@ int main(void)
 		cmocka_unit_test(transfer_3d),
 		cmocka_unit_test(submit),
 		cmocka_unit_test(limits_turn_into_answers),
+		cmocka_unit_test(lists_of_pages_count),
 		cmocka_unit_test(unknown_numbers),
 		cmocka_unit_test(commands_of_features_that_were_not_negotiated),
 		cmocka_unit_test(the_2d_renderer_offers_no_3d),
