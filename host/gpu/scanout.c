@@ -122,7 +122,8 @@ int gpu_blob_read(const struct gpu_resource *res, const struct gpu_picture *pict
 	if (err < 0)
 		return err;
 	whole = gpu_backing_whole(&c);
-	if (whole && (uintptr_t)whole % GPU_PIXEL_BYTES == 0)
+	/* pixman reckons the place of a row in an int. */
+	if (whole && (uintptr_t)whole % GPU_PIXEL_BYTES == 0 && rect->height * stride <= INT32_MAX)
 		return gpu_format_convert(picture->format, whole, picture->stride_bytes, dst, dst_stride, rect->width,
 					  rect->height);
 

@@ -11,8 +11,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "host/gpu/format.h"
+#include "host/gpu/scanout.h"
 #include "tests/lib/gpu_world.h"
 
 #define OK VIRTIO_GPU_RESP_OK_NODATA
@@ -546,6 +548,35 @@ static void pixels_are_counted(void **state)
 	gpu_world_destroy(w);
 }
 
+/* Of a guest with more than 8 GiB: where rows lie is beyond what pixman reckons in. */
+static void blob_rows_far_apart(void **state)
+{
+	const uint32_t rows = 12000, stride = 1u << 20;
+	const size_t bytes = (size_t)rows * stride;
+	const struct gpu_picture picture = {
+		.format = gpu_format_find(VIRTIO_GPU_FORMAT_A8R8G8B8_UNORM), .width = 1, .height = rows, .stride_bytes = stride};
+	const struct display_rect all = {0, 0, 1, rows};
+	uint32_t *out = calloc(rows, sizeof(*out));
+	uint8_t *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct iovec piece = {memory, bytes};
+	const struct gpu_resource res = {.backing = &piece, .backing_count = 1, .backing_bytes = bytes};
+
+	(void)state;
+	assert_non_null(out);
+	if (memory == MAP_FAILED) {
+		free(out);
+		skip();
+	}
+	for (size_t y = 8190; y < rows; y += 953)
+		memcpy(memory + y * stride, (const uint8_t[4]){0xff, (uint8_t)y, (uint8_t)(y >> 8), 0x12}, 4);
+	assert_int_equal(gpu_blob_read(&res, &picture, &all, out, sizeof(*out)), 0);
+	for (uint32_t y = 8190; y < rows; y += 953)
+		assert_int_equal(out[y], 0xff000012u | (y & 0xff) << 16 | (y >> 8) << 8);
+	assert_int_equal(out[rows - 1], 0);
+	munmap(memory, bytes);
+	free(out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -565,6 +596,7 @@ int main(void)
 		cmocka_unit_test(a_bad_cursor_leaves_the_old_one),
 		cmocka_unit_test(a_uuid_is_random_and_stays),
 		cmocka_unit_test(pixels_are_counted),
+		cmocka_unit_test(blob_rows_far_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
