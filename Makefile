@@ -62,7 +62,7 @@ objects = $(patsubst %.c,$(O)/obj/%.o,$(1))
 library-objects := $(call objects,$(core-src) $(device-src))
 
 # ---- targets ----
-.PHONY: all host vmm module bare samples check check-unit check-bare check-linux fuzz bench demo lint format deps ci help \
+.PHONY: all host vmm bare samples check check-built check-unit check-bare check-linux fuzz bench demo lint format deps ci help \
 	install clean tests
 all: host vmm bare
 	@echo "built into $(O)/: mullion$(if $(have-gpu),$(comma) mullion-gpu.so)$(comma) bare/*.elf"
@@ -139,8 +139,10 @@ tests: $(unit-programs) $(device-programs) $(fuzz-programs)
 
 san-out := $(O)/san
 export O
+# The second make sees the libraries that deps just installed.
 check: deps
-	+$(Q)$(MAKE) --no-print-directory DEPS=done all tests
+	+$(Q)$(MAKE) --no-print-directory DEPS=done check-built
+check-built: all tests
 	+$(Q)$(if $(SAN),,$(MAKE) --no-print-directory DEPS=done O=$(san-out) SAN=address,undefined tests)
 	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs) --tier fuzz $(fuzz-programs) \
 		$(if $(SAN),,--tier sanitizer $(patsubst $(O)/%,$(san-out)/%,$(unit-programs) $(device-programs) $(fuzz-programs))) \
