@@ -8,9 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <asm/bootparam.h>
 #include <cmocka.h>
-#include <elf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +17,7 @@
 #include <unistd.h>
 
 #include "host/virtio/mem.h"
+#include "tests/lib/images.h"
 #include "vmm/arch.h"
 #include "vmm/vm.h"
 
@@ -306,45 +305,10 @@ static void other_files_are_told_apart(void **state)
 
 /* ---- ELF ---- */
 
-struct elf_image {
-	Elf64_Ehdr h;
-	Elf64_Phdr p[2];
-	uint8_t bytes[64];
-};
-
-static struct elf_image elf(void)
-{
-	struct elf_image e = {
-		.h = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
-		      .e_type = ET_EXEC,
-		      .e_machine = EM_X86_64,
-		      .e_version = EV_CURRENT,
-		      .e_entry = 0x200010,
-		      .e_phoff = sizeof(Elf64_Ehdr),
-		      .e_ehsize = sizeof(Elf64_Ehdr),
-		      .e_phentsize = sizeof(Elf64_Phdr),
-		      .e_phnum = 2},
-		.p = {{.p_type = PT_LOAD,
-		       .p_offset = offsetof(struct elf_image, bytes),
-		       .p_paddr = 0x200000,
-		       .p_filesz = 32,
-		       .p_memsz = 4096},
-		      {.p_type = PT_LOAD,
-		       .p_offset = offsetof(struct elf_image, bytes) + 32,
-		       .p_paddr = 0x300000,
-		       .p_filesz = 32,
-		       .p_memsz = 32}},
-	};
-
-	for (size_t i = 0; i < sizeof(e.bytes); i++)
-		e.bytes[i] = (uint8_t)(i + 1);
-	return e;
-}
-
 static void elf_segments_go_to_their_addresses(void **state)
 {
 	struct fixture *f = *state;
-	struct elf_image e = elf();
+	struct elf_image e = elf_make();
 
 	save(f->kernel, &e, sizeof(e));
 	assert_int_equal(boot(f), 0);
@@ -361,7 +325,7 @@ static void broken_elf_is_refused(void **state)
 
 #define BREAK(field, value, says)                                                                                      \
 	do {                                                                                                           \
-		e = elf();                                                                                             \
+		e = elf_make();                                                                                        \
 		e.field = (value);                                                                                     \
 		save(f->kernel, &e, sizeof(e));                                                                        \
 		refused(f, says);                                                                                      \
@@ -384,53 +348,19 @@ static void broken_elf_is_refused(void **state)
 	BREAK(p[0].p_memsz, UINT64_MAX, "--memory");
 	BREAK(p[1].p_paddr, 0x200fff, "overlap");
 #undef BREAK
-	e = elf();
+	e = elf_make();
 	save(f->kernel, &e, 40);
 	refused(f, "truncated ELF");
 }
 
 /* ---- bzImage ---- */
 
-#define SETUP_SECTS 3u
-#define KERNEL_BYTES 8192u
-
-struct bzimage {
-	uint8_t setup[(SETUP_SECTS + 1) * 512];
-	uint8_t kernel[KERNEL_BYTES];
-};
-
-static struct setup_header *header_of(struct bzimage *b)
-{
-	return (struct setup_header *)(b->setup + 0x1f1);
-}
-
-static void make_bzimage(struct bzimage *b)
-{
-	struct setup_header *h = header_of(b);
-
-	memset(b, 0, sizeof(*b));
-	memset(b->kernel, 0x5c, sizeof(b->kernel));
-	h->setup_sects = SETUP_SECTS;
-	h->boot_flag = 0xaa55;
-	memcpy(&h->header, "HdrS", 4);
-	h->jump = 0x6aeb; /* the header ends at 0x202 + 0x6a */
-	h->version = 0x020f;
-	h->loadflags = LOADED_HIGH;
-	h->xloadflags = XLF_KERNEL_64;
-	h->syssize = KERNEL_BYTES / 16;
-	h->pref_address = 0x1000000;
-	h->init_size = 0x2000000;
-	h->initrd_addr_max = 0x7fffffff;
-	h->cmdline_size = 2047;
-	h->relocatable_kernel = 1;
-}
-
 static void bzimage_is_entered_in_64_bit_mode(void **state)
 {
 	struct fixture *f = *state;
 	struct bzimage b;
 
-	make_bzimage(&b);
+	bzimage_make(&b);
 	save(f->kernel, &b, sizeof(b));
 	save(f->initrd, code, sizeof(code));
 	f->boot.initrd = f->initrd;
@@ -446,7 +376,7 @@ static void bzimage_is_entered_in_64_bit_mode(void **state)
 	/* Linux learns of virtio-mmio from ACPI alone. */
 	assert_string_equal((char *)f->vm.memory + params(f)->hdr.cmd_line_ptr, "console=ttyS0");
 	/* An initrd stays below the kernel's limit. */
-	header_of(&b)->initrd_addr_max = 0x4ffffff;
+	bzimage_header(&b)->initrd_addr_max = 0x4ffffff;
 	save(f->kernel, &b, sizeof(b));
 	assert_int_equal(boot(f), 0);
 	assert_int_equal(params(f)->hdr.ramdisk_image, 0x4fff000);
@@ -459,8 +389,8 @@ static void broken_bzimage_is_refused(void **state)
 
 #define BREAK(field, value, says)                                                                                      \
 	do {                                                                                                           \
-		make_bzimage(&b);                                                                                      \
-		header_of(&b)->field = (value);                                                                        \
+		bzimage_make(&b);                                                                                      \
+		bzimage_header(&b)->field = (value);                                                                   \
 		save(f->kernel, &b, sizeof(b));                                                                        \
 		refused(f, says);                                                                                      \
 	} while (0)
@@ -478,12 +408,12 @@ static void broken_bzimage_is_refused(void **state)
 	BREAK(pref_address, 127 * MIB, "more with --memory");
 #undef BREAK
 	/* Cut off anywhere, it is never started. */
-	make_bzimage(&b);
+	bzimage_make(&b);
 	for (size_t n = 0x210; n < sizeof(b); n += 731) {
 		save(f->kernel, &b, n);
 		assert_true(boot(f) < 0);
 	}
-	make_bzimage(&b);
+	bzimage_make(&b);
 	save(f->kernel, &b, sizeof(b));
 	f->boot.append = calloc(1, 3000);
 	memset((char *)f->boot.append, 'a', 2048);
