@@ -12,6 +12,7 @@
 #include "host/gpu/renderer.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,6 +156,16 @@ static void destroy(struct renderer *r)
 	in_use = false;
 }
 
+/*
+ * A driver that draws by the CPU takes tens of megabytes of heap for a frame and frees them again: by default the C
+ * library gives them back to the kernel each time, and with llvmpipe the page faults were a quarter of a frame.
+ */
+static void keep_heap(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 32 << 20);
+	mallopt(M_TRIM_THRESHOLD, 256 << 20);
+}
+
 /* virgl_renderer_init() and what needs it. @why as in renderer_ops.create. */
 static int start_library(struct virgl *v, const char *egl_why, char *why, size_t why_size)
 {
@@ -202,6 +213,8 @@ static int create(const struct renderer_config *config, struct renderer **out, c
 		return err;
 	}
 	in_use = true;
+	if (gpu_egl_info(v->egl)->software)
+		keep_heap();
 	err = start_library(v, egl_why, why, why_size);
 	if (err < 0) {
 		destroy(&v->base);
