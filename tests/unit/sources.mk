@@ -21,7 +21,7 @@ unit-tests += test_module test_doctor
 test_module-src := vmm/module.c
 test_doctor-src := vmm/module.c vmm/doctor.c vmm/doctor_speed.c
 # Buses, options, ACPI tables, images and the platform's devices.
-unit-tests += test_bus test_options test_acpi test_boot test_platform test_cpuid
+unit-tests += test_bus test_options test_acpi test_boot test_platform test_cpuid test_cli
 test_cpuid-src := vmm/x86_64/cpuid.c
 test_bus-src := vmm/bus.c
 test_options-src := vmm/options.c
