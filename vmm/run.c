@@ -76,10 +76,28 @@ static void stuck(void)
 	_exit(VM_END_ERROR);
 }
 
+/*
+ * Once the guest is gone nobody waits for its devices but us: one that never ends its work, a GPU in an endless shader,
+ * must not keep a process that no signal but SIGKILL reaches. What is left to write, such as pictures, has this long.
+ */
+#define TEAR_DOWN_S 60u
+
+static void on_late(int signal_number)
+{
+	static const char line[] = "vmm: a device doesn't end its work; ending without it\n";
+	ssize_t done = write(STDERR_FILENO, line, sizeof(line) - 1);
+
+	(void)signal_number;
+	(void)done; /* nobody to tell */
+	stuck();
+}
+
 /* ---- the machine ---- */
 
 static void tear_down(struct machine *m)
 {
+	signal(SIGALRM, on_late);
+	alarm(TEAR_DOWN_S);
 	devices_destroy(m->devices);
 	arch_platform_destroy(m->platform);
 	pci_bus_destroy(m->pci);
@@ -88,6 +106,7 @@ static void tear_down(struct machine *m)
 		close(m->signals.fd);
 	}
 	vm_destroy(m->vm);
+	alarm(0);
 	terminal_restore();
 }
 
