@@ -256,6 +256,9 @@ static void blank(struct display_output *base, unsigned scanout)
 
 	if (s->saved != s->frames && save(o, scanout) == 0 && is_due(o, s))
 		o->dropped--; /* counted when it came */
+	/* The guest's scanouts, one after the other, may be as big as its whole memory limit. */
+	if (s->saved == s->frames)
+		picture_finish(&s->shown);
 }
 
 static void cursor(struct display_output *base, unsigned scanout, const struct display_cursor *c)
