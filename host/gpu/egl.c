@@ -331,6 +331,16 @@ static int climb(struct gpu_egl *e, const char *render_node, struct story *s)
 	return -ENODEV;
 }
 
+/*
+ * Drivers keep compiled shaders in the user's home. A guest's shaders don't belong there: what one guest left would be
+ * read for the next. Whoever sets these variables decides otherwise. Called before a driver is loaded.
+ */
+static void leave_users_shader_cache_alone(void)
+{
+	setenv("MESA_SHADER_CACHE_DISABLE", "true", 0);
+	setenv("__GL_SHADER_DISK_CACHE", "0", 0);
+}
+
 /* ---- the module ---- */
 
 int gpu_egl_create(const char *render_node, struct gpu_egl **out, char *why, size_t why_size)
@@ -344,6 +354,7 @@ int gpu_egl_create(const char *render_node, struct gpu_egl **out, char *why, siz
 		return -ENOMEM;
 	}
 	e->fd = -1;
+	leave_users_shader_cache_alone();
 	if (climb(e, render_node, &story) < 0) {
 		snprintf(why, why_size, "%s: %s", passed,
 			 render_node ? "give another render-node=, or none"
