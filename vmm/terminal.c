@@ -17,11 +17,14 @@ static atomic_bool is_raw;
 /* The signals that end a process on the spot, with a terminal that nobody else would put back. */
 static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGXCPU, SIGXFSZ};
 
+/* Does nothing from the background: the terminal then is the shell's. A job brought back gets SIGCONT. */
 static void set(const struct termios *mode)
 {
 	sigset_t block, old;
 
-	/* From the background a change would stop the process; it is not ours to change then, but stopping is worse. */
+	if (tcgetpgrp(STDIN_FILENO) != getpgrp())
+		return;
+	/* Should the foreground change just now: no change is worth being stopped in a signal handler. */
 	sigemptyset(&block);
 	sigaddset(&block, SIGTTOU);
 	pthread_sigmask(SIG_BLOCK, &block, &old);

@@ -9,13 +9,17 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define MAX_ARGS 16
@@ -214,6 +218,85 @@ static void exit_status_tells_how_the_guest_ended(void **state)
 	assert_int_equal(system("\"$PROGRAM\" run --kernel guest.bin --memory 32M <&- >&- 2>&-"), 0);
 }
 
+/* Start the guest on a pseudo terminal of its own; returns the other end, where its "ok" has been read. */
+static int run_on_terminal(pid_t *pid, struct termios *before)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY);
+	char text[64] = "";
+	size_t n = 0;
+
+	assert_true(master >= 0 && !grantpt(master) && !unlockpt(master));
+	assert_int_equal(tcgetattr(master, before), 0);
+	assert_true(before->c_lflag & ICANON);
+	*pid = fork();
+	assert_true(*pid >= 0);
+	if (!*pid) {
+		const struct rlimit no_core = {0};
+		int slave;
+
+		setrlimit(RLIMIT_CORE, &no_core);
+		setsid();
+		slave = open(ptsname(master), O_RDWR); /* becomes the controlling terminal */
+		dup2(slave, 0);
+		dup2(slave, 1);
+		dup2(slave, 2);
+		close(master);
+		execl(program, "mullion", "run", "--kernel", "guest.bin", "--memory", "32M", (char *)NULL);
+		_exit(127);
+	}
+	while (!strstr(text, "ok")) {
+		struct pollfd p = {.fd = master, .events = POLLIN};
+		ssize_t got;
+
+		assert_int_equal(poll(&p, 1, 10000), 1);
+		got = read(master, text + n, sizeof(text) - 1 - n);
+		if (got <= 0)
+			fail_msg("the guest did not start: %s", text);
+		n += (size_t)got;
+	}
+	return master;
+}
+
+/* Ctrl-A X, signals, and a crash: the terminal is as it was. */
+static void terminal_is_put_back(void **state)
+{
+	static const struct {
+		const char *typed;
+		int signal_number; /* 0: none */
+		int status;	   /* as waitpid() tells it */
+	} cases[] = {
+		{"\x03z\x01h\x01x", 0, 5 << 8},
+		{"", SIGTERM, 5 << 8},
+		{"", SIGHUP, 5 << 8},
+		{"", SIGSEGV, SIGSEGV},
+	};
+
+	(void)state;
+	need_kvm();
+	save_guest(0x80, 0); /* and then it halts */
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct termios before, during, after;
+		int status, master;
+		pid_t pid;
+
+		master = run_on_terminal(&pid, &before);
+		assert_int_equal(tcgetattr(master, &during), 0);
+		assert_false(during.c_lflag & (ICANON | ECHO | ISIG));
+		assert_int_equal(write(master, cases[i].typed, strlen(cases[i].typed)), strlen(cases[i].typed));
+		if (cases[i].signal_number)
+			kill(pid, cases[i].signal_number);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (cases[i].signal_number != SIGSEGV)
+			assert_int_equal(status, cases[i].status);
+		else /* a sanitizer exits instead */
+			assert_true(WIFEXITED(status) || WTERMSIG(status) == SIGSEGV);
+		assert_int_equal(tcgetattr(master, &after), 0);
+		assert_int_equal(after.c_lflag, before.c_lflag);
+		assert_int_equal(after.c_iflag, before.c_iflag);
+		close(master);
+	}
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -231,10 +314,9 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(help_and_version),
-		cmocka_unit_test(wrong_usage_exits_with_2),
-		cmocka_unit_test(what_is_missing_is_named),
-		cmocka_unit_test(exit_status_tells_how_the_guest_ended),
+		cmocka_unit_test(help_and_version),	    cmocka_unit_test(wrong_usage_exits_with_2),
+		cmocka_unit_test(what_is_missing_is_named), cmocka_unit_test(exit_status_tells_how_the_guest_ended),
+		cmocka_unit_test(terminal_is_put_back),
 	};
 
 	if (!find_program()) {
