@@ -316,6 +316,15 @@ static void clock_can_be_set(void **state)
 	/* Other bytes are memory. */
 	set_cmos(f, 0x40, 0xab);
 	assert_int_equal(cmos(f, 0x40), 0xab);
+	/* A year long gone is a year as well. */
+	set_cmos(f, 0x0b, 0x82);
+	set_cmos(f, 9, 0x26);
+	set_cmos(f, LAYOUT_CMOS_CENTURY, 0x03);
+	assert_int_equal(cmos(f, 9), 0x26);
+	assert_int_equal(cmos(f, LAYOUT_CMOS_CENTURY), 0x03);
+	set_cmos(f, 9, 0x47);
+	assert_int_equal(cmos(f, 9), 0x47);
+	assert_int_equal(cmos(f, LAYOUT_CMOS_CENTURY), 0x03);
 }
 
 /* ---- power ---- */

@@ -75,6 +75,12 @@ static int decode_hours(const struct rtc *r, uint8_t value)
 	return decode(r, value & (uint8_t)~HOURS_PM) % 12 + (value & HOURS_PM ? 12 : 0);
 }
 
+/* Of a century, which a guest may set to the year 0 and before 1900. */
+static int year_of_century(const struct tm *t)
+{
+	return (t->tm_year + 1900) % 100;
+}
+
 static uint8_t read_cmos(struct rtc *r)
 {
 	struct tm now = r->set;
@@ -96,7 +102,7 @@ static uint8_t read_cmos(struct rtc *r)
 	case MONTH:
 		return encode(r, now.tm_mon + 1);
 	case YEAR:
-		return encode(r, now.tm_year % 100);
+		return encode(r, year_of_century(&now));
 	case LAYOUT_CMOS_CENTURY:
 		return encode(r, (now.tm_year + 1900) / 100);
 	case REG_A:
@@ -137,10 +143,10 @@ static void write_cmos(struct rtc *r, uint8_t value)
 		now.tm_mon = decode(r, value) - 1;
 		break;
 	case YEAR:
-		now.tm_year = now.tm_year / 100 * 100 + decode(r, value) % 100;
+		now.tm_year += decode(r, value) % 100 - year_of_century(&now);
 		break;
 	case LAYOUT_CMOS_CENTURY:
-		now.tm_year = decode(r, value) * 100 - 1900 + now.tm_year % 100;
+		now.tm_year = decode(r, value) * 100 - 1900 + year_of_century(&now);
 		break;
 	default:
 		is_time = false;
