@@ -11,27 +11,9 @@
 #include <cmocka.h>
 
 #include "protocol/virtio_gpu.h"
-#include "tests/lib/gpu3d.h"
+#include "tests/lib/gpu3d_test.h"
 
-#define OK VIRTIO_GPU_RESP_OK_NODATA
-#define TARGET (VIRGL_BIND_RENDER_TARGET | VIRGL_BIND_SAMPLER_VIEW)
-#define BGRA VIRGL_FORMAT_B8G8R8A8_UNORM
 #define SIZE 64u
-
-static const char vertex_shader[] = "VERT\n"
-				    "DCL IN[0]\n"
-				    "DCL IN[1]\n"
-				    "DCL OUT[0], POSITION\n"
-				    "DCL OUT[1], GENERIC[0]\n"
-				    "  0: MOV OUT[0], IN[0]\n"
-				    "  1: MOV OUT[1], IN[1]\n"
-				    "  2: END\n";
-
-static const char color_shader[] = "FRAG\n"
-				   "DCL IN[0], GENERIC[0], PERSPECTIVE\n"
-				   "DCL OUT[0], COLOR\n"
-				   "  0: MOV OUT[0], IN[0]\n"
-				   "  1: END\n";
 
 static const char texture_shader[] = "FRAG\n"
 				     "DCL IN[0], GENERIC[0], PERSPECTIVE\n"
@@ -48,40 +30,6 @@ static const char constant_shader[] = "FRAG\n"
 				      "  1: END\n";
 
 static struct gpu3d *t;
-static const char *no_gpu;
-
-static int start(void **state)
-{
-	const struct fake_guest_options options = {.memory_bytes = 64u << 20};
-
-	(void)state;
-	if (gpu3d_create(&t, &options, "virgl", &no_gpu) < 0)
-		t = NULL;
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	gpu3d_destroy(t);
-	return 0;
-}
-
-static int boot(void **state)
-{
-	(void)state;
-	if (t)
-		gpu3d_boot(t);
-	return 0;
-}
-
-static void need_gpu(void)
-{
-	if (t)
-		return;
-	print_message("no 3D here: %s\n", no_gpu);
-	skip();
-}
 
 /* ---- helpers ---- */
 
@@ -141,7 +89,7 @@ static struct gpu3d_resource scene(const char *fragment, const float (*vertices)
 	put_vertices(&buffer, vertices, count);
 	gpu3d_plain_state(t);
 	gpu3d_draw_to(t, 4, &target, BGRA);
-	gpu3d_shaders(t, 5, vertex_shader, 6, fragment);
+	gpu3d_shaders(t, 5, gpu3d_vertex_shader, 6, fragment);
 	gpu3d_vertices(t, 7, &buffer, 2);
 	clear_to(0, 0, 0, 1);
 	return target;
@@ -173,7 +121,7 @@ static void clear_fills_every_pixel(void **state)
 	struct gpu3d_resource target;
 
 	(void)state;
-	need_gpu();
+	t = gpu3d_needed();
 	target = gpu3d_texture(t, 10, BGRA, TARGET, SIZE, SIZE, 0);
 	gpu3d_draw_to(t, 4, &target, BGRA);
 	clear_to(1.0f, 0.5f, 0.25f, 1.0f);
@@ -192,8 +140,8 @@ static void triangle_covers_its_half(void **state)
 	unsigned covered = 0;
 
 	(void)state;
-	need_gpu();
-	target = scene(color_shader, half, 3);
+	t = gpu3d_needed();
+	target = scene(gpu3d_color_shader, half, 3);
 	draw_and_read(&target, 3);
 	for (uint32_t y = 0; y < SIZE; y++)
 		for (uint32_t x = 0; x < SIZE; x++) {
@@ -210,8 +158,8 @@ static void colours_are_interpolated_in_full_precision(void **state)
 	struct gpu3d_resource target;
 
 	(void)state;
-	need_gpu();
-	target = scene(color_shader, whole, 6);
+	t = gpu3d_needed();
+	target = scene(gpu3d_color_shader, whole, 6);
 	draw_and_read(&target, 6);
 	for (uint32_t y = 0; y < SIZE; y++)
 		for (uint32_t x = 0; x < SIZE; x++) {
@@ -228,7 +176,7 @@ static void texture_shows_its_texels(void **state)
 	struct gpu3d_resource target, texture;
 
 	(void)state;
-	need_gpu();
+	t = gpu3d_needed();
 	texture = gpu3d_texture(t, 12, BGRA, VIRGL_BIND_SAMPLER_VIEW, 16, 16, 0);
 	paint(&texture, 7);
 	assert_int_equal(gpu3d_upload(t, &texture), OK);
@@ -252,7 +200,7 @@ static void constants_and_indices_and_scissor(void **state)
 	struct gpu3d_resource target, buffer;
 
 	(void)state;
-	need_gpu();
+	t = gpu3d_needed();
 	target = scene(constant_shader, whole, 6);
 	buffer = gpu3d_buffer(t, 12, VIRGL_BIND_INDEX_BUFFER, sizeof(indices));
 	memcpy(buffer.pages, indices, sizeof(indices));
@@ -282,8 +230,8 @@ static void blending_and_depth_order(void **state)
 	struct gpu3d_resource target, depth;
 
 	(void)state;
-	need_gpu();
-	target = scene(color_shader, both, 6);
+	t = gpu3d_needed();
+	target = scene(gpu3d_color_shader, both, 6);
 	depth = gpu3d_texture(t, 12, VIRGL_FORMAT_Z24X8_UNORM, VIRGL_BIND_DEPTH_STENCIL, SIZE, SIZE, 0);
 	virgl_create_surface(&t->stream, depth_surface, depth.id, VIRGL_FORMAT_Z24X8_UNORM, 0, 0, 0);
 	virgl_set_framebuffer(&t->stream, &surface, 1, depth_surface);
@@ -308,7 +256,7 @@ static void blit_scales_and_copy_copies(void **state)
 	};
 
 	(void)state;
-	need_gpu();
+	t = gpu3d_needed();
 	from = gpu3d_texture(t, 10, BGRA, TARGET, 16, 16, 0);
 	to = gpu3d_texture(t, 11, BGRA, TARGET, SIZE, SIZE, 0);
 	paint(&from, 3);
@@ -332,7 +280,7 @@ static void inline_write_and_stream_transfer(void **state)
 	struct gpu3d_resource r;
 
 	(void)state;
-	need_gpu();
+	t = gpu3d_needed();
 	r = gpu3d_texture(t, 10, BGRA, TARGET, 16, 16, 0);
 	paint(&r, 5);
 	virgl_transfer(&t->stream, VIRGL_TRANSFER_TO_HOST, r.id, 0, &all, r.stride, 0, 0);
@@ -370,13 +318,13 @@ static void samples_are_resolved(void **state)
 	unsigned between = 0;
 
 	(void)state;
-	need_gpu();
+	t = gpu3d_needed();
 	if (gpu3d_resource(t, many.id, &shape) != OK) {
 		print_message("4 samples a pixel: not on this host\n");
 		skip();
 	}
 	assert_int_equal(gpu3d_attach(t, many.id), OK);
-	target = scene(color_shader, half, 3);
+	target = scene(gpu3d_color_shader, half, 3);
 	rs.flags |= VIRGL_RS_MULTISAMPLE;
 	virgl_create_rasterizer(&t->stream, 20, &rs);
 	virgl_bind_object(&t->stream, VIRGL_OBJECT_RASTERIZER, 20);
@@ -406,7 +354,7 @@ static void long_shader_comes_in_parts(void **state)
 	(void)state;
 	if (!t)
 		free(text);
-	need_gpu();
+	t = gpu3d_needed();
 	assert_non_null(text);
 	at = (size_t)sprintf(text, "FRAG\nDCL IN[0], GENERIC[0], PERSPECTIVE\nDCL OUT[0], COLOR\nDCL TEMP[0..1]\n"
 				   "  0: MOV TEMP[0], IN[0]\n");
@@ -414,7 +362,7 @@ static void long_shader_comes_in_parts(void **state)
 		at += (size_t)sprintf(text + at, "%u: MOV TEMP[%u].xyzw, TEMP[%u].yzwx\n", i, i % 2, (i + 1) % 2);
 	sprintf(text + at, "%u: MOV OUT[0], TEMP[%u]\n%u: END\n", MOVES + 1, MOVES % 2, MOVES + 2);
 
-	target = scene(color_shader, whole, 6);
+	target = scene(gpu3d_color_shader, whole, 6);
 	assert_int_equal(gpu3d_submit(t), OK);
 	while (done < virgl_shader_bytes(text)) {
 		struct virgl_encoder e;
@@ -442,7 +390,7 @@ static void scanout_shows_top_row_first(void **state)
 	uint32_t inside, outside;
 
 	(void)state;
-	need_gpu();
+	t = gpu3d_needed();
 	r = gpu3d_texture(t, 10, BGRA, TARGET | VIRGL_BIND_SCANOUT, 100, 50, 0);
 	paint(&r, 11);
 	assert_int_equal(gpu3d_upload(t, &r), OK);
@@ -479,7 +427,7 @@ static void scanout_of_a_flipped_resource(void **state)
 	struct gpu3d_resource r = {.id = 10, .width = 32, .height = 16, .stride = 128};
 
 	(void)state;
-	need_gpu();
+	t = gpu3d_needed();
 	assert_int_equal(gpu3d_resource(t, r.id, &shape), OK);
 	assert_int_equal(gpu3d_attach_backing(t, &r, 128 * 16), OK);
 	paint(&r, 13);
@@ -496,8 +444,8 @@ static void reading_a_frame_leaves_the_guests_state(void **state)
 	struct gpu3d_resource target;
 
 	(void)state;
-	need_gpu();
-	target = scene(color_shader, whole, 6);
+	t = gpu3d_needed();
+	target = scene(gpu3d_color_shader, whole, 6);
 	virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 6);
 	assert_int_equal(gpu3d_submit(t), OK);
 	assert_int_equal(gpu3d_set_scanout(t, target.id, SIZE, SIZE), OK);
@@ -510,25 +458,23 @@ static void reading_a_frame_leaves_the_guests_state(void **state)
 	assert_int_equal(t->screen->pixels[SIZE - 1] & 0xffffff, pixel_at(&target, SIZE - 1, 0) & 0xffffff);
 }
 
-#define CASE(name) cmocka_unit_test_setup(name, boot)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(clear_fills_every_pixel),
-		CASE(triangle_covers_its_half),
-		CASE(colours_are_interpolated_in_full_precision),
-		CASE(texture_shows_its_texels),
-		CASE(constants_and_indices_and_scissor),
-		CASE(blending_and_depth_order),
-		CASE(blit_scales_and_copy_copies),
-		CASE(inline_write_and_stream_transfer),
-		CASE(samples_are_resolved),
-		CASE(long_shader_comes_in_parts),
-		CASE(scanout_shows_top_row_first),
-		CASE(scanout_of_a_flipped_resource),
-		CASE(reading_a_frame_leaves_the_guests_state),
+		GPU3D_CASE(clear_fills_every_pixel),
+		GPU3D_CASE(triangle_covers_its_half),
+		GPU3D_CASE(colours_are_interpolated_in_full_precision),
+		GPU3D_CASE(texture_shows_its_texels),
+		GPU3D_CASE(constants_and_indices_and_scissor),
+		GPU3D_CASE(blending_and_depth_order),
+		GPU3D_CASE(blit_scales_and_copy_copies),
+		GPU3D_CASE(inline_write_and_stream_transfer),
+		GPU3D_CASE(samples_are_resolved),
+		GPU3D_CASE(long_shader_comes_in_parts),
+		GPU3D_CASE(scanout_shows_top_row_first),
+		GPU3D_CASE(scanout_of_a_flipped_resource),
+		GPU3D_CASE(reading_a_frame_leaves_the_guests_state),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, gpu3d_start, gpu3d_stop);
 }

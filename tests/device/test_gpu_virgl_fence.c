@@ -10,39 +10,11 @@
 #include <cmocka.h>
 
 #include "protocol/virtio_gpu.h"
-#include "tests/lib/gpu3d.h"
+#include "tests/lib/gpu3d_test.h"
 
-#define OK VIRTIO_GPU_RESP_OK_NODATA
-#define BGRA VIRGL_FORMAT_B8G8R8A8_UNORM
 #define GLOBAL (-1)
 
 static struct gpu3d *t;
-static const char *no_gpu;
-
-static int start(void **state)
-{
-	const struct fake_guest_options options = {.memory_bytes = 32u << 20};
-
-	(void)state;
-	if (gpu3d_create(&t, &options, "virgl", &no_gpu) < 0)
-		t = NULL;
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	gpu3d_destroy(t);
-	return 0;
-}
-
-static void need_gpu(void)
-{
-	if (t)
-		return;
-	print_message("no 3D here: %s\n", no_gpu);
-	skip();
-}
 
 static int finish(struct fake_request *r, uint64_t fence)
 {
@@ -81,7 +53,7 @@ static void any_ids_complete_in_the_order_of_sending(void **state)
 	uint64_t last = 0;
 
 	(void)state;
-	need_gpu();
+	t = gpu3d_needed();
 	prepare_target();
 	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
 		put_work(4);
@@ -101,7 +73,7 @@ static void unfenced_requests_overtake_a_fence(void **state)
 	struct fake_request *slow, *quick;
 
 	(void)state;
-	need_gpu();
+	t = gpu3d_needed();
 	prepare_target();
 	put_work(200);
 	slow = gpu3d_submit_async(t, 1, GLOBAL);
@@ -122,7 +94,7 @@ static void rings_of_contexts_are_timelines(void **state)
 	uint64_t last[3] = {0, 0, 0};
 
 	(void)state;
-	need_gpu();
+	t = gpu3d_needed();
 	prepare_target();
 	assert_int_equal(gpu3d_context(t, 2, VIRTIO_GPU_CAPSET_VIRGL2), OK);
 	for (unsigned i = 0; i < 24; i++) {
@@ -148,7 +120,7 @@ static void fences_end_with_their_context(void **state)
 	struct fake_request *on_ring[8], *global;
 
 	(void)state;
-	need_gpu();
+	t = gpu3d_needed();
 	prepare_target();
 	for (unsigned round = 0; round < 20; round++) {
 		assert_int_equal(gpu3d_context(t, 3, VIRTIO_GPU_CAPSET_VIRGL2), OK);
@@ -175,7 +147,7 @@ static void reset_with_fences_outstanding(void **state)
 	struct fake_request *requests[16];
 
 	(void)state;
-	need_gpu();
+	t = gpu3d_needed();
 	for (unsigned round = 0; round < 5; round++) {
 		prepare_target();
 		for (unsigned i = 0; i < 16; i++) {
@@ -209,7 +181,7 @@ static void query_result_is_there_with_its_fence(void **state)
 	uint32_t host_state;
 
 	(void)state;
-	need_gpu();
+	t = gpu3d_needed();
 	prepare_target();
 	result = gpu3d_buffer(t, 11, VIRGL_BIND_CUSTOM, 64);
 	put_command(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_QUERY,
@@ -231,26 +203,16 @@ static void query_result_is_there_with_its_fence(void **state)
 	}
 }
 
-static int boot(void **state)
-{
-	(void)state;
-	if (t)
-		gpu3d_boot(t);
-	return 0;
-}
-
-#define CASE(name) cmocka_unit_test_setup(name, boot)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(any_ids_complete_in_the_order_of_sending),
-		CASE(unfenced_requests_overtake_a_fence),
-		CASE(rings_of_contexts_are_timelines),
-		CASE(fences_end_with_their_context),
-		CASE(reset_with_fences_outstanding),
-		CASE(query_result_is_there_with_its_fence),
+		GPU3D_CASE(any_ids_complete_in_the_order_of_sending),
+		GPU3D_CASE(unfenced_requests_overtake_a_fence),
+		GPU3D_CASE(rings_of_contexts_are_timelines),
+		GPU3D_CASE(fences_end_with_their_context),
+		GPU3D_CASE(reset_with_fences_outstanding),
+		GPU3D_CASE(query_result_is_there_with_its_fence),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, gpu3d_start, gpu3d_stop);
 }

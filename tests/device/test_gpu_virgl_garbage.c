@@ -19,53 +19,11 @@
 #include "host/base/log.h"
 #include "host/gpu/egl.h"
 #include "protocol/virtio_gpu.h"
-#include "tests/lib/gpu3d.h"
+#include "tests/lib/gpu3d_test.h"
 
-#define OK VIRTIO_GPU_RESP_OK_NODATA
-#define TARGET (VIRGL_BIND_RENDER_TARGET | VIRGL_BIND_SAMPLER_VIEW)
-#define BGRA VIRGL_FORMAT_B8G8R8A8_UNORM
 #define SIZE 32u
 
-static const char vertex_shader[] = "VERT\n"
-				    "DCL IN[0]\n"
-				    "DCL IN[1]\n"
-				    "DCL OUT[0], POSITION\n"
-				    "DCL OUT[1], GENERIC[0]\n"
-				    "  0: MOV OUT[0], IN[0]\n"
-				    "  1: MOV OUT[1], IN[1]\n"
-				    "  2: END\n";
-
-static const char color_shader[] = "FRAG\n"
-				   "DCL IN[0], GENERIC[0], PERSPECTIVE\n"
-				   "DCL OUT[0], COLOR\n"
-				   "  0: MOV OUT[0], IN[0]\n"
-				   "  1: END\n";
-
-static const float whole[3][8] = {{-1, 1, 0, 1, 0, 1, 1, 1}, {3, 1, 0, 1, 0, 1, 1, 1}, {-1, -3, 0, 1, 0, 1, 1, 1}};
-
 static struct gpu3d *t;
-
-/* A whole scene from nothing in the current context: true if all its pixels are right. */
-static bool draws(uint32_t first_id)
-{
-	struct gpu3d_resource target = gpu3d_texture(t, first_id, BGRA, TARGET, SIZE, SIZE, 0);
-	struct gpu3d_resource buffer = gpu3d_buffer(t, first_id + 1, VIRGL_BIND_VERTEX_BUFFER, sizeof(whole));
-
-	memcpy(buffer.pages, whole, sizeof(whole));
-	if (gpu3d_upload(t, &buffer) != OK)
-		return false;
-	gpu3d_plain_state(t);
-	gpu3d_draw_to(t, 4, &target, BGRA);
-	gpu3d_shaders(t, 5, vertex_shader, 6, color_shader);
-	gpu3d_vertices(t, 7, &buffer, 2);
-	virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 3);
-	if (gpu3d_submit(t) != OK || gpu3d_read_back(t, &target) != OK)
-		return false;
-	for (size_t i = 0; i < target.bytes; i += 4)
-		if (memcmp(target.pages + i, "\xff\xff\x00\xff", 4) != 0)
-			return false;
-	return true;
-}
 
 static uint32_t next_random(uint32_t *state)
 {
@@ -103,7 +61,7 @@ static void put_broken_scene(uint32_t *seed)
 	virgl_create_surface(&t->stream, 4, 10, BGRA, 0, 0, 0);
 	virgl_set_framebuffer(&t->stream, (const uint32_t[]){4}, 1, 0);
 	virgl_set_viewport_whole(&t->stream, SIZE, SIZE, true);
-	gpu3d_shaders(t, 5, vertex_shader, 6, color_shader);
+	gpu3d_shaders(t, 5, gpu3d_vertex_shader, 6, gpu3d_color_shader);
 	gpu3d_vertices(t, 7, &(const struct gpu3d_resource){.id = 11}, 2);
 	virgl_clear(&t->stream, PIPE_CLEAR_COLOR0, (const uint32_t[4]){0}, 0, 0);
 	virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 3);
@@ -126,8 +84,8 @@ static void garbage_child(uint32_t seed, unsigned streams, bool broken_scenes)
 		t->ctx = 2;
 		if (i == 0) {
 			gpu3d_texture(t, 10, BGRA, TARGET, SIZE, SIZE, 0);
-			buffer = gpu3d_buffer(t, 11, VIRGL_BIND_VERTEX_BUFFER, sizeof(whole));
-			memcpy(buffer.pages, whole, sizeof(whole));
+			buffer = gpu3d_buffer(t, 11, VIRGL_BIND_VERTEX_BUFFER, sizeof(gpu3d_whole));
+			memcpy(buffer.pages, gpu3d_whole, sizeof(gpu3d_whole));
 			gpu3d_upload(t, &buffer);
 		}
 		gpu3d_attach(t, 10);
@@ -140,7 +98,7 @@ static void garbage_child(uint32_t seed, unsigned streams, bool broken_scenes)
 		assert_int_equal(gpu3d_context_destroy(t, 2), OK);
 		t->ctx = 1;
 	}
-	if (!draws(20))
+	if (!gpu3d_draws(t, 20))
 		_exit(3);
 	_exit(0);
 }

@@ -13,98 +13,18 @@
 #include <cmocka.h>
 
 #include "protocol/virtio_gpu.h"
-#include "tests/lib/gpu3d.h"
-
-#define OK VIRTIO_GPU_RESP_OK_NODATA
-#define TARGET (VIRGL_BIND_RENDER_TARGET | VIRGL_BIND_SAMPLER_VIEW)
-#define BGRA VIRGL_FORMAT_B8G8R8A8_UNORM
-#define SIZE 32u
-
-static const char vertex_shader[] = "VERT\n"
-				    "DCL IN[0]\n"
-				    "DCL IN[1]\n"
-				    "DCL OUT[0], POSITION\n"
-				    "DCL OUT[1], GENERIC[0]\n"
-				    "  0: MOV OUT[0], IN[0]\n"
-				    "  1: MOV OUT[1], IN[1]\n"
-				    "  2: END\n";
-
-static const char color_shader[] = "FRAG\n"
-				   "DCL IN[0], GENERIC[0], PERSPECTIVE\n"
-				   "DCL OUT[0], COLOR\n"
-				   "  0: MOV OUT[0], IN[0]\n"
-				   "  1: END\n";
-
-static const float whole[3][8] = {{-1, 1, 0, 1, 0, 1, 1, 1}, {3, 1, 0, 1, 0, 1, 1, 1}, {-1, -3, 0, 1, 0, 1, 1, 1}};
+#include "tests/lib/gpu3d_test.h"
 
 static struct gpu3d *t;
-static const char *no_gpu;
-
-static int start(void **state)
-{
-	const struct fake_guest_options options = {.memory_bytes = 64u << 20};
-
-	(void)state;
-	if (gpu3d_create(&t, &options, "virgl", &no_gpu) < 0)
-		t = NULL;
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	gpu3d_destroy(t);
-	return 0;
-}
-
-static int boot(void **state)
-{
-	(void)state;
-	if (t)
-		gpu3d_boot(t);
-	return 0;
-}
-
-static void need_gpu(void)
-{
-	if (t)
-		return;
-	print_message("no 3D here: %s\n", no_gpu);
-	skip();
-}
-
-/* A whole scene from nothing in the current context: true if all its pixels are right. */
-static bool draws(uint32_t first_id)
-{
-	struct gpu3d_resource target = gpu3d_texture(t, first_id, BGRA, TARGET, SIZE, SIZE, 0);
-	struct gpu3d_resource buffer = gpu3d_buffer(t, first_id + 1, VIRGL_BIND_VERTEX_BUFFER, sizeof(whole));
-
-	memcpy(buffer.pages, whole, sizeof(whole));
-	if (gpu3d_upload(t, &buffer) != OK)
-		return false;
-	gpu3d_plain_state(t);
-	gpu3d_draw_to(t, 4, &target, BGRA);
-	gpu3d_shaders(t, 5, vertex_shader, 6, color_shader);
-	gpu3d_vertices(t, 7, &buffer, 2);
-	virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 3);
-	if (gpu3d_submit(t) != OK || gpu3d_read_back(t, &target) != OK)
-		return false;
-	for (size_t i = 0; i < target.bytes; i += 4)
-		if (memcmp(target.pages + i, "\xff\xff\x00\xff", 4) != 0)
-			return false;
-	return true;
-}
-
-/* ---- cases ---- */
 
 static void context_goes_with_everything_alive(void **state)
 {
 	(void)state;
-	need_gpu();
+	t = gpu3d_needed();
 	for (uint32_t ctx = 2; ctx < 12; ctx++) {
 		assert_int_equal(gpu3d_context(t, ctx, 0), OK);
 		t->ctx = ctx;
-		assert_true(draws(ctx * 10));
+		assert_true(gpu3d_draws(t, ctx * 10));
 		virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 3);
 		assert_int_equal(gpu3d_submit(t), OK);
 		assert_int_equal(gpu3d_context_destroy(t, ctx), OK);
@@ -112,14 +32,14 @@ static void context_goes_with_everything_alive(void **state)
 	/* Its resources live on, for others. */
 	t->ctx = 1;
 	assert_int_equal(gpu3d_attach(t, 20), OK);
-	assert_true(draws(500));
+	assert_true(gpu3d_draws(t, 500));
 }
 
 static void resource_goes_while_bound(void **state)
 {
 	(void)state;
-	need_gpu();
-	assert_true(draws(10));
+	t = gpu3d_needed();
+	assert_true(gpu3d_draws(t, 10));
 	assert_int_equal(gpu3d_unref(t, 10), OK);
 	assert_int_equal(gpu3d_unref(t, 11), OK);
 	/* Whatever this answers, the next context draws. */
@@ -127,7 +47,7 @@ static void resource_goes_while_bound(void **state)
 	gpu3d_submit(t);
 	assert_int_equal(gpu3d_context(t, 2, 0), OK);
 	t->ctx = 2;
-	assert_true(draws(20));
+	assert_true(gpu3d_draws(t, 20));
 }
 
 static void reset_in_the_middle_of_drawing(void **state)
@@ -135,9 +55,9 @@ static void reset_in_the_middle_of_drawing(void **state)
 	struct fake_request *requests[8];
 
 	(void)state;
-	need_gpu();
+	t = gpu3d_needed();
 	for (unsigned round = 0; round < 5; round++) {
-		assert_true(draws(10));
+		assert_true(gpu3d_draws(t, 10));
 		for (unsigned i = 0; i < 8; i++) {
 			for (unsigned n = 0; n < 50; n++)
 				virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 3);
@@ -148,7 +68,7 @@ static void reset_in_the_middle_of_drawing(void **state)
 			fake_guest_free_request(t->guest, requests[i]);
 		gpu3d_boot(t);
 	}
-	assert_true(draws(10));
+	assert_true(gpu3d_draws(t, 10));
 }
 
 static void cut_stream_is_refused_whole(void **state)
@@ -157,8 +77,8 @@ static void cut_stream_is_refused_whole(void **state)
 	struct gpu3d_resource r;
 
 	(void)state;
-	need_gpu();
-	r = gpu3d_texture(t, 10, BGRA, TARGET, SIZE, SIZE, 0);
+	t = gpu3d_needed();
+	r = gpu3d_texture(t, 10, BGRA, TARGET, 32, 32, 0);
 	gpu3d_draw_to(t, 4, &r, BGRA);
 	virgl_clear(&t->stream, PIPE_CLEAR_COLOR0, color, 0, 0);
 	assert_int_equal(gpu3d_submit(t), OK);
@@ -173,7 +93,7 @@ static void cut_stream_is_refused_whole(void **state)
 static void sub_contexts_are_limited(void **state)
 {
 	(void)state;
-	need_gpu();
+	t = gpu3d_needed();
 	for (uint32_t id = 1; id <= 64; id++)
 		virgl_create_sub_context(&t->stream, id);
 	assert_int_equal(gpu3d_submit(t), OK);
@@ -183,7 +103,7 @@ static void sub_contexts_are_limited(void **state)
 	virgl_create_sub_context(&t->stream, 66);
 	assert_int_equal(gpu3d_submit(t), OK);
 	virgl_set_sub_context(&t->stream, 1);
-	assert_true(draws(10));
+	assert_true(gpu3d_draws(t, 10));
 }
 
 static void unfinished_shader_is_not_bound(void **state)
@@ -198,8 +118,8 @@ static void unfinished_shader_is_not_bound(void **state)
 				  0x4c43440a};
 
 	(void)state;
-	need_gpu();
-	assert_true(draws(10));
+	t = gpu3d_needed();
+	assert_true(gpu3d_draws(t, 10));
 	memcpy(t->words, part, sizeof(part));
 	t->words[1] = 40;
 	t->stream.used = 8;
@@ -234,8 +154,8 @@ static void refused_stream_finishes_no_shader(void **state)
 				  0x4c43440a};
 
 	(void)state;
-	need_gpu();
-	assert_true(draws(10));
+	t = gpu3d_needed();
+	assert_true(gpu3d_draws(t, 10));
 	memcpy(t->words, part, sizeof(part));
 	t->stream.used = 8;
 	assert_int_equal(gpu3d_submit(t), OK);
@@ -252,7 +172,7 @@ static void refused_stream_finishes_no_shader(void **state)
 	/* That context is lost, others are not. */
 	assert_int_equal(gpu3d_context(t, 2, 0), OK);
 	t->ctx = 2;
-	assert_true(draws(20));
+	assert_true(gpu3d_draws(t, 20));
 }
 
 static void nonsense_resources_are_refused(void **state)
@@ -296,25 +216,21 @@ static void nonsense_resources_are_refused(void **state)
 	};
 
 	(void)state;
-	need_gpu();
+	t = gpu3d_needed();
 	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
 		if (gpu3d_resource(t, 100 + (uint32_t)i, &shapes[i]) < VIRTIO_GPU_RESP_ERR_UNSPEC)
 			fail_msg("shape %zu was taken", i);
-	assert_true(draws(10));
+	assert_true(gpu3d_draws(t, 10));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(context_goes_with_everything_alive, boot),
-		cmocka_unit_test_setup(resource_goes_while_bound, boot),
-		cmocka_unit_test_setup(reset_in_the_middle_of_drawing, boot),
-		cmocka_unit_test_setup(cut_stream_is_refused_whole, boot),
-		cmocka_unit_test_setup(sub_contexts_are_limited, boot),
-		cmocka_unit_test_setup(unfinished_shader_is_not_bound, boot),
-		cmocka_unit_test_setup(refused_stream_finishes_no_shader, boot),
-		cmocka_unit_test_setup(nonsense_resources_are_refused, boot),
+		GPU3D_CASE(context_goes_with_everything_alive), GPU3D_CASE(resource_goes_while_bound),
+		GPU3D_CASE(reset_in_the_middle_of_drawing),	GPU3D_CASE(cut_stream_is_refused_whole),
+		GPU3D_CASE(sub_contexts_are_limited),		GPU3D_CASE(unfinished_shader_is_not_bound),
+		GPU3D_CASE(refused_stream_finishes_no_shader),	GPU3D_CASE(nonsense_resources_are_refused),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, gpu3d_start, gpu3d_stop);
 }
