@@ -134,6 +134,10 @@ static int parse(struct png_output *o, const char *argument)
 			return -EINVAL;
 		}
 		*comma = '\0';
+	} else if (comma && !strchr(comma, '/') && strchr(comma, '=')) {
+		/* A mistyped option would become part of the directory's name, and every frame a file. */
+		log_line(LOG_TOPIC_DISPLAY, LOG_ERROR, "png:%s: no option '%s'; there is every=N", argument, comma + 1);
+		return -EINVAL;
 	}
 	if (o->directory[0] == '\0') {
 		log_line(LOG_TOPIC_DISPLAY, LOG_ERROR, "png: no directory; write --display png:DIR");

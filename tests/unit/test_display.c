@@ -128,7 +128,7 @@ static void specs_are_read_and_wrong_ones_refused(void **state)
 		int err;
 	} cases[] = {
 		{"vga", -EINVAL}, {"", -EINVAL}, {"png", -EINVAL}, {"png:", -EINVAL}, {"png:,every=3", -EINVAL}, {"none:x", -EINVAL},
-		{"png:/tmp,every=0", -EINVAL}, {"png:/tmp,every=x", -EINVAL}, {"png:/tmp,every=-1", -EINVAL},
+		{"png:/tmp,every=0", -EINVAL}, {"png:/tmp,every=x", -EINVAL}, {"png:/tmp,every=-1", -EINVAL}, {"png:/tmp,evry=2", -EINVAL},
 		{"png:/tmp,every=99999999999999999999999", -EINVAL}, {"png:/nonexistent/deeper", -ENOENT}, {"png:/dev/null", -ENOTDIR},
 	};
 	struct display_output *o;
