@@ -13,6 +13,8 @@
 
 #if defined(__x86_64__)
 #include "vmm/x86_64/layout.h"
+#elif defined(__aarch64__)
+#include "vmm/arm64/layout.h"
 #else
 #error "no vmm/<architecture> folder for this processor yet"
 #endif
@@ -21,12 +23,6 @@ struct kvm_irq_routing_entry;
 struct vm;
 struct vm_config;
 
-/* What the guest starts with: the bootstrap processor's registers, as the image's format wants them. */
-struct boot_entry {
-	uint64_t rip;
-	uint64_t rsi; /* guest address of the boot parameters */
-};
-
 struct boot_config {
 	const char *kernel;  /* path */
 	const char *initrd;  /* path or NULL */
@@ -34,21 +30,34 @@ struct boot_config {
 	unsigned mmio_slots; /* virtio-mmio devices, at slots 0..n-1 */
 	bool has_pci;
 	struct pci_layout pci;
+	const char *dump_fdt; /* write the device tree to this file; NULL: don't */
 };
 
+/*
+ * layout.h also has, beside the addresses: struct boot_entry (what the bootstrap processor starts with, as the image's
+ * format wants it), LAYOUT_LOW_RAM, LAYOUT_LOW_RAM_END and LAYOUT_HIGH_RAM (where vm.c puts the guest's memory),
+ * ARCH_MAX_CPUS, ARCH_IRQ_PINS and ARCH_IRQ_ROUTES (below), ARCH_NO_KVM (what to do where /dev/kvm is missing).
+ */
+
 /* ---- the machine ---- */
-#define ARCH_VM_TYPE 0ul  /* for KVM_CREATE_VM */
-#define ARCH_MAX_CPUS 255 /* 8-bit interrupt destinations */
+/* The argument of KVM_CREATE_VM. */
+unsigned long arch_vm_type(int kvm_fd, const struct vm_config *config);
 /* Most bytes of RAM that this host's processor can give a guest and leave room for the windows. */
 uint64_t arch_max_memory(int kvm_fd);
 /* What must exist before a vCPU does: interrupt controllers, timers. */
 int arch_vm_init(struct vm *vm, int vm_fd);
+/* The rest of it, when all vCPUs exist. */
+int arch_vm_ready(struct vm *vm);
 
-/* Pins of the interrupt controller (GSIs 0..), and the most entries that their routes take. */
-#define ARCH_IRQ_PINS LAYOUT_IOAPIC_PINS
-#define ARCH_IRQ_ROUTES (LAYOUT_IOAPIC_PINS + 16u)
-/* Write the pins' routes, ARCH_IRQ_ROUTES at most; returns how many. */
+/*
+ * ARCH_IRQ_PINS: pins of the interrupt controller (GSIs 0..); ARCH_IRQ_ROUTES: the most entries that their routes take.
+ * Write the pins' routes, ARCH_IRQ_ROUTES at most; returns how many.
+ */
 unsigned arch_irq_routes(struct kvm_irq_routing_entry *entries);
+/* Where a message of the PCI function @requester (bus << 8 | slot << 3 | function) goes; fills all but entry->gsi. */
+void arch_msi_route(struct kvm_irq_routing_entry *entry, uint32_t requester, uint64_t address, uint32_t data);
+/* What KVM_IRQ_LINE calls the pin @gsi. */
+uint32_t arch_irq_line(uint32_t gsi);
 
 void arch_pci_layout(const struct vm_config *config, struct pci_layout *out);
 
@@ -71,5 +80,7 @@ int arch_boot(struct vm *vm, const struct boot_config *config, struct boot_entry
 int arch_vcpu_init(struct vm *vm, int vcpu_fd, unsigned index);
 /* Set the bootstrap processor's registers. */
 int arch_vcpu_set_entry(int vcpu_fd, const struct boot_entry *entry);
+/* Where the guest is, for messages; 0 if KVM doesn't say. */
+uint64_t arch_vcpu_pc(int vcpu_fd);
 
 #endif

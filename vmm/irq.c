@@ -16,6 +16,7 @@
 
 struct msi {
 	bool used, routed;
+	uint32_t requester;
 	uint64_t address;
 	uint32_t data;
 };
@@ -75,16 +76,8 @@ static int install(struct irq_table *t)
 	for (unsigned i = 0; i < t->msi_count; i++) {
 		if (!t->msi[i].used || !t->msi[i].routed)
 			continue;
-		t->routing->entries[n++] = (struct kvm_irq_routing_entry){
-			.gsi = ARCH_IRQ_PINS + i,
-			.type = KVM_IRQ_ROUTING_MSI,
-			.u.msi =
-				{
-					.address_lo = (uint32_t)t->msi[i].address,
-					.address_hi = (uint32_t)(t->msi[i].address >> 32),
-					.data = t->msi[i].data,
-				},
-		};
+		t->routing->entries[n] = (struct kvm_irq_routing_entry){.gsi = ARCH_IRQ_PINS + i};
+		arch_msi_route(&t->routing->entries[n++], t->msi[i].requester, t->msi[i].address, t->msi[i].data);
 	}
 	t->routing->nr = n;
 	return ioctl(t->vm_fd, KVM_SET_GSI_ROUTING, t->routing) < 0 ? -errno : 0;
@@ -102,7 +95,7 @@ int irq_table_install(struct irq_table *t)
 
 int irq_set_level(struct vm *vm, uint32_t gsi, bool high)
 {
-	struct kvm_irq_level level = {.irq = gsi, .level = high};
+	struct kvm_irq_level level = {.irq = arch_irq_line(gsi), .level = high};
 
 	return ioctl(vm_fd(vm), KVM_IRQ_LINE, &level) < 0 ? -errno : 0;
 }
@@ -124,7 +117,7 @@ void irq_remove_fd(struct vm *vm, uint32_t gsi, int eventfd)
 	(void)irqfd(vm, gsi, eventfd, KVM_IRQFD_FLAG_DEASSIGN);
 }
 
-int irq_msi_alloc(struct vm *vm, uint32_t *gsi)
+int irq_msi_alloc(struct vm *vm, uint32_t requester, uint32_t *gsi)
 {
 	struct irq_table *t = vm_irq_table(vm);
 	int err = -ENOSPC;
@@ -133,7 +126,7 @@ int irq_msi_alloc(struct vm *vm, uint32_t *gsi)
 	for (unsigned i = 0; i < t->msi_limit; i++) {
 		if (t->msi[i].used)
 			continue;
-		t->msi[i] = (struct msi){.used = true};
+		t->msi[i] = (struct msi){.used = true, .requester = requester};
 		if (i >= t->msi_count)
 			t->msi_count = i + 1;
 		*gsi = ARCH_IRQ_PINS + i;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Interrupts into the guest by global system interrupt number (GSI). Low GSIs are the pins of the irqchip (x86-64:
- * IOAPIC 0..23); MSI vectors get GSIs above them, each a route to an address and a datum.
+ * IOAPIC 0..23; arm64: shared peripheral interrupts); MSI vectors get GSIs above them, each a route to an address and
+ * a datum.
  * Thread: any.
  */
 #ifndef MULLION_VMM_IRQ_H
@@ -19,8 +20,8 @@ int irq_set_level(struct vm *vm, uint32_t gsi, bool high);
 int irq_add_fd(struct vm *vm, uint32_t gsi, int eventfd);
 void irq_remove_fd(struct vm *vm, uint32_t gsi, int eventfd);
 
-/* Take a GSI for an MSI vector; -ENOSPC when KVM has no more. */
-int irq_msi_alloc(struct vm *vm, uint32_t *gsi);
+/* Take a GSI for an MSI vector of PCI function @requester (slot << 3 | function); -ENOSPC when KVM has no more. */
+int irq_msi_alloc(struct vm *vm, uint32_t requester, uint32_t *gsi);
 void irq_msi_free(struct vm *vm, uint32_t gsi);
 /* Where @gsi's message goes; takes effect at once. Before the first call it goes nowhere. */
 int irq_msi_route(struct vm *vm, uint32_t gsi, uint64_t address, uint32_t data);

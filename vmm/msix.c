@@ -55,7 +55,7 @@ static int route(struct msix *m, struct msix_vector *v)
 	int err;
 
 	if (!v->has_gsi) {
-		err = irq_msi_alloc(m->vm, &v->gsi);
+		err = irq_msi_alloc(m->vm, m->requester, &v->gsi);
 		if (err)
 			return err;
 		v->has_gsi = true;

@@ -35,6 +35,7 @@ struct msix_vector {
 struct msix {
 	struct vm *vm;
 	const char *name; /* of the device, for lines */
+	uint32_t requester; /* slot << 3 of the function; the owner sets it when the function is on the bus */
 	unsigned count;
 	bool enabled, masked; /* message control */
 	struct msix_vector vectors[MSIX_MAX_VECTORS];

@@ -111,11 +111,9 @@ static void emulation_failure(struct vcpu *v)
 {
 	unsigned char code[15];
 	unsigned n = 0;
-	struct kvm_regs regs = {0};
 	char text[sizeof(code) * 3 + 1] = "";
 	const struct kvm_run *run = v->run;
 
-	ioctl(v->fd, KVM_GET_REGS, &regs);
 	if (run->emulation_failure.ndata >= 1 &&
 	    (run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES)) {
 		n = run->emulation_failure.insn_size;
@@ -124,7 +122,7 @@ static void emulation_failure(struct vcpu *v)
 		memcpy(code, run->emulation_failure.insn_bytes, n);
 	}
 	if (!n) {
-		struct kvm_translation where = {.linear_address = regs.rip};
+		struct kvm_translation where = {.linear_address = arch_vcpu_pc(v->fd)};
 		const unsigned char *p = NULL;
 
 		if (!ioctl(v->fd, KVM_TRANSLATE, &where) && where.valid)
@@ -142,32 +140,28 @@ static void emulation_failure(struct vcpu *v)
 		 "doctor), it runs bare guests built without SSE, AVX and BMI, and no stock Linux; else the guest "
 		 "jumped into "
 		 "something that isn't code",
-		 v->index, (unsigned long long)regs.rip, n ? text : " unreadable");
+		 v->index, (unsigned long long)arch_vcpu_pc(v->fd), n ? text : " unreadable");
 	give_up(v);
 }
 
 static void internal_error(struct vcpu *v)
 {
-	struct kvm_regs regs = {0};
 
 	if (v->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION) {
 		emulation_failure(v);
 		return;
 	}
-	ioctl(v->fd, KVM_GET_REGS, &regs);
 	log_line(LOG_TOPIC_VMM, LOG_ERROR, "vCPU %u: KVM gave up at 0x%llx (internal error %u)", v->index,
-		 (unsigned long long)regs.rip, v->run->internal.suberror);
+		 (unsigned long long)arch_vcpu_pc(v->fd), v->run->internal.suberror);
 	give_up(v);
 }
 
 /* The guest can't handle its own exceptions any more (x86 triple fault): the machine resets, which ends it. */
 static void shut_down(struct vcpu *v)
 {
-	struct kvm_regs regs = {0};
 
-	ioctl(v->fd, KVM_GET_REGS, &regs);
 	log_line(LOG_TOPIC_VMM, LOG_INFO, "vCPU %u: triple fault at 0x%llx, which resets the machine", v->index,
-		 (unsigned long long)regs.rip);
+		 (unsigned long long)arch_vcpu_pc(v->fd));
 	vm_end(v->vm, VM_END_REBOOT);
 }
 

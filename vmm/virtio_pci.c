@@ -495,6 +495,7 @@ int virtio_pci_create(struct vm *vm, struct pci_bus *bus, struct virtio_device *
 	err = pci_add_function(bus, &p->function);
 	if (err)
 		goto fail;
+	p->msix.requester = p->function.slot << 3;
 	*out = p;
 	return 0;
 

@@ -30,6 +30,7 @@ struct vm {
 	struct guest_mem *mem;
 	struct bus *mmio, *pio;
 	struct irq_table *irqs;
+	struct arch_vm *arch;
 	struct loop *loop;
 	struct vcpu **vcpus;
 	unsigned vcpu_count;
@@ -73,10 +74,7 @@ static int open_kvm(struct vm *vm)
 				 "in again)");
 		else if (err == ENOENT || err == ENODEV || err == ENXIO)
 			log_line(LOG_TOPIC_VMM, LOG_ERROR,
-				 "no /dev/kvm: enable virtualization in the firmware set-up, then load the driver "
-				 "(sudo modprobe "
-				 "kvm_intel or kvm_amd); in a virtual machine, its host must allow nested "
-				 "virtualization");
+				 "no /dev/kvm: " ARCH_NO_KVM);
 		else
 			log_line(LOG_TOPIC_VMM, LOG_ERROR, "can't open /dev/kvm: %s; run mullion doctor",
 				 strerror(err));
@@ -154,7 +152,7 @@ static int add_slot(struct vm *vm, uint32_t slot, uint64_t gpa, uint64_t offset,
 static int make_memory(struct vm *vm)
 {
 	uint64_t bytes = vm->config.memory_bytes;
-	uint64_t low = bytes < LAYOUT_LOW_RAM_END ? bytes : LAYOUT_LOW_RAM_END;
+	uint64_t low = LAYOUT_LOW_RAM_END - LAYOUT_LOW_RAM;
 	int err;
 
 	vm->memory_fd = memfd_create("guest-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -177,7 +175,7 @@ static int make_memory(struct vm *vm)
 	madvise(vm->memory, bytes, MADV_HUGEPAGE);
 	err = guest_mem_create(&vm->mem);
 	if (!err)
-		err = add_slot(vm, 0, 0, 0, low);
+		err = add_slot(vm, 0, LAYOUT_LOW_RAM, 0, bytes < low ? bytes : low);
 	if (!err && bytes > low)
 		err = add_slot(vm, 1, LAYOUT_HIGH_RAM, low, bytes - low);
 	return err;
@@ -198,7 +196,7 @@ int vm_create(const struct vm_config *config, struct vm **out)
 	if (err)
 		goto fail;
 	do {
-		vm->fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, ARCH_VM_TYPE);
+		vm->fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, arch_vm_type(vm->kvm_fd, config));
 	} while (vm->fd < 0 && errno == EINTR);
 	if (vm->fd < 0) {
 		err = fail(errno,
@@ -236,6 +234,9 @@ int vm_create(const struct vm_config *config, struct vm **out)
 		if (err)
 			goto fail;
 	}
+	err = arch_vm_ready(vm);
+	if (err)
+		goto fail;
 	*out = vm;
 	return 0;
 fail:
@@ -263,6 +264,7 @@ void vm_destroy(struct vm *vm)
 		close(vm->memory_fd);
 	if (vm->kvm_fd >= 0)
 		close(vm->kvm_fd);
+	free(vm->arch);
 	free(vm);
 }
 
@@ -299,6 +301,16 @@ struct bus *vm_pio(struct vm *vm)
 struct loop *vm_loop(struct vm *vm)
 {
 	return vm->loop;
+}
+
+struct arch_vm *vm_arch(const struct vm *vm)
+{
+	return vm->arch;
+}
+
+void vm_set_arch(struct vm *vm, struct arch_vm *arch)
+{
+	vm->arch = arch;
 }
 
 struct irq_table *vm_irq_table(struct vm *vm)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct arch_vm;
 struct boot_entry;
 struct bus;
 struct guest_mem;
@@ -43,6 +44,9 @@ int vm_kvm_fd(const struct vm *vm);
 const struct guest_mem *vm_mem(const struct vm *vm);
 struct bus *vm_mmio(struct vm *vm);
 struct bus *vm_pio(struct vm *vm);
+/* What the architecture keeps with the machine, NULL at first; free() gets it when the machine goes. */
+struct arch_vm *vm_arch(const struct vm *vm);
+void vm_set_arch(struct vm *vm, struct arch_vm *arch);
 /* The loop of the VMM's own small devices (serial, block, net, console, rng, register blocks). */
 struct loop *vm_loop(struct vm *vm);
 

@@ -130,7 +130,7 @@ static int make_raw_loop(struct bench *b)
 	if (err)
 		return err;
 	b->has_doorbell = true;
-	err = irq_msi_alloc(b->vm, &b->gsi);
+	err = irq_msi_alloc(b->vm, 0, &b->gsi);
 	if (err)
 		return err;
 	b->has_gsi = true;

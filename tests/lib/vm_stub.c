@@ -237,8 +237,9 @@ void irq_remove_fd(struct vm *vm, uint32_t gsi, int eventfd)
 	vm->lines[gsi].fd = -1;
 }
 
-int irq_msi_alloc(struct vm *vm, uint32_t *gsi)
+int irq_msi_alloc(struct vm *vm, uint32_t requester, uint32_t *gsi)
 {
+	(void)requester;
 	for (uint32_t i = FIRST_MSI; i < MAX_GSIS; i++) {
 		if (!vm->lines[i].is_msi) {
 			vm->lines[i] = (struct line){.is_msi = true, .fd = -1};

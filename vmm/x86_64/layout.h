@@ -7,6 +7,22 @@
 #ifndef MULLION_VMM_X86_64_LAYOUT_H
 #define MULLION_VMM_X86_64_LAYOUT_H
 
+#include <stdint.h>
+
+/* The bootstrap processor's registers. */
+struct boot_entry {
+	uint64_t rip;
+	uint64_t rsi; /* guest address of the boot parameters */
+};
+
+#define ARCH_MAX_CPUS 255 /* 8-bit interrupt destinations */
+#define ARCH_IRQ_PINS LAYOUT_IOAPIC_PINS
+#define ARCH_IRQ_ROUTES (LAYOUT_IOAPIC_PINS + 16u)
+#define ARCH_NO_KVM                                                                                    \
+	"enable virtualization in the firmware set-up, then load the driver (sudo modprobe kvm_intel " \
+	"or kvm_amd); in a virtual machine, its host must allow nested virtualization"
+
+#define LAYOUT_LOW_RAM 0ull
 #define LAYOUT_LOW_RAM_END 0xc0000000ull /* 3 GiB */
 #define LAYOUT_HIGH_RAM 0x100000000ull	 /* 4 GiB: what did not fit below */
 

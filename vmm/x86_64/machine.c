@@ -33,6 +33,13 @@ uint64_t arch_max_memory(int kvm_fd)
 	return addresses < 8192 * GIB - 2 * GIB ? addresses : 8192 * GIB - 2 * GIB;
 }
 
+unsigned long arch_vm_type(int kvm_fd, const struct vm_config *config)
+{
+	(void)kvm_fd;
+	(void)config;
+	return 0;
+}
+
 static int check(int result, const char *what)
 {
 	int err = errno;
@@ -62,6 +69,12 @@ int arch_vm_init(struct vm *vm, int vm_fd)
 	return err;
 }
 
+int arch_vm_ready(struct vm *vm)
+{
+	(void)vm;
+	return 0;
+}
+
 unsigned arch_irq_routes(struct kvm_irq_routing_entry *entries)
 {
 	unsigned n = 0;
@@ -84,6 +97,20 @@ unsigned arch_irq_routes(struct kvm_irq_routing_entry *entries)
 			};
 	}
 	return n;
+}
+
+void arch_msi_route(struct kvm_irq_routing_entry *entry, uint32_t requester, uint64_t address, uint32_t data)
+{
+	(void)requester;
+	entry->type = KVM_IRQ_ROUTING_MSI;
+	entry->u.msi.address_lo = (uint32_t)address;
+	entry->u.msi.address_hi = (uint32_t)(address >> 32);
+	entry->u.msi.data = data;
+}
+
+uint32_t arch_irq_line(uint32_t gsi)
+{
+	return gsi;
 }
 
 void arch_pci_layout(const struct vm_config *config, struct pci_layout *out)

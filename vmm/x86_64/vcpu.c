@@ -154,3 +154,10 @@ int arch_vcpu_set_entry(int vcpu_fd, const struct boot_entry *entry)
 		return fail(errno, "registers");
 	return 0;
 }
+
+uint64_t arch_vcpu_pc(int vcpu_fd)
+{
+	struct kvm_regs regs;
+
+	return ioctl(vcpu_fd, KVM_GET_REGS, &regs) < 0 ? 0 : regs.rip;
+}
