@@ -11,5 +11,5 @@ fuzz_console-src := tests/fuzz/driver.c tests/fuzz/requests.c
 fuzz-targets += fuzz_gpu
 fuzz_gpu-src = tests/fuzz/driver.c tests/fuzz/requests.c tests/lib/fake_renderer.c $(host-gpu-device-src) $(host-display-src)
 fuzz-targets += fuzz_boot
-fuzz_boot-src := tests/fuzz/driver.c vmm/x86_64/boot.c vmm/x86_64/image.c vmm/x86_64/elf.c vmm/x86_64/bzimage.c \
+fuzz_boot-src := tests/fuzz/driver.c vmm/x86_64/boot.c vmm/image.c vmm/elf.c vmm/x86_64/bzimage.c \
 	vmm/x86_64/machine.c vmm/x86_64/aml.c vmm/x86_64/tables.c

@@ -27,7 +27,7 @@ test_bus-src := vmm/bus.c
 test_options-src := vmm/options.c
 test_platform-src := tests/lib/vm_stub.c vmm/bus.c vmm/character.c vmm/terminal.c vmm/serial.c vmm/pvpanic.c \
 	vmm/x86_64/platform.c vmm/x86_64/power.c vmm/x86_64/rtc.c
-test_boot-src := vmm/x86_64/boot.c vmm/x86_64/image.c vmm/x86_64/elf.c vmm/x86_64/bzimage.c vmm/x86_64/machine.c \
+test_boot-src := vmm/x86_64/boot.c vmm/image.c vmm/elf.c vmm/x86_64/bzimage.c vmm/x86_64/machine.c \
 	vmm/x86_64/aml.c vmm/x86_64/tables.c
 test_acpi-src := tests/lib/vm_stub.c vmm/bus.c vmm/pci.c vmm/x86_64/machine.c vmm/x86_64/aml.c vmm/x86_64/tables.c
 unit-tests += test_virgl_encoder test_virgl_stream

@@ -342,7 +342,7 @@ static void broken_elf_is_refused(void **state)
 	BREAK(p[0].p_filesz, 5000, "truncated or broken ELF segment");
 	BREAK(p[0].p_offset, UINT64_MAX, "truncated or broken ELF segment");
 	BREAK(p[1].p_offset, sizeof(e) - 8, "truncated or broken ELF segment");
-	BREAK(p[0].p_paddr, 0x8000, "below 1 MiB");
+	BREAK(p[0].p_paddr, 0x8000, "below 0x100000");
 	BREAK(p[0].p_paddr, 128 * MIB - 4095, "--memory");
 	BREAK(p[0].p_paddr, UINT64_MAX - 100, "--memory");
 	BREAK(p[0].p_memsz, UINT64_MAX, "--memory");

@@ -10,8 +10,9 @@
 #include "host/base/log.h"
 #include "host/virtio/mem.h"
 #include "vmm/arch.h"
+#include "vmm/image.h"
 #include "vmm/vm.h"
-#include "vmm/x86_64/image.h"
+#include "vmm/x86_64/bzimage.h"
 #include "vmm/x86_64/tables.h"
 
 #define PAGE 4096ull

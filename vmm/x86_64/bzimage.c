@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "host/virtio/mem.h"
-#include "vmm/x86_64/image.h"
+#include "vmm/image.h"
+#include "vmm/x86_64/bzimage.h"
 #include "vmm/x86_64/layout.h"
 
 #define BOOT_FLAG 0xaa55u

@@ -15,6 +15,8 @@ struct boot_entry {
 	uint64_t rsi; /* guest address of the boot parameters */
 };
 
+#define ARCH_NAME "x86-64"
+#define LAYOUT_ELF_MACHINE 62 /* EM_X86_64 */
 #define ARCH_MAX_CPUS 255 /* 8-bit interrupt destinations */
 #define ARCH_IRQ_PINS LAYOUT_IOAPIC_PINS
 #define ARCH_IRQ_ROUTES (LAYOUT_IOAPIC_PINS + 16u)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "vmm/x86_64/image.h"
+#include "vmm/image.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "host/virtio/mem.h"
-#include "vmm/x86_64/image.h"
-#include "vmm/x86_64/layout.h"
+#include "vmm/arch.h"
+#include "vmm/image.h"
 
 #define MAX_SEGMENTS 64u
 
@@ -16,10 +16,10 @@ static int check_header(const struct image_file *f, const Elf64_Ehdr *h)
 		image_error(f, "truncated ELF file (%llu bytes)", (unsigned long long)f->size_bytes);
 		return -ENOEXEC;
 	}
-	if (h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_ident[EI_DATA] != ELFDATA2LSB || h->e_machine != EM_X86_64) {
+	if (h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_ident[EI_DATA] != ELFDATA2LSB || h->e_machine != LAYOUT_ELF_MACHINE) {
 		image_error(
 			f,
-			"ELF file for another processor (machine %u, class %u): this mullion runs 64-bit x86-64 images",
+			"ELF file for another processor (machine %u, class %u): this mullion runs 64-bit " ARCH_NAME " images",
 			h->e_machine, h->e_ident[EI_CLASS]);
 		return -ENOEXEC;
 	}
@@ -49,8 +49,8 @@ static int load_segment(const struct image_file *f, const struct guest_mem *mem,
 		return -ENOEXEC;
 	}
 	if (p->p_paddr < LAYOUT_KERNEL) {
-		image_error(f, "ELF segment at 0x%llx: below 1 MiB is mullion's; link it at 1 MiB or above",
-			    (unsigned long long)p->p_paddr);
+		image_error(f, "ELF segment at 0x%llx: below 0x%llx is mullion's; link it there or above",
+			    (unsigned long long)p->p_paddr, (unsigned long long)LAYOUT_KERNEL);
 		return -ENOEXEC;
 	}
 	at = p->p_paddr < LAYOUT_LOW_RAM_END ? guest_mem_range(mem, p->p_paddr, p->p_memsz) : NULL;

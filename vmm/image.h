@@ -3,13 +3,12 @@
  * A kernel image on its way into guest memory. The file is untrusted: every number in it is checked before use, and
  * what is wrong is said in one line that names the file. Thread: main, before the guest runs.
  */
-#ifndef MULLION_VMM_X86_64_IMAGE_H
-#define MULLION_VMM_X86_64_IMAGE_H
+#ifndef MULLION_VMM_IMAGE_H
+#define MULLION_VMM_IMAGE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-struct boot_params;
 struct guest_mem;
 
 #define IMAGE_HEAD_BYTES 4096u
@@ -40,11 +39,7 @@ int image_file_read(const struct image_file *f, uint64_t offset, uint64_t bytes,
 /* One line "PATH: ..." */
 void image_error(const struct image_file *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* ELF64 executable: segments at their physical addresses, 1 MiB and up. */
+/* ELF64 executable: segments at their physical addresses, LAYOUT_KERNEL and up. */
 int elf_load(const struct image_file *f, const struct guest_mem *mem, struct image_loaded *out);
-
-/* Linux bzImage (boot protocol 2.12 and later, 64-bit entry); fills @params->hdr. */
-int bzimage_load(const struct image_file *f, const struct guest_mem *mem, struct boot_params *params,
-		 struct image_loaded *out);
 
 #endif
