@@ -32,7 +32,7 @@ say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' $(1) $(2))
 include protocol/sources.mk
 include host/base/sources.mk host/virtio/sources.mk
 include host/block/sources.mk host/net/sources.mk host/console/sources.mk host/rng/sources.mk
-include host/display/sources.mk host/gpu/sources.mk
+include host/display/sources.mk host/gpu/sources.mk host/vhost/sources.mk
 include vmm/sources.mk
 include tests/unit/sources.mk tests/device/sources.mk tests/fuzz/sources.mk tests/bench/sources.mk
 include tests/lib/sources.mk
@@ -56,6 +56,7 @@ gpu-libs := $(if $(have-gpu),$(shell $(PKG_CONFIG) --libs $(gpu-packages)))
 core-src := $(protocol-src) $(host-base-src) $(host-virtio-src)
 device-src := $(host-block-src) $(host-net-src) $(host-console-src) $(host-rng-src)
 gpu-src := $(host-display-src) $(host-gpu-src)
+gpu-program-src := $(gpu-src) $(host-vhost-src) $(host-gpu-program-src)
 vmm-all-src := $(vmm-src) $(vmm-$(HOST_ARCH)-src)
 
 objects = $(patsubst %.c,$(O)/obj/%.o,$(1))
@@ -65,10 +66,10 @@ library-objects := $(call objects,$(core-src) $(device-src))
 .PHONY: all host vmm bare samples check check-built check-unit check-bare check-linux fuzz bench demo lint format deps ci help \
 	install clean tests
 all: host vmm bare
-	@echo "built into $(O)/: mullion$(if $(have-gpu),$(comma) mullion-gpu.so)$(comma) bare/*.elf"
+	@echo "built into $(O)/: mullion$(if $(have-gpu),$(comma) mullion-gpu.so$(comma) mullion-gpu)$(comma) bare/*.elf"
 	$(if $(have-gpu),,@echo "skipped mullion-gpu.so: needs pkg-config packages: $(gpu-packages) (make deps installs them)")
 comma := ,
-host: $(O)/libmullion.a $(if $(have-gpu),$(O)/mullion-gpu.so)
+host: $(O)/libmullion.a $(if $(have-gpu),$(O)/mullion-gpu.so $(O)/mullion-gpu)
 vmm: $(O)/mullion
 
 help:
@@ -106,6 +107,11 @@ $(O)/mullion: $(call objects,$(vmm-all-src)) $(O)/libmullion.a
 $(O)/mullion-gpu.so: $(call objects,$(gpu-src))
 	$(call say,LD,$@)
 	$(Q)$(CC) $(common-ldflags) -shared -o $@ $^ $(LDFLAGS) $(gpu-libs) -lm
+
+# The same device as a program that lends it over vhost-user.
+$(O)/mullion-gpu: $(call objects,$(gpu-program-src)) $(O)/libmullion.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(common-ldflags) -o $@ $^ $(LDFLAGS) $(gpu-libs) -lm
 
 include guest-drivers/bare/rules.mk
 include samples/linux/rules.mk tests/linux/sources.mk
@@ -169,7 +175,7 @@ ci:
 
 # ---- lint ----
 c-files = $(shell git ls-files '*.c')
-lint-src := $(core-src) $(device-src) $(gpu-src) $(vmm-all-src)
+lint-src := $(core-src) $(device-src) $(gpu-program-src) $(vmm-all-src)
 lint:
 	$(Q)tests/lib/lint-includes.sh
 	$(Q)clang-tidy --quiet $(lint-src) -- $(common-cflags) $(gpu-cflags)
@@ -182,6 +188,8 @@ install: all
 	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/mullion $(DESTDIR)$(mandir)/man1
 	$(INSTALL) -m 755 $(O)/mullion $(DESTDIR)$(bindir)/mullion
 	$(if $(have-gpu),$(INSTALL) -m 644 $(O)/mullion-gpu.so $(DESTDIR)$(libdir)/mullion/mullion-gpu.so)
+	$(if $(have-gpu),$(INSTALL) -m 755 $(O)/mullion-gpu $(DESTDIR)$(bindir)/mullion-gpu)
+	$(if $(have-gpu),$(INSTALL) -m 644 docs/mullion-gpu.1 $(DESTDIR)$(mandir)/man1/mullion-gpu.1)
 	$(INSTALL) -m 644 docs/mullion.1 $(DESTDIR)$(mandir)/man1/mullion.1
 
 clean:

@@ -5,6 +5,7 @@
  */
 #include <stddef.h>
 
+#include "protocol/vhost_user.h"
 #include "protocol/virtio.h"
 #include "protocol/virtio_gpu.h"
 
@@ -83,3 +84,12 @@ SIZE(struct virtio_gpu_set_scanout_blob, 96);
 SIZE(struct virtio_gpu_resource_map_blob, 40);
 SIZE(struct virtio_gpu_resp_map_info, 32);
 SIZE(struct virtio_gpu_resource_unmap_blob, 32);
+
+SIZE(struct vhost_user_header, 12);
+SIZE(struct vhost_user_vring_state, 8);
+SIZE(struct vhost_user_vring_addr, 40);
+AT(struct vhost_user_vring_addr, log, 32);
+SIZE(struct vhost_user_region, 32);
+SIZE(struct vhost_user_mem_table, 8 + 8 * 32);
+SIZE(struct vhost_user_mem_reg, 40);
+SIZE(struct vhost_user_config, 12 + 256);

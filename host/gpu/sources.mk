@@ -6,6 +6,8 @@ host-gpu-device-src := host/gpu/backing.c host/gpu/command.c host/gpu/commands_3
 	host/gpu/renderer_virgl.c host/gpu/resource.c host/gpu/scanout.c host/gpu/virgl_doctor.c \
 	host/gpu/virgl_fences.c host/gpu/virgl_library.c host/gpu/virgl_pixels.c host/gpu/virgl_stream.c
 host-gpu-src := $(host-gpu-device-src) host/gpu/module.c
+# The program mullion-gpu, on top of the device.
+host-gpu-program-src := host/gpu/main.c
 # Headers before 1.1 don't say their version.
 $(O)/obj/host/gpu/virgl_library.o: CPPFLAGS += \
 	-DMULLION_VIRGLRENDERER_VERSION='"$(shell $(PKG_CONFIG) --modversion virglrenderer 2>/dev/null)"'

@@ -74,6 +74,19 @@ int guest_mem_add(struct guest_mem *m, const struct guest_mem_region *region)
 	return 0;
 }
 
+void guest_mem_swap(struct guest_mem *a, struct guest_mem *b)
+{
+	const struct guest_mem old = *a;
+
+	*a = *b;
+	*b = old;
+}
+
+void guest_mem_clear(struct guest_mem *m)
+{
+	m->count = 0;
+}
+
 const struct guest_mem_region *guest_mem_find(const struct guest_mem *m, uint64_t gpa)
 {
 	unsigned n = count_below(m, gpa);

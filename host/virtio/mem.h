@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The guest's memory map as a device sees it: ranges of guest-physical addresses backed by mapped descriptors.
- * Fixed before a device starts; afterwards read-only, so any thread may look up.
+ * In a VMM it is fixed before a device starts; afterwards read-only, so any thread may look up. Over vhost-user it
+ * changes while devices run (guest_mem_swap()): then only the device's loop may look up.
  */
 #ifndef MULLION_HOST_VIRTIO_MEM_H
 #define MULLION_HOST_VIRTIO_MEM_H
@@ -30,6 +31,10 @@ void guest_mem_destroy(struct guest_mem *m); /* unmaps nothing: whoever mapped t
  * GUEST_MEM_MAX_REGIONS, -ENOMEM.
  */
 int guest_mem_add(struct guest_mem *m, const struct guest_mem_region *region);
+
+/* Exchange what two maps hold, in one step as their users on this thread see it. */
+void guest_mem_swap(struct guest_mem *a, struct guest_mem *b);
+void guest_mem_clear(struct guest_mem *m);
 
 /* The whole of [gpa, gpa + size) as one host range, or NULL unless it lies inside one region. @size 0: NULL. */
 void *guest_mem_range(const struct guest_mem *m, uint64_t gpa, uint64_t size_bytes);

@@ -121,6 +121,7 @@ bool virtq_is_started(const struct virtq *q)
 void virtq_stop(struct virtq *q)
 {
 	q->ops = NULL;
+	q->paused = false;
 	q->generation++;
 	q->in_flight = 0;
 	if (q->resume_posted) {
@@ -176,6 +177,8 @@ int virtq_pop(struct virtq *q, struct chain **out)
 
 	if (!q->ops)
 		return q->device->broken ? -EPROTO : 0;
+	if (q->paused)
+		return 0;
 	c = get_chain(q);
 	result = -EPROTO;
 	if (c) {
@@ -229,7 +232,7 @@ void virtq_drain(struct virtq *q, void (*handle)(void *owner, struct chain *c), 
 	/* A driver that refills the ring as fast as it is emptied must not keep the loop from its other work. */
 	unsigned share = 2u * q->size;
 
-	if (!q->ops)
+	if (!q->ops || q->paused)
 		return;
 	q->ops->disable_notify(q);
 	while (q->ops && q->generation == generation) {
@@ -257,4 +260,21 @@ uint32_t virtq_position(const struct virtq *q)
 unsigned virtq_in_flight(const struct virtq *q)
 {
 	return q->in_flight;
+}
+
+unsigned virtq_outstanding(const struct virtq *q)
+{
+	return q->outstanding;
+}
+
+void virtq_pause(struct virtq *q, bool paused)
+{
+	q->paused = q->ops && paused;
+}
+
+void virtq_raise_max_size(struct virtq *q, uint16_t max_size)
+{
+	assert(!q->ops && !q->outstanding && max_size <= 32768);
+	if (max_size > q->max_size)
+		q->max_size = max_size;
 }

@@ -77,4 +77,16 @@ uint32_t virtq_position(const struct virtq *q);
 /* Chains popped and not finished. */
 unsigned virtq_in_flight(const struct virtq *q);
 
+/* The same, those of before a reset included: while there are any, the device may still touch their memory. */
+unsigned virtq_outstanding(const struct virtq *q);
+
+/* While paused a started queue gives nothing, but chains may be finished. Starting and stopping end it. */
+void virtq_pause(struct virtq *q, bool paused);
+
+/*
+ * Let the driver make the queue larger than the device asked for: vhost-user frontends choose sizes without being
+ * told a limit. Only while it is stopped and nothing is outstanding; @max_size: up to 32768.
+ */
+void virtq_raise_max_size(struct virtq *q, uint16_t max_size);
+
 #endif

@@ -11,7 +11,8 @@ protocol/              ^protocol/
 host/base/             ^(protocol|host/base)/
 host/virtio/           ^(protocol|host/base|host/virtio)/
 host/display/          ^(protocol|host/base|host/display)/
-host/gpu/              ^(protocol|host/base|host/virtio|host/display|host/gpu)/
+host/vhost/            ^(protocol|host/base|host/virtio|host/vhost)/
+host/gpu/              ^(protocol|host/base|host/virtio|host/vhost|host/display|host/gpu)/
 host/block/            ^(protocol|host/base|host/virtio|host/block)/
 host/net/              ^(protocol|host/base|host/virtio|host/net)/
 host/console/          ^(protocol|host/base|host/virtio|host/console)/

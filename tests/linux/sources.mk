@@ -1,3 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Tests with stock Linux guests; each prints TAP.
 nested-tests := tests/linux/guests
+# The User Mode Linux kernel for tests of mullion-gpu; kept outside the checkout.
+.PHONY: uml
+uml:
+	$(Q)tests/linux/uml-build.sh

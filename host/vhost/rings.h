@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The rings of a device as a vhost-user frontend sets them up, and through them the device's own life: vhost-user
+ * speaks of rings, a device of features, status and queues.
+ *
+ * A ring runs once its size, addresses and kick descriptor are there, it is enabled, and the features are known (and
+ * the driver is ready, for frontends that tell the status). The first ring that runs starts the device. Stopping
+ * all rings does not reset it: the frontend may only have paused the machine. Then a ring that begins elsewhere than it stopped
+ * means that a new driver is at work, and the device is reset first.
+ *
+ * Everything here came from the frontend and is checked when it is used. Thread: the device's loop.
+ */
+#ifndef MULLION_HOST_VHOST_RINGS_H
+#define MULLION_HOST_VHOST_RINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "host/base/loop.h"
+#include "host/virtio/device.h"
+#include "protocol/vhost_user.h"
+
+struct vhost_memory;
+struct vhost_rings;
+
+/* Frontends choose the size of a ring; Linux's User Mode takes 256 for every one. */
+#define VHOST_RING_MAX_SIZE 1024u
+
+struct vhost_ring {
+	struct vhost_rings *rings;
+	unsigned index;
+	uint16_t size; /* 0: not set */
+	bool has_addr, has_kick, enabled, running;
+	struct vhost_user_vring_addr addr;
+	uint32_t base;
+	bool parked; /* stopped by GET_VRING_BASE, at base, since the device was last reset */
+	int kick, call, error;
+	struct loop_fd watch;
+	bool watched;
+};
+
+struct vhost_rings {
+	struct virtio_device *device;
+	struct vhost_memory *memory;
+	uint64_t features;
+	bool has_features;
+	bool in_band;    /* kicks come as messages: rings need no descriptor for them */
+	bool has_status; /* the frontend tells the driver's status */
+	uint8_t status;
+	struct vhost_ring ring[VIRTIO_DEVICE_MAX_QUEUES];
+};
+
+void vhost_rings_init(struct vhost_rings *r, struct virtio_device *device, struct vhost_memory *memory);
+/* Reset the device and forget all that the frontend said. */
+void vhost_rings_forget(struct vhost_rings *r);
+/* The same, but the frontend's features and descriptors for interrupts stay: VHOST_USER_RESET_DEVICE. */
+void vhost_rings_reset(struct vhost_rings *r);
+
+/*
+ * What the frontend said, as the messages of the same names. 0, or -EINVAL, -EBUSY (the ring runs), -EPROTO (the device
+ * won't have it). Indexes are checked here. A descriptor (-1: none) that was taken is set to -1.
+ */
+int vhost_rings_set_features(struct vhost_rings *r, uint64_t features);
+int vhost_rings_set_status(struct vhost_rings *r, uint8_t status);
+uint8_t vhost_rings_status(const struct vhost_rings *r);
+int vhost_rings_set_num(struct vhost_rings *r, uint32_t index, uint32_t num);
+int vhost_rings_set_addr(struct vhost_rings *r, const struct vhost_user_vring_addr *addr);
+int vhost_rings_set_base(struct vhost_rings *r, uint32_t index, uint32_t base);
+int vhost_rings_set_kick(struct vhost_rings *r, uint32_t index, int *fd);
+int vhost_rings_set_call(struct vhost_rings *r, uint32_t index, int *fd);
+int vhost_rings_set_error(struct vhost_rings *r, uint32_t index, int *fd);
+int vhost_rings_enable(struct vhost_rings *r, uint32_t index, bool enable);
+int vhost_rings_kick(struct vhost_rings *r, uint32_t index);
+
+/*
+ * GET_VRING_BASE in two steps: requests in flight end first, because nobody answers them afterwards. After pause,
+ * park when vhost_rings_in_flight() is 0, or when it has taken too long; it returns where the ring stands.
+ */
+int vhost_rings_pause(struct vhost_rings *r, uint32_t index);
+unsigned vhost_rings_in_flight(const struct vhost_rings *r, uint32_t index);
+uint32_t vhost_rings_park(struct vhost_rings *r, uint32_t index);
+
+/* No request holds guest memory. */
+bool vhost_rings_idle(const struct vhost_rings *r);
+
+/* The device used buffers: signal the call descriptor. False if there is none. */
+bool vhost_rings_call(struct vhost_rings *r, unsigned index);
+/* The device broke: signal the error descriptors. */
+void vhost_rings_report_error(struct vhost_rings *r);
+
+#endif

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: MIT
+#include "host/vhost/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "host/vhost/session.h"
+#include "protocol/virtio.h"
+
+#define REAP_AGAIN_NS 100000000ull
+
+/* ---- our requests to the frontend ---- */
+
+static int backend_received(void *owner, struct message *m)
+{
+	(void)owner;
+	(void)m;
+	/* We ask for no answers; what comes anyway has no meaning. */
+	return 0;
+}
+
+static void backend_ended(void *owner, int err, const char *why)
+{
+	struct vhost_server *s = owner;
+
+	(void)err;
+	log_line(LOG_TOPIC_VHOST, LOG_DEBUG, "channel for our requests: %s", why);
+	message_socket_close(&s->backend);
+}
+
+static const struct message_ops backend_ops = {.received = backend_received, .ended = backend_ended};
+
+int vhost_server_open_backend(struct vhost_server *s, int fd)
+{
+	message_socket_close(&s->backend);
+	return message_socket_open(&s->backend, s->loop, fd, &backend_ops, s);
+}
+
+static void ask(struct vhost_server *s, uint32_t request, const void *payload, size_t bytes)
+{
+	if (!s->backend.open)
+		return;
+	/* One that reads nothing of what it is told can't be told more. */
+	if (message_send(&s->backend, request, 0, payload, bytes)) {
+		log_line(LOG_TOPIC_VHOST, LOG_WARN, "the frontend does not read our requests; its channel for them is closed");
+		message_socket_close(&s->backend);
+	}
+}
+
+/* ---- the device's transport ---- */
+
+static void interrupt(void *owner, unsigned queue)
+{
+	struct vhost_server *s = owner;
+	const struct vhost_user_vring_state state = {.index = queue};
+
+	if (!vhost_rings_call(&s->rings, queue) && vhost_server_has(s, VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS))
+		ask(s, VHOST_USER_BACKEND_VRING_CALL, &state, sizeof(state));
+}
+
+static void config_changed(void *owner)
+{
+	struct vhost_server *s = owner;
+
+	if (s->config.device->broken)
+		vhost_rings_report_error(&s->rings);
+	if (vhost_server_has(s, VHOST_USER_PROTOCOL_F_CONFIG))
+		ask(s, VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, NULL, 0);
+}
+
+static const struct virtio_transport_ops transport_ops = {
+	.interrupt = interrupt,
+	.config_changed = config_changed,
+};
+
+/* ---- the connection ---- */
+
+void vhost_server_reap(struct vhost_server *s)
+{
+	if (!vhost_memory_retired(s->memory))
+		return;
+	/* A live device may hold on to more than requests: the pixels of a resource lie in guest memory. */
+	if (!s->config.device->status && vhost_rings_idle(&s->rings))
+		vhost_memory_reap(s->memory);
+	else if (!s->config.device->status)
+		loop_arm_timer(s->loop, &s->reap_timer, loop_now_ns() + REAP_AGAIN_NS);
+}
+
+static void reap_again(struct loop_timer *t)
+{
+	vhost_server_reap(t->owner);
+}
+
+static void drain_again(struct loop_timer *t)
+{
+	vhost_server_drained(t->owner);
+}
+
+static void end_connection(struct vhost_server *s)
+{
+	s->draining = false;
+	loop_cancel_timer(s->loop, &s->drain_timer);
+	message_socket_close(&s->frontend);
+	message_socket_close(&s->backend);
+	vhost_rings_forget(&s->rings);
+	vhost_memory_clear(s->memory);
+	s->protocol_features = 0;
+	s->connected = false;
+	vhost_server_reap(s);
+}
+
+static void listen_again(struct vhost_server *s);
+
+/* Outside of the socket's own handling, which must not find itself closed. */
+static void drop(struct loop_task *t)
+{
+	struct vhost_server *s = t->owner;
+
+	s->drop_posted = false;
+	end_connection(s);
+	if (s->listener >= 0)
+		listen_again(s);
+	else if (s->config.ended)
+		s->config.ended(s->config.owner);
+}
+
+static void frontend_ended(void *owner, int err, const char *why)
+{
+	struct vhost_server *s = owner;
+
+	if (err)
+		log_line(LOG_TOPIC_VHOST, LOG_WARN, "the frontend is dropped: %s", why);
+	else
+		log_line(LOG_TOPIC_VHOST, LOG_INFO, "the frontend left");
+	if (!s->drop_posted)
+		loop_post(s->loop, &s->drop_task);
+	s->drop_posted = true;
+}
+
+static int frontend_received(void *owner, struct message *m)
+{
+	return vhost_server_request(owner, m);
+}
+
+static const struct message_ops frontend_ops = {.received = frontend_received, .ended = frontend_ended};
+
+static int connect_frontend(struct vhost_server *s, int fd)
+{
+	int err = message_socket_open(&s->frontend, s->loop, fd, &frontend_ops, s);
+
+	if (err)
+		return err;
+	s->connected = true;
+	log_line(LOG_TOPIC_VHOST, LOG_INFO, "a frontend is here");
+	return 0;
+}
+
+static void somebody_connects(struct loop_fd *f, uint32_t events)
+{
+	struct vhost_server *s = f->owner;
+	int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
+	int err;
+
+	(void)events;
+	if (fd < 0)
+		return;
+	err = connect_frontend(s, fd);
+	if (err) {
+		log_line(LOG_TOPIC_VHOST, LOG_WARN, "a frontend could not be taken: %s", strerror(-err));
+		return;
+	}
+	loop_remove_fd(s->loop, &s->listen_watch);
+	s->listening = false;
+}
+
+static void listen_again(struct vhost_server *s)
+{
+	int err;
+
+	if (s->listening)
+		return;
+	s->listen_watch = (struct loop_fd){.fd = s->listener, .ready = somebody_connects, .owner = s};
+	err = loop_add_fd(s->loop, &s->listen_watch, EPOLLIN);
+	if (err)
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "can't wait for frontends any more: %s", strerror(-err));
+	s->listening = !err;
+}
+
+/* ---- construction ---- */
+
+/* Nobody listens on @address: it is what a server that died has left. */
+static bool is_stale(const struct sockaddr_un *address)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool stale;
+
+	if (fd < 0)
+		return false;
+	stale = connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 && errno == ECONNREFUSED;
+	close(fd);
+	return stale;
+}
+
+static int make_listener(struct vhost_server *s, const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	mode_t mask;
+	int err;
+
+	if (strlen(path) >= sizeof(address.sun_path)) {
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: the path of a socket has %zu bytes at most; use a shorter one", path,
+			 sizeof(address.sun_path) - 1);
+		return -ENAMETOOLONG;
+	}
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	s->path = strdup(path);
+	s->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (s->listener < 0 || !s->path) {
+		err = s->path ? -errno : -ENOMEM;
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "no socket: %s", strerror(-err));
+		goto fail;
+	}
+	/* Whoever may connect owns the device: nobody but this user. */
+	mask = umask(0077);
+	err = bind(s->listener, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+	if (err == -EADDRINUSE && is_stale(&address) && unlink(path) == 0)
+		err = bind(s->listener, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+	umask(mask);
+	if (err) {
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "can't listen on %s: %s; name another path, or end the program that uses it",
+			 path, strerror(-err));
+		goto fail;
+	}
+	if (listen(s->listener, 1) < 0) {
+		err = -errno;
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "can't listen on %s: %s", path, strerror(-err));
+		unlink(path);
+		goto fail;
+	}
+	return 0;
+
+fail:
+	free(s->path);
+	s->path = NULL;
+	return err;
+}
+
+static int take_fd(struct vhost_server *s, int fd)
+{
+	int listens = 0;
+	socklen_t bytes = sizeof(listens);
+	int err;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes) < 0) {
+		err = -errno;
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "descriptor %d is no socket: %s", fd, strerror(-err));
+		close(fd);
+		return err;
+	}
+	if (listens) {
+		s->listener = fd;
+		return 0;
+	}
+	err = connect_frontend(s, fd);
+	if (err)
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "descriptor %d can't be used: %s", fd, strerror(-err));
+	return err;
+}
+
+int vhost_server_create(const struct vhost_server_config *config, struct vhost_server **out)
+{
+	struct vhost_server *s = calloc(1, sizeof(*s));
+	int err;
+
+	if (!s) {
+		if (config->fd >= 0)
+			close(config->fd);
+		return -ENOMEM;
+	}
+	s->config = *config;
+	s->loop = config->device->loop;
+	s->listener = -1;
+	s->drain_timer = (struct loop_timer){.expired = drain_again, .owner = s};
+	s->reap_timer = (struct loop_timer){.expired = reap_again, .owner = s};
+	s->drop_task = (struct loop_task){.run = drop, .owner = s};
+	err = vhost_memory_create(config->mem, &s->memory);
+	if (err) {
+		if (config->fd >= 0)
+			close(config->fd);
+		free(s);
+		return err;
+	}
+	vhost_rings_init(&s->rings, config->device, s->memory);
+	virtio_device_set_transport(config->device, &transport_ops, s);
+	err = config->fd >= 0 ? take_fd(s, config->fd) : make_listener(s, config->socket_path);
+	if (!err && s->listener >= 0) {
+		listen_again(s);
+		if (!s->listening)
+			err = -EIO;
+	}
+	if (err) {
+		vhost_server_destroy(s);
+		return err;
+	}
+	*out = s;
+	return 0;
+}
+
+void vhost_server_destroy(struct vhost_server *s)
+{
+	if (!s)
+		return;
+	if (s->drop_posted)
+		loop_unpost(s->loop, &s->drop_task);
+	end_connection(s);
+	loop_cancel_timer(s->loop, &s->reap_timer);
+	virtio_device_set_transport(s->config.device, NULL, NULL);
+	if (s->listening)
+		loop_remove_fd(s->loop, &s->listen_watch);
+	if (s->listener >= 0)
+		close(s->listener);
+	if (s->path)
+		unlink(s->path);
+	free(s->path);
+	vhost_memory_destroy(s->memory);
+	free(s);
+}
+
+bool vhost_server_is_connected(const struct vhost_server *s)
+{
+	return s->connected;
+}

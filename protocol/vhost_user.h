@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * vhost-user: a VMM (the frontend) lends a device to another process (the backend) over a stream socket. Numbers and
+ * layouts as in QEMU's docs/interop/vhost-user.rst. All fields are in the host's byte order.
+ */
+#ifndef MULLION_PROTOCOL_VHOST_USER_H
+#define MULLION_PROTOCOL_VHOST_USER_H
+
+#include <stdint.h>
+
+/* "Header": flags are a version, and two bits. */
+#define VHOST_USER_VERSION 1u
+#define VHOST_USER_VERSION_MASK 3u
+#define VHOST_USER_REPLY (1u << 2)
+#define VHOST_USER_NEED_REPLY (1u << 3)
+
+/* Bits of the feature word that are the transport's, not the device's. */
+#define VHOST_USER_F_LOG_ALL 26
+#define VHOST_USER_F_PROTOCOL_FEATURES 30
+
+/* "Protocol features" */
+#define VHOST_USER_PROTOCOL_F_MQ 0
+#define VHOST_USER_PROTOCOL_F_REPLY_ACK 3
+#define VHOST_USER_PROTOCOL_F_BACKEND_REQ 5
+#define VHOST_USER_PROTOCOL_F_CONFIG 9
+#define VHOST_USER_PROTOCOL_F_BACKEND_SEND_FD 10
+#define VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD 12
+#define VHOST_USER_PROTOCOL_F_RESET_DEVICE 13
+#define VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS 14
+#define VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS 15
+#define VHOST_USER_PROTOCOL_F_STATUS 16
+
+/* "Front-end message types" */
+#define VHOST_USER_GET_FEATURES 1
+#define VHOST_USER_SET_FEATURES 2
+#define VHOST_USER_SET_OWNER 3
+#define VHOST_USER_RESET_OWNER 4
+#define VHOST_USER_SET_MEM_TABLE 5
+#define VHOST_USER_SET_VRING_NUM 8
+#define VHOST_USER_SET_VRING_ADDR 9
+#define VHOST_USER_SET_VRING_BASE 10
+#define VHOST_USER_GET_VRING_BASE 11
+#define VHOST_USER_SET_VRING_KICK 12
+#define VHOST_USER_SET_VRING_CALL 13
+#define VHOST_USER_SET_VRING_ERR 14
+#define VHOST_USER_GET_PROTOCOL_FEATURES 15
+#define VHOST_USER_SET_PROTOCOL_FEATURES 16
+#define VHOST_USER_GET_QUEUE_NUM 17
+#define VHOST_USER_SET_VRING_ENABLE 18
+#define VHOST_USER_SET_BACKEND_REQ_FD 21
+#define VHOST_USER_GET_CONFIG 24
+#define VHOST_USER_SET_CONFIG 25
+#define VHOST_USER_GPU_SET_SOCKET 33
+#define VHOST_USER_RESET_DEVICE 34
+#define VHOST_USER_VRING_KICK 35
+#define VHOST_USER_GET_MAX_MEM_SLOTS 36
+#define VHOST_USER_ADD_MEM_REG 37
+#define VHOST_USER_REM_MEM_REG 38
+#define VHOST_USER_SET_STATUS 39
+#define VHOST_USER_GET_STATUS 40
+
+/* "Back-end message types" */
+#define VHOST_USER_BACKEND_CONFIG_CHANGE_MSG 2
+#define VHOST_USER_BACKEND_VRING_CALL 4
+#define VHOST_USER_BACKEND_VRING_ERR 5
+
+/* In the 64-bit payload of SET_VRING_KICK, CALL and ERR. */
+#define VHOST_USER_VRING_INDEX_MASK 0xffull
+#define VHOST_USER_VRING_NO_FD (1ull << 8)
+
+#define VHOST_USER_MAX_REGIONS 8   /* of one SET_MEM_TABLE */
+#define VHOST_USER_MAX_CONFIG 256u /* bytes of config space */
+
+struct vhost_user_header {
+	uint32_t request;
+	uint32_t flags;
+	uint32_t size; /* of the payload, in bytes */
+};
+
+struct vhost_user_vring_state {
+	uint32_t index;
+	uint32_t num;
+};
+
+struct vhost_user_vring_addr {
+	uint32_t index;
+	uint32_t flags; /* bit 0: log writes */
+	/* User addresses, as regions have them. */
+	uint64_t desc;
+	uint64_t used;
+	uint64_t avail;
+	uint64_t log; /* guest address */
+};
+
+struct vhost_user_region {
+	uint64_t gpa;
+	uint64_t size;
+	uint64_t user; /* where the frontend maps it: what ring addresses are given in */
+	uint64_t mmap_offset;
+};
+
+struct vhost_user_mem_table {
+	uint32_t count;
+	uint32_t padding;
+	struct vhost_user_region regions[VHOST_USER_MAX_REGIONS];
+};
+
+struct vhost_user_mem_reg {
+	uint64_t padding;
+	struct vhost_user_region region;
+};
+
+struct vhost_user_config {
+	uint32_t offset;
+	uint32_t size;
+	uint32_t flags;
+	uint8_t data[VHOST_USER_MAX_CONFIG];
+};
+
+#endif
