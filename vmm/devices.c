@@ -19,6 +19,7 @@
 #include "vmm/keyboard.h"
 #include "vmm/module.h"
 #include "vmm/options.h"
+#include "vmm/vhost_user.h"
 #include "vmm/virtio_mmio.h"
 #include "vmm/virtio_pci.h"
 #include "vmm/vm.h"
@@ -29,6 +30,7 @@ struct devices {
 	struct virtio_mmio **mmio;
 	struct virtio_pci **pci;
 	struct loop *gpu_loop; /* the renderer may take its time: it has a thread of its own */
+	struct loop *vhost_loops[OPTIONS_MAX_VHOST_USERS]; /* each may wait for its process */
 	struct keyboard *keyboard;
 	struct virtio_device *console; /* with a terminal; NULL: none */
 };
@@ -158,6 +160,32 @@ static int make_gpu(struct devices *d, const struct options *o, unsigned n, stru
 	return call.err;
 }
 
+static unsigned vhost_user_count(const struct options *o)
+{
+	return o->vhost_user_count;
+}
+
+static int make_vhost_user(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
+{
+	const struct vhost_user_option *v = &o->vhost_users[n];
+	struct vhost_user_setup c = {
+		.kind = v->kind,
+		.socket = v->socket,
+		.tag = v->tag,
+		.mac = v->has_mac ? v->mac : NULL,
+		.queues = v->queues,
+	};
+	int err = loop_create("vhost-user", &d->vhost_loops[n]);
+
+	if (!err)
+		err = loop_start(d->vhost_loops[n]);
+	if (err) {
+		log_line(LOG_TOPIC_VMM, LOG_ERROR, "can't start the thread of a vhost-user device: %s", strerror(-err));
+		return err;
+	}
+	return vhost_user_create(&c, d->vhost_loops[n], vm_mem(d->vm), out);
+}
+
 /* Disks first: their order is what the guest's names for them (vda, vdb) follow. */
 static const struct device_kind {
 	const char *name; /* of the option */
@@ -166,6 +194,7 @@ static const struct device_kind {
 } kinds[] = {
 	{"disk", disk_count, make_disk}, {"net", net_count, make_net}, {"console", console_count, make_console},
 	{"rng", rng_count, make_rng},	 {"gpu", gpu_count, make_gpu},
+	{"vhost-user", vhost_user_count, make_vhost_user},
 };
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -249,6 +278,8 @@ void devices_destroy(struct devices *d)
 		virtio_mmio_destroy(d->mmio[d->count]);
 	}
 	loop_destroy(d->gpu_loop);
+	for (unsigned i = 0; i < OPTIONS_MAX_VHOST_USERS; i++)
+		loop_destroy(d->vhost_loops[i]);
 	keyboard_destroy(d->keyboard);
 	free(d->pci);
 	free(d->mmio);

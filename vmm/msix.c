@@ -118,6 +118,14 @@ void msix_signal(struct msix *m, unsigned v)
 		m->vectors[v].pending = true;
 }
 
+bool msix_is_open(const struct msix *m, unsigned v, uint32_t *gsi)
+{
+	if (v >= m->count || !can_send(m, &m->vectors[v]) || m->vectors[v].irqfd < 0)
+		return false;
+	*gsi = m->vectors[v].gsi;
+	return true;
+}
+
 static uint32_t read_table(const struct msix_vector *v, unsigned field)
 {
 	switch (field) {

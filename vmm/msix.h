@@ -51,6 +51,9 @@ void msix_set_control(struct msix *m, bool enabled, bool masked);
 /* Send vector @v (below count), or set its pending bit while it is masked. Does nothing while MSI-X is off. */
 void msix_signal(struct msix *m, unsigned v);
 
+/* True if a message of vector @v (any number) is sent at once now: as an edge of *@gsi. */
+bool msix_is_open(const struct msix *m, unsigned v, uint32_t *gsi);
+
 /* The guest touched the BAR: table and pending bits; aligned accesses of 4 or 8 bytes. */
 void msix_access(struct msix *m, uint64_t offset, void *data, unsigned size, bool write);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "vmm/character.h"
+#include "vmm/vhost_user_kinds.h"
 
 #define MIB (1024ull * 1024)
 #define MEMORY_MIN (16 * MIB)
@@ -184,6 +185,63 @@ static int add_net(struct options *o, char *arg)
 	return 0;
 }
 
+static int set_vhost_user_part(struct vhost_user_option *v, char *part)
+{
+	char *value, *end;
+
+	if ((value = value_of(part, "socket"))) {
+		v->socket = value;
+	} else if (v->kind->has_tag && (value = value_of(part, "tag"))) {
+		v->tag = value;
+		if (!*value || strlen(value) > VHOST_USER_TAG_MAX)
+			return wrong("--vhost-user: tag=%s: 1 to %u bytes are possible", value, VHOST_USER_TAG_MAX);
+	} else if (v->kind->request_queues && (value = value_of(part, "queues"))) {
+		unsigned long n = strtoul(value, &end, 10);
+
+		if (*end || *value < '0' || *value > '9' || n < 1 || n > v->kind->request_queues)
+			return wrong("--vhost-user: queues=%s isn't a number from 1 to %u", value,
+				     v->kind->request_queues);
+		v->queues = (unsigned)n;
+	} else if (v->kind->has_mac && (value = value_of(part, "mac"))) {
+		if (!parse_mac(value, v->mac))
+			return wrong("--vhost-user: mac=%s isn't a card's address; write it like 52:54:00:12:34:56",
+				     value);
+		v->has_mac = true;
+	} else {
+		return wrong("--vhost-user %s: no \"%s\"; after the kind go socket=PATH%s%s%s", v->kind->name, part,
+			     v->kind->has_tag ? ", tag=NAME" : "", v->kind->request_queues ? ", queues=N" : "",
+			     v->kind->has_mac ? ", mac=ADDRESS" : "");
+	}
+	return 0;
+}
+
+static int add_vhost_user(struct options *o, char *arg)
+{
+	struct vhost_user_option *v = &o->vhost_users[o->vhost_user_count];
+	char *rest, *part;
+	int err = 0;
+
+	if (o->vhost_user_count == OPTIONS_MAX_VHOST_USERS)
+		return wrong("--vhost-user %s: at most %u devices", arg, OPTIONS_MAX_VHOST_USERS);
+	rest = strdup(arg);
+	if (!rest)
+		return wrong("--vhost-user %s: out of memory", arg);
+	v->storage = rest;
+	o->vhost_user_count++;
+	part = next_part(&rest);
+	v->kind = vhost_user_find_kind(part);
+	if (!v->kind)
+		return wrong("--vhost-user: no kind \"%s\"; write fs, blk, net, rng, vsock or input, then ,socket=PATH",
+			     part);
+	while (!err && (part = next_part(&rest)))
+		err = set_vhost_user_part(v, part);
+	if (!err && (!v->socket || !*v->socket))
+		return wrong("--vhost-user %s: add socket=PATH, the socket of the device's program", v->kind->name);
+	if (!err && v->kind->has_tag && !v->tag)
+		return wrong("--vhost-user %s: add tag=NAME, by which the guest mounts it", v->kind->name);
+	return err;
+}
+
 static int set_console(struct options *o, char *arg)
 {
 	o->console = arg;
@@ -267,6 +325,10 @@ static const struct {
 	 "PATH); up to 4 "
 	 "times",
 	 add_net},
+	{"vhost-user", "fs|blk|net|rng|vsock|input,socket=PATH[,KEY=VALUE,...]",
+	 "virtio device of another program (virtiofsd, qemu-storage-daemon, ...) that\nlistens at PATH; up to 8 times. Keys: "
+	 "tag=NAME (fs: mount -t virtiofs NAME /mnt),\nqueues=N (fs, blk), mac=ADDRESS (net)",
+	 add_vhost_user},
 	{"serial", "stdio|socket:PATH|none", "serial port, ttyS0 in Linux (default stdio)", set_serial},
 	{"console", "stdio|socket:PATH|none",
 	 "virtio console, hvc0 in Linux (default none; with stdio the\nserial port goes to none)", set_console},
@@ -474,5 +536,7 @@ void options_finish(struct options *o)
 		else if (o->nets[i].passt)
 			free(o->nets[i].passt - strlen("passt="));
 	}
-	o->disk_count = o->net_count = 0;
+	for (unsigned i = 0; i < o->vhost_user_count; i++)
+		free(o->vhost_users[i].storage);
+	o->disk_count = o->net_count = o->vhost_user_count = 0;
 }

@@ -11,6 +11,7 @@
 
 #define OPTIONS_MAX_DISKS 8u
 #define OPTIONS_MAX_NETS 4u
+#define OPTIONS_MAX_VHOST_USERS 8u
 
 struct disk_option {
 	char *path; /* in storage of its own, as all strings split from one argument */
@@ -26,6 +27,18 @@ struct net_option {
 	uint16_t mtu;
 };
 
+struct vhost_user_kind;
+
+struct vhost_user_option {
+	const struct vhost_user_kind *kind;
+	char *storage; /* of the strings */
+	char *socket;
+	char *tag; /* NULL: none */
+	uint8_t mac[6];
+	bool has_mac;
+	unsigned queues; /* 0: not said */
+};
+
 enum transport_option { TRANSPORT_PCI, TRANSPORT_MMIO };
 
 struct options {
@@ -36,6 +49,8 @@ struct options {
 	unsigned disk_count;
 	struct net_option nets[OPTIONS_MAX_NETS];
 	unsigned net_count;
+	struct vhost_user_option vhost_users[OPTIONS_MAX_VHOST_USERS];
+	unsigned vhost_user_count;
 	const char *serial, *console, *display;
 	bool has_rng, has_gpu;
 	const char *gpu;

@@ -2,6 +2,7 @@
 vmm-src := vmm/main.c vmm/run.c vmm/options.c vmm/devices.c vmm/module.c vmm/doctor.c vmm/doctor_speed.c \
 	vmm/vm.c vmm/vcpu.c vmm/bus.c vmm/irq.c vmm/image.c vmm/elf.c \
 	vmm/pci.c vmm/msix.c vmm/virtio_transport.c vmm/virtio_pci.c vmm/virtio_mmio.c \
+	vmm/vhost_user.c vmm/vhost_user_session.c vmm/vhost_user_kinds.c \
 	vmm/character.c vmm/terminal.c vmm/keyboard.c vmm/serial.c vmm/pvpanic.c
 vmm-x86_64-src := vmm/x86_64/machine.c vmm/x86_64/vcpu.c vmm/x86_64/cpuid.c vmm/x86_64/platform.c vmm/x86_64/power.c \
 	vmm/x86_64/rtc.c vmm/x86_64/boot.c vmm/x86_64/bzimage.c vmm/x86_64/aml.c \

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "protocol/virtio.h"
+#include "vmm/irq.h"
 #include "vmm/msix.h"
 #include "vmm/pci.h"
 #include "vmm/virtio_transport.h"
@@ -75,6 +76,11 @@ struct virtio_pci {
 	uint8_t isr;
 	uint16_t config_vector;
 	uint16_t queue_vector[VIRTIO_DEVICE_MAX_QUEUES];
+	/* Of a device that is served outside: where KVM takes its call eventfd to, past the loop. */
+	struct direct_call {
+		bool on;
+		uint32_t gsi;
+	} direct[VIRTIO_DEVICE_MAX_QUEUES];
 };
 
 /* ---- interrupts ---- */
@@ -114,12 +120,54 @@ static const struct virtio_transport_ops pci_transport_ops = {
 	.config_changed = pci_config_changed,
 };
 
+/* Past the loop while @queue's message may be sent; through it, which sets pending bits and the line, otherwise. */
+static void update_call(struct virtio_pci *p, unsigned queue)
+{
+	struct virtio_transport *t = &p->transport;
+	struct direct_call *c = &p->direct[queue];
+	uint32_t gsi = 0;
+	bool open = msix_is_open(&p->msix, p->queue_vector[queue], &gsi);
+
+	if (c->on && (!open || gsi != c->gsi)) {
+		irq_remove_fd(t->vm, c->gsi, t->queues[queue].call);
+		c->on = false;
+	}
+	if (open && !c->on) {
+		transport_watch_call(t, queue, false);
+		/* Without one an interrupt still works, with a turn of the loop in between. */
+		c->on = !irq_add_fd(t->vm, gsi, t->queues[queue].call);
+		c->gsi = gsi;
+	}
+	transport_watch_call(t, queue, !c->on);
+}
+
+/* Vectors, masks or routes may have changed. */
+static void update_calls(struct virtio_pci *p)
+{
+	if (!p->transport.device->ops->outside)
+		return;
+	for (unsigned i = 0; i < p->transport.device->queue_count; i++)
+		update_call(p, i);
+}
+
+static void end_calls(void *arg)
+{
+	struct virtio_pci *p = arg;
+
+	for (unsigned i = 0; i < p->transport.device->queue_count; i++) {
+		if (p->direct[i].on)
+			irq_remove_fd(p->transport.vm, p->direct[i].gsi, p->transport.queues[i].call);
+		p->direct[i].on = false;
+	}
+}
+
 static void reset_registers(struct virtio_pci *p)
 {
 	p->isr = 0;
 	p->config_vector = COMMON_NO_VECTOR;
 	for (unsigned i = 0; i < VIRTIO_DEVICE_MAX_QUEUES; i++)
 		p->queue_vector[i] = COMMON_NO_VECTOR;
+	update_calls(p);
 	update_intx(p);
 }
 
@@ -189,8 +237,10 @@ static bool write_common(struct virtio_pci *p, unsigned offset, uint32_t value, 
 	} else if (IS(queue_size)) {
 		transport_set_queue_size(t, value);
 	} else if (IS(queue_msix_vector)) {
-		if (q)
+		if (q) {
 			p->queue_vector[q->index] = checked_vector(p, value);
+			update_calls(p);
+		}
 	} else if (IS(queue_enable)) {
 		/* Section 4.1.4.3.2: 0 must not be written; only a reset disables a queue. */
 		if (value == 1)
@@ -270,10 +320,13 @@ static void access_on_loop(void *arg)
 {
 	struct access *a = arg;
 
-	if (a->bar == REGISTER_BAR)
+	if (a->bar == REGISTER_BAR) {
 		access_registers(a);
-	else
-		msix_access(&a->p->msix, a->offset, a->data, a->size, a->write);
+		return;
+	}
+	msix_access(&a->p->msix, a->offset, a->data, a->size, a->write);
+	if (a->write)
+		update_calls(a->p);
 }
 
 static void bar_access(void *owner, unsigned bar, uint64_t offset, void *data, unsigned size, bool write)
@@ -355,6 +408,7 @@ static void set_control_on_loop(void *arg)
 	p->intx_disabled = c->intx_disabled;
 	if (p->msix.enabled != c->msix_enabled || p->msix.masked != c->msix_masked)
 		msix_set_control(&p->msix, c->msix_enabled, c->msix_masked);
+	update_calls(p);
 	update_intx(p);
 }
 
@@ -473,6 +527,8 @@ static void fill_config_space(struct virtio_pci *p)
 static void destroy(struct virtio_pci *p, bool keep_device)
 {
 	pci_remove_function(&p->function);
+	if (p->transport.device)
+		loop_call(p->transport.device->loop, end_calls, p);
 	transport_finish(&p->transport, keep_device);
 	msix_finish(&p->msix);
 	free(p);

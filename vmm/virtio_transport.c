@@ -31,6 +31,39 @@ static void doorbell_rang(struct loop_fd *f, uint32_t events)
 		virtio_device_kick(q->transport->device, q->index);
 }
 
+static void call_rang(struct loop_fd *f, uint32_t events)
+{
+	struct transport_queue *q = f->owner;
+	struct virtio_device *d = q->transport->device;
+	uint64_t count;
+
+	(void)events;
+	/* A process that still writes after its device stopped interrupts nobody. */
+	if (read(q->call, &count, sizeof(count)) == (ssize_t)sizeof(count) && d->transport &&
+	    d->status & VIRTIO_CONFIG_S_DRIVER_OK && !d->broken)
+		d->transport->interrupt(d->transport_owner, q->index);
+}
+
+void transport_watch_call(struct virtio_transport *t, unsigned queue, bool watched)
+{
+	struct transport_queue *q = &t->queues[queue];
+	int err = 0;
+
+	if (q->call < 0 || watched == !!q->call_watch.ready)
+		return;
+	if (watched) {
+		q->call_watch = (struct loop_fd){.fd = q->call, .ready = call_rang, .owner = q};
+		err = loop_add_fd(t->device->loop, &q->call_watch, EPOLLIN);
+	} else {
+		loop_remove_fd(t->device->loop, &q->call_watch);
+	}
+	if (err)
+		log_line(LOG_TOPIC_VIRTIO, LOG_ERROR, "%s: queue %u: its interrupts can't be watched and are lost: %s",
+			 t->device->ops->name, queue, strerror(-err));
+	if (err || !watched)
+		q->call_watch.ready = NULL;
+}
+
 struct attach {
 	struct virtio_transport *t;
 	const struct virtio_transport_ops *ops;
@@ -42,9 +75,12 @@ static void detach_on_loop(void *arg)
 {
 	struct virtio_transport *t = arg;
 
+	if (t->device->ops->outside)
+		t->device->ops->outside->attach(t->device, NULL);
 	for (unsigned i = 0; i < t->device->queue_count; i++) {
 		struct transport_queue *q = &t->queues[i];
 
+		transport_watch_call(t, i, false);
 		if (!q->watch.ready)
 			continue;
 		loop_remove_fd(t->device->loop, &q->watch);
@@ -52,12 +88,29 @@ static void detach_on_loop(void *arg)
 	}
 }
 
+/* The doorbells are the other process's to read. */
+static void attach_outside(struct attach *a)
+{
+	struct virtio_transport *t = a->t;
+	struct virtio_queue_fds fds[VIRTIO_DEVICE_MAX_QUEUES];
+
+	for (unsigned i = 0; i < t->device->queue_count; i++) {
+		fds[i] = (struct virtio_queue_fds){.doorbell = t->queues[i].doorbell, .call = t->queues[i].call};
+		transport_watch_call(t, i, true);
+	}
+	a->err = t->device->ops->outside->attach(t->device, fds);
+	if (a->err)
+		detach_on_loop(t);
+}
+
 static void attach_on_loop(void *arg)
 {
 	struct attach *a = arg;
 	struct virtio_transport *t = a->t;
 
-	for (unsigned i = 0; i < t->device->queue_count; i++) {
+	if (t->device->ops->outside)
+		attach_outside(a);
+	for (unsigned i = 0; i < t->device->queue_count && !t->device->ops->outside; i++) {
 		struct transport_queue *q = &t->queues[i];
 
 		q->watch = (struct loop_fd){.fd = q->doorbell, .ready = doorbell_rang, .owner = q};
@@ -68,6 +121,8 @@ static void attach_on_loop(void *arg)
 			return;
 		}
 	}
+	if (a->err)
+		return;
 	reset_queues(t);
 	virtio_device_set_transport(t->device, a->ops, a->owner);
 }
@@ -77,7 +132,10 @@ static void close_doorbells(struct virtio_transport *t)
 	for (unsigned i = 0; i < t->device->queue_count; i++) {
 		if (t->queues[i].doorbell >= 0)
 			close(t->queues[i].doorbell);
+		if (t->queues[i].call >= 0)
+			close(t->queues[i].call);
 		t->queues[i].doorbell = -1;
+		t->queues[i].call = -1;
 	}
 }
 
@@ -91,10 +149,12 @@ int transport_init(struct virtio_transport *t, struct vm *vm, struct virtio_devi
 	t->vm = vm;
 	t->device = device;
 	for (unsigned i = 0; i < VIRTIO_DEVICE_MAX_QUEUES; i++)
-		t->queues[i] = (struct transport_queue){.transport = t, .index = i, .doorbell = -1};
+		t->queues[i] = (struct transport_queue){.transport = t, .index = i, .doorbell = -1, .call = -1};
 	for (unsigned i = 0; i < device->queue_count && !a.err; i++) {
 		t->queues[i].doorbell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		if (t->queues[i].doorbell < 0)
+		if (t->queues[i].doorbell >= 0 && device->ops->outside)
+			t->queues[i].call = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		if (t->queues[i].doorbell < 0 || (device->ops->outside && t->queues[i].call < 0))
 			a.err = -errno;
 	}
 	if (!a.err)

@@ -29,8 +29,10 @@ struct transport_queue {
 	unsigned index;
 	struct virtq_setup setup;
 	bool enabled;
-	int doorbell; /* KVM writes it (ioeventfd), the loop watches it */
+	int doorbell; /* KVM writes it (ioeventfd), the loop watches it, or another process (struct virtio_outside_ops) */
 	struct loop_fd watch;
+	int call; /* of a device that is served outside: that process writes it; -1 otherwise */
+	struct loop_fd call_watch;
 };
 
 struct virtio_transport {
@@ -72,6 +74,12 @@ void transport_set_queue_address(struct virtio_transport *t, enum transport_area
 uint32_t transport_queue_address(struct virtio_transport *t, enum transport_area area, bool high);
 /* Enable or disable the selected queue; it starts at DRIVER_OK, or at once after it. */
 void transport_enable_queue(struct virtio_transport *t, bool enable);
+
+/*
+ * Whether a write to the queue's call eventfd goes through the loop and the transport's interrupt op, as it does from
+ * the start, or somewhere else (an irqfd). What was written and not taken yet is taken by whoever is next.
+ */
+void transport_watch_call(struct virtio_transport *t, unsigned queue, bool watched);
 
 /* A doorbell that came as an exit instead of by its eventfd. */
 void transport_notify(struct virtio_transport *t, uint32_t queue);

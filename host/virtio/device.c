@@ -30,7 +30,7 @@ int virtio_device_init(struct virtio_device *d, const struct virtio_device_ops *
 	d->ops = ops;
 	d->loop = loop;
 	d->mem = mem;
-	d->offered = offered | RING_FEATURES;
+	d->offered = ops->outside ? offered : offered | RING_FEATURES;
 	while (ops->queue_max[d->queue_count]) {
 		unsigned i = d->queue_count;
 		int err;
@@ -53,10 +53,23 @@ void virtio_device_finish(struct virtio_device *d)
 	d->queue_count = 0;
 }
 
+static int start_queue(struct virtio_device *d, unsigned q, const struct virtq_setup *setup)
+{
+	return d->ops->outside ? d->ops->outside->start_queue(d, q, setup) : virtq_start(d->queues[q], setup);
+}
+
+static void stop_queue(struct virtio_device *d, unsigned q)
+{
+	if (d->ops->outside)
+		d->ops->outside->stop_queue(d, q);
+	else
+		virtq_stop(d->queues[q]);
+}
+
 static void stop_queues(struct virtio_device *d)
 {
 	for (unsigned i = 0; i < d->queue_count; i++)
-		virtq_stop(d->queues[i]);
+		stop_queue(d, i);
 }
 
 static void reset(struct virtio_device *d)
@@ -149,7 +162,7 @@ static void start(struct virtio_device *d, const struct virtq_setup *setups)
 	for (unsigned i = 0; i < d->queue_count; i++) {
 		if (!setups[i].size)
 			continue;
-		if (virtq_start(d->queues[i], &setups[i])) {
+		if (start_queue(d, i, &setups[i])) {
 			virtio_device_break_queue(d, i, "size, alignment or place of its rings is wrong");
 			return;
 		}
@@ -192,7 +205,8 @@ void virtio_device_set_status(struct virtio_device *d, uint8_t status, const str
 
 void virtio_device_kick(struct virtio_device *d, unsigned q)
 {
-	if (q < d->queue_count && d->status & VIRTIO_CONFIG_S_DRIVER_OK && !d->broken && virtq_is_started(d->queues[q]))
+	if (q < d->queue_count && d->status & VIRTIO_CONFIG_S_DRIVER_OK && !d->broken &&
+	    (d->ops->outside || virtq_is_started(d->queues[q])))
 		d->ops->kick(d, q);
 }
 
@@ -203,7 +217,7 @@ int virtio_device_start_queue(struct virtio_device *d, unsigned q, const struct 
 	assert(loop_is_current(d->loop));
 	if (q >= d->queue_count || d->broken)
 		return -EINVAL;
-	err = virtq_start(d->queues[q], setup);
+	err = start_queue(d, q, setup);
 	if (!err)
 		virtio_device_kick(d, q);
 	return err;
@@ -213,7 +227,7 @@ void virtio_device_stop_queue(struct virtio_device *d, unsigned q)
 {
 	assert(loop_is_current(d->loop));
 	if (q < d->queue_count)
-		virtq_stop(d->queues[q]);
+		stop_queue(d, q);
 }
 
 void virtio_device_config(struct virtio_device *d, uint32_t off, void *buf, size_t n, bool write)

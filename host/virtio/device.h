@@ -18,6 +18,23 @@
 struct guest_mem;
 struct loop;
 
+/* The eventfds of one queue: the guest rings @doorbell; what is written to @call interrupts it. The transport's. */
+struct virtio_queue_fds {
+	int doorbell, call;
+};
+
+/*
+ * For a device whose queues another process serves (a vhost-user frontend): its rings are not touched here, the
+ * transport hands doorbells and interrupts over by eventfds, and it offers the ring features of that process.
+ */
+struct virtio_outside_ops {
+	/* @fds[queue_count] are there until the next call, which is with NULL. Returns 0 or a negative errno. */
+	int (*attach)(struct virtio_device *d, const struct virtio_queue_fds *fds);
+	/* From DRIVER_OK on, before the start op, and later for single queues. -EINVAL: @setup is wrong. */
+	int (*start_queue)(struct virtio_device *d, unsigned q, const struct virtq_setup *setup);
+	void (*stop_queue)(struct virtio_device *d, unsigned q); /* also of one that never started */
+};
+
 struct virtio_device_ops {
 	const char *name;
 	uint32_t id;               /* virtio device number */
@@ -30,6 +47,7 @@ struct virtio_device_ops {
 	/* Copy n bytes at off, within config_bytes. Returns 0 or -EINVAL for what may not be written. */
 	int (*config)(struct virtio_device *d, uint32_t off, void *buf, size_t n, bool write);
 	void (*destroy)(struct virtio_device *d);         /* frees the object; called once, after reset */
+	const struct virtio_outside_ops *outside;         /* NULL: the queues are served here */
 };
 
 /* What a device needs of its transport. Thread: the device's loop calls; must not block. */

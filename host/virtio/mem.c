@@ -87,6 +87,14 @@ void guest_mem_clear(struct guest_mem *m)
 	m->count = 0;
 }
 
+const struct guest_mem_region *guest_mem_next(const struct guest_mem *m, uint64_t gpa)
+{
+	for (unsigned i = 0; i < m->count; i++)
+		if (m->regions[i].gpa >= gpa)
+			return &m->regions[i];
+	return NULL;
+}
+
 const struct guest_mem_region *guest_mem_find(const struct guest_mem *m, uint64_t gpa)
 {
 	unsigned n = count_below(m, gpa);

@@ -39,6 +39,9 @@ void guest_mem_clear(struct guest_mem *m);
 /* The whole of [gpa, gpa + size) as one host range, or NULL unless it lies inside one region. @size 0: NULL. */
 void *guest_mem_range(const struct guest_mem *m, uint64_t gpa, uint64_t size_bytes);
 
+/* The first region at or above @gpa, or NULL: to go through all of them in order. */
+const struct guest_mem_region *guest_mem_next(const struct guest_mem *m, uint64_t gpa);
+
 /* The region that holds @gpa, or NULL. */
 const struct guest_mem_region *guest_mem_find(const struct guest_mem *m, uint64_t gpa);
 

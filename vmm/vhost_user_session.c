@@ -1,0 +1,517 @@
+// SPDX-License-Identifier: MIT
+#include "vmm/vhost_user_session.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "host/base/loop.h"
+#include "host/virtio/mem.h"
+#include "host/virtio/queue.h"
+#include "protocol/vhost_user.h"
+
+#define BIT(n) (1ull << (n))
+#define PROTOCOL_WANTED                                                                                                \
+	(BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                                       \
+	 BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) | BIT(VHOST_USER_PROTOCOL_F_CONFIG))
+/* Of a request of the backend; the longest that the protocol has are far shorter. */
+#define BACKEND_PAYLOAD_MAX 4096u
+/* Both wrap counters of a packed ring begin at 1. */
+#define PACKED_START 0x80008000u
+
+/* ---- failing ---- */
+
+static int fail(struct vhost_session *s, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static int fail(struct vhost_session *s, int err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(s->why, sizeof(s->why), format, args);
+	va_end(args);
+	vhost_session_close(s);
+	return err;
+}
+
+static const char *name_of(uint32_t request)
+{
+	static const char *const names[] = {
+		[VHOST_USER_GET_FEATURES] = "GET_FEATURES",
+		[VHOST_USER_SET_FEATURES] = "SET_FEATURES",
+		[VHOST_USER_SET_OWNER] = "SET_OWNER",
+		[VHOST_USER_SET_MEM_TABLE] = "SET_MEM_TABLE",
+		[VHOST_USER_SET_VRING_NUM] = "SET_VRING_NUM",
+		[VHOST_USER_SET_VRING_ADDR] = "SET_VRING_ADDR",
+		[VHOST_USER_SET_VRING_BASE] = "SET_VRING_BASE",
+		[VHOST_USER_GET_VRING_BASE] = "GET_VRING_BASE",
+		[VHOST_USER_SET_VRING_KICK] = "SET_VRING_KICK",
+		[VHOST_USER_SET_VRING_CALL] = "SET_VRING_CALL",
+		[VHOST_USER_SET_VRING_ERR] = "SET_VRING_ERR",
+		[VHOST_USER_GET_PROTOCOL_FEATURES] = "GET_PROTOCOL_FEATURES",
+		[VHOST_USER_SET_PROTOCOL_FEATURES] = "SET_PROTOCOL_FEATURES",
+		[VHOST_USER_GET_QUEUE_NUM] = "GET_QUEUE_NUM",
+		[VHOST_USER_SET_VRING_ENABLE] = "SET_VRING_ENABLE",
+		[VHOST_USER_SET_BACKEND_REQ_FD] = "SET_BACKEND_REQ_FD",
+		[VHOST_USER_GET_CONFIG] = "GET_CONFIG",
+		[VHOST_USER_SET_CONFIG] = "SET_CONFIG",
+	};
+
+	return request < sizeof(names) / sizeof(names[0]) && names[request] ? names[request] : "a request";
+}
+
+/* ---- bytes ---- */
+
+void vhost_session_allow(struct vhost_session *s)
+{
+	s->deadline_ns = loop_now_ns() + VHOST_SESSION_LIMIT_NS;
+}
+
+/* Until @fd is ready for @events. Returns 0 or -ETIMEDOUT. */
+static int wait_for(const struct vhost_session *s, int fd, short events)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+	uint64_t now = loop_now_ns();
+	int n = 0;
+
+	while (now < s->deadline_ns && n <= 0) {
+		n = poll(&p, 1, (int)((s->deadline_ns - now + 999999) / 1000000));
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		now = loop_now_ns();
+	}
+	return n > 0 ? 0 : -ETIMEDOUT;
+}
+
+/* Returns 0, -ETIMEDOUT, -EPIPE when the peer has gone, or another negative errno. */
+static int send_all(struct vhost_session *s, int to, const void *data, size_t size, const int *fds, unsigned fd_count)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(int) * VHOST_USER_MAX_REGIONS)];
+		struct cmsghdr align;
+	} control = {0};
+	struct iovec v = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+
+	if (fd_count) {
+		struct cmsghdr *c;
+
+		m.msg_control = control.bytes;
+		m.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
+		c = CMSG_FIRSTHDR(&m);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
+		memcpy(CMSG_DATA(c), fds, sizeof(int) * fd_count);
+	}
+	while (v.iov_len) {
+		ssize_t n = sendmsg(to, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+		int err;
+
+		if (n > 0) {
+			/* The descriptors went with the first byte. */
+			m.msg_control = NULL;
+			m.msg_controllen = 0;
+			v.iov_base = (char *)v.iov_base + n;
+			v.iov_len -= (size_t)n;
+			continue;
+		}
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno != EAGAIN)
+			return errno == ECONNRESET ? -EPIPE : -errno;
+		err = wait_for(s, to, POLLOUT);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Descriptors that come along are dropped by the kernel: nothing is asked here that is answered with one. */
+static int receive_all(struct vhost_session *s, int from, void *to, size_t size)
+{
+	size_t have = 0;
+
+	while (have < size) {
+		ssize_t n = recv(from, (char *)to + have, size - have, MSG_DONTWAIT);
+		int err;
+
+		if (n > 0) {
+			have += (size_t)n;
+			continue;
+		}
+		if (n == 0)
+			return -EPIPE;
+		if (errno == EINTR)
+			continue;
+		if (errno != EAGAIN)
+			return errno == ECONNRESET ? -EPIPE : -errno;
+		err = wait_for(s, from, POLLIN);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int fail_transfer(struct vhost_session *s, uint32_t request, int err)
+{
+	if (err == -ETIMEDOUT)
+		return fail(s, err, "no answer to %s within %u s: is it stuck?", name_of(request),
+			    (unsigned)(VHOST_SESSION_LIMIT_NS / 1000000000ull));
+	if (err == -EPIPE)
+		return fail(s, err, "it hung up at %s: see its own messages, and start it again", name_of(request));
+	return fail(s, err, "%s: %s", name_of(request), strerror(-err));
+}
+
+/* ---- messages ---- */
+
+struct message {
+	struct vhost_user_header header;
+	union {
+		uint64_t number;
+		struct vhost_user_vring_state state;
+		struct vhost_user_vring_addr address;
+		struct vhost_user_mem_table table;
+		struct vhost_user_config config;
+	} payload;
+};
+_Static_assert(sizeof(struct vhost_user_header) == 12, "as on the wire");
+
+static int send_with_fds(struct vhost_session *s, struct message *m, const int *fds, unsigned fd_count)
+{
+	/* The payload's alignment leaves a hole behind the header. */
+	uint8_t wire[sizeof(struct message)];
+	int err;
+
+	if (s->fd < 0)
+		return -ENOTCONN;
+	m->header.flags |= VHOST_USER_VERSION;
+	memcpy(wire, &m->header, sizeof(m->header));
+	memcpy(wire + sizeof(m->header), &m->payload, m->header.size);
+	err = send_all(s, s->fd, wire, sizeof(m->header) + m->header.size, fds, fd_count);
+	return err ? fail_transfer(s, m->header.request, err) : 0;
+}
+
+/* The answer to @request with a payload of @size bytes, or of none if @may_be_empty. */
+static int receive_reply(struct vhost_session *s, uint32_t request, struct message *m, uint32_t size, bool may_be_empty)
+{
+	int err = receive_all(s, s->fd, &m->header, sizeof(m->header));
+
+	if (err)
+		return fail_transfer(s, request, err);
+	if (m->header.request != request || !(m->header.flags & VHOST_USER_REPLY) ||
+	    (m->header.flags & VHOST_USER_VERSION_MASK) != VHOST_USER_VERSION)
+		return fail(s, -EPROTO,
+			    "its answer to %s begins with request %" PRIu32 ", flags 0x%" PRIx32
+			    ": does it speak vhost-user?",
+			    name_of(request), m->header.request, m->header.flags);
+	if (m->header.size != size && !(may_be_empty && !m->header.size))
+		return fail(s, -EPROTO, "its answer to %s has %" PRIu32 " bytes instead of %" PRIu32, name_of(request),
+			    m->header.size, size);
+	err = receive_all(s, s->fd, &m->payload, m->header.size);
+	return err ? fail_transfer(s, request, err) : 0;
+}
+
+/* Send what has no answer of its own; where the backend can acknowledge, it does. */
+static int tell(struct vhost_session *s, struct message *m, const int *fds, unsigned fd_count)
+{
+	bool acknowledged = vhost_session_can(s, VHOST_USER_PROTOCOL_F_REPLY_ACK);
+	uint32_t request = m->header.request;
+	int err;
+
+	if (acknowledged)
+		m->header.flags |= VHOST_USER_NEED_REPLY;
+	err = send_with_fds(s, m, fds, fd_count);
+	if (err || !acknowledged)
+		return err;
+	err = receive_reply(s, request, m, sizeof(m->payload.number), false);
+	if (!err && m->payload.number)
+		err = fail(s, -EREMOTEIO, "it refuses %s (%" PRIu64 "): see its own messages", name_of(request),
+			   m->payload.number);
+	return err;
+}
+
+static int tell_number(struct vhost_session *s, uint32_t request, uint64_t number)
+{
+	struct message m = {.header = {.request = request, .size = sizeof(number)}, .payload.number = number};
+
+	return tell(s, &m, NULL, 0);
+}
+
+static int tell_state(struct vhost_session *s, uint32_t request, unsigned index, uint32_t number)
+{
+	struct message m = {
+		.header = {.request = request, .size = sizeof(m.payload.state)},
+		.payload.state = {.index = index, .num = number},
+	};
+
+	return tell(s, &m, NULL, 0);
+}
+
+static int tell_fd(struct vhost_session *s, uint32_t request, unsigned index, int fd)
+{
+	struct message m = {.header = {.request = request, .size = sizeof(m.payload.number)}, .payload.number = index};
+
+	return tell(s, &m, &fd, 1);
+}
+
+static int ask_number(struct vhost_session *s, uint32_t request, uint64_t *number)
+{
+	struct message m = {.header.request = request};
+	int err = send_with_fds(s, &m, NULL, 0);
+
+	if (!err)
+		err = receive_reply(s, request, &m, sizeof(m.payload.number), false);
+	if (!err)
+		*number = m.payload.number;
+	return err;
+}
+
+/* ---- the beginning ---- */
+
+static int dial(struct vhost_session *s, const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return fail(s, -ENAMETOOLONG, "a socket's path has at most %zu bytes: choose a shorter one",
+			    sizeof(address.sun_path) - 1);
+	strcpy(address.sun_path, path);
+	/* Not to wait: a listener whose queue is full is as good as none. */
+	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (s->fd < 0 || connect(s->fd, (const struct sockaddr *)&address, sizeof(address)))
+		return fail(s, -errno, "can't connect: %s: start the device's program first", strerror(errno));
+	return 0;
+}
+
+/* A socket pair, one end of which the backend gets for its own requests. */
+static int give_backend_fd(struct vhost_session *s)
+{
+	struct message m = {.header.request = VHOST_USER_SET_BACKEND_REQ_FD};
+	int pair[2], err;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair))
+		return fail(s, -errno, "no socket pair: %s", strerror(errno));
+	s->backend_fd = pair[0];
+	err = tell(s, &m, &pair[1], 1);
+	close(pair[1]);
+	return err;
+}
+
+int vhost_session_open(struct vhost_session *s, const char *path)
+{
+	uint64_t number = 0;
+	int err;
+
+	*s = VHOST_SESSION_CLOSED;
+	vhost_session_allow(s);
+	err = dial(s, path);
+	if (!err)
+		err = ask_number(s, VHOST_USER_GET_FEATURES, &s->features);
+	if (!err && s->features & BIT(VHOST_USER_F_PROTOCOL_FEATURES)) {
+		uint64_t agreed;
+
+		err = ask_number(s, VHOST_USER_GET_PROTOCOL_FEATURES, &number);
+		agreed = number & PROTOCOL_WANTED;
+		if (!err)
+			err = tell_number(s, VHOST_USER_SET_PROTOCOL_FEATURES, agreed);
+		if (!err)
+			s->protocol = agreed;
+	}
+	if (!err) {
+		struct message m = {.header.request = VHOST_USER_SET_OWNER};
+
+		err = tell(s, &m, NULL, 0);
+	}
+	if (!err && vhost_session_can(s, VHOST_USER_PROTOCOL_F_MQ)) {
+		err = ask_number(s, VHOST_USER_GET_QUEUE_NUM, &number);
+		s->queue_limit = number > 0xffff ? 0xffff : (unsigned)number;
+	}
+	if (!err && vhost_session_can(s, VHOST_USER_PROTOCOL_F_BACKEND_REQ))
+		err = give_backend_fd(s);
+	return err;
+}
+
+void vhost_session_close(struct vhost_session *s)
+{
+	if (s->fd >= 0)
+		close(s->fd);
+	if (s->backend_fd >= 0)
+		close(s->backend_fd);
+	s->fd = -1;
+	s->backend_fd = -1;
+}
+
+/* ---- config space ---- */
+
+int vhost_session_get_config(struct vhost_session *s, void *to, uint32_t size)
+{
+	uint32_t bytes = (uint32_t)offsetof(struct vhost_user_config, data) + size;
+	struct message m = {
+		.header = {.request = VHOST_USER_GET_CONFIG, .size = bytes},
+		.payload.config.size = size,
+	};
+	int err = send_with_fds(s, &m, NULL, 0);
+
+	if (!err)
+		err = receive_reply(s, VHOST_USER_GET_CONFIG, &m, bytes, true);
+	if (err)
+		return err;
+	if (!m.header.size || m.payload.config.offset || m.payload.config.size != size)
+		return fail(s, -EPROTO, "it gives no config space of %" PRIu32 " bytes: is it another kind of device?",
+			    size);
+	memcpy(to, m.payload.config.data, size);
+	return 0;
+}
+
+int vhost_session_set_config(struct vhost_session *s, uint32_t offset, const void *from, uint32_t size)
+{
+	struct message m = {
+		.header = {.request = VHOST_USER_SET_CONFIG,
+			   .size = (uint32_t)offsetof(struct vhost_user_config, data) + size},
+		.payload.config = {.offset = offset, .size = size},
+	};
+
+	memcpy(m.payload.config.data, from, size);
+	return tell(s, &m, NULL, 0);
+}
+
+/* ---- running ---- */
+
+int vhost_session_set_features(struct vhost_session *s, uint64_t features)
+{
+	return tell_number(s, VHOST_USER_SET_FEATURES,
+			   features | (s->features & BIT(VHOST_USER_F_PROTOCOL_FEATURES)));
+}
+
+int vhost_session_set_memory(struct vhost_session *s, const struct guest_mem *mem)
+{
+	struct message m = {.header.request = VHOST_USER_SET_MEM_TABLE};
+	struct vhost_user_mem_table *t = &m.payload.table;
+	const struct guest_mem_region *r = guest_mem_next(mem, 0);
+	int fds[VHOST_USER_MAX_REGIONS];
+
+	for (; r; r = guest_mem_next(mem, r->gpa + r->size_bytes)) {
+		if (t->count == VHOST_USER_MAX_REGIONS || r->fd < 0)
+			return fail(s, -ENOTSUP, "guest memory can't be shared with it");
+		fds[t->count] = r->fd;
+		t->regions[t->count++] = (struct vhost_user_region){
+			.gpa = r->gpa,
+			.size = r->size_bytes,
+			.user = (uintptr_t)r->host,
+			.mmap_offset = r->fd_offset,
+		};
+	}
+	m.header.size = (uint32_t)(offsetof(struct vhost_user_mem_table, regions) + t->count * sizeof(t->regions[0]));
+	return tell(s, &m, fds, t->count);
+}
+
+int vhost_session_start_ring(struct vhost_session *s, const struct guest_mem *mem, const struct vhost_ring *ring)
+{
+	const struct virtq_setup *setup = ring->setup;
+	struct message m = {
+		.header = {.request = VHOST_USER_SET_VRING_ADDR, .size = sizeof(m.payload.address)},
+		.payload.address =
+			{
+				.index = ring->index,
+				.desc = (uintptr_t)guest_mem_range(mem, setup->desc_gpa, 1),
+				.used = (uintptr_t)guest_mem_range(mem, setup->device_gpa, 1),
+				.avail = (uintptr_t)guest_mem_range(mem, setup->driver_gpa, 1),
+			},
+	};
+	int err = tell_state(s, VHOST_USER_SET_VRING_NUM, ring->index, setup->size);
+
+	if (!err)
+		err = tell_state(s, VHOST_USER_SET_VRING_BASE, ring->index, ring->packed ? PACKED_START : 0);
+	if (!err)
+		err = tell(s, &m, NULL, 0);
+	if (!err)
+		err = tell_fd(s, VHOST_USER_SET_VRING_ERR, ring->index, ring->error);
+	if (!err)
+		err = tell_fd(s, VHOST_USER_SET_VRING_CALL, ring->index, ring->call);
+	if (!err)
+		err = tell_fd(s, VHOST_USER_SET_VRING_KICK, ring->index, ring->kick);
+	/* Without protocol features a ring runs from its kick descriptor on. */
+	if (!err && s->features & BIT(VHOST_USER_F_PROTOCOL_FEATURES))
+		err = tell_state(s, VHOST_USER_SET_VRING_ENABLE, ring->index, 1);
+	return err;
+}
+
+int vhost_session_stop_ring(struct vhost_session *s, unsigned index)
+{
+	struct message m = {
+		.header = {.request = VHOST_USER_GET_VRING_BASE, .size = sizeof(m.payload.state)},
+		.payload.state.index = index,
+	};
+	int err = 0;
+
+	if (s->features & BIT(VHOST_USER_F_PROTOCOL_FEATURES))
+		err = tell_state(s, VHOST_USER_SET_VRING_ENABLE, index, 0);
+	if (!err)
+		err = send_with_fds(s, &m, NULL, 0);
+	if (!err)
+		err = receive_reply(s, VHOST_USER_GET_VRING_BASE, &m, sizeof(m.payload.state), false);
+	if (!err && m.payload.state.index != index)
+		err = fail(s, -EPROTO, "its answer to GET_VRING_BASE is about queue %" PRIu32 " instead of %u",
+			   m.payload.state.index, index);
+	return err;
+}
+
+/* ---- what the backend says by itself ---- */
+
+int vhost_session_unasked(struct vhost_session *s)
+{
+	char byte;
+	ssize_t n = recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n > 0)
+		return fail(s, -EPROTO, "it speaks without being asked: does it speak vhost-user?");
+	return fail(s, -EPIPE, "its process has gone: see its own messages, and start it again");
+}
+
+int vhost_session_asked(struct vhost_session *s, bool *changed)
+{
+	struct vhost_user_header h;
+	uint8_t payload[BACKEND_PAYLOAD_MAX];
+	struct {
+		struct vhost_user_header header;
+		uint32_t number[2];
+	} reply = {0};
+	int err;
+
+	*changed = false;
+	if (recv(s->backend_fd, &h, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	err = receive_all(s, s->backend_fd, &h, sizeof(h));
+	if (!err && ((h.flags & VHOST_USER_VERSION_MASK) != VHOST_USER_VERSION || h.flags & VHOST_USER_REPLY ||
+		     h.size > sizeof(payload)))
+		return fail(s, -EPROTO,
+			    "it asks request %" PRIu32 ", flags 0x%" PRIx32 ", %" PRIu32
+			    " bytes: does it speak vhost-user?",
+			    h.request, h.flags, h.size);
+	if (!err)
+		err = receive_all(s, s->backend_fd, payload, h.size);
+	if (err == -EPIPE) {
+		/* It closes that end first when it ends, or because it has no use for it. */
+		close(s->backend_fd);
+		s->backend_fd = -1;
+		return 0;
+	}
+	if (err)
+		return fail(s, err, "its own request stops in the middle: %s", strerror(-err));
+	*changed = h.request == VHOST_USER_BACKEND_CONFIG_CHANGE_MSG;
+	if (!(h.flags & VHOST_USER_NEED_REPLY) || !vhost_session_can(s, VHOST_USER_PROTOCOL_F_REPLY_ACK))
+		return 0;
+	reply.header = (struct vhost_user_header){
+		.request = h.request, .flags = VHOST_USER_VERSION | VHOST_USER_REPLY, .size = sizeof(uint64_t)};
+	reply.number[0] = !*changed;
+	err = send_all(s, s->backend_fd, &reply, sizeof(reply), NULL, 0);
+	return err ? fail(s, err, "it doesn't take the answer to its own request: %s", strerror(-err)) : 0;
+}
