@@ -3,7 +3,8 @@
 # Mullion's build. `make help` lists the targets; each folder's sources.mk lists what is in it.
 #
 #   O=DIR        where everything is built (default: build)
-#   ARCH=...     x86_64 or arm64: the guest architecture of bare images (default: this machine's)
+#   ARCH=...     x86_64 or arm64 (default: this machine's); another one than this machine's is cross-built into O/ARCH,
+#                against the libraries that tests/lib/sysroot.sh makes (make deps ARCH=arm64 once; SYSROOT=DIR: another)
 #   SAN=address,undefined   build with sanitizers (into O, so give it a folder of its own)
 #   WERROR=1     warnings are errors (CI)        V=1    print whole commands
 #   DEPS=no      never install packages: print what is missing and stop
@@ -26,6 +27,20 @@ PKG_CONFIG ?= pkg-config
 INSTALL ?= install
 HOST_ARCH := $(shell uname -m | sed s/aarch64/arm64/)
 ARCH ?= $(HOST_ARCH)
+foreign := $(if $(filter $(HOST_ARCH),$(ARCH)),,$(ARCH))
+ifneq ($(foreign),)
+ifneq ($(notdir $(O)),$(ARCH))
+override O := $(O)/$(ARCH)
+endif
+triplet := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-linux-gnu
+SYSROOT ?= $(shell tests/lib/sysroot.sh --path $(ARCH) 2>/dev/null)
+has-sysroot := $(wildcard $(SYSROOT)/usr/include/libfdt.h)
+cross-cc := $(if $(findstring clang,$(CC)),$(CC) --target=$(triplet),$(triplet)-$(CC)) --sysroot=$(SYSROOT)
+cross-pkg-config := PKG_CONFIG_SYSROOT_DIR=$(SYSROOT) \
+	PKG_CONFIG_LIBDIR=$(SYSROOT)/usr/lib/$(triplet)/pkgconfig:$(SYSROOT)/usr/share/pkgconfig $(PKG_CONFIG)
+else
+has-sysroot := yes
+endif
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' $(1) $(2))
 
@@ -49,15 +64,18 @@ common-cflags := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. $(warnings) -
 common-ldflags := $(sanitize) -Wl,-z,relro,-z,now -pthread
 
 gpu-packages := virglrenderer epoxy egl gbm pixman-1 libpng libdrm
-have-gpu := $(shell $(PKG_CONFIG) --exists $(gpu-packages) 2>/dev/null && echo yes)
-gpu-cflags := $(if $(have-gpu),$(shell $(PKG_CONFIG) --cflags $(gpu-packages))) -DVIRGL_RENDERER_UNSTABLE_APIS
-gpu-libs := $(if $(have-gpu),$(shell $(PKG_CONFIG) --libs $(gpu-packages)))
+host-cc := $(if $(foreign),$(cross-cc),$(CC))
+host-pkg-config := $(if $(foreign),$(cross-pkg-config),$(PKG_CONFIG))
+have-gpu := $(if $(has-sysroot),$(shell $(host-pkg-config) --exists $(gpu-packages) 2>/dev/null && echo yes))
+gpu-cflags := $(if $(have-gpu),$(shell $(host-pkg-config) --cflags $(gpu-packages))) -DVIRGL_RENDERER_UNSTABLE_APIS
+gpu-libs := $(if $(have-gpu),$(shell $(host-pkg-config) --libs $(gpu-packages)))
 
 core-src := $(protocol-src) $(host-base-src) $(host-virtio-src)
 device-src := $(host-block-src) $(host-net-src) $(host-console-src) $(host-rng-src)
 gpu-src := $(host-display-src) $(host-gpu-src)
 gpu-program-src := $(gpu-src) $(host-vhost-src) $(host-gpu-program-src)
-vmm-all-src := $(vmm-src) $(vmm-$(HOST_ARCH)-src)
+vmm-all-src := $(vmm-src) $(vmm-$(ARCH)-src)
+vmm-libs := $(vmm-$(ARCH)-libs)
 
 objects = $(patsubst %.c,$(O)/obj/%.o,$(1))
 library-objects := $(call objects,$(core-src) $(device-src))
@@ -65,8 +83,9 @@ library-objects := $(call objects,$(core-src) $(device-src))
 # ---- targets ----
 .PHONY: all host vmm bare samples check check-built check-unit check-bare check-linux fuzz bench demo lint format deps ci help \
 	install clean tests
-all: host vmm bare
-	@echo "built into $(O)/: mullion$(if $(have-gpu),$(comma) mullion-gpu.so$(comma) mullion-gpu)$(comma) bare/*.elf"
+all: $(if $(has-sysroot),host vmm) bare
+	@echo "built into $(O)/: $(if $(has-sysroot),mullion)$(if $(have-gpu),$(comma) mullion-gpu.so$(comma) mullion-gpu)$(comma) bare/*.elf"
+	$(if $(has-sysroot),,@echo "skipped mullion: no $(ARCH) libraries in $(SYSROOT) (make deps ARCH=$(ARCH) gets them)")
 	$(if $(have-gpu),,@echo "skipped mullion-gpu.so: needs pkg-config packages: $(gpu-packages) (make deps installs them)")
 comma := ,
 host: $(O)/libmullion.a $(if $(have-gpu),$(O)/mullion-gpu.so $(O)/mullion-gpu)
@@ -92,7 +111,7 @@ $(O)/obj/host/gpu/%.o $(O)/obj/host/display/%.o: extra-cflags = $(gpu-cflags)
 $(O)/obj/%.o: %.c Makefile
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(common-cflags) $(extra-cflags) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(host-cc) $(common-cflags) $(extra-cflags) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
 
 $(O)/libmullion.a: $(library-objects)
 	$(call say,AR,$@)
@@ -101,17 +120,17 @@ $(O)/libmullion.a: $(library-objects)
 # mullion exports host/base and host/virtio to the device modules it loads, hence whole archive and -rdynamic.
 $(O)/mullion: $(call objects,$(vmm-all-src)) $(O)/libmullion.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(common-ldflags) -rdynamic -o $@ $(call objects,$(vmm-all-src)) \
-		-Wl,--whole-archive $(O)/libmullion.a -Wl,--no-whole-archive $(LDFLAGS) -ldl
+	$(Q)$(host-cc) $(common-ldflags) -rdynamic -o $@ $(call objects,$(vmm-all-src)) \
+		-Wl,--whole-archive $(O)/libmullion.a -Wl,--no-whole-archive $(LDFLAGS) $(vmm-libs) -ldl
 
 $(O)/mullion-gpu.so: $(call objects,$(gpu-src))
 	$(call say,LD,$@)
-	$(Q)$(CC) $(common-ldflags) -shared -o $@ $^ $(LDFLAGS) $(gpu-libs) -lm
+	$(Q)$(host-cc) $(common-ldflags) -shared -o $@ $^ $(LDFLAGS) $(gpu-libs) -lm
 
 # The same device as a program that lends it over vhost-user.
 $(O)/mullion-gpu: $(call objects,$(gpu-program-src)) $(O)/libmullion.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(common-ldflags) -o $@ $^ $(LDFLAGS) $(gpu-libs) -lm
+	$(Q)$(host-cc) $(common-ldflags) -o $@ $^ $(LDFLAGS) $(gpu-libs) -lm
 
 include guest-drivers/bare/rules.mk
 include samples/linux/rules.mk tests/linux/sources.mk
@@ -169,7 +188,8 @@ demo: deps
 	+$(Q)$(MAKE) --no-print-directory DEPS=done all
 	$(Q)samples/demo.sh
 deps:
-	$(if $(filter done,$(DEPS)),,$(Q)DEPS=$(DEPS) tests/lib/deps.sh build check demo)
+	$(if $(filter done,$(DEPS)),,$(Q)DEPS=$(DEPS) tests/lib/deps.sh $(if $(foreign),$(ARCH),build check demo))
+	$(if $(filter done no,$(DEPS)),,$(if $(foreign),$(Q)tests/lib/sysroot.sh $(ARCH)))
 ci:
 	.ci/run
 

@@ -201,12 +201,12 @@ static void check_architecture(struct doctor *d)
 
 	if (uname(&u))
 		return;
-	if (!strcmp(u.machine, "x86_64")) {
+	if (!strcmp(u.machine, "x86_64") || !strcmp(u.machine, "aarch64")) {
 		say(d, OK, "architecture", NULL, "%s, Linux %s", u.machine, u.release);
 		return;
 	}
 	d->can_run = false;
-	say(d, FAIL, "architecture", "use an x86-64 host", "%s: mullion does not run there yet", u.machine);
+	say(d, FAIL, "architecture", "use an x86-64 or arm64 host", "%s: mullion does not run there yet", u.machine);
 }
 
 static uint64_t available_mib(void)

@@ -78,6 +78,12 @@ static int set_append(struct options *o, char *arg)
 	return 0;
 }
 
+static int set_dump_fdt(struct options *o, char *arg)
+{
+	o->dump_fdt = arg;
+	return 0;
+}
+
 static int set_memory(struct options *o, char *arg)
 {
 	unsigned long long v;
@@ -316,6 +322,7 @@ static const struct {
 	{"kernel", "FILE", "Linux vmlinuz, ELF executable or flat image to start (needed)", set_kernel},
 	{"initrd", "FILE", "initial RAM disk for the kernel", set_initrd},
 	{"append", "STRING", "kernel command line", set_append},
+	{"dump-fdt", "FILE", "write the guest's device tree to FILE instead of starting it (arm64)", set_dump_fdt},
 	{"memory", "SIZE", "guest memory, like 512M or 2G (default 1G)", set_memory},
 	{"cpus", "N", "virtual CPUs (default 1)", set_cpus},
 	{"disk", "FILE[,readonly][,serial=TEXT]",
@@ -329,7 +336,7 @@ static const struct {
 	 "virtio device of another program (virtiofsd, qemu-storage-daemon, ...) that\nlistens at PATH; up to 8 times. Keys: "
 	 "tag=NAME (fs: mount -t virtiofs NAME /mnt),\nqueues=N (fs, blk), mac=ADDRESS (net)",
 	 add_vhost_user},
-	{"serial", "stdio|socket:PATH|none", "serial port, ttyS0 in Linux (default stdio)", set_serial},
+	{"serial", "stdio|socket:PATH|none", "serial port, ttyS0 in Linux (ttyAMA0 on arm64; default stdio)", set_serial},
 	{"console", "stdio|socket:PATH|none",
 	 "virtio console, hvc0 in Linux (default none; with stdio the\nserial port goes to none)", set_console},
 	{"rng", NULL, "virtio random numbers (default)", set_rng},

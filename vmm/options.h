@@ -43,6 +43,7 @@ enum transport_option { TRANSPORT_PCI, TRANSPORT_MMIO };
 
 struct options {
 	const char *kernel, *initrd, *append;
+	const char *dump_fdt;
 	uint64_t memory_bytes;
 	unsigned cpus;
 	struct disk_option disks[OPTIONS_MAX_DISKS];

@@ -118,6 +118,7 @@ static int build(struct machine *m, const struct options *o, struct boot_entry *
 		.kernel = o->kernel,
 		.initrd = o->initrd,
 		.append = o->append,
+		.dump_fdt = o->dump_fdt,
 		.has_pci = o->transport == TRANSPORT_PCI,
 		.mmio_slots = o->transport == TRANSPORT_MMIO ? devices_count(o) : 0,
 	};
@@ -161,8 +162,9 @@ int run_main(int argc, char **argv)
 		goto out;
 	}
 	end = VM_END_ERROR;
+	/* For --dump-fdt all was made as for a start: the tree is the one of this very machine. */
 	if (!build(&machine, &options, &entry))
-		end = vm_run(machine.vm, &entry, stuck);
+		end = options.dump_fdt ? VM_END_POWER_OFF : vm_run(machine.vm, &entry, stuck);
 	tear_down(&machine);
 out:
 	options_finish(&options);

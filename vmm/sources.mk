@@ -4,6 +4,9 @@ vmm-src := vmm/main.c vmm/run.c vmm/options.c vmm/devices.c vmm/module.c vmm/doc
 	vmm/pci.c vmm/msix.c vmm/virtio_transport.c vmm/virtio_pci.c vmm/virtio_mmio.c \
 	vmm/vhost_user.c vmm/vhost_user_session.c vmm/vhost_user_kinds.c \
 	vmm/character.c vmm/terminal.c vmm/keyboard.c vmm/serial.c vmm/pvpanic.c
+vmm-arm64-src := vmm/arm64/machine.c vmm/arm64/gic.c vmm/arm64/vcpu.c vmm/arm64/platform.c vmm/arm64/pl011.c \
+	vmm/arm64/pl031.c vmm/arm64/fdt.c vmm/arm64/kernel.c vmm/arm64/boot.c
+vmm-arm64-libs := -lfdt -lz
 vmm-x86_64-src := vmm/x86_64/machine.c vmm/x86_64/vcpu.c vmm/x86_64/cpuid.c vmm/x86_64/platform.c vmm/x86_64/power.c \
 	vmm/x86_64/rtc.c vmm/x86_64/boot.c vmm/x86_64/bzimage.c vmm/x86_64/aml.c \
 	vmm/x86_64/tables.c

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Freestanding images: $(O)/bare/NAME.elf, and $(O)/bare/NAME.bin (the same without headers) for names in bare-flat.
-# Objects go to $(O)/bare/$(ARCH)/, images of another architecture than the host's to $(O)/bare/$(ARCH)/NAME.elf.
+# Objects go to $(O)/bare/$(ARCH)/. For another architecture than this machine's, $(O) is a folder of its own.
 #
 #   bare-images     names; NAME-bare-src lists their sources from the top of the tree
 #   CROSS_COMPILE   prefix of the tools when ARCH is not the host's (default: the GNU triplet of ARCH)
@@ -35,7 +35,7 @@ bare-ldflags := -nostdlib -static -z noexecstack -z max-page-size=4096 --no-warn
 	--fatal-warnings -T guest-drivers/bare/link_$(ARCH).ld
 
 bare-obj := $(O)/bare/$(ARCH)/obj
-bare-out := $(O)/bare$(if $(bare-foreign),/$(ARCH))
+bare-out := $(O)/bare
 bare-objects = $(patsubst %,$(bare-obj)/%.o,$(1))
 bare-lib := $(O)/bare/$(ARCH)/libbare.a
 bare-elfs := $(patsubst %,$(bare-out)/%.elf,$(bare-images))

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Installs the Debian packages that Mullion needs. Called by `make deps`, `make demo` and `make check`.
 #
-#   deps.sh build|demo|check|lint...    one or several groups; demo, check and lint include build
+#   deps.sh build|demo|check|lint|arm64...    one or several groups; all include build; arm64: to cross-build
 #
 # Says which packages are missing and why each is wanted, then installs them with apt-get (by sudo when not
 # root). DEPS=no only prints: exit 0 when nothing is missing, 1 otherwise. Debian 12 and 13 alike.
@@ -24,8 +24,8 @@ libcmocka-dev          | check      | the C unit and device tests
 libegl1                | demo check | EGL at run time
 libegl-mesa0           | demo check | the EGL driver (Mesa)
 libgl1-mesa-dri        | demo check | the GL drivers, with a software one for machines without a GPU
-mmdebstrap             | demo check | builds the Debian 13 guest and gets the kernels that are booted
-debian-archive-keyring | demo check | the keys that the packages of that guest are checked against
+mmdebstrap             | demo check arm64 | builds the Debian 13 guest and gets the kernels that are booted
+debian-archive-keyring | demo check arm64 | the keys that the packages of that guest are checked against
 cpio                   | demo check | writes initramfs images
 xz-utils               | demo check | unpacks kernel modules
 zstd                   | demo check | packs the initramfs form of the Debian guest
@@ -37,7 +37,11 @@ perl                   | demo check | runs the tests (TAP::Harness) and reads th
 edid-decode            | check      | checks the EDID blocks that the GPU device generates
 acpica-tools           | check      | disassembles and so checks the ACPI tables
 passt                  | check      | user-mode network for the virtio-net tests
-gcc-aarch64-linux-gnu  | check      | compiles the bare-metal guest library for arm64 as well
+gcc-aarch64-linux-gnu  | check arm64 | compiles for arm64: bare-metal guests, and all with make ARCH=arm64
+libfdt-dev             | native-arm64 | writes the device tree of an arm64 guest
+zlib1g-dev             | native-arm64 | unpacks arm64 kernels
+device-tree-compiler   | check      | reads the device trees that we write
+qemu-system-arm        | check      | an emulated arm64 machine with KVM, for the arm64 guests
 clang                  | check lint | the second compiler every file must be clean with
 clang-tidy             | lint       | static checks of make lint
 cppcheck               | lint       | static checks of make lint
@@ -47,8 +51,8 @@ cppcheck               | lint       | static checks of make lint
 want=" build "
 for g in "$@"; do
 	case $g in
-	build|demo|check|lint) want="$want$g " ;;
-	*) echo "deps.sh: no group '$g'; there are build, demo, check and lint" >&2; exit 2 ;;
+	build|demo|check|lint|arm64) want="$want$g " ;;
+	*) echo "deps.sh: no group '$g'; there are build, demo, check, lint and arm64" >&2; exit 2 ;;
 	esac
 done
 
@@ -58,6 +62,7 @@ hardware_kvm() {
 	[ "${NESTED:-0}" != 1 ] && [ -r /dev/kvm ] && [ -w /dev/kvm ] &&
 		{ [ -d /sys/module/kvm_intel ] || [ -d /sys/module/kvm_amd ]; }
 }
+[ "$(uname -m)" = aarch64 ] && want="${want}native-arm64 "
 case $want in
 *" demo "*|*" check "*) hardware_kvm || want="${want}nested " ;;
 esac

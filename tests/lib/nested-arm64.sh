@@ -1,0 +1,53 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The nested arm64 machine: an emulated board (QEMU, TCG) whose processor has EL2, and so a real /dev/kvm in which an
+# arm64 `mullion run` boots Linux, on any host. Sourced by tests.
+#
+#   nested_arm64_ready                       0, or 1 with the reason in $nested_reason
+#   nested_arm64_run DIR TIMEOUT_S [FILTER]  as nested_run of nested.sh, but the host's files are under /host
+#
+# Environment: NESTED_CPU (default cortex-a72), NESTED_GIC (3 or 2: what KVM has in there, too).
+
+nested_lib=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+nested_top=$(cd "$nested_lib/../.." && pwd)
+nested_reason=
+
+nested_arm64_ready() {
+	nested_reason=
+	if ! command -v qemu-system-aarch64 >/dev/null 2>&1; then
+		nested_reason="no qemu-system-aarch64 (package qemu-system-arm)"
+	elif ! nested_sysroot=$("$nested_lib/sysroot.sh" arm64); then
+		nested_reason="the arm64 libraries could not be fetched (see above)"
+	elif ! nested_kernel=$("$nested_top/tests/linux/arm64-guest.sh"); then
+		nested_reason="the arm64 kernel could not be fetched (see above)"
+	else
+		return 0
+	fi
+	return 1
+}
+
+nested_arm64_run() {
+	local dir=$1 limit=$2 filter=${3:-cat >/dev/null} rc
+	dir=$(cd "$dir" && pwd)
+	rm -f "$dir/status" "$dir/console.log"
+	[ -s "$dir/script" ] || { echo "nested_arm64_run: no $dir/script" >&2; return 125; }
+	"$nested_top/samples/linux/initrd.sh" "$nested_kernel/nested.cpio" "$dir/nested.cpio" "$nested_lib/nested-arm64.init"
+	timeout --foreground -k 5 "$limit" qemu-system-aarch64 \
+		-M "virt,virtualization=on,gic-version=${NESTED_GIC:-3}" -accel tcg,thread=multi \
+		-cpu "${NESTED_CPU:-cortex-a72}" -smp "${NESTED_CPUS:-2}" -m "${NESTED_MEMORY:-6144}" \
+		-nodefaults -no-user-config -display none -no-reboot -serial stdio \
+		-kernel "$nested_kernel/vmlinuz" -initrd "$dir/nested.cpio" \
+		-append "console=ttyAMA0 loglevel=2 panic=-1 mitigations=off mullion.sysroot=$nested_sysroot" \
+		-fsdev local,id=root,path=/,security_model=none,readonly=on,multidevs=remap \
+		-device virtio-9p-pci,fsdev=root,mount_tag=hostroot \
+		-fsdev local,id=job,path="$dir",security_model=none,multidevs=remap \
+		-device virtio-9p-pci,fsdev=job,mount_tag=job \
+		</dev/null 2>"$dir/qemu.log" | sed -u 's,\r,,g' | tee "$dir/console.log" | eval "$filter"
+	rc=${PIPESTATUS[0]}
+	rm -f "$dir/nested.cpio"
+	if [ -s "$dir/status" ]; then
+		return "$(cat "$dir/status")"
+	fi
+	[ "$rc" = 124 ] && return 124
+	return 125
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+/* From an image file to a guest that can take its first step. */
+#include <errno.h>
+#include <fcntl.h>
+#include <libfdt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "host/base/log.h"
+#include "host/virtio/mem.h"
+#include "vmm/arch.h"
+#include "vmm/arm64/fdt.h"
+#include "vmm/arm64/kernel.h"
+#include "vmm/arm64/machine.h"
+#include "vmm/image.h"
+#include "vmm/vm.h"
+
+#define MIB (1024ull * 1024)
+#define INITRD_ALIGNMENT 0x10000ull /* of the largest pages */
+
+/* Files that are passed by mistake, which would run as garbage if they were taken for flat images. */
+static const struct {
+	size_t offset;
+	const char *magic;
+	size_t bytes;
+	const char *advice;
+} mistakes[] = {
+	{0x202, "HdrS", 4, "x86 Linux kernel: this mullion runs arm64 guests; use the arm64 kernel"},
+	{0, "MZ", 2, "EFI program without a Linux header: give a Linux Image, an ELF or a flat image"},
+	{0, "\xfd" "7zXZ", 5, "xz file: an initrd goes with --initrd; unpack a kernel first"},
+	{0, "\x28\xb5\x2f\xfd", 4, "zstd file: an initrd goes with --initrd; unpack a kernel first"},
+	{0, "0707", 4, "cpio archive: give it with --initrd, and a kernel with --kernel"},
+	{0, "!<arch>", 7, "archive (.deb or .a): give the vmlinuz out of it"},
+	{0, "QFI\xfb", 4, "qcow2 disk image: --kernel wants a kernel; --disk takes raw images"},
+	{0x438, "\x53\xef", 2, "file system image: give it with --disk, and a kernel with --kernel"},
+	{0x1fe, "\x55\xaa", 2, "boot sector or disk image: give it with --disk, and a kernel with --kernel"},
+};
+
+static int load_flat(const struct image_file *f, const struct guest_mem *mem, struct image_loaded *out)
+{
+	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+		if (f->size_bytes >= mistakes[i].offset + mistakes[i].bytes &&
+		    !memcmp(f->head + mistakes[i].offset, mistakes[i].magic, mistakes[i].bytes)) {
+			image_error(f, "%s", mistakes[i].advice);
+			return -ENOEXEC;
+		}
+	}
+	*out = (struct image_loaded){
+		.entry = LAYOUT_KERNEL,
+		.end = LAYOUT_KERNEL + f->size_bytes,
+		.initrd_max = LAYOUT_LOW_RAM_END - 1,
+		.cmdline_max = LAYOUT_CMDLINE_BYTES - 1,
+	};
+	return image_file_read(f, 0, f->size_bytes, mem, LAYOUT_KERNEL);
+}
+
+static int load_kernel(const struct boot_config *c, const struct vm *vm, struct image_loaded *out)
+{
+	struct image_file f;
+	int err = image_file_open("kernel", c->kernel, &f);
+
+	if (err)
+		return err;
+	if (!memcmp(f.head, "\x7f" "ELF", 4))
+		err = elf_load(&f, vm_mem(vm), out);
+	else if (kernel_is(&f))
+		err = kernel_load(&f, vm_mem(vm), vm_arch(vm)->page_sizes, out);
+	else
+		err = load_flat(&f, vm_mem(vm), out);
+	image_file_close(&f);
+	return err;
+}
+
+/* Next above the kernel: the kernel maps no more than 32 GiB around itself for it. */
+static int load_initrd(const struct boot_config *c, const struct vm *vm, const struct image_loaded *kernel,
+		       struct fdt_config *fdt)
+{
+	uint64_t at = (kernel->end + INITRD_ALIGNMENT - 1) & ~(INITRD_ALIGNMENT - 1);
+	struct image_file f;
+	int err;
+
+	if (!c->initrd)
+		return 0;
+	err = image_file_open("initrd", c->initrd, &f);
+	if (err)
+		return err;
+	if (!guest_mem_range(vm_mem(vm), at, f.size_bytes)) {
+		image_error(&f, "initrd of %llu MiB doesn't fit above the kernel: more with --memory",
+			    (unsigned long long)(f.size_bytes / MIB) + 1);
+		err = -ENOMEM;
+	} else {
+		err = image_file_read(&f, 0, f.size_bytes, vm_mem(vm), at);
+		fdt->initrd = at;
+		fdt->initrd_bytes = f.size_bytes;
+	}
+	image_file_close(&f);
+	return err;
+}
+
+static int dump(const char *path, const void *fdt)
+{
+	size_t bytes = fdt_totalsize(fdt);
+	FILE *f = fopen(path, "we");
+	bool ok = f && fwrite(fdt, 1, bytes, f) == bytes;
+	int err = errno;
+
+	if (f && fclose(f) && ok) {
+		ok = false;
+		err = errno;
+	}
+	if (ok)
+		return 0;
+	log_line(LOG_TOPIC_VMM, LOG_ERROR, "--dump-fdt %s: %s", path, strerror(err));
+	return err ? -err : -EIO;
+}
+
+int arch_boot(struct vm *vm, const struct boot_config *c, struct boot_entry *out)
+{
+	const struct vm_config *config = vm_get_config(vm);
+	const struct arch_vm *a = vm_arch(vm);
+	void *to = guest_mem_range(vm_mem(vm), LAYOUT_FDT, LAYOUT_FDT_BYTES);
+	struct fdt_config fdt = {
+		.memory_bytes = config->memory_bytes,
+		.cpus = config->cpus,
+		.mpidr = a->mpidr,
+		.gic_version = a->gic.version,
+		.has_its = a->gic.has_its,
+		.mmio_slots = c->mmio_slots,
+		.has_pci = c->has_pci,
+		.pci = c->pci,
+		.append = c->append,
+	};
+	struct image_loaded kernel;
+	int err = to ? load_kernel(c, vm, &kernel) : -ENOMEM;
+
+	if (!err)
+		err = load_initrd(c, vm, &kernel, &fdt);
+	if (err)
+		return err;
+	if (strlen(c->append) > kernel.cmdline_max) {
+		log_line(LOG_TOPIC_VMM, LOG_ERROR, "--append: %zu bytes, but this kernel takes %llu at most",
+			 strlen(c->append), (unsigned long long)kernel.cmdline_max);
+		return -EINVAL;
+	}
+	if (getrandom(fdt.seed, sizeof(fdt.seed), 0) != (ssize_t)sizeof(fdt.seed))
+		memset(fdt.seed, 0, sizeof(fdt.seed));
+	err = fdt_build(&fdt, to, LAYOUT_FDT_BYTES);
+	if (err) {
+		log_line(LOG_TOPIC_VMM, LOG_ERROR, "the device tree of %u CPUs doesn't fit", config->cpus);
+		return err;
+	}
+	if (c->dump_fdt)
+		err = dump(c->dump_fdt, to);
+	out->pc = kernel.entry;
+	out->x0 = LAYOUT_FDT;
+	return err;
+}

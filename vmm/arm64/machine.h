@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What arm64 keeps with a machine (vm_arch()).
+ */
+#ifndef MULLION_VMM_ARM64_MACHINE_H
+#define MULLION_VMM_ARM64_MACHINE_H
+
+#include <stdint.h>
+
+#include "vmm/arm64/gic.h"
+#include "vmm/arm64/layout.h"
+
+struct arch_vm {
+	struct gic gic;
+	uint64_t mpidr[ARCH_MAX_CPUS]; /* affinity fields, as KVM numbers the vCPUs; what the device tree names them by */
+	uint64_t page_sizes;           /* ID_AA64MMFR0_EL1 of the first vCPU */
+};
+
+#endif
