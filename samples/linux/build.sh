@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Builds the Linux guests out of Debian packages, without root where user namespaces work.
 #
-#   build.sh WHAT...       WHAT: debian13, debian12, debian12-cloud, debian13-initramfs
+#   build.sh WHAT...       WHAT: debian13, debian13-initramfs, debian13-cloud, debian12, debian12-cloud
 #   build.sh --path WHAT   only print its folder (it may not exist yet)
 #
 # Each folder holds vmlinuz and initrd.cpio: busybox, uncompressed modules and lists of their load order
@@ -36,7 +36,8 @@ recipe() {
 	debian13|debian13-initramfs) suite=trixie kernel=linux-image-amd64 ;;
 	debian12) suite=bookworm kernel=linux-image-amd64 ;;
 	debian12-cloud) suite=bookworm kernel=linux-image-cloud-amd64 ;;
-	*) die "no guest '$1'; there are debian13, debian13-initramfs, debian12 and debian12-cloud" ;;
+	debian13-cloud) suite=trixie kernel=linux-image-cloud-amd64 ;;
+	*) die "no guest '$1'; there are debian13, debian13-initramfs, debian13-cloud, debian12 and debian12-cloud" ;;
 	esac
 }
 
@@ -211,7 +212,7 @@ build_initramfs() {
 	say "debian13-initramfs: ready: $out"
 }
 
-[ $# -gt 0 ] || die "usage: build.sh [--path] debian13|debian13-initramfs|debian12|debian12-cloud..."
+[ $# -gt 0 ] || die "usage: build.sh [--path] debian13|debian13-initramfs|debian13-cloud|debian12|debian12-cloud..."
 if [ "$1" = --path ]; then
 	recipe "${2:?build.sh --path needs a name}"
 	folder "$2"
