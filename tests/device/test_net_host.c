@@ -345,6 +345,24 @@ static void a_tap_is_used_by_one_only(void **state)
 static char socket_path[64];
 static pid_t passt;
 
+/* True once @path is bound and listens: a connection between the two is refused. */
+static bool listens(const char *path)
+{
+	FILE *f = fopen("/proc/net/unix", "re");
+	char line[256];
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		unsigned long flags;
+
+		/* Num RefCount Protocol Flags Type St Inode Path; the flag is __SO_ACCEPTCON */
+		found = strstr(line, path) && sscanf(line, "%*s %*s %*s %lx", &flags) == 1 && (flags & 0x10000);
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
 static const char *start_passt(void)
 {
 	snprintf(socket_path, sizeof(socket_path), "/tmp/mullion-passt-%d.sock", getpid());
@@ -362,7 +380,7 @@ static const char *start_passt(void)
 	for (int i = 0; i < 200; i++) {
 		int status;
 
-		if (!access(socket_path, F_OK))
+		if (listens(socket_path))
 			return NULL;
 		if (waitpid(passt, &status, WNOHANG) == passt) {
 			passt = 0;
@@ -370,7 +388,7 @@ static const char *start_passt(void)
 		}
 		usleep(20000);
 	}
-	return "passt makes no socket";
+	return "passt does not listen here";
 }
 
 static void stop_passt(void)
