@@ -46,7 +46,7 @@ say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' $(1) $(2))
 
 include protocol/sources.mk
 include host/base/sources.mk host/virtio/sources.mk
-include host/block/sources.mk host/net/sources.mk host/console/sources.mk host/rng/sources.mk
+include host/block/sources.mk host/net/sources.mk host/console/sources.mk host/rng/sources.mk host/input/sources.mk
 include host/display/sources.mk host/gpu/sources.mk host/vhost/sources.mk
 include vmm/sources.mk
 include tests/unit/sources.mk tests/device/sources.mk tests/fuzz/sources.mk tests/bench/sources.mk
@@ -71,7 +71,7 @@ gpu-cflags := $(if $(have-gpu),$(shell $(host-pkg-config) --cflags $(gpu-package
 gpu-libs := $(if $(have-gpu),$(shell $(host-pkg-config) --libs $(gpu-packages)))
 
 core-src := $(protocol-src) $(host-base-src) $(host-virtio-src)
-device-src := $(host-block-src) $(host-net-src) $(host-console-src) $(host-rng-src)
+device-src := $(host-block-src) $(host-net-src) $(host-console-src) $(host-rng-src) $(host-input-src)
 gpu-src := $(host-display-src) $(host-gpu-src)
 gpu-program-src := $(gpu-src) $(host-vhost-src) $(host-gpu-program-src)
 vmm-all-src := $(vmm-src) $(vmm-$(ARCH)-src)

@@ -8,6 +8,7 @@
 #include "protocol/vhost_user.h"
 #include "protocol/virtio.h"
 #include "protocol/virtio_gpu.h"
+#include "protocol/virtio_input.h"
 
 /* Wire fields are read as they are. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "Mullion runs on little-endian machines only");
@@ -93,3 +94,14 @@ SIZE(struct vhost_user_region, 32);
 SIZE(struct vhost_user_mem_table, 8 + 8 * 32);
 SIZE(struct vhost_user_mem_reg, 40);
 SIZE(struct vhost_user_config, 12 + 256);
+
+/* Section 5.8.4: input. */
+SIZE(struct virtio_input_absinfo, 20);
+SIZE(struct virtio_input_devids, 8);
+SIZE(struct virtio_input_event, 8);
+AT(struct virtio_input_event, code, 2);
+AT(struct virtio_input_event, value, 4);
+SIZE(struct virtio_input_config, 136);
+AT(struct virtio_input_config, subsel, 1);
+AT(struct virtio_input_config, size, 2);
+AT(struct virtio_input_config, u, 8);

@@ -11,6 +11,7 @@
 #include "host/base/loop.h"
 #include "host/block/block.h"
 #include "host/console/console.h"
+#include "host/input/seat.h"
 #include "host/net/net.h"
 #include "host/rng/rng.h"
 #include "host/virtio/device.h"
@@ -32,6 +33,7 @@ struct devices {
 	struct loop *gpu_loop; /* the renderer may take its time: it has a thread of its own */
 	struct loop *vhost_loops[OPTIONS_MAX_VHOST_USERS]; /* each may wait for its process */
 	struct keyboard *keyboard;
+	struct input_seat *seat; /* the guest's input devices, to those who have a user */
 	struct virtio_device *console; /* with a terminal; NULL: none */
 };
 
@@ -118,6 +120,24 @@ static int make_rng(struct devices *d, const struct options *o, unsigned n, stru
 	return rng_create(vm_loop(d->vm), vm_mem(d->vm), out);
 }
 
+static unsigned input_count(const struct options *o)
+{
+	return o->input_count;
+}
+
+static int make_input(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
+{
+	struct input_config c = { .kind = o->inputs[n].kind, .evdev = o->inputs[n].evdev };
+	int err;
+
+	for (unsigned i = 0; i < n; i++)
+		c.number += o->inputs[i].kind == c.kind;
+	err = input_create(&c, vm_loop(d->vm), vm_mem(d->vm), out);
+	if (!err)
+		input_seat_add(d->seat, c.kind, *out);
+	return err;
+}
+
 static unsigned gpu_count(const struct options *o)
 {
 	return o->has_gpu;
@@ -193,7 +213,8 @@ static const struct device_kind {
 	int (*make)(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out);
 } kinds[] = {
 	{"disk", disk_count, make_disk}, {"net", net_count, make_net}, {"console", console_count, make_console},
-	{"rng", rng_count, make_rng},	 {"gpu", gpu_count, make_gpu},
+	{"rng", rng_count, make_rng},	 {"input", input_count, make_input},
+	{"gpu", gpu_count, make_gpu},
 	{"vhost-user", vhost_user_count, make_vhost_user},
 };
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
@@ -250,6 +271,8 @@ int devices_create(struct vm *vm, struct pci_bus *pci, const struct options *o, 
 	d->pci = calloc(count + 1, sizeof(*d->pci));
 	if (!d->mmio || !d->pci)
 		err = -ENOMEM;
+	if (!err)
+		err = input_seat_create(&d->seat);
 	for (size_t i = 0; i < KIND_COUNT && !err; i++) {
 		for (unsigned n = 0; n < kinds[i].count(o) && !err; n++) {
 			struct virtio_device *device;
@@ -281,6 +304,7 @@ void devices_destroy(struct devices *d)
 	for (unsigned i = 0; i < OPTIONS_MAX_VHOST_USERS; i++)
 		loop_destroy(d->vhost_loops[i]);
 	keyboard_destroy(d->keyboard);
+	input_seat_destroy(d->seat);
 	free(d->pci);
 	free(d->mmio);
 	free(d);

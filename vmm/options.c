@@ -248,6 +248,31 @@ static int add_vhost_user(struct options *o, char *arg)
 	return err;
 }
 
+static int add_input(struct options *o, char *arg)
+{
+	struct input_option *in = &o->inputs[o->input_count];
+	char *rest, *part;
+
+	if (o->input_count == OPTIONS_MAX_INPUTS)
+		return wrong("--input %s: at most %u devices", arg, OPTIONS_MAX_INPUTS);
+	rest = strdup(arg);
+	if (!rest)
+		return wrong("--input %s: out of memory", arg);
+	in->storage = rest;
+	o->input_count++;
+	part = next_part(&rest);
+	while (in->kind < INPUT_KIND_COUNT && strcmp(part, input_kind_name(in->kind)))
+		in->kind++;
+	if (in->kind == INPUT_KIND_COUNT)
+		return wrong("--input: no kind \"%s\"; write keyboard, tablet, multitouch or mouse", part);
+	while ((part = next_part(&rest))) {
+		in->evdev = value_of(part, "evdev");
+		if (!in->evdev || !*in->evdev)
+			return wrong("--input: no \"%s\"; after the kind goes evdev=PATH, a node like /dev/input/event3", part);
+	}
+	return 0;
+}
+
 static int set_console(struct options *o, char *arg)
 {
 	o->console = arg;
@@ -339,6 +364,9 @@ static const struct {
 	{"serial", "stdio|socket:PATH|none", "serial port, ttyS0 in Linux (ttyAMA0 on arm64; default stdio)", set_serial},
 	{"console", "stdio|socket:PATH|none",
 	 "virtio console, hvc0 in Linux (default none; with stdio the\nserial port goes to none)", set_console},
+	{"input", "keyboard|tablet|multitouch|mouse[,evdev=PATH]",
+	 "virtio input device; up to 8 times. With evdev the guest alone gets what that\ndevice of the host (/dev/input/eventN) does",
+	 add_input},
 	{"rng", NULL, "virtio random numbers (default)", set_rng},
 	{"no-rng", NULL, "without them", clear_rng},
 	{"gpu", "[KEY=VALUE,...]",
@@ -534,6 +562,9 @@ int options_parse(struct options *o, int argc, char **argv)
 
 void options_finish(struct options *o)
 {
+	for (unsigned i = 0; i < o->input_count; i++)
+		free(o->inputs[i].storage);
+	o->input_count = 0;
 	for (unsigned i = 0; i < o->disk_count; i++)
 		free(o->disks[i].path);
 	for (unsigned i = 0; i < o->net_count; i++) {

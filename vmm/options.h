@@ -9,9 +9,12 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "host/input/input.h"
+
 #define OPTIONS_MAX_DISKS 8u
 #define OPTIONS_MAX_NETS 4u
 #define OPTIONS_MAX_VHOST_USERS 8u
+#define OPTIONS_MAX_INPUTS 8u
 
 struct disk_option {
 	char *path; /* in storage of its own, as all strings split from one argument */
@@ -39,6 +42,12 @@ struct vhost_user_option {
 	unsigned queues; /* 0: not said */
 };
 
+struct input_option {
+	enum input_kind kind;
+	char *storage; /* of the string */
+	char *evdev;   /* NULL: none */
+};
+
 enum transport_option { TRANSPORT_PCI, TRANSPORT_MMIO };
 
 struct options {
@@ -52,6 +61,8 @@ struct options {
 	unsigned net_count;
 	struct vhost_user_option vhost_users[OPTIONS_MAX_VHOST_USERS];
 	unsigned vhost_user_count;
+	struct input_option inputs[OPTIONS_MAX_INPUTS];
+	unsigned input_count;
 	const char *serial, *console, *display;
 	bool has_rng, has_gpu;
 	const char *gpu;

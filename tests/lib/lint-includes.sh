@@ -17,7 +17,8 @@ host/block/            ^(protocol|host/base|host/virtio|host/block)/
 host/net/              ^(protocol|host/base|host/virtio|host/net)/
 host/console/          ^(protocol|host/base|host/virtio|host/console)/
 host/rng/              ^(protocol|host/base|host/virtio|host/rng)/
-vmm/                   ^(protocol|host/base|host/virtio|host/block|host/net|host/console|host/rng|vmm)/
+host/input/            ^(protocol|host/base|host/virtio|host/input)/
+vmm/                   ^(protocol|host/base|host/virtio|host/block|host/net|host/console|host/rng|host/input|vmm)/
 guest-drivers/         ^(protocol|guest-drivers)/
 '
 wrong=$(printf '%s' "$rules" | while read -r folder allowed; do

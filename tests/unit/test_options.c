@@ -111,6 +111,27 @@ static void every_option_is_read(void **state)
 	options_finish(&o);
 }
 
+static void input_devices_are_read(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(&o, "--kernel k --input keyboard --input multitouch --input mouse,evdev=/dev/input/event3"), 0);
+	assert_int_equal(o.input_count, 3);
+	assert_int_equal(o.inputs[0].kind, INPUT_KEYBOARD);
+	assert_null(o.inputs[0].evdev);
+	assert_int_equal(o.inputs[1].kind, INPUT_MULTITOUCH);
+	assert_int_equal(o.inputs[2].kind, INPUT_MOUSE);
+	assert_string_equal(o.inputs[2].evdev, "/dev/input/event3");
+	options_finish(&o);
+	assert_int_equal(parse(&o, "--kernel k --input joystick"), -EINVAL);
+	assert_non_null(strstr(said, "keyboard, tablet, multitouch or mouse"));
+	options_finish(&o);
+	assert_int_equal(parse(&o, "--kernel k --input mouse,evdev="), -EINVAL);
+	assert_non_null(strstr(said, "evdev=PATH"));
+	options_finish(&o);
+}
+
 static void values_may_be_left_out_or_joined(void **state)
 {
 	struct options o;
@@ -244,6 +265,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_work),
 		cmocka_unit_test(every_option_is_read),
+		cmocka_unit_test(input_devices_are_read),
 		cmocka_unit_test(values_may_be_left_out_or_joined),
 		cmocka_unit_test(mistakes_get_one_line_with_the_cure),
 		cmocka_unit_test(the_nearest_word_is_near),

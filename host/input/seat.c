@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+#include "host/input/seat.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+/* Of the whole width: what a mouse counts when the pointer crosses it. */
+#define MOUSE_RANGE 2048
+
+struct input_seat {
+	struct input_sink base;
+	struct virtio_device *devices[INPUT_KIND_COUNT]; /* the first of each kind */
+	pthread_mutex_t lock;                            /* what the pointer was last */
+	struct input_pointer last;
+	int32_t next_finger;
+};
+
+static const struct {
+	unsigned button;
+	uint16_t code;
+} buttons[] = {
+	{INPUT_BUTTON_LEFT, BTN_LEFT},
+	{INPUT_BUTTON_MIDDLE, BTN_MIDDLE},
+	{INPUT_BUTTON_RIGHT, BTN_RIGHT},
+};
+
+struct report {
+	struct input_event_value events[16];
+	unsigned n;
+};
+
+static void add(struct report *r, uint16_t type, uint16_t code, int32_t value)
+{
+	r->events[r->n++] = (struct input_event_value){type, code, value};
+}
+
+static void add_wheels(struct report *r, const struct input_pointer *p)
+{
+	if (p->wheel)
+		add(r, EV_REL, REL_WHEEL, p->wheel);
+	if (p->horizontal_wheel)
+		add(r, EV_REL, REL_HWHEEL, p->horizontal_wheel);
+}
+
+static void add_buttons(struct report *r, unsigned before, unsigned now)
+{
+	for (size_t i = 0; i < sizeof(buttons) / sizeof(*buttons); i++) {
+		if ((before ^ now) & buttons[i].button)
+			add(r, EV_KEY, buttons[i].code, (now & buttons[i].button) != 0);
+	}
+}
+
+static void add_tablet(struct report *r, const struct input_pointer *before, const struct input_pointer *p)
+{
+	add(r, EV_ABS, ABS_X, p->x);
+	add(r, EV_ABS, ABS_Y, p->y);
+	add_buttons(r, before->buttons, p->buttons);
+	add_wheels(r, p);
+}
+
+/* The left button is a finger; without it there is nothing to tell. */
+static void add_touch(struct input_seat *s, struct report *r, const struct input_pointer *p)
+{
+	const bool was_down = s->last.buttons & INPUT_BUTTON_LEFT, is_down = p->buttons & INPUT_BUTTON_LEFT;
+
+	if (!was_down && !is_down)
+		return;
+	add(r, EV_ABS, ABS_MT_SLOT, 0);
+	if (!is_down) {
+		add(r, EV_ABS, ABS_MT_TRACKING_ID, -1);
+		add(r, EV_KEY, BTN_TOUCH, 0);
+		return;
+	}
+	if (!was_down) {
+		add(r, EV_ABS, ABS_MT_TRACKING_ID, s->next_finger);
+		s->next_finger = (s->next_finger + 1) & 0xffff;
+	}
+	add(r, EV_ABS, ABS_MT_POSITION_X, p->x);
+	add(r, EV_ABS, ABS_MT_POSITION_Y, p->y);
+	if (!was_down)
+		add(r, EV_KEY, BTN_TOUCH, 1);
+	add(r, EV_ABS, ABS_X, p->x);
+	add(r, EV_ABS, ABS_Y, p->y);
+}
+
+/* Positions are scaled before they are subtracted, so that small steps add up. */
+static int32_t moved(int32_t from, int32_t to)
+{
+	return to * MOUSE_RANGE / INPUT_POSITION_MAX - from * MOUSE_RANGE / INPUT_POSITION_MAX;
+}
+
+static void add_mouse(struct report *r, const struct input_pointer *before, const struct input_pointer *p)
+{
+	int32_t x = moved(before->x, p->x), y = moved(before->y, p->y);
+
+	if (x)
+		add(r, EV_REL, REL_X, x);
+	if (y)
+		add(r, EV_REL, REL_Y, y);
+	add_buttons(r, before->buttons, p->buttons);
+	add_wheels(r, p);
+}
+
+static int32_t inside(int32_t v)
+{
+	return v < 0 ? 0 : v > INPUT_POSITION_MAX ? INPUT_POSITION_MAX : v;
+}
+
+static void pointer(struct input_sink *base, const struct input_pointer *given)
+{
+	struct input_seat *s = (struct input_seat *)base;
+	struct input_pointer p = *given;
+	struct virtio_device *to;
+	struct report r = {.n = 0};
+
+	p.x = inside(p.x);
+	p.y = inside(p.y);
+	pthread_mutex_lock(&s->lock);
+	if (s->devices[INPUT_TABLET]) {
+		to = s->devices[INPUT_TABLET];
+		add_tablet(&r, &s->last, &p);
+	} else if (s->devices[INPUT_MULTITOUCH]) {
+		to = s->devices[INPUT_MULTITOUCH];
+		add_touch(s, &r, &p);
+	} else {
+		to = s->devices[INPUT_MOUSE];
+		add_mouse(&r, &s->last, &p);
+	}
+	s->last = p;
+	if (to && r.n)
+		input_report(to, r.events, r.n);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void key(struct input_sink *base, uint16_t code, bool down)
+{
+	struct input_seat *s = (struct input_seat *)base;
+	const struct input_event_value e = {EV_KEY, code, down};
+
+	if (s->devices[INPUT_KEYBOARD])
+		input_report(s->devices[INPUT_KEYBOARD], &e, 1);
+}
+
+static const struct input_sink_ops seat_ops = {.key = key, .pointer = pointer};
+
+int input_seat_create(struct input_seat **out)
+{
+	struct input_seat *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->base.ops = &seat_ops;
+	pthread_mutex_init(&s->lock, NULL);
+	*out = s;
+	return 0;
+}
+
+void input_seat_destroy(struct input_seat *s)
+{
+	if (!s)
+		return;
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+void input_seat_add(struct input_seat *s, enum input_kind kind, struct virtio_device *d)
+{
+	if (!s->devices[kind])
+		s->devices[kind] = d;
+}
+
+struct input_sink *input_seat_sink(struct input_seat *s)
+{
+	return &s->base;
+}
