@@ -4,7 +4,7 @@
  * is written here, the inverse, is for the host to find in sectors 64 to 95. With die=1 on the command line the
  * process is ended by the host once it reads the marker.
  */
-#include <errno.h>
+#include <linux/errno.h>
 
 #include "guest-drivers/bare/boot.h"
 #include "guest-drivers/bare/console.h"
