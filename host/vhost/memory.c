@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "host/vhost/memory.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,6 +130,7 @@ static int take(struct vhost_memory *m, const struct vhost_user_region *region, 
 			return err;
 		*fd = -1;
 	}
+	assert(p);
 	p->users++;
 	m->next.of[m->next.count++] = p;
 	return 0;
