@@ -7,3 +7,8 @@ $(foreach t,$(bare-test-images),$(eval $(t)-bare-src := tests/bare/$(t).c))
 test_3d-bare-src += tests/bare/canvas.c
 test_fences-bare-src += tests/bare/canvas.c
 bare-flat += test_library
+# The guest of tests/bench/bench_roundtrip.c; it writes x86 ports.
+ifeq ($(ARCH),x86_64)
+bare-images += guest_roundtrip
+guest_roundtrip-bare-src := tests/bench/guest_roundtrip.c
+endif
