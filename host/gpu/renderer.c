@@ -41,6 +41,9 @@ int renderer_start(const struct renderer_ops *const *list, const char *name, con
 			return 0;
 		}
 		snprintf(passed + used, sizeof(passed) - used, "%s%s", used ? "; " : " because ", why);
+		/* Who names a GPU wants that one, or to know. */
+		if (config->render_node)
+			break;
 	}
 	if (err == -ENOENT && passed[0] == '\0') {
 		list_names(list, names, sizeof(names));

@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+
+#include "tests/lib/tap.h"
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
@@ -183,6 +185,19 @@ static void what_is_missing_is_named(void **state)
 	check_says("run --kernel guest.bin --net passt=nowhere", 1, "nowhere: ");
 }
 
+static void a_gpu_that_was_named_is_used_or_nothing(void **state)
+{
+	char module[sizeof(program) + 16];
+
+	(void)state;
+	need_kvm();
+	snprintf(module, sizeof(module), "%s-gpu.so", program);
+	if (access(module, R_OK) != 0)
+		tap_skip("mullion-gpu.so is not built");
+	save_guest(0x605, 0x34);
+	check_says("run --kernel guest.bin --gpu render-node=/dev/nowhere", 1, "/dev/nowhere: No such file");
+}
+
 static void exit_status_tells_how_the_guest_ended(void **state)
 {
 	static const struct {
@@ -317,6 +332,7 @@ int main(void)
 		cmocka_unit_test(help_and_version),	    cmocka_unit_test(wrong_usage_exits_with_2),
 		cmocka_unit_test(what_is_missing_is_named), cmocka_unit_test(exit_status_tells_how_the_guest_ended),
 		cmocka_unit_test(terminal_is_put_back),
+		cmocka_unit_test(a_gpu_that_was_named_is_used_or_nothing),
 	};
 
 	if (!find_program()) {
