@@ -6,6 +6,7 @@
 #   ARCH=...     x86_64 or arm64 (default: this machine's); another one than this machine's is cross-built into O/ARCH,
 #                against the libraries that tests/lib/sysroot.sh makes (make deps ARCH=arm64 once; SYSROOT=DIR: another)
 #   SAN=address,undefined   build with sanitizers (into O, so give it a folder of its own)
+#   STEPS=1      built with the places where a test kills a process (host/base/step.h); sanitizer builds of make check are
 #   WERROR=1     warnings are errors (CI)        V=1    print whole commands
 #   DEPS=no      never install packages: print what is missing and stop
 
@@ -57,10 +58,11 @@ warnings := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-pr
 # gcc knows no fences under the thread sanitizer and says so at each one.
 sanitize := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all) \
 	$(if $(filter thread,$(SAN)),$(if $(findstring clang,$(CC)),,-Wno-tsan))
+steps := $(if $(STEPS),-DMULLION_STEPS)
 CFLAGS ?= -O2 -g
 common-cflags := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. $(warnings) -fPIC -fno-strict-aliasing \
 	-fstack-protector-strong -fvisibility=default -DMULLION_VERSION='"$(VERSION)"' -DMULLION_LIBDIR='"$(libdir)/mullion"' \
-	$(if $(filter -O0,$(CFLAGS)),,$(if $(SAN),,-D_FORTIFY_SOURCE=2)) $(sanitize)
+	$(if $(filter -O0,$(CFLAGS)),,$(if $(SAN),,-D_FORTIFY_SOURCE=2)) $(steps) $(sanitize)
 common-ldflags := $(sanitize) -Wl,-z,relro,-z,now -pthread
 
 gpu-packages := virglrenderer epoxy egl gbm pixman-1 libpng libdrm
@@ -168,7 +170,7 @@ export O
 check: deps
 	+$(Q)$(MAKE) --no-print-directory DEPS=done check-built
 check-built: all tests
-	+$(Q)$(if $(SAN),,$(MAKE) --no-print-directory DEPS=done O=$(san-out) SAN=address,undefined tests)
+	+$(Q)$(if $(SAN),,$(MAKE) --no-print-directory DEPS=done O=$(san-out) SAN=address,undefined STEPS=1 tests)
 	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs) --tier fuzz $(fuzz-programs) \
 		$(if $(SAN),,--tier sanitizer $(patsubst $(O)/%,$(san-out)/%,$(unit-programs) $(device-programs) $(fuzz-programs))) \
 		--tier bare tests/bare/run tests/bare/vhost_user --tier nested $(nested-tests)

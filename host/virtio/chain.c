@@ -173,6 +173,14 @@ uint32_t chain_written(const struct chain *c)
 	return c->writer.total - (uint32_t)c->writer.at.left;
 }
 
+void chain_skip_written(struct chain *c, uint32_t n)
+{
+	size_t left = n < c->writer.at.left ? n : c->writer.at.left;
+
+	while (left)
+		left -= take(&c->writer.at, left).iov_len;
+}
+
 void chain_set_written(struct chain *c, uint32_t n)
 {
 	assert(n <= chain_written(c));

@@ -67,6 +67,22 @@ void chain_set_written(struct chain *c, uint32_t n);
  */
 void chain_finish_all(struct chain *const *c, unsigned n);
 
+/*
+ * How far a request got, for devices whose queues are tracked (virtq_track()): a process that takes over gets the
+ * requests of the one before it first, in their order, with the stage that each had reached. Without tracking all are
+ * taken, and setting a stage does nothing.
+ */
+enum chain_stage {
+	CHAIN_TAKEN,     /* nothing was done */
+	CHAIN_EXECUTING, /* what was done of it is not known: it is not to be done again */
+	CHAIN_APPLIED,   /* done, and what the writer got is the answer: it only waits to be finished */
+};
+enum chain_stage chain_stage(const struct chain *c);
+/* Going on from stage to stage, no further than CHAIN_APPLIED, after which nothing more is written. */
+void chain_set_stage(struct chain *c, enum chain_stage stage);
+/* A number that no other request of the device has; 0 without tracking. */
+uint64_t chain_tag(const struct chain *c);
+
 /* A device's own word on a chain that it keeps pending; NULL after virtq_pop(). */
 void chain_set_owner(struct chain *c, void *owner);
 void *chain_owner(const struct chain *c);

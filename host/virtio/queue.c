@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "host/base/step.h"
 #include "host/virtio/ring.h"
 
 /*
@@ -48,7 +49,14 @@ static void free_queue(struct virtq *q)
 		free(c->iov);
 		free(c);
 	}
+	inflight_destroy(q->inflight);
 	free(q);
+}
+
+int virtq_track(struct virtq *q, struct inflight_ring *shared)
+{
+	assert(!q->ops && !q->inflight);
+	return inflight_create(shared, &q->inflight);
 }
 
 void virtq_destroy(struct virtq *q)
@@ -79,14 +87,66 @@ static uint8_t *map_area(const struct virtq *q, uint64_t gpa, uint64_t bytes, ui
 	return gpa % align || (uintptr_t)host % align ? NULL : host;
 }
 
+/*
+ * Go on with the ring that a process before this one had: what it was about to give back is given back, the rest comes
+ * out of virtq_pop() again.
+ */
+static int take_over(struct virtq *q, bool packed)
+{
+	struct inflight_slot s;
+	uint16_t used;
+	int err = inflight_recover(q->inflight, q->size, packed, &used);
+
+	if (err)
+		return err;
+	q->taken = inflight_descriptors(q->inflight);
+	q->ops->stand(q, used, q->taken);
+	while (inflight_finishing(q->inflight, &s)) {
+		struct chain again = {.id = s.id, .descriptors = s.descriptors, .writer.total = s.written};
+		struct chain *one = &again;
+
+		if (s.position != q->ops->used_position(q, 0))
+			return -EINVAL;
+		if (q->ops->is_published && q->ops->is_published(q)) {
+			q->ops->stand(q, q->ops->used_position(q, s.descriptors), 0);
+			q->taken -= s.descriptors;
+		} else {
+			/* Whether the driver wants to hear of it is not the question: it may have been told or not. */
+			(void)q->ops->complete(q, &one, 1);
+		}
+	}
+	used = q->ops->used_position(q, 0);
+	inflight_recovered(q->inflight, used);
+	q->taken = inflight_descriptors(q->inflight);
+	q->ops->stand(q, used, q->taken);
+	if (q->device->transport)
+		q->device->transport->interrupt(q->device->transport_owner, q->index);
+	return 0;
+}
+
+/* Without a ring; what is in flight stays where it is kept. */
+static void forget(struct virtq *q)
+{
+	q->ops = NULL;
+	q->paused = false;
+	q->generation++;
+	q->in_flight = 0;
+	if (q->resume_posted) {
+		loop_unpost(q->device->loop, &q->resume);
+		q->resume_posted = false;
+	}
+}
+
 int virtq_start(struct virtq *q, const struct virtq_setup *setup)
 {
 	const struct virtio_device *d = q->device;
 	bool packed = virtio_device_has(d, VIRTIO_F_RING_PACKED);
+	const struct virtq_setup fresh = {.size = setup->size};
 	uint64_t n = setup->size;
+	bool recover;
 	int err;
 
-	virtq_stop(q);
+	forget(q);
 	if (!n || n > q->max_size || (!packed && (n & (n - 1))))
 		return -EINVAL;
 	q->desc = map_area(q, setup->desc_gpa, 16 * n, 16);
@@ -98,7 +158,7 @@ int virtq_start(struct virtq *q, const struct virtq_setup *setup)
 		q->driver_area = map_area(q, setup->driver_gpa, 6 + 2 * n, 2);
 		q->device_area = map_area(q, setup->device_gpa, 6 + 8 * n, 4);
 	}
-	if (!q->desc || !q->driver_area || !q->device_area)
+	if (!q->desc || !q->driver_area || !q->device_area || (q->inflight && n > INFLIGHT_MAX_SIZE))
 		return -EINVAL;
 	q->size = setup->size;
 	q->event_idx = virtio_device_has(d, VIRTIO_RING_F_EVENT_IDX);
@@ -107,7 +167,12 @@ int virtq_start(struct virtq *q, const struct virtq_setup *setup)
 	q->taken = 0;
 	q->in_flight = 0;
 	q->ops = packed ? &ring_packed_ops : &ring_split_ops;
-	err = q->ops->start(q, setup);
+	recover = q->inflight && setup->resume && inflight_is_active(q->inflight);
+	err = q->ops->start(q, recover ? &fresh : setup);
+	if (!err && recover)
+		err = take_over(q, packed);
+	else if (!err && q->inflight)
+		err = inflight_begin(q->inflight, q->size, packed, q->ops->used_position(q, 0));
 	if (err)
 		q->ops = NULL;
 	return err;
@@ -120,14 +185,10 @@ bool virtq_is_started(const struct virtq *q)
 
 void virtq_stop(struct virtq *q)
 {
-	q->ops = NULL;
-	q->paused = false;
-	q->generation++;
-	q->in_flight = 0;
-	if (q->resume_posted) {
-		loop_unpost(q->device->loop, &q->resume);
-		q->resume_posted = false;
-	}
+	/* A ring that never ran here may still be waiting for a process that goes on with it. */
+	if (q->inflight && q->ops)
+		inflight_end(q->inflight);
+	forget(q);
 }
 
 static struct chain *get_chain(struct virtq *q)
@@ -169,6 +230,42 @@ static void break_ring(struct virtq *q, const struct chain *c, const char *why)
 	virtio_device_break_queue(q->device, q->index, text);
 }
 
+/* A request of the process before this one: 1, 0 if there is none, or -EPROTO. */
+static int fetch_left(struct virtq *q, struct chain *c, const char **why)
+{
+	struct inflight_slot s;
+
+	if (!q->inflight || !inflight_next(q->inflight, &c->slot, &s))
+		return 0;
+	c->id = s.id;
+	c->descriptors = s.descriptors;
+	c->stage = s.stage == INFLIGHT_APPLIED ? CHAIN_APPLIED : s.stage == INFLIGHT_EXECUTING ? CHAIN_EXECUTING : CHAIN_TAKEN;
+	*why = q->ops->fetch_again(q, c, &s);
+	if (*why)
+		return -EPROTO;
+	chain_ready(c);
+	if (c->stage == CHAIN_APPLIED)
+		chain_skip_written(c, s.written);
+	return 1;
+}
+
+static int fetch_new(struct virtq *q, struct chain *c, const char **why)
+{
+	int result = q->ops->fetch(q, c, why);
+
+	/* Nothing twice means a driver that took back what it showed; it may be told nothing, but not looped for. */
+	if (!result && q->ops->enable_notify(q))
+		result = q->ops->fetch(q, c, why);
+	if (result != 1)
+		return result;
+	step_reached(STEP_FETCHED);
+	c->stage = CHAIN_TAKEN;
+	if (q->inflight)
+		c->slot = inflight_take(q->inflight, c->id, c->descriptors);
+	chain_ready(c);
+	return 1;
+}
+
 int virtq_pop(struct virtq *q, struct chain **out)
 {
 	const char *why = "the host has no memory for a chain, or a device holds too many";
@@ -183,13 +280,11 @@ int virtq_pop(struct virtq *q, struct chain **out)
 	result = -EPROTO;
 	if (c) {
 		chain_begin(c);
-		result = q->ops->fetch(q, c, &why);
-		/* Nothing twice means a driver that took back what it showed; it may be told nothing, but not looped for. */
-		if (!result && q->ops->enable_notify(q))
-			result = q->ops->fetch(q, c, &why);
+		result = fetch_left(q, c, &why);
+		if (!result)
+			result = fetch_new(q, c, &why);
 	}
 	if (result == 1) {
-		chain_ready(c);
 		c->generation = q->generation;
 		q->in_flight++;
 		*out = c;
@@ -202,6 +297,24 @@ int virtq_pop(struct virtq *q, struct chain **out)
 	return result;
 }
 
+/* So that a process that takes over knows which used entries go where. */
+static void say_finishing(struct virtq *q, struct chain *const *c, unsigned n)
+{
+	unsigned ahead = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		inflight_set_finishing(q->inflight, c[i]->slot, chain_written(c[i]), q->ops->used_position(q, ahead));
+		ahead += c[i]->descriptors;
+	}
+}
+
+static void say_finished(struct virtq *q, struct chain *const *c, unsigned n)
+{
+	inflight_set_used(q->inflight, q->ops->used_position(q, 0));
+	for (unsigned i = 0; i < n; i++)
+		inflight_free(q->inflight, c[i]->slot);
+}
+
 void chain_finish_all(struct chain *const *c, unsigned n)
 {
 	struct virtq *q = c[0]->q;
@@ -210,7 +323,11 @@ void chain_finish_all(struct chain *const *c, unsigned n)
 
 	/* All of them were popped since the last reset of the queue, or none. */
 	if (c[0]->generation == q->generation) {
+		if (q->inflight)
+			say_finishing(q, c, n);
 		interrupt = q->ops->complete(q, c, n);
+		if (q->inflight)
+			say_finished(q, c, n);
 		q->in_flight -= n;
 	}
 	for (unsigned i = 0; i < n; i++)
@@ -224,6 +341,32 @@ void chain_finish_all(struct chain *const *c, unsigned n)
 void chain_finish(struct chain *c)
 {
 	chain_finish_all(&c, 1);
+}
+
+enum chain_stage chain_stage(const struct chain *c)
+{
+	return c->stage;
+}
+
+void chain_set_stage(struct chain *c, enum chain_stage stage)
+{
+	struct virtq *q = c->q;
+
+	if (!q->inflight || c->generation != q->generation)
+		return;
+	assert(stage > c->stage);
+	c->stage = stage;
+	inflight_set_stage(q->inflight, c->slot, stage == CHAIN_APPLIED ? INFLIGHT_APPLIED : INFLIGHT_EXECUTING,
+			   stage == CHAIN_APPLIED ? chain_written(c) : 0);
+}
+
+uint64_t chain_tag(const struct chain *c)
+{
+	const struct virtq *q = c->q;
+
+	if (!q->inflight || c->generation != q->generation)
+		return 0;
+	return (uint64_t)q->index << 56 | inflight_counter(q->inflight, c->slot);
 }
 
 void virtq_drain(struct virtq *q, void (*handle)(void *owner, struct chain *c), void *owner)

@@ -37,12 +37,22 @@ int virtq_create(struct virtio_device *d, unsigned index, uint16_t max_size, str
 /* Stops it first. Chains not finished yet may still be, on the same thread; the last one frees the queue. */
 void virtq_destroy(struct virtq *q);
 
+struct inflight_ring;
+
+/*
+ * Keep what is in flight in @shared (host/virtio/inflight.h), which is borrowed until the queue is destroyed. If it
+ * holds an active ring when the queue is started with setup->resume, the queue goes on where that one was;
+ * setup->position is not looked at then. Rings of up to INFLIGHT_MAX_SIZE only. Before the queue is started.
+ */
+int virtq_track(struct virtq *q, struct inflight_ring *shared);
+
 unsigned virtq_index(const struct virtq *q);
 uint16_t virtq_max_size(const struct virtq *q);
 
 /*
  * Start the queue with the device's negotiated features (RING_PACKED, EVENT_IDX, INDIRECT_DESC, ...). Returns 0,
- * -EINVAL when size, alignment or a range is wrong (the ring areas must lie in guest memory).
+ * -EINVAL when size, alignment or a range is wrong (the ring areas must lie in guest memory), or when what a process
+ * before this one left of it makes no sense.
  */
 int virtq_start(struct virtq *q, const struct virtq_setup *setup) MUST_CHECK;
 bool virtq_is_started(const struct virtq *q);

@@ -99,6 +99,16 @@ static const char *add_table(struct virtq *q, struct chain *c, const struct vrin
 	return NULL;
 }
 
+/* One descriptor of a chain, number @count of it. Returns NULL, or what is wrong. */
+static const char *add_descriptor(struct virtq *q, struct chain *c, const struct vring_packed_desc *d, unsigned count)
+{
+	if (!(d->flags & VRING_DESC_F_INDIRECT))
+		return chain_add(c, d->addr, d->len, d->flags & VRING_DESC_F_WRITE);
+	if (count || d->flags & VRING_DESC_F_NEXT)
+		return "an indirect descriptor in a chain";
+	return add_table(q, c, d);
+}
+
 static int packed_fetch(struct virtq *q, struct chain *c, const char **why)
 {
 	/* Acquire: pairs with the driver's release of the head's flags, which it writes after all else of the chain. */
@@ -122,18 +132,13 @@ static int packed_fetch(struct virtq *q, struct chain *c, const char **why)
 			copy_once(&d, slot(q, at), offsetof(struct vring_packed_desc, flags));
 			d.flags = head_flags;
 		}
-		advance(q, &at, &wrap, 1);
-		count++;
-		if (d.flags & VRING_DESC_F_INDIRECT) {
-			if (count > 1 || d.flags & VRING_DESC_F_NEXT)
-				*why = "an indirect descriptor in a chain";
-			else
-				*why = add_table(q, c, &d);
-		} else {
-			*why = chain_add(c, d.addr, d.len, d.flags & VRING_DESC_F_WRITE);
-		}
+		*why = add_descriptor(q, c, &d, count);
 		if (*why)
 			return -EPROTO;
+		if (q->inflight)
+			inflight_keep(q->inflight, &d);
+		advance(q, &at, &wrap, 1);
+		count++;
 		if (d.flags & VRING_DESC_F_NEXT)
 			continue;
 		/* The buffer ID is that of the last descriptor. */
@@ -144,6 +149,23 @@ static int packed_fetch(struct virtq *q, struct chain *c, const char **why)
 		q->avail_wrap = wrap;
 		return 1;
 	}
+}
+
+/* From the copies: used entries of other requests may lie where its descriptors were. */
+static const char *packed_fetch_again(struct virtq *q, struct chain *c, const struct inflight_slot *s)
+{
+	uint16_t at = s->first_entry;
+
+	for (unsigned count = 0; count < s->descriptors; count++) {
+		struct vring_packed_desc d;
+		const char *why;
+
+		inflight_entry(q->inflight, &at, &d);
+		why = add_descriptor(q, c, &d, count);
+		if (why)
+			return why;
+	}
+	return NULL;
 }
 
 static void packed_disable_notify(struct virtq *q)
@@ -226,6 +248,32 @@ static uint32_t packed_position(const struct virtq *q)
 	return (uint32_t)with_wrap(q->used, q->used_wrap) << 16 | with_wrap(q->avail, q->avail_wrap);
 }
 
+static uint16_t packed_used_position(const struct virtq *q, unsigned ahead)
+{
+	uint16_t at = q->used;
+	bool wrap = q->used_wrap;
+
+	advance(q, &at, &wrap, ahead);
+	return with_wrap(at, wrap);
+}
+
+static void packed_stand(struct virtq *q, uint16_t used, unsigned in_flight)
+{
+	q->used = used & (WRAP - 1);
+	q->used_wrap = used & WRAP;
+	q->avail = q->used;
+	q->avail_wrap = q->used_wrap;
+	advance(q, &q->avail, &q->avail_wrap, in_flight);
+}
+
+/* The driver may have seen the used entry already, and made the place available again, one lap later. */
+static bool packed_is_published(const struct virtq *q)
+{
+	unsigned flags = atomic_load_explicit(slot_flags(q, q->used), memory_order_acquire);
+
+	return !!(flags & AVAIL) != q->used_wrap || !!(flags & USED) == q->used_wrap;
+}
+
 const struct ring_ops ring_packed_ops = {
 	.start = packed_start,
 	.fetch = packed_fetch,
@@ -233,4 +281,8 @@ const struct ring_ops ring_packed_ops = {
 	.disable_notify = packed_disable_notify,
 	.complete = packed_complete,
 	.position = packed_position,
+	.used_position = packed_used_position,
+	.stand = packed_stand,
+	.fetch_again = packed_fetch_again,
+	.is_published = packed_is_published,
 };

@@ -150,6 +150,7 @@ static int split_fetch(struct virtq *q, struct chain *c, const char **why)
 		return -EPROTO;
 	}
 	c->id = atomic_load_explicit(avail_entry(q, q->avail), memory_order_relaxed);
+	c->descriptors = 1;
 	*why = add_chain(q, c, c->id);
 	if (*why)
 		return -EPROTO;
@@ -203,6 +204,26 @@ static uint32_t split_position(const struct virtq *q)
 	return q->avail;
 }
 
+static uint16_t split_used_position(const struct virtq *q, unsigned ahead)
+{
+	return (uint16_t)(q->used + ahead);
+}
+
+static void split_stand(struct virtq *q, uint16_t used, unsigned in_flight)
+{
+	q->used = used;
+	q->avail = (uint16_t)(used + in_flight);
+	q->avail_end = q->avail;
+	if (q->event_idx)
+		atomic_store_explicit(avail_event(q), q->avail, memory_order_relaxed);
+}
+
+static const char *split_fetch_again(struct virtq *q, struct chain *c, const struct inflight_slot *s)
+{
+	(void)s;
+	return add_chain(q, c, c->id);
+}
+
 const struct ring_ops ring_split_ops = {
 	.start = split_start,
 	.fetch = split_fetch,
@@ -210,4 +231,7 @@ const struct ring_ops ring_split_ops = {
 	.disable_notify = split_disable_notify,
 	.complete = split_complete,
 	.position = split_position,
+	.used_position = split_used_position,
+	.stand = split_stand,
+	.fetch_again = split_fetch_again,
 };

@@ -14,6 +14,7 @@
 #include "host/base/loop.h"
 #include "host/virtio/chain.h"
 #include "host/virtio/device.h"
+#include "host/virtio/inflight.h"
 #include "host/virtio/mem.h"
 #include "host/virtio/queue.h"
 #include "protocol/virtio.h"
@@ -40,7 +41,9 @@ struct chain {
 	struct chain *next_free;
 	void *owner;
 	uint16_t id;          /* split: index of the head; packed: buffer ID */
-	uint16_t descriptors; /* packed: ring entries that it takes */
+	uint16_t descriptors; /* ring entries that it takes: 1 on a split ring */
+	unsigned slot;        /* of the queue's inflight, if it has one */
+	enum chain_stage stage;
 	struct reader reader;
 	struct writer writer;
 	/* While it is being built. */
@@ -66,6 +69,14 @@ struct ring_ops {
 	/* Write @n > 0 used entries, seen by the driver all at once; true if it wants an interrupt for them. */
 	bool (*complete)(struct virtq *q, struct chain *const *c, unsigned n);
 	uint32_t (*position)(const struct virtq *q);
+	/* Where the used entry goes that comes after the next @ahead ones. */
+	uint16_t (*used_position)(const struct virtq *q, unsigned ahead);
+	/* Taking over a ring: it stands at @used, and the requests in flight take @in_flight entries. */
+	void (*stand)(struct virtq *q, uint16_t used, unsigned in_flight);
+	/* Fill @c again from what is known of it. Returns NULL, or what is wrong. */
+	const char *(*fetch_again)(struct virtq *q, struct chain *c, const struct inflight_slot *s);
+	/* The used entry at the queue's position was written already. NULL: writing it again does no harm. */
+	bool (*is_published)(const struct virtq *q);
 };
 
 extern const struct ring_ops ring_split_ops;
@@ -96,6 +107,8 @@ struct virtq {
 	bool resume_posted; /* virtq_drain() gave way to the loop and goes on later */
 	unsigned taken;     /* packed: ring entries of chains in flight */
 	unsigned in_flight; /* of this generation */
+
+	struct inflight *inflight; /* NULL: requests are not tracked */
 
 	uint64_t generation;  /* counts starts */
 	unsigned outstanding; /* chains of any generation that are not finished */
@@ -134,6 +147,9 @@ const char *chain_add(struct chain *c, uint64_t gpa, uint32_t bytes, bool writab
 
 /* All descriptors are in: set the cursors to the start. */
 void chain_ready(struct chain *c);
+
+/* Its first @n device-writable bytes (no more than there are) were written by a process before this one. */
+void chain_skip_written(struct chain *c, uint32_t n);
 
 /* Most entries of an indirect table of @q. See queue.h for why it is not the queue size. */
 static inline unsigned virtq_indirect_max(const struct virtq *q)

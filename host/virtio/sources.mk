@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: MIT
 host-virtio-src := host/virtio/mem.c host/virtio/chain.c host/virtio/device.c
-host-virtio-src += host/virtio/queue.c host/virtio/queue_split.c host/virtio/queue_packed.c
+host-virtio-src += host/virtio/queue.c host/virtio/queue_split.c host/virtio/queue_packed.c host/virtio/inflight.c

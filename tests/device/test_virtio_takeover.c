@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A process that serves a ring dies, at each step that a request passes, and another one goes on: no request is lost,
+ * none is done twice or given back twice. The guest is in the parent, the devices that die are in children; what is in
+ * flight lies in memory that all share.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "host/base/step.h"
+#include "host/virtio/inflight.h"
+#include "host/virtio/queue.h"
+#include "tests/device/rings.h"
+#include "tests/lib/echo.h"
+#include "tests/lib/fake_guest.h"
+
+#define REQUESTS 6u
+#define LOST 'x' /* the answer to a request that was executing when its process died */
+
+/* Seen by the processes of one run. */
+struct shared {
+	struct inflight_ring ring[ECHO_QUEUES];
+	unsigned executed[REQUESTS];
+	unsigned processes;
+};
+
+struct world {
+	struct shared *shared;
+	struct fake_guest *g;
+	struct echo *e;
+	struct virtq_setup setup;
+	struct fake_request *requests[REQUESTS];
+	bool backwards; /* requests are given back in the opposite order */
+	struct chain *held[REQUESTS];
+	unsigned held_count;
+};
+
+static void answer(struct chain *c, char answer)
+{
+	assert_int_equal(writer_copy(chain_writer(c), &answer, 1), 0);
+	step_reached(STEP_EXECUTED);
+	step_reached(STEP_RECORDED);
+	chain_set_stage(c, CHAIN_APPLIED);
+}
+
+/* A request is its own number; its answer is the number plus 'a'. */
+static void handle(struct echo *e, unsigned queue, struct chain *c)
+{
+	struct world *w = e->owner;
+	uint8_t number;
+
+	assert_int_equal(queue, 0);
+	assert_int_equal(read_obj(chain_reader(c), &number), 0);
+	assert_true(number < REQUESTS);
+	switch (chain_stage(c)) {
+	case CHAIN_TAKEN:
+		chain_set_stage(c, CHAIN_EXECUTING);
+		w->shared->executed[number]++;
+		answer(c, (char)('a' + number));
+		break;
+	case CHAIN_EXECUTING:
+		answer(c, LOST);
+		break;
+	case CHAIN_APPLIED:
+		assert_int_equal(chain_written(c), 1);
+		break;
+	}
+	w->held[w->held_count++] = c;
+}
+
+static void create(struct world *w, const struct fake_guest_options *options, bool backwards)
+{
+	*w = (struct world){.backwards = backwards, .g = fake_guest_create(options)};
+	w->shared = mmap(NULL, sizeof(*w->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(w->shared, MAP_FAILED);
+	assert_int_equal(echo_create(fake_guest_loop(w->g), fake_guest_mem(w->g), &w->e), 0);
+	w->e->handle = handle;
+	w->e->owner = w;
+	for (unsigned i = 0; i < ECHO_QUEUES; i++)
+		assert_int_equal(virtq_track(w->e->device.queues[i], &w->shared->ring[i]), 0);
+	assert_int_equal(fake_guest_start(w->g, &w->e->device), 0);
+	w->setup = fake_guest_ring(w->g, 0)->setup;
+	/* Split so that chains have several descriptors, or a table. */
+	fake_guest_set_split(w->g, 1, 2);
+	for (unsigned i = 0; i < REQUESTS; i++) {
+		const uint8_t number[3] = {(uint8_t)i};
+
+		w->requests[i] = fake_guest_add(w->g, 0, number, sizeof(number), 4);
+	}
+}
+
+static void destroy(struct world *w)
+{
+	for (unsigned i = 0; i < REQUESTS; i++)
+		fake_guest_free_request(w->g, w->requests[i]);
+	virtio_device_destroy(&w->e->device);
+	fake_guest_destroy(w->g);
+	munmap(w->shared, sizeof(*w->shared));
+}
+
+/* What a process does: go on with the ring if another had it, and serve it. */
+static void serve(struct world *w)
+{
+	if (w->shared->processes++) {
+		struct virtq_setup setup = w->setup;
+
+		setup.resume = true;
+		assert_int_equal(virtq_start(w->e->device.queues[0], &setup), 0);
+	}
+	fake_guest_force_kick(w->g, 0);
+	for (unsigned i = 0; i < w->held_count; i++)
+		chain_finish(w->held[w->backwards ? w->held_count - 1 - i : i]);
+	w->held_count = 0;
+}
+
+/* Serve in a process that dies at @step, the @nth time. True if it did; false if it came through. */
+static bool serve_and_die(struct world *w, unsigned step, unsigned nth)
+{
+	char at[32];
+	int status;
+	pid_t pid;
+
+	snprintf(at, sizeof(at), "%u:%u", step, nth);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		step_die_at(at);
+		serve(w);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFSIGNALED(status)) {
+		assert_int_equal(WTERMSIG(status), SIGKILL);
+		return true;
+	}
+	assert_int_equal(WEXITSTATUS(status), 0);
+	return false;
+}
+
+static unsigned count_done(const struct world *w)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < REQUESTS; i++)
+		count += w->requests[i]->done;
+	return count;
+}
+
+/* Each came back once (the guest aborts for a second time) and was done once, or not at all and says so. */
+static unsigned check(struct world *w)
+{
+	unsigned lost = 0;
+
+	assert_int_equal(count_done(w), REQUESTS);
+	for (unsigned i = 0; i < REQUESTS; i++) {
+		const struct fake_request *r = w->requests[i];
+
+		assert_false(r->lost);
+		assert_int_equal(r->used_len, 1);
+		/* Once, or it is not known whether. */
+		assert_true(w->shared->executed[i] == 1 || (!w->shared->executed[i] && r->out[0] == LOST));
+		if (r->out[0] == LOST)
+			lost++;
+		else
+			assert_int_equal(r->out[0], 'a' + i);
+	}
+	return lost;
+}
+
+static void need_steps(void)
+{
+#ifndef MULLION_STEPS
+	print_message("SKIP: built without STEPS=1, so nothing dies at a step\n");
+	skip();
+#endif
+}
+
+static void a_death_at_any_step_loses_and_repeats_nothing(void **state)
+{
+	unsigned deaths = 0;
+
+	(void)state;
+	need_steps();
+	for (unsigned kind = 0; kind < RING_KINDS; kind++) {
+		for (unsigned step = 0; step < STEP_RECOVERING; step++) {
+			for (unsigned run = 0; run < 2 * REQUESTS; run++) {
+				struct world w;
+
+				create(&w, &rings[kind], run % 2);
+				deaths += serve_and_die(&w, step, run / 2 + 1);
+				/* The driver takes what it was given before anybody goes on. */
+				if (run % 3 == 0)
+					fake_guest_poll(w.g, 0);
+				serve(&w);
+				fake_guest_poll(w.g, 0);
+				assert_true(check(&w) <= 1);
+				destroy(&w);
+			}
+		}
+	}
+	assert_int_equal(deaths, RING_KINDS * STEP_RECOVERING * 2 * REQUESTS);
+}
+
+/* The second one dies while it takes over, or at the same or another step. */
+static void two_deaths_in_a_row_lose_and_repeat_nothing(void **state)
+{
+	(void)state;
+	need_steps();
+	for (unsigned kind = 0; kind < RING_KINDS; kind++) {
+		for (unsigned first = 0; first < STEP_RECOVERING; first++) {
+			for (unsigned second = 0; second < STEP_COUNT; second++) {
+				struct world w;
+
+				create(&w, &rings[kind], second % 2);
+				assert_true(serve_and_die(&w, first, 3));
+				serve_and_die(&w, second, 1);
+				if (second % 3 == 0)
+					fake_guest_poll(w.g, 0);
+				serve(&w);
+				fake_guest_poll(w.g, 0);
+				assert_true(check(&w) <= 2);
+				destroy(&w);
+			}
+		}
+	}
+}
+
+/* Without a death the memory changes nothing, and the next ring begins anew. */
+static void a_ring_that_was_stopped_is_not_taken_over(void **state)
+{
+	(void)state;
+	for (unsigned kind = 0; kind < RING_KINDS; kind++) {
+		struct world w;
+
+		create(&w, &rings[kind], false);
+		serve(&w);
+		fake_guest_poll(w.g, 0);
+		assert_int_equal(check(&w), 0);
+		assert_int_equal(w.shared->ring[0].active, 1);
+		virtq_stop(w.e->device.queues[0]);
+		assert_int_equal(w.shared->ring[0].active, 0);
+		destroy(&w);
+	}
+}
+
+/* Every word of the memory, wrong in turn: the ring starts or is refused, and serves what it has within its bounds. */
+static void nonsense_in_the_memory_is_refused_or_harmless(void **state)
+{
+	static const uint32_t values[] = {0, 1, 2, 4, 5, 0x3ff, 0x400, 0xffff, 0x10000, 0x7fffffff, 0xffffffff};
+	unsigned refused = 0;
+
+	(void)state;
+	for (unsigned kind = 0; kind < RING_KINDS; kind++) {
+		struct world w;
+		struct inflight_ring before;
+		const size_t slots = offsetof(struct inflight_ring, slots);
+
+		create(&w, &rings[kind], false);
+		/* Some requests in flight, none finished. */
+		fake_guest_force_kick(w.g, 0);
+		before = w.shared->ring[0];
+		for (size_t at = 0; at < slots + 3 * sizeof(struct inflight_slot); at += 4) {
+			for (unsigned v = 0; v < sizeof(values) / sizeof(values[0]); v++) {
+				struct virtq_setup setup = w.setup;
+				struct virtq *q = w.e->device.queues[0];
+
+				w.shared->ring[0] = before;
+				memcpy((char *)&w.shared->ring[0] + at, &values[v], 4);
+				setup.resume = true;
+				if (virtq_start(q, &setup)) {
+					refused++;
+					continue;
+				}
+				for (unsigned i = 0; i < 2 * REQUESTS; i++) {
+					struct chain *c;
+
+					if (virtq_pop(q, &c) != 1)
+						break;
+					assert_true(chain_written(c) <= 4);
+					chain_finish(c);
+				}
+			}
+		}
+		assert_true(refused > 50);
+		for (unsigned i = 0; i < w.held_count; i++)
+			chain_finish(w.held[i]);
+		fake_guest_reset(w.g);
+		destroy(&w);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_death_at_any_step_loses_and_repeats_nothing),
+		cmocka_unit_test(two_deaths_in_a_row_lose_and_repeat_nothing),
+		cmocka_unit_test(a_ring_that_was_stopped_is_not_taken_over),
+		cmocka_unit_test(nonsense_in_the_memory_is_refused_or_harmless),
+	};
+
+	return cmocka_run_group_tests_name("virtio_takeover", tests, NULL, NULL);
+}
