@@ -11,6 +11,7 @@ unit-tests += test_loop
 unit-tests += test_pool
 unit-tests += test_mem
 unit-tests += test_queue
+unit-tests += test_journal
 unit-tests += test_edid test_gpu_resource test_display
 test_edid-src = host/gpu/edid.c
 test_gpu_resource-src = host/gpu/backing.c host/gpu/resource.c host/gpu/context.c host/gpu/format.c
