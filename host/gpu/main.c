@@ -5,24 +5,25 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "host/base/log.h"
 #include "host/base/loop.h"
 #include "host/display/display.h"
+#include "host/vhost/keeper.h"
 #include "host/vhost/server.h"
+#include "host/vhost/worker.h"
 #include "host/virtio/device.h"
 #include "host/virtio/mem.h"
 #include "host/virtio/module.h"
+#include "protocol/virtio_gpu.h"
 
 #define EXIT_USAGE 2
+#define HANG_NS 10000000000ull
 
 extern const struct device_module mullion_device_module;
 
@@ -33,11 +34,6 @@ struct program {
 	const char *gpu;
 	const char *display;
 	bool in_band;
-	struct loop *loop;
-	struct guest_mem *mem;
-	struct virtio_device *device;
-	struct vhost_server *server;
-	struct loop_fd signals;
 };
 
 static void print_help(void)
@@ -149,38 +145,22 @@ static int parse(struct program *p, int argc, char **argv)
 	return -1;
 }
 
-static void signalled(struct loop_fd *f, uint32_t events)
-{
-	struct program *p = f->owner;
+/* ---- the worker ---- */
 
-	(void)events;
-	loop_stop(p->loop);
-}
+struct work {
+	struct loop *loop;
+	struct guest_mem *mem;
+	struct virtio_device *device;
+	struct vhost_server *server;
+	struct worker_pulse pulse;
+};
 
 static void frontend_ended(void *owner)
 {
-	loop_stop(((struct program *)owner)->loop);
+	loop_stop(((struct work *)owner)->loop);
 }
 
-static int watch_signals(struct program *p)
-{
-	sigset_t set;
-
-	/* Sockets that a peer has closed are told by errors. */
-	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	/* Before any thread is there, so that none takes them. */
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	p->signals = (struct loop_fd){.ready = signalled, .owner = p};
-	p->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-	if (p->signals.fd < 0)
-		return -errno;
-	return loop_add_fd(p->loop, &p->signals, EPOLLIN);
-}
-
-static int make_device(struct program *p)
+static int make_device(const struct program *p, struct work *w)
 {
 	char *options;
 	int err;
@@ -189,41 +169,61 @@ static int make_device(struct program *p)
 	if (asprintf(&options, "%s%s%s%s", p->gpu ? p->gpu : "", p->render_node ? "," : "",
 		     p->render_node ? "render-node=" : "", p->render_node ? p->render_node : "") < 0)
 		return -ENOMEM;
-	err = mullion_device_module.create(p->loop, p->mem, options, p->display, &p->device);
+	err = mullion_device_module.create(w->loop, w->mem, options, p->display, &w->device);
 	free(options);
 	return err;
 }
 
-static int construct(struct program *p)
+static int construct(const struct program *p, const struct worker_place *place, struct work *w)
 {
 	struct vhost_server_config config = {
-		.socket_path = p->socket_path,
-		.fd = p->fd,
+		.fd = place->link,
 		.in_band = p->in_band,
+		.inflight = place->memory->rings,
 		.ended = frontend_ended,
-		.owner = p,
+		.owner = w,
 	};
-	int err = loop_create("gpu", &p->loop);
+	int err = loop_create("gpu", &w->loop);
 
 	if (!err)
-		err = watch_signals(p);
-	if (!err)
-		err = guest_mem_create(&p->mem);
+		err = guest_mem_create(&w->mem);
 	if (err) {
 		fprintf(stderr, "mullion-gpu: can't start: %s\n", strerror(-err));
 		return err;
 	}
-	err = make_device(p);
+	err = make_device(p, w);
 	if (err)
 		return err;
-	config.device = p->device;
-	config.mem = p->mem;
-	return vhost_server_create(&config, &p->server);
+	config.device = w->device;
+	config.mem = w->mem;
+	err = vhost_server_create(&config, &w->server);
+	if (!err)
+		worker_pulse_start(&w->pulse, place->memory, w->loop);
+	return err;
+}
+
+static int work(void *owner, const struct worker_place *place)
+{
+	struct work w = {0};
+	int status = construct(owner, place, &w) || loop_run(w.loop) ? EXIT_FAILURE : EXIT_SUCCESS;
+
+	vhost_server_destroy(w.server);
+	virtio_device_destroy(w.device);
+	guest_mem_destroy(w.mem);
+	loop_destroy(w.loop);
+	return status;
 }
 
 int main(int argc, char **argv)
 {
-	struct program p = {.fd = -1, .signals = {.fd = -1}};
+	struct program p = {.fd = -1};
+	struct keeper_config config = {
+		.name = "gpu",
+		.config_bytes = sizeof(struct virtio_gpu_config),
+		.hang_ns = HANG_NS,
+		.work = work,
+		.owner = &p,
+	};
 	int status;
 
 	if (log_set_levels(getenv("MULLION_LOG")))
@@ -231,12 +231,8 @@ int main(int argc, char **argv)
 	status = parse(&p, argc, argv);
 	if (status >= 0)
 		return status;
-	status = construct(&p) || loop_run(p.loop) ? EXIT_FAILURE : EXIT_SUCCESS;
-	vhost_server_destroy(p.server);
-	virtio_device_destroy(p.device);
-	guest_mem_destroy(p.mem);
-	if (p.signals.fd >= 0)
-		close(p.signals.fd);
-	loop_destroy(p.loop);
-	return status;
+	config.socket_path = p.socket_path;
+	config.fd = p.fd;
+	config.in_band = p.in_band;
+	return keeper_run(&config);
 }

@@ -253,6 +253,42 @@ int message_send(struct message_socket *s, uint32_t request, uint32_t flags, con
 	return err;
 }
 
+int message_send_fds(struct message_socket *s, uint32_t request, uint32_t flags, const void *payload, size_t bytes,
+		     const int *fds, unsigned count)
+{
+	struct vhost_user_header header = {request, VHOST_USER_VERSION | flags, (uint32_t)bytes};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(MESSAGE_MAX_FDS * sizeof(int))];
+	} control = {0};
+	struct iovec iov[2] = {{&header, sizeof(header)}, {(void *)(uintptr_t)payload, bytes}};
+	struct msghdr h = {.msg_iov = iov, .msg_iovlen = bytes ? 2 : 1};
+	ssize_t n;
+
+	assert(bytes <= MESSAGE_MAX_BYTES && count <= MESSAGE_MAX_FDS);
+	if (!count)
+		return message_send(s, request, flags, payload, bytes);
+	if (!s->open || s->ended)
+		return -EPIPE;
+	if (s->out_bytes)
+		return -ENOBUFS;
+	h.msg_control = &control;
+	h.msg_controllen = CMSG_SPACE(count * sizeof(int));
+	*CMSG_FIRSTHDR(&h) = (struct cmsghdr){
+		.cmsg_len = CMSG_LEN(count * sizeof(int)),
+		.cmsg_level = SOL_SOCKET,
+		.cmsg_type = SCM_RIGHTS,
+	};
+	memcpy(CMSG_DATA(CMSG_FIRSTHDR(&h)), fds, count * sizeof(int));
+	do {
+		n = sendmsg(s->watch.fd, &h, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EAGAIN ? -ENOBUFS : -EPIPE;
+	/* A part of a message can't be taken back, and the rest would have to wait: the connection is of no use. */
+	return (size_t)n == sizeof(header) + bytes ? 0 : -EPIPE;
+}
+
 void message_socket_pause(struct message_socket *s, bool paused)
 {
 	s->paused = paused;

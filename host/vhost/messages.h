@@ -71,6 +71,13 @@ void message_socket_close(struct message_socket *s);
  */
 int message_send(struct message_socket *s, uint32_t request, uint32_t flags, const void *payload, size_t bytes);
 
+/*
+ * The same with @count descriptors (at most MESSAGE_MAX_FDS), which stay the caller's. The peer must have read all that
+ * was sent before: -ENOBUFS if it has not, or if its socket has no room.
+ */
+int message_send_fds(struct message_socket *s, uint32_t request, uint32_t flags, const void *payload, size_t bytes,
+		     const int *fds, unsigned count);
+
 /* Take no further message until it is called with false; one that came is handled after. */
 void message_socket_pause(struct message_socket *s, bool paused);
 

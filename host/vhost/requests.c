@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "host/vhost/requests.h"
 #include "host/vhost/session.h"
 #include "protocol/virtio.h"
 
@@ -58,19 +59,19 @@ static int reset_device(struct vhost_server *s, struct message *m)
 	return 0;
 }
 
-static uint64_t offered_protocol(const struct vhost_server *s)
+uint64_t vhost_protocol_features(bool in_band)
 {
-	return PROTOCOL_FEATURES | (s->config.in_band ? VIRTIO_BIT(VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS) : 0);
+	return PROTOCOL_FEATURES | (in_band ? VIRTIO_BIT(VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS) : 0);
 }
 
 static int get_protocol_features(struct vhost_server *s, struct message *m)
 {
-	return reply_u64(s, m, offered_protocol(s));
+	return reply_u64(s, m, vhost_protocol_features(s->config.in_band));
 }
 
 static int set_protocol_features(struct vhost_server *s, struct message *m)
 {
-	if (m->payload.u64 & ~offered_protocol(s))
+	if (m->payload.u64 & ~vhost_protocol_features(s->config.in_band))
 		return -EINVAL;
 	s->protocol_features = m->payload.u64;
 	s->rings.in_band = vhost_server_has(s, VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS);
@@ -324,10 +325,9 @@ static const struct request_row *find_row(uint32_t request)
 	return NULL;
 }
 
-int vhost_server_request(struct vhost_server *s, struct message *m)
+int vhost_request_check(const struct message *m)
 {
 	const struct request_row *row = find_row(m->header.request);
-	int result;
 
 	if (!row) {
 		log_line(LOG_TOPIC_VHOST, LOG_WARN, "request %u is unknown; the frontend asks for what was not offered",
@@ -340,6 +340,31 @@ int vhost_server_request(struct vhost_server *s, struct message *m)
 			 row->name, m->header.size, m->fd_count, row->min_bytes, row->max_bytes, row->min_fds, row->max_fds);
 		return -EPROTO;
 	}
+	return 0;
+}
+
+bool vhost_request_replies(uint32_t request)
+{
+	static const uint32_t replies[] = {
+		VHOST_USER_GET_FEATURES,  VHOST_USER_GET_PROTOCOL_FEATURES, VHOST_USER_GET_QUEUE_NUM,
+		VHOST_USER_GET_CONFIG,    VHOST_USER_GET_VRING_BASE,	    VHOST_USER_GET_MAX_MEM_SLOTS,
+		VHOST_USER_GET_STATUS,
+	};
+
+	for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
+		if (replies[i] == request)
+			return true;
+	}
+	return false;
+}
+
+int vhost_server_request(struct vhost_server *s, struct message *m)
+{
+	const struct request_row *row = find_row(m->header.request);
+	int result = vhost_request_check(m);
+
+	if (result)
+		return result;
 	log_line(LOG_TOPIC_VHOST, LOG_TRACE, "%s 0x%llx", row->name, (unsigned long long)m->payload.u64);
 	result = row->handle(s, m);
 	vhost_server_reap(s);

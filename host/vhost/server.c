@@ -6,11 +6,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "host/vhost/listener.h"
 #include "host/vhost/session.h"
+#include "host/virtio/inflight.h"
 #include "protocol/virtio.h"
 
 #define REAP_AGAIN_NS 100000000ull
@@ -194,63 +194,6 @@ static void listen_again(struct vhost_server *s)
 
 /* ---- construction ---- */
 
-/* Nobody listens on @address: it is what a server that died has left. */
-static bool is_stale(const struct sockaddr_un *address)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool stale;
-
-	if (fd < 0)
-		return false;
-	stale = connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 && errno == ECONNREFUSED;
-	close(fd);
-	return stale;
-}
-
-static int make_listener(struct vhost_server *s, const char *path)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	mode_t mask;
-	int err;
-
-	if (strlen(path) >= sizeof(address.sun_path)) {
-		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: the path of a socket has %zu bytes at most; use a shorter one", path,
-			 sizeof(address.sun_path) - 1);
-		return -ENAMETOOLONG;
-	}
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	s->path = strdup(path);
-	s->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (s->listener < 0 || !s->path) {
-		err = s->path ? -errno : -ENOMEM;
-		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "no socket: %s", strerror(-err));
-		goto fail;
-	}
-	/* Whoever may connect owns the device: nobody but this user. */
-	mask = umask(0077);
-	err = bind(s->listener, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
-	if (err == -EADDRINUSE && is_stale(&address) && unlink(path) == 0)
-		err = bind(s->listener, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
-	umask(mask);
-	if (err) {
-		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "can't listen on %s: %s; name another path, or end the program that uses it",
-			 path, strerror(-err));
-		goto fail;
-	}
-	if (listen(s->listener, 1) < 0) {
-		err = -errno;
-		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "can't listen on %s: %s", path, strerror(-err));
-		unlink(path);
-		goto fail;
-	}
-	return 0;
-
-fail:
-	free(s->path);
-	s->path = NULL;
-	return err;
-}
-
 static int take_fd(struct vhost_server *s, int fd)
 {
 	int listens = 0;
@@ -297,8 +240,26 @@ int vhost_server_create(const struct vhost_server_config *config, struct vhost_s
 		return err;
 	}
 	vhost_rings_init(&s->rings, config->device, s->memory);
+	for (unsigned i = 0; config->inflight && i < config->device->queue_count && !err; i++)
+		err = virtq_track(config->device->queues[i], &config->inflight[i]);
+	if (err) {
+		if (config->fd >= 0)
+			close(config->fd);
+		vhost_memory_destroy(s->memory);
+		free(s);
+		return err;
+	}
 	virtio_device_set_transport(config->device, &transport_ops, s);
-	err = config->fd >= 0 ? take_fd(s, config->fd) : make_listener(s, config->socket_path);
+	if (config->fd >= 0) {
+		err = take_fd(s, config->fd);
+	} else {
+		s->path = strdup(config->socket_path);
+		err = s->path ? vhost_listen(config->socket_path, &s->listener) : -ENOMEM;
+		if (err) {
+			free(s->path);
+			s->path = NULL;
+		}
+	}
 	if (!err && s->listener >= 0) {
 		listen_again(s);
 		if (!s->listening)

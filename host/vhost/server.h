@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 struct guest_mem;
+struct inflight_ring;
 struct virtio_device;
 struct vhost_server;
 
@@ -24,6 +25,7 @@ struct vhost_server_config {
 	 * kick: only its simulated time needs that.
 	 */
 	bool in_band;
+	struct inflight_ring *inflight; /* one a queue, to keep what is in flight in (virtq_track()); NULL: nowhere */
 	/* VHOST_USER_GPU_SET_SOCKET: the frontend's display. Takes @fd. NULL: such a request is refused. */
 	int (*display)(void *owner, int fd);
 	/* There will be no other frontend: the connected socket that was given has ended. NULL: nothing. */

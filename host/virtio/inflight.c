@@ -78,7 +78,7 @@ int inflight_begin(struct inflight *f, uint16_t size, bool packed, uint16_t used
 
 	if (!size || size > INFLIGHT_MAX_SIZE)
 		return -EINVAL;
-	inflight_end(f);
+	inflight_end(f, used);
 	f->size = size;
 	f->packed = packed;
 	f->counter = s->counter;
@@ -96,8 +96,9 @@ int inflight_begin(struct inflight *f, uint16_t size, bool packed, uint16_t used
 	return 0;
 }
 
-void inflight_end(struct inflight *f)
+void inflight_end(struct inflight *f, uint32_t position)
 {
+	f->shared->stopped_at = position;
 	atomic_store_explicit((_Atomic uint32_t *)&f->shared->active, 0, memory_order_release);
 }
 

@@ -48,7 +48,7 @@ struct inflight_ring {
 	uint16_t size;
 	uint16_t packed;
 	uint32_t used; /* position of the next used entry; packed: with the wrap counter in bit 15 */
-	uint32_t reserved;
+	uint32_t stopped_at; /* not active: virtq_position() when it was stopped */
 	uint64_t counter; /* of the last request taken; goes on when the ring starts again */
 	struct inflight_slot slots[INFLIGHT_MAX_SIZE];
 	/* Packed rings: the descriptors, which the ring itself may lose to used entries. */
@@ -71,8 +71,8 @@ void inflight_destroy(struct inflight *f);
 bool inflight_is_active(const struct inflight *f);
 /* A ring begins with nothing in flight. @size: 1..INFLIGHT_MAX_SIZE, else -EINVAL. */
 int inflight_begin(struct inflight *f, uint16_t size, bool packed, uint16_t used);
-/* The ring was stopped: the memory means nothing any more. */
-void inflight_end(struct inflight *f);
+/* The ring was stopped at @position (virtq_position()): what was in flight means nothing any more. */
+void inflight_end(struct inflight *f, uint32_t position);
 
 /*
  * Take over what a process before this one left. Returns 0 and *used is where the ring stands as the memory has it, or

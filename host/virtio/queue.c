@@ -167,7 +167,7 @@ int virtq_start(struct virtq *q, const struct virtq_setup *setup)
 	q->taken = 0;
 	q->in_flight = 0;
 	q->ops = packed ? &ring_packed_ops : &ring_split_ops;
-	recover = q->inflight && setup->resume && inflight_is_active(q->inflight);
+	recover = q->inflight && inflight_is_active(q->inflight);
 	err = q->ops->start(q, recover ? &fresh : setup);
 	if (!err && recover)
 		err = take_over(q, packed);
@@ -187,7 +187,7 @@ void virtq_stop(struct virtq *q)
 {
 	/* A ring that never ran here may still be waiting for a process that goes on with it. */
 	if (q->inflight && q->ops)
-		inflight_end(q->inflight);
+		inflight_end(q->inflight, q->ops->position(q));
 	forget(q);
 }
 

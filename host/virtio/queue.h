@@ -41,8 +41,8 @@ struct inflight_ring;
 
 /*
  * Keep what is in flight in @shared (host/virtio/inflight.h), which is borrowed until the queue is destroyed. If it
- * holds an active ring when the queue is started with setup->resume, the queue goes on where that one was;
- * setup->position is not looked at then. Rings of up to INFLIGHT_MAX_SIZE only. Before the queue is started.
+ * holds an active ring when the queue is started, the queue goes on where that one was, whatever setup->position
+ * says. Rings of up to INFLIGHT_MAX_SIZE only. Before the queue is started.
  */
 int virtq_track(struct virtq *q, struct inflight_ring *shared);
 

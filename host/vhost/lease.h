@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a vhost-user frontend has lent and said: features, memory, rings, as data. The keeper notes every message here,
+ * and says all of it again to the next worker when one has died.
+ *
+ * What can't be understood is refused; the rest is for the worker to judge, since it is the worker's memory that is
+ * mapped and the worker's rings that are started. Thread: the keeper's loop.
+ */
+#ifndef MULLION_HOST_VHOST_LEASE_H
+#define MULLION_HOST_VHOST_LEASE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "host/vhost/messages.h"
+
+#define LEASE_MAX_RINGS 16u
+/* So few that all is said without waiting for the worker to read: a socket holds about 200 KiB. */
+#define LEASE_MAX_REGIONS 128u
+
+struct lease_region {
+	struct vhost_user_region region;
+	int fd; /* a descriptor of our own */
+};
+
+struct lease_ring {
+	bool has_num, has_addr, has_base, has_kick, enabled;
+	uint32_t num, base;
+	struct vhost_user_vring_addr addr;
+	int kick, call, error; /* descriptors of our own; -1: none */
+};
+
+struct lease {
+	bool has_features, has_status, was_enabled;
+	uint64_t features, protocol_features;
+	uint8_t status;
+	unsigned region_count;
+	struct lease_region regions[LEASE_MAX_REGIONS];
+	struct lease_ring rings[LEASE_MAX_RINGS];
+	int display; /* VHOST_USER_GPU_SET_SOCKET; -1: none */
+};
+
+void lease_init(struct lease *l);
+/* Forget everything and close all descriptors. */
+void lease_end(struct lease *l);
+
+/*
+ * Note what @m says, if it is one of the messages that say something that lasts. Its descriptors are copied, not taken.
+ * Returns 0, -EINVAL for what makes no sense (index, count, size), -ENOENT (REM_MEM_REG), -ENOSPC, or the errno of dup().
+ */
+int lease_note(struct lease *l, const struct message *m);
+
+/* The frontend stopped ring @index, which stands at @base: the answer of GET_VRING_BASE. */
+void lease_note_stop(struct lease *l, uint32_t index, uint32_t base);
+
+/* A device with this lease is at work, or was when the machine paused: it has state. */
+bool lease_has_state(const struct lease *l);
+/* Ring @index is one that a device would start. */
+bool lease_ring_runs(const struct lease *l, unsigned index);
+
+/*
+ * Say all of it on @to, in an order in which a device server takes it. @protocol_features: as for a frontend that agreed
+ * on these. Returns 0 or what message_send_fds() returns.
+ */
+int lease_repeat(const struct lease *l, struct message_socket *to, uint64_t protocol_features);
+
+#endif

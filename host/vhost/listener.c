@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#include "host/vhost/listener.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "host/base/log.h"
+
+/* Nobody listens on @address: it is what a server that died has left. */
+static bool is_stale(const struct sockaddr_un *address)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool stale;
+
+	if (fd < 0)
+		return false;
+	stale = connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 && errno == ECONNREFUSED;
+	close(fd);
+	return stale;
+}
+
+static int bind_for_user(int fd, const struct sockaddr_un *address)
+{
+	mode_t mask = umask(0077);
+	int err = bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
+
+	if (err == -EADDRINUSE && is_stale(address) && unlink(address->sun_path) == 0)
+		err = bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
+	umask(mask);
+	return err;
+}
+
+int vhost_listen(const char *path, int *out)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd, err;
+
+	if (strlen(path) >= sizeof(address.sun_path)) {
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: the path of a socket has %zu bytes at most; use a shorter one", path,
+			 sizeof(address.sun_path) - 1);
+		return -ENAMETOOLONG;
+	}
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0) {
+		err = -errno;
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "no socket: %s", strerror(-err));
+		return err;
+	}
+	err = bind_for_user(fd, &address);
+	if (err) {
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "can't listen on %s: %s; name another path, or end the program that uses it",
+			 path, strerror(-err));
+		goto fail;
+	}
+	if (listen(fd, 1) < 0) {
+		err = -errno;
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "can't listen on %s: %s", path, strerror(-err));
+		unlink(path);
+		goto fail;
+	}
+	*out = fd;
+	return 0;
+
+fail:
+	close(fd);
+	return err;
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+#include "host/vhost/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PULSE_NS 250000000ull
+
+int worker_memory_create(struct worker_memory **out)
+{
+	int fd = memfd_create("mullion-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	void *at;
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	/* A worker that made it shorter would kill the keeper with it. */
+	if (ftruncate(fd, sizeof(struct worker_memory)) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+		err = -errno;
+	} else {
+		at = mmap(NULL, sizeof(struct worker_memory), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (at == MAP_FAILED)
+			err = -errno;
+		else
+			*out = at;
+	}
+	close(fd);
+	return err;
+}
+
+void worker_memory_destroy(struct worker_memory *m)
+{
+	if (m)
+		munmap(m, sizeof(*m));
+}
+
+/* ---- the process ---- */
+
+static int order(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* Close all descriptors but the standard ones and @keep[@count]. */
+static void close_others(int *keep, unsigned count)
+{
+	int next = STDERR_FILENO + 1;
+
+	qsort(keep, count, sizeof(*keep), order);
+	for (unsigned i = 0; i < count; i++) {
+		if (keep[i] < next)
+			continue;
+		if (keep[i] > next)
+			close_range((unsigned)next, (unsigned)keep[i] - 1, 0);
+		next = keep[i] + 1;
+	}
+	close_range((unsigned)next, ~0u, 0);
+}
+
+static void live(pid_t keeper, int (*work)(void *owner, const struct worker_place *place), void *work_owner,
+		 const struct worker_place *place)
+{
+	int keep[] = {place->link, place->journal};
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != keeper)
+		_exit(EXIT_FAILURE);
+	close_others(keep, sizeof(keep) / sizeof(keep[0]));
+	exit(work(work_owner, place));
+}
+
+static int reap(struct worker *w)
+{
+	int status = 0;
+
+	while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	loop_remove_fd(w->loop, &w->watch);
+	close(w->watch.fd);
+	w->pid = 0;
+	return status;
+}
+
+static void process_ended(struct loop_fd *f, uint32_t events)
+{
+	struct worker *w = f->owner;
+
+	(void)events;
+	w->ended(w->owner, reap(w));
+}
+
+int worker_start(struct worker *w, int (*work)(void *owner, const struct worker_place *place), void *work_owner,
+		 const struct worker_place *place)
+{
+	pid_t keeper = getpid();
+	pid_t pid;
+	int fd, err;
+
+	atomic_store((_Atomic uint64_t *)&place->memory->pulse_ns, 0);
+	w->started_ns = loop_now_ns();
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (!pid)
+		live(keeper, work, work_owner, place);
+	fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	err = fd < 0 ? -errno : 0;
+	if (!err) {
+		w->watch = (struct loop_fd){.fd = fd, .ready = process_ended, .owner = w};
+		err = loop_add_fd(w->loop, &w->watch, EPOLLIN);
+		if (err)
+			close(fd);
+	}
+	if (err) {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		return err;
+	}
+	w->pid = pid;
+	return 0;
+}
+
+void worker_kill(struct worker *w)
+{
+	if (w->pid)
+		kill(w->pid, SIGKILL);
+}
+
+void worker_stop(struct worker *w, int timeout_ms)
+{
+	struct pollfd p = {.fd = w->watch.fd, .events = POLLIN};
+
+	if (!w->pid)
+		return;
+	if (poll(&p, 1, timeout_ms) != 1)
+		worker_kill(w);
+	reap(w);
+}
+
+/* ---- in the worker ---- */
+
+static void beat(struct loop_timer *t)
+{
+	struct worker_pulse *p = t->owner;
+	uint64_t now = loop_now_ns();
+
+	atomic_store((_Atomic uint64_t *)&p->memory->pulse_ns, now);
+	loop_arm_timer(p->loop, t, now + PULSE_NS);
+}
+
+void worker_pulse_start(struct worker_pulse *p, struct worker_memory *m, struct loop *loop)
+{
+	*p = (struct worker_pulse){.memory = m, .loop = loop, .timer = {.expired = beat, .owner = p}};
+	beat(&p->timer);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The worker: the process in which a device really is, with its rings and its renderer or codecs. It is started by a
+ * keeper, serves one guest, and may die at any moment; what has to outlive it lies in memory and in descriptors of the
+ * keeper's.
+ *
+ * Thread: the keeper's loop, which must be the only thread of its process: workers are forked.
+ */
+#ifndef MULLION_HOST_VHOST_WORKER_H
+#define MULLION_HOST_VHOST_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "host/base/loop.h"
+#include "host/virtio/device.h"
+#include "host/virtio/inflight.h"
+
+/* Shared by a keeper and its workers, in turn. */
+struct worker_memory {
+	uint64_t pulse_ns; /* when the worker's loop last came round (loop_now_ns()); 0: it has not begun */
+	uint8_t reserved[4088];
+	struct inflight_ring rings[VIRTIO_DEVICE_MAX_QUEUES];
+};
+
+/* A sealed memfd with a struct worker_memory, mapped. Returns 0 or a negative errno. */
+int worker_memory_create(struct worker_memory **out);
+void worker_memory_destroy(struct worker_memory *m);
+
+/* What a worker starts with. */
+struct worker_place {
+	int link; /* a connected socket on which the keeper is the vhost-user frontend; the worker's own */
+	struct worker_memory *memory;
+	int journal;   /* a memfd for host/virtio/journal.h; -1: none */
+	bool degraded; /* the ones before died too often: do without what may be the reason */
+};
+
+struct worker {
+	pid_t pid; /* 0: none */
+	struct loop *loop;
+	struct loop_fd watch; /* of the process */
+	uint64_t started_ns;
+	void (*ended)(void *owner, int status); /* @status: as waitpid() has it */
+	void *owner;
+};
+
+/*
+ * Start a process that runs @work(@work_owner, @place) and ends with what it returns. It keeps the descriptors of @place
+ * and the standard ones, no others, and dies with this process. w->loop, ended and owner are set by the caller; ended is
+ * called once, on the loop. Returns 0 or a negative errno.
+ */
+int worker_start(struct worker *w, int (*work)(void *owner, const struct worker_place *place), void *work_owner,
+		 const struct worker_place *place);
+/* Kill it, whatever it does; ended follows. No-op without a process. */
+void worker_kill(struct worker *w);
+/* Wait up to @timeout_ms for its end, then kill it; ended is not called. No-op without a process. */
+void worker_stop(struct worker *w, int timeout_ms);
+
+/* For the worker: have m->pulse_ns follow @loop until the loop goes. */
+struct worker_pulse {
+	struct worker_memory *memory;
+	struct loop *loop;
+	struct loop_timer timer;
+};
+void worker_pulse_start(struct worker_pulse *p, struct worker_memory *m, struct loop *loop);
+
+#endif
