@@ -25,3 +25,7 @@ device-tests += test_net_host
 device-tests += test_gpu_fence test_gpu_3d
 test_gpu_fence-src = $(gpu-test-src)
 test_gpu_3d-src = $(gpu-test-src)
+vhost-test-src := tests/lib/vhost_peer.c $(filter host/vhost/%,$(host-vhost-src))
+device-tests += test_vhost_messages test_vhost_rings
+test_vhost_messages-src := $(vhost-test-src)
+test_vhost_rings-src := $(vhost-test-src)
