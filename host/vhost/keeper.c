@@ -34,17 +34,17 @@
 
 #define PROTOCOL_BIT(name) VIRTIO_BIT(VHOST_USER_PROTOCOL_F_##name)
 /* What a worker is to do for us, whatever the frontend knows. */
-#define WORKER_PROTOCOL \
-	(PROTOCOL_BIT(REPLY_ACK) | PROTOCOL_BIT(BACKEND_REQ) | PROTOCOL_BIT(CONFIG) | PROTOCOL_BIT(CONFIGURE_MEM_SLOTS) | \
-	 PROTOCOL_BIT(STATUS) | PROTOCOL_BIT(RESET_DEVICE))
+#define WORKER_PROTOCOL                                                                                                \
+	(PROTOCOL_BIT(REPLY_ACK) | PROTOCOL_BIT(BACKEND_REQ) | PROTOCOL_BIT(CONFIG) |                                  \
+	 PROTOCOL_BIT(CONFIGURE_MEM_SLOTS) | PROTOCOL_BIT(STATUS) | PROTOCOL_BIT(RESET_DEVICE))
 
 /* What a reply of the worker is for. The worker answers in the order of the questions. */
 enum reply_for {
 	REPLY_FEATURES,
 	REPLY_QUEUES,
-	REPLY_CONFIG,         /* refresh the copy of the config space */
+	REPLY_CONFIG,	      /* refresh the copy of the config space */
 	REPLY_CONFIG_CHANGED, /* the same, then tell the frontend */
-	REPLY_FRONTEND,       /* the message that waits */
+	REPLY_FRONTEND,	      /* the message that waits */
 };
 #define MAX_REPLIES 32u
 
@@ -52,7 +52,7 @@ struct keeper {
 	const struct keeper_config *config;
 	struct loop *loop;
 	struct loop_fd signals; /* fd -1: none */
-	int status;             /* of the program */
+	int status;		/* of the program */
 
 	int listener; /* -1: none */
 	bool listening;
@@ -69,8 +69,8 @@ struct keeper {
 	bool drop_posted;
 
 	struct worker worker;
-	bool ready;            /* it answered what we asked first */
-	bool leaving;          /* it is to end, with its guest */
+	bool ready;   /* it answered what we asked first */
+	bool leaving; /* it is to end, with its guest */
 	struct message_socket link;
 	struct message_socket worker_backend;
 	enum reply_for replies[MAX_REPLIES];
@@ -80,9 +80,9 @@ struct keeper {
 	bool replace_posted;
 
 	struct worker_memory *memory;
-	int journal; /* -1: none */
+	int journal;		     /* -1: none */
 	uint64_t deaths[2 * DEATHS]; /* when, the latest last */
-	uint64_t died_ns;            /* the worker that is replaced now; 0: none is */
+	uint64_t died_ns;	     /* the worker that is replaced now; 0: none is */
 
 	/* The same for every worker, but the config space. */
 	bool known;
@@ -115,16 +115,17 @@ static void give_up_worker(struct keeper *k)
 	k->replace_posted = true;
 }
 
-static void ask(struct keeper *k, enum reply_for reply, uint32_t request, uint32_t flags, const void *payload, size_t bytes,
-		const int *fds, unsigned fd_count)
+static void ask(struct keeper *k, enum reply_for reply, uint32_t request, uint32_t flags, const void *payload,
+		size_t bytes, const int *fds, unsigned fd_count)
 {
-	int err = k->reply_count < MAX_REPLIES ? message_send_fds(&k->link, request, flags, payload, bytes, fds, fd_count)
-					       : -ENOBUFS;
+	int err = k->reply_count < MAX_REPLIES
+			  ? message_send_fds(&k->link, request, flags, payload, bytes, fds, fd_count)
+			  : -ENOBUFS;
 
 	if (err) {
 		/* A worker that reads nothing hangs; it is watched, but what was lost here would be missed. */
-		log_line(LOG_TOPIC_VHOST, LOG_DEBUG, "%s: request %u does not reach the worker: %s", k->config->name, request,
-			 strerror(-err));
+		log_line(LOG_TOPIC_VHOST, LOG_DEBUG, "%s: request %u does not reach the worker: %s", k->config->name,
+			 request, strerror(-err));
 		give_up_worker(k);
 		return;
 	}
@@ -150,7 +151,8 @@ static void tell_frontend(struct keeper *k, uint32_t request, const void *payloa
 	if (!k->backend.open)
 		return;
 	if (message_send(&k->backend, request, 0, payload, bytes)) {
-		log_line(LOG_TOPIC_VHOST, LOG_WARN, "%s: the frontend does not read our requests; its channel for them is closed",
+		log_line(LOG_TOPIC_VHOST, LOG_WARN,
+			 "%s: the frontend does not read our requests; its channel for them is closed",
 			 k->config->name);
 		message_socket_close(&k->backend);
 	}
@@ -258,13 +260,15 @@ static void answer_waiting(struct keeper *k, const struct message *m)
 	if (!result)
 		result = (uint64_t)-lease_note(&k->lease, w);
 	/* Looked at afterwards too: it may be asked for in the very message that negotiates it. */
-	wants = wants || (w->header.flags & VHOST_USER_NEED_REPLY && k->lease.protocol_features & PROTOCOL_BIT(REPLY_ACK));
+	wants = wants ||
+		(w->header.flags & VHOST_USER_NEED_REPLY && k->lease.protocol_features & PROTOCOL_BIT(REPLY_ACK));
 	if (!result && w->header.request == VHOST_USER_SET_CONFIG)
 		ask_config(k, REPLY_CONFIG);
 	if (wants) {
 		reply(k, w->header.request, &result, sizeof(result));
 	} else if (result) {
-		log_line(LOG_TOPIC_VHOST, LOG_WARN, "%s: the frontend is dropped: its request %u failed (%s), and it asked for no answer",
+		log_line(LOG_TOPIC_VHOST, LOG_WARN,
+			 "%s: the frontend is dropped: its request %u failed (%s), and it asked for no answer",
 			 k->config->name, w->header.request, result <= 4095 ? strerror((int)result) : "unknown");
 		frontend_is_lost(k);
 	}
@@ -322,7 +326,8 @@ static int get_config(struct keeper *k, struct message *m)
 	struct vhost_user_config *c = &m->payload.config;
 	const size_t head = offsetof(struct vhost_user_config, data);
 
-	if (c->size > VHOST_USER_MAX_CONFIG || m->header.size != head + c->size || c->offset > VHOST_USER_MAX_CONFIG - c->size) {
+	if (c->size > VHOST_USER_MAX_CONFIG || m->header.size != head + c->size ||
+	    c->offset > VHOST_USER_MAX_CONFIG - c->size) {
 		reply(k, m->header.request, NULL, 0);
 		return 0;
 	}
@@ -413,15 +418,15 @@ static void worker_is_ready(struct keeper *k)
 	if (!err)
 		err = open_worker_backend(k);
 	if (err) {
-		log_line(LOG_TOPIC_VHOST, LOG_WARN, "%s: the worker can't be told what the frontend lent: %s", k->config->name,
-			 strerror(-err));
+		log_line(LOG_TOPIC_VHOST, LOG_WARN, "%s: the worker can't be told what the frontend lent: %s",
+			 k->config->name, strerror(-err));
 		give_up_worker(k);
 		return;
 	}
 	k->ready = true;
 	if (k->died_ns)
-		log_line(LOG_TOPIC_VHOST, LOG_WARN, "%s: worker %d took over after %llu ms", k->config->name, (int)k->worker.pid,
-			 (unsigned long long)((loop_now_ns() - k->died_ns) / 1000000));
+		log_line(LOG_TOPIC_VHOST, LOG_WARN, "%s: worker %d took over after %llu ms", k->config->name,
+			 (int)k->worker.pid, (unsigned long long)((loop_now_ns() - k->died_ns) / 1000000));
 	k->died_ns = 0;
 	if (k->is_waiting)
 		send_waiting(k);
@@ -490,7 +495,8 @@ static void link_ended(void *owner, int err, const char *why)
 	struct keeper *k = owner;
 
 	/* What there is to say is said when the process is gone. */
-	log_line(LOG_TOPIC_VHOST, LOG_DEBUG, "%s: link to the worker: %s%s", k->config->name, why, err ? " (unexpected)" : "");
+	log_line(LOG_TOPIC_VHOST, LOG_DEBUG, "%s: link to the worker: %s%s", k->config->name, why,
+		 err ? " (unexpected)" : "");
 	give_up_worker(k);
 }
 
@@ -546,7 +552,8 @@ static int start_worker(struct keeper *k)
 		return -errno;
 	place.link = pair[1];
 	if (place.degraded)
-		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: %u workers died within a minute: the next does without what may be the reason",
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR,
+			 "%s: %u workers died within a minute: the next does without what may be the reason",
 			 k->config->name, recent_deaths(k, loop_now_ns()));
 	err = worker_start(&k->worker, k->config->work, k->config->owner, &place);
 	close(pair[1]);
@@ -579,8 +586,8 @@ static void answer_stopped_ring(struct keeper *k)
 	struct vhost_user_vring_state state = {.index = k->waiting.payload.state.index};
 	const struct inflight_ring *ring;
 
-	if (!k->is_waiting || k->waiting.header.request != VHOST_USER_GET_VRING_BASE || state.index >= LEASE_MAX_RINGS ||
-	    !lease_ring_runs(&k->lease, state.index))
+	if (!k->is_waiting || k->waiting.header.request != VHOST_USER_GET_VRING_BASE ||
+	    state.index >= LEASE_MAX_RINGS || !lease_ring_runs(&k->lease, state.index))
 		return;
 	ring = &k->memory->rings[state.index];
 	if (ring->active)
@@ -594,11 +601,11 @@ static void answer_stopped_ring(struct keeper *k)
 static void say_death(const struct keeper *k, int status)
 {
 	if (WIFSIGNALED(status))
-		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: the worker died (signal %d, %s): another one takes over", k->config->name,
-			 WTERMSIG(status), strsignal(WTERMSIG(status)));
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: the worker died (signal %d, %s): another one takes over",
+			 k->config->name, WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else
-		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: the worker ended (status %d): another one takes over", k->config->name,
-			 WEXITSTATUS(status));
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: the worker ended (status %d): another one takes over",
+			 k->config->name, WEXITSTATUS(status));
 }
 
 static void worker_ended(void *owner, int status)
@@ -627,7 +634,8 @@ static void worker_ended(void *owner, int status)
 		if (!k->died_ns)
 			k->died_ns = now;
 		if (recent_deaths(k, now) == 2 * DEATHS) {
-			log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: no worker lives long enough; giving up", k->config->name);
+			log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: no worker lives long enough; giving up",
+				 k->config->name);
 			end_program(k, EXIT_FAILURE);
 			return;
 		}
@@ -635,7 +643,8 @@ static void worker_ended(void *owner, int status)
 	}
 	err = start_worker(k);
 	if (err) {
-		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: no worker can be started: %s", k->config->name, strerror(-err));
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: no worker can be started: %s", k->config->name,
+			 strerror(-err));
 		end_program(k, EXIT_FAILURE);
 	}
 }
@@ -650,7 +659,8 @@ static void watch_worker(struct loop_timer *t)
 
 	/* It is a hostile word too: one from the future is as good as none. */
 	if (k->worker.pid && limit && (since > now || now - since > limit)) {
-		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: the worker does not come to the end of its work for %llu s: it is killed",
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR,
+			 "%s: the worker does not come to the end of its work for %llu s: it is killed",
 			 k->config->name, (unsigned long long)(limit / 1000000000u));
 		worker_kill(&k->worker);
 	}
@@ -702,7 +712,8 @@ static void somebody_connects(struct loop_fd *f, uint32_t events)
 		return;
 	err = take_frontend(k, fd);
 	if (err) {
-		log_line(LOG_TOPIC_VHOST, LOG_WARN, "%s: a frontend could not be taken: %s", k->config->name, strerror(-err));
+		log_line(LOG_TOPIC_VHOST, LOG_WARN, "%s: a frontend could not be taken: %s", k->config->name,
+			 strerror(-err));
 		return;
 	}
 	loop_remove_fd(k->loop, &k->listen_watch);

@@ -19,13 +19,13 @@
 struct worker_place;
 
 struct keeper_config {
-	const char *name;        /* "gpu", for log lines and the process list */
+	const char *name;	 /* "gpu", for log lines and the process list */
 	const char *socket_path; /* to listen on */
-	int fd;                  /* or a socket, listening or connected; taken; -1: none */
-	bool in_band;            /* offer notifications by messages */
-	uint32_t config_bytes;   /* of the device's config space */
-	size_t journal_bytes;    /* 0: the device keeps no journal, and a death resets it */
-	uint64_t hang_ns;        /* a worker whose loop does not come round for so long is killed; 0: never */
+	int fd;			 /* or a socket, listening or connected; taken; -1: none */
+	bool in_band;		 /* offer notifications by messages */
+	uint32_t config_bytes;	 /* of the device's config space */
+	size_t journal_bytes;	 /* 0: the device keeps no journal, and a death resets it */
+	uint64_t hang_ns;	 /* a worker whose loop does not come round for so long is killed; 0: never */
 	/*
 	 * What a worker does, in a process of its own: make the device, serve place->link with it (vhost_server_create() with
 	 * place->memory->rings) until the server has ended, keep the pulse. Returns the exit status: 0, or another after a line

@@ -255,22 +255,14 @@ static const struct {
 	uint32_t request;
 	int (*note)(struct lease *l, const struct message *m);
 } rows[] = {
-	{VHOST_USER_SET_FEATURES, note_features},
-	{VHOST_USER_SET_PROTOCOL_FEATURES, note_protocol},
-	{VHOST_USER_RESET_OWNER, note_reset},
-	{VHOST_USER_RESET_DEVICE, note_reset},
-	{VHOST_USER_SET_MEM_TABLE, note_table},
-	{VHOST_USER_ADD_MEM_REG, note_add_region},
-	{VHOST_USER_REM_MEM_REG, note_remove_region},
-	{VHOST_USER_SET_VRING_NUM, note_num},
-	{VHOST_USER_SET_VRING_ADDR, note_addr},
-	{VHOST_USER_SET_VRING_BASE, note_base},
-	{VHOST_USER_SET_VRING_KICK, note_kick},
-	{VHOST_USER_SET_VRING_CALL, note_call},
-	{VHOST_USER_SET_VRING_ERR, note_error},
-	{VHOST_USER_SET_VRING_ENABLE, note_enable},
-	{VHOST_USER_SET_STATUS, note_status},
-	{VHOST_USER_GPU_SET_SOCKET, note_display},
+	{VHOST_USER_SET_FEATURES, note_features},     {VHOST_USER_SET_PROTOCOL_FEATURES, note_protocol},
+	{VHOST_USER_RESET_OWNER, note_reset},	      {VHOST_USER_RESET_DEVICE, note_reset},
+	{VHOST_USER_SET_MEM_TABLE, note_table},	      {VHOST_USER_ADD_MEM_REG, note_add_region},
+	{VHOST_USER_REM_MEM_REG, note_remove_region}, {VHOST_USER_SET_VRING_NUM, note_num},
+	{VHOST_USER_SET_VRING_ADDR, note_addr},	      {VHOST_USER_SET_VRING_BASE, note_base},
+	{VHOST_USER_SET_VRING_KICK, note_kick},	      {VHOST_USER_SET_VRING_CALL, note_call},
+	{VHOST_USER_SET_VRING_ERR, note_error},	      {VHOST_USER_SET_VRING_ENABLE, note_enable},
+	{VHOST_USER_SET_STATUS, note_status},	      {VHOST_USER_GPU_SET_SOCKET, note_display},
 };
 
 int lease_note(struct lease *l, const struct message *m)

@@ -41,7 +41,8 @@ int vhost_listen(const char *path, int *out)
 	int fd, err;
 
 	if (strlen(path) >= sizeof(address.sun_path)) {
-		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: the path of a socket has %zu bytes at most; use a shorter one", path,
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR,
+			 "%s: the path of a socket has %zu bytes at most; use a shorter one", path,
 			 sizeof(address.sun_path) - 1);
 		return -ENAMETOOLONG;
 	}
@@ -54,8 +55,9 @@ int vhost_listen(const char *path, int *out)
 	}
 	err = bind_for_user(fd, &address);
 	if (err) {
-		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "can't listen on %s: %s; name another path, or end the program that uses it",
-			 path, strerror(-err));
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR,
+			 "can't listen on %s: %s; name another path, or end the program that uses it", path,
+			 strerror(-err));
 		goto fail;
 	}
 	if (listen(fd, 1) < 0) {

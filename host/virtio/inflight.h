@@ -26,15 +26,15 @@ struct inflight;
 /* How far a request got. Stored: the numbers are the memory's format. */
 enum inflight_stage {
 	INFLIGHT_FREE = 0,
-	INFLIGHT_TAKEN = 1,     /* off the ring; nothing was done */
+	INFLIGHT_TAKEN = 1,	/* off the ring; nothing was done */
 	INFLIGHT_EXECUTING = 2, /* the device was at it */
-	INFLIGHT_APPLIED = 3,   /* all is done and answered in guest memory; it waits to be given back */
+	INFLIGHT_APPLIED = 3,	/* all is done and answered in guest memory; it waits to be given back */
 	INFLIGHT_FINISHING = 4, /* being given back: its used entry may be on the ring or not */
 };
 
 struct inflight_slot {
 	uint32_t stage;
-	uint16_t id;          /* split: the head's index; packed: the buffer ID */
+	uint16_t id;	      /* split: the head's index; packed: the buffer ID */
 	uint16_t descriptors; /* ring entries that it takes: 1 on a split ring */
 	uint32_t written;     /* from APPLIED on: bytes in the device-writable part */
 	uint16_t position;    /* FINISHING: where its used entry goes, as the ring counts */
@@ -47,9 +47,9 @@ struct inflight_ring {
 	uint32_t active; /* started and not stopped: what follows holds */
 	uint16_t size;
 	uint16_t packed;
-	uint32_t used; /* position of the next used entry; packed: with the wrap counter in bit 15 */
+	uint32_t used;	     /* position of the next used entry; packed: with the wrap counter in bit 15 */
 	uint32_t stopped_at; /* not active: virtq_position() when it was stopped */
-	uint64_t counter; /* of the last request taken; goes on when the ring starts again */
+	uint64_t counter;    /* of the last request taken; goes on when the ring starts again */
 	struct inflight_slot slots[INFLIGHT_MAX_SIZE];
 	/* Packed rings: the descriptors, which the ring itself may lose to used entries. */
 	struct vring_packed_desc entries[INFLIGHT_MAX_SIZE];

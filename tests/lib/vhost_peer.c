@@ -67,7 +67,7 @@ bool vhost_peer_send(struct vhost_peer *p, uint32_t request, uint32_t flags, con
 
 static bool read_whole(struct vhost_peer *p, int fd, void *to, size_t bytes)
 {
-	uint64_t end = loop_now_ns() + 1000000000ull;
+	uint64_t end = loop_now_ns() + p->patience_ns;
 	uint8_t *at = to;
 
 	while (bytes) {
@@ -357,20 +357,31 @@ static void server_ended(void *owner)
 	((struct vhost_peer *)owner)->ended = true;
 }
 
-struct vhost_peer *vhost_peer_create(const struct fake_guest_options *options, bool listen, bool in_band)
+/* All but the server. */
+static struct vhost_peer *make(const struct fake_guest_options *options, bool in_band)
 {
-	static unsigned serial;
 	struct vhost_peer *p = calloc(1, sizeof(*p));
-	struct vhost_server_config c = {.fd = -1, .in_band = in_band, .display = take_display, .ended = server_ended, .owner = p};
-	int pair[2] = {-1, -1};
 
 	must(p, "memory");
 	p->fd = p->backend_fd = p->display_fd = -1;
+	p->patience_ns = 1000000000ull;
 	for (unsigned i = 0; i < ECHO_QUEUES; i++)
 		p->kick[i] = p->call[i] = p->error[i] = -1;
 	p->in_band = in_band;
 	p->guest = fake_guest_create(options);
 	must(!guest_mem_create(&p->mem) && !echo_create(loop_of(p), p->mem, &p->echo), "device");
+	must(!virtio_device_init(&p->device, &peer_ops, p->echo->device.offered, loop_of(p), fake_guest_mem(p->guest)),
+	     "virtio_device_init");
+	return p;
+}
+
+struct vhost_peer *vhost_peer_create(const struct fake_guest_options *options, bool listen, bool in_band)
+{
+	static unsigned serial;
+	struct vhost_peer *p = make(options, in_band);
+	struct vhost_server_config c = {.fd = -1, .in_band = in_band, .display = take_display, .ended = server_ended, .owner = p};
+	int pair[2] = {-1, -1};
+
 	if (listen) {
 		snprintf(p->path, sizeof(p->path), "/tmp/mullion-vhost-%d-%u.sock", (int)getpid(), serial++);
 		c.socket_path = p->path;
@@ -382,8 +393,15 @@ struct vhost_peer *vhost_peer_create(const struct fake_guest_options *options, b
 	c.device = &p->echo->device;
 	c.mem = p->mem;
 	must(!vhost_server_create(&c, &p->server), "server");
-	must(!virtio_device_init(&p->device, &peer_ops, p->echo->device.offered, loop_of(p), fake_guest_mem(p->guest)),
-	     "virtio_device_init");
+	return p;
+}
+
+struct vhost_peer *vhost_peer_create_remote(const struct fake_guest_options *options, int fd)
+{
+	struct vhost_peer *p = make(options, false);
+
+	p->fd = fd;
+	p->patience_ns = 30000000000ull;
 	return p;
 }
 

@@ -36,6 +36,7 @@ struct vhost_peer {
 	bool say_reset;  /* a reset of the guest is told by RESET_DEVICE */
 	bool say_status; /* the driver's status is told */
 	bool in_band;    /* kicks and interrupts are messages */
+	uint64_t patience_ns; /* how long an answer may take */
 	bool ended;      /* the server says that there will be no other frontend */
 	int display_fd;  /* as the server handed it over; -1 */
 	uint32_t base[ECHO_QUEUES];   /* where rings stopped, and go on if resume is set */
@@ -56,6 +57,8 @@ struct vhost_answer {
 
 /* @options of the fake guest; @listen: the server has a path, and the peer must connect. */
 struct vhost_peer *vhost_peer_create(const struct fake_guest_options *options, bool listen, bool in_band);
+/* The server is in another process, at the other end of @fd (taken); p->echo serves nothing. */
+struct vhost_peer *vhost_peer_create_remote(const struct fake_guest_options *options, int fd);
 /* Destroys the server first. */
 void vhost_peer_destroy(struct vhost_peer *p);
 

@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The keeper and its workers: an echo device in a process that dies, hangs or talks nonsense, and a guest that is not to
+ * notice. The keeper is a process too; the frontend and the guest are the test.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "host/base/step.h"
+#include "host/vhost/keeper.h"
+#include "host/vhost/server.h"
+#include "host/vhost/worker.h"
+#include "tests/device/rings.h"
+#include "tests/lib/echo.h"
+#include "tests/lib/fake_guest.h"
+#include "tests/lib/vhost_peer.h"
+
+#define REQUESTS 8u
+#define LOST 'x'
+
+enum mood { WELL, CAN_NOT_START, TALKS_NONSENSE, DIES_AT_STEPS, DIES_WHEN_READY };
+
+/* Seen by test, keeper and workers. */
+struct shared {
+	atomic_int worker; /* the process that serves now; 0: none yet */
+	atomic_uint workers;
+	atomic_bool degraded;
+	enum mood mood;
+	char die_at[32]; /* of the first worker, for DIES_AT_STEPS */
+	atomic_uint executed[256];
+	atomic_uint starts; /* of devices */
+};
+
+struct world {
+	struct shared *shared;
+	struct vhost_peer *peer;
+	pid_t keeper;
+};
+
+/* ---- the worker ---- */
+
+struct job {
+	struct shared *shared;
+	struct loop *loop;
+	struct echo *echo;
+};
+
+static void put(struct chain *c, char answer)
+{
+	if (writer_copy(chain_writer(c), &answer, 1))
+		abort();
+	chain_set_stage(c, CHAIN_APPLIED);
+}
+
+/* A request is a number; its answer is the number plus one. */
+static void handle(struct echo *e, unsigned queue, struct chain *c)
+{
+	struct job *j = e->owner;
+	uint8_t number;
+
+	(void)queue;
+	switch (chain_stage(c)) {
+	case CHAIN_TAKEN:
+		chain_set_stage(c, CHAIN_EXECUTING);
+		if (read_obj(chain_reader(c), &number))
+			abort();
+		j->shared->executed[number]++;
+		put(c, (char)(number + 1));
+		break;
+	case CHAIN_EXECUTING:
+		put(c, LOST);
+		break;
+	case CHAIN_APPLIED:
+		break;
+	}
+	chain_finish(c);
+}
+
+static void ended(void *owner)
+{
+	loop_stop(((struct job *)owner)->loop);
+}
+
+static int work(void *owner, const struct worker_place *place)
+{
+	struct shared *s = owner;
+	struct job j = {.shared = s};
+	struct guest_mem *mem;
+	struct vhost_server *server;
+	struct worker_pulse pulse;
+	struct vhost_server_config config = {
+		.fd = place->link, .inflight = place->memory->rings, .ended = ended, .owner = &j};
+	unsigned number = ++s->workers;
+
+	s->degraded = place->degraded;
+	if (s->mood == CAN_NOT_START)
+		return 7;
+	if (s->mood == TALKS_NONSENSE && number % 2) {
+		for (unsigned i = 0; i < 100; i++) {
+			if (send(place->link, "nonsense nonsense nonsense", 26, MSG_NOSIGNAL) < 0)
+				break;
+		}
+		pause();
+	}
+	if (s->mood == DIES_AT_STEPS && number == 1)
+		step_die_at(s->die_at);
+	if (loop_create("worker", &j.loop) || guest_mem_create(&mem) || echo_create(j.loop, mem, &j.echo))
+		return 1;
+	j.echo->handle = handle;
+	j.echo->owner = &j;
+	config.device = &j.echo->device;
+	config.mem = mem;
+	if (vhost_server_create(&config, &server))
+		return 1;
+	worker_pulse_start(&pulse, place->memory, j.loop);
+	s->worker = getpid();
+	s->starts++;
+	/* Ready once it has answered; the tests that want this kill it then. */
+	if (s->mood == DIES_WHEN_READY && number > 1) {
+		for (unsigned i = 0; i < 20; i++)
+			loop_run_once(j.loop, 5);
+		raise(SIGKILL);
+	}
+	loop_run(j.loop);
+	vhost_server_destroy(server);
+	virtio_device_destroy(&j.echo->device);
+	guest_mem_destroy(mem);
+	loop_destroy(j.loop);
+	return 0;
+}
+
+/* ---- the test ---- */
+
+static void begin(struct world *w, const struct fake_guest_options *options, enum mood mood)
+{
+	int pair[2];
+
+	*w = (struct world){0};
+	w->shared = mmap(NULL, sizeof(*w->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(w->shared, MAP_FAILED);
+	w->shared->mood = mood;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	w->keeper = fork();
+	assert_true(w->keeper >= 0);
+	if (!w->keeper) {
+		const struct keeper_config config = {
+			.name = "echo",
+			.fd = pair[1],
+			.config_bytes = 8,
+			.journal_bytes = 64 << 10,
+			.hang_ns = 1500000000ull,
+			.work = work,
+			.owner = w->shared,
+		};
+
+		close(pair[0]);
+		/* What it has to say of deaths is expected. */
+		if (!freopen("/dev/null", "w", stderr))
+			_exit(99);
+		_exit(keeper_run(&config));
+	}
+	close(pair[1]);
+	w->peer = vhost_peer_create_remote(options, pair[0]);
+}
+
+static void die(struct world *w)
+{
+	pid_t pid = w->shared->worker;
+
+	if (pid > 0)
+		kill(pid, SIGKILL);
+}
+
+static int wait_for_keeper(struct world *w)
+{
+	int status;
+
+	assert_int_equal(waitpid(w->keeper, &status, 0), w->keeper);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void clean_up(struct world *w)
+{
+	virtio_device_finish(&w->peer->device);
+	vhost_peer_destroy(w->peer);
+	munmap(w->shared, sizeof(*w->shared));
+}
+
+/* The frontend leaves. Returns the exit status of the keeper. */
+static int end(struct world *w)
+{
+	int status;
+
+	vhost_peer_disconnect(w->peer);
+	status = wait_for_keeper(w);
+	clean_up(w);
+	return status;
+}
+
+/* The keeper ends by itself. */
+static int end_by_itself(struct world *w)
+{
+	int status = wait_for_keeper(w);
+
+	vhost_peer_disconnect(w->peer);
+	clean_up(w);
+	return status;
+}
+
+static bool all_done(void *arg)
+{
+	struct fake_request **requests = arg;
+
+	for (unsigned i = 0; i < REQUESTS; i++) {
+		if (!requests[i]->done)
+			return false;
+	}
+	return true;
+}
+
+/* Some requests on a queue, with @disturb in their midst. Returns how many were lost. */
+static unsigned serve(struct world *w, unsigned queue, unsigned first, void (*disturb)(struct world *w))
+{
+	struct fake_request *requests[REQUESTS];
+	unsigned lost = 0;
+
+	for (unsigned i = 0; i < REQUESTS; i++) {
+		const uint8_t number = (uint8_t)(first + i);
+
+		w->shared->executed[number] = 0;
+		requests[i] = fake_guest_add(w->peer->guest, queue, &number, 1, 4);
+		fake_guest_kick(w->peer->guest, queue);
+		if (disturb && i == REQUESTS / 2)
+			disturb(w);
+	}
+	assert_true(fake_guest_run_until(w->peer->guest, all_done, requests, 30000));
+	for (unsigned i = 0; i < REQUESTS; i++) {
+		const uint8_t number = (uint8_t)(first + i);
+
+		assert_false(requests[i]->lost);
+		assert_int_equal(requests[i]->used_len, 1);
+		assert_true(w->shared->executed[number] <= 1);
+		if (requests[i]->out[0] == LOST && (uint8_t)LOST != (uint8_t)(number + 1)) {
+			lost++;
+		} else {
+			assert_int_equal(requests[i]->out[0], (uint8_t)(number + 1));
+			assert_int_equal(w->shared->executed[number], 1);
+		}
+		fake_guest_free_request(w->peer->guest, requests[i]);
+	}
+	return lost;
+}
+
+static void start(struct world *w)
+{
+	assert_true(vhost_peer_handshake(w->peer));
+	assert_int_equal(fake_guest_start(w->peer->guest, &w->peer->device), 0);
+}
+
+static void a_guest_does_not_notice_that_workers_die(void **state)
+{
+	(void)state;
+	for (unsigned kind = 0; kind < RING_KINDS; kind++) {
+		struct world w;
+		unsigned lost = 0;
+
+		begin(&w, &rings[kind], WELL);
+		start(&w);
+		for (unsigned i = 0; i < 4; i++) {
+			lost += serve(&w, i % ECHO_QUEUES, 16 * i, NULL);
+			assert_int_equal(lost, 0);
+		}
+		for (unsigned i = 0; i < 4; i++)
+			lost += serve(&w, i % ECHO_QUEUES, 16 * i, die);
+		/* At most the one that was executing. */
+		assert_true(lost <= 4);
+		assert_true(w.shared->workers >= 4);
+		assert_false(w.shared->degraded);
+		assert_int_equal(end(&w), 0);
+	}
+}
+
+static void a_worker_that_dies_at_a_step_is_replaced(void **state)
+{
+	(void)state;
+#ifndef MULLION_STEPS
+	print_message("SKIP: built without STEPS=1, so nothing dies at a step\n");
+	skip();
+#endif
+	for (unsigned step = 0; step < STEP_RECOVERING; step++) {
+		struct world w;
+
+		if (step == STEP_EXECUTED || step == STEP_RECORDED)
+			continue; /* the echo device passes neither */
+		begin(&w, &rings[step % RING_KINDS], DIES_AT_STEPS);
+		snprintf(w.shared->die_at, sizeof(w.shared->die_at), "%u:5", step);
+		start(&w);
+		assert_true(serve(&w, 0, 0, NULL) <= 1);
+		assert_int_equal(w.shared->workers, 2);
+		assert_int_equal(serve(&w, 0, 100, NULL), 0);
+		assert_int_equal(end(&w), 0);
+	}
+}
+
+static void stop(struct world *w)
+{
+	kill(w->shared->worker, SIGSTOP);
+}
+
+static void a_worker_that_hangs_is_replaced(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w, &rings[1], WELL);
+	start(&w);
+	assert_true(serve(&w, 0, 0, stop) <= 1);
+	assert_int_equal(w.shared->workers, 2);
+	assert_int_equal(end(&w), 0);
+}
+
+/* The messages of a whole session, with the worker killed at each of them. */
+static void a_death_during_any_message_is_made_good(void **state)
+{
+	(void)state;
+	for (unsigned round = 0; round < 3; round++) {
+		struct world w;
+		uint8_t space[8];
+
+		begin(&w, &rings[round], WELL);
+		assert_true(vhost_peer_handshake(w.peer));
+		die(&w);
+		assert_int_equal(fake_guest_start(w.peer->guest, &w.peer->device), 0);
+		serve(&w, 0, 0, die);
+		for (unsigned q = 0; q < ECHO_QUEUES; q++) {
+			/* Sent while the worker dies: the answer comes from the next one, or from the memory. */
+			if (q == round)
+				die(&w);
+			virtio_device_stop_queue(&w.peer->device, q);
+		}
+		fake_guest_read_config(w.peer->guest, 0, space, sizeof(space));
+		w.peer->resume = true;
+		for (unsigned q = 0; q < ECHO_QUEUES; q++) {
+			if (q == round)
+				die(&w);
+			assert_int_equal(virtio_device_start_queue(&w.peer->device, q,
+								   &fake_guest_ring(w.peer->guest, q)->setup),
+					 0);
+		}
+		assert_true(serve(&w, round, 50, NULL) <= 1);
+		assert_int_equal(end(&w), 0);
+	}
+}
+
+static void a_worker_that_can_not_start_ends_the_program(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w, NULL, CAN_NOT_START);
+	assert_int_equal(end_by_itself(&w), 7);
+}
+
+/* The first one: nothing is known of the device yet, so there is nothing to go on with. */
+static void a_first_worker_that_talks_nonsense_ends_the_program(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w, NULL, TALKS_NONSENSE);
+	assert_int_equal(end_by_itself(&w), EXIT_FAILURE);
+}
+
+static void a_later_worker_that_talks_nonsense_is_replaced(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w, &rings[1], WELL);
+	start(&w);
+	w.shared->mood = TALKS_NONSENSE;
+	/* The second talks sense, the third doesn't, the fourth does. */
+	serve(&w, 0, 0, die);
+	serve(&w, 0, 50, die);
+	assert_int_equal(w.shared->workers, 4);
+	assert_int_equal(end(&w), 0);
+}
+
+static void many_deaths_end_in_doing_with_less_then_in_giving_up(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w, NULL, WELL);
+	start(&w);
+	for (unsigned i = 0; i < 5; i++)
+		serve(&w, 0, 16 * i, die);
+	serve(&w, 0, 100, NULL);
+	assert_true(w.shared->degraded);
+	w.shared->mood = DIES_WHEN_READY;
+	die(&w);
+	assert_int_equal(end_by_itself(&w), EXIT_FAILURE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_guest_does_not_notice_that_workers_die),
+		cmocka_unit_test(a_worker_that_dies_at_a_step_is_replaced),
+		cmocka_unit_test(a_worker_that_hangs_is_replaced),
+		cmocka_unit_test(a_death_during_any_message_is_made_good),
+		cmocka_unit_test(a_worker_that_can_not_start_ends_the_program),
+		cmocka_unit_test(a_first_worker_that_talks_nonsense_ends_the_program),
+		cmocka_unit_test(a_later_worker_that_talks_nonsense_is_replaced),
+		cmocka_unit_test(many_deaths_end_in_doing_with_less_then_in_giving_up),
+	};
+
+	return cmocka_run_group_tests_name("keeper", tests, NULL, NULL);
+}
