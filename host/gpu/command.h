@@ -19,6 +19,7 @@
 
 struct gpu;
 struct gpu_command;
+struct gpu_range;
 
 /* One command: a row of the dispatch table (gpu.c). */
 struct gpu_command_row {
@@ -44,6 +45,7 @@ struct gpu_command {
 	bool has_ring; /* ring_idx means something */
 	uint64_t serial; /* of the request, for trace lines */
 	struct reader *rest; /* behind the fixed part: memory entries, a command stream */
+	const struct gpu_range *ranges; /* when restored (record.h): instead of memory entries in @rest */
 	/* What the handler adds to the header of the answer; its memory lives until the answer is written. */
 	const void *answer;
 	size_t answer_bytes;

@@ -79,20 +79,30 @@ static void clean_name(const struct virtio_gpu_ctx_create *w, char name[64])
 uint32_t gpu_ctx_create(struct gpu *g, struct gpu_command *cmd)
 {
 	const struct virtio_gpu_ctx_create *w = &cmd->u.ctx_create;
-	struct renderer_capset capset;
-	struct gpu_context *ctx;
 	uint32_t capset_id = 0;
 	char name[64];
-	int err;
 
 	/* Without the feature the word is padding. */
 	if (virtio_device_has(&g->device, VIRTIO_GPU_F_CONTEXT_INIT)) {
 		capset_id = w->context_init & VIRTIO_GPU_CONTEXT_INIT_CAPSET_ID_MASK;
-		if (w->context_init != capset_id || (capset_id != 0 && !find_capset(g, capset_id, &capset)))
+		if (w->context_init != capset_id)
 			return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
 					  "context %u: context_init 0x%x names no capset of this device", cmd->ctx_id,
 					  w->context_init);
 	}
+	clean_name(w, name);
+	return gpu_make_context(g, cmd, capset_id, name);
+}
+
+uint32_t gpu_make_context(struct gpu *g, const struct gpu_command *cmd, uint32_t capset_id, const char *name)
+{
+	struct renderer_capset capset;
+	struct gpu_context *ctx;
+	int err;
+
+	if (capset_id != 0 && !find_capset(g, capset_id, &capset))
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER, "context %u: this device has no capset %u",
+				  cmd->ctx_id, capset_id);
 	err = gpu_context_add(g->contexts, cmd->ctx_id, &ctx);
 	if (err == -EINVAL)
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID, "context 0 means none; use another number");
@@ -103,12 +113,13 @@ uint32_t gpu_ctx_create(struct gpu *g, struct gpu_command *cmd)
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY, "context %u is over the limit of %u", cmd->ctx_id,
 				  g->limits.contexts);
 	ctx->capset_id = capset_id;
-	clean_name(w, name);
+	memcpy(ctx->name, name, sizeof(ctx->name));
 	err = g->renderer->ops->context_create(g->renderer, ctx->id, capset_id, name);
 	if (err < 0) {
 		gpu_context_remove(g->contexts, ctx);
 		return gpu_renderer_failed(g, cmd, err, "context", cmd->ctx_id);
 	}
+	gpu_record_context(g, ctx);
 	return VIRTIO_GPU_RESP_OK_NODATA;
 }
 
@@ -145,7 +156,10 @@ uint32_t gpu_ctx_attach_resource(struct gpu *g, struct gpu_command *cmd)
 	if (!find_pair(g, cmd, &res, &code))
 		return code;
 	err = g->renderer->ops->context_attach(g->renderer, cmd->ctx_id, res);
-	return err < 0 ? gpu_renderer_failed(g, cmd, err, "resource", res->id) : code;
+	if (err < 0)
+		return gpu_renderer_failed(g, cmd, err, "resource", res->id);
+	gpu_record_attachment(g, cmd->ctx_id, res->id, true);
+	return code;
 }
 
 uint32_t gpu_ctx_detach_resource(struct gpu *g, struct gpu_command *cmd)
@@ -153,8 +167,10 @@ uint32_t gpu_ctx_detach_resource(struct gpu *g, struct gpu_command *cmd)
 	uint32_t code = VIRTIO_GPU_RESP_OK_NODATA;
 	struct gpu_resource *res;
 
-	if (find_pair(g, cmd, &res, &code))
-		g->renderer->ops->context_detach(g->renderer, cmd->ctx_id, res);
+	if (!find_pair(g, cmd, &res, &code))
+		return code;
+	g->renderer->ops->context_detach(g->renderer, cmd->ctx_id, res);
+	gpu_record_attachment(g, cmd->ctx_id, res->id, false);
 	return code;
 }
 
@@ -179,7 +195,8 @@ static bool box_is_inside(const struct virtio_gpu_transfer_host_3d *w, const str
 }
 
 static uint32_t transfer_3d(struct gpu *g, struct gpu_command *cmd,
-			    int (*op)(struct renderer *r, struct gpu_resource *res, const struct renderer_transfer *t))
+			    int (*op)(struct renderer *r, struct gpu_resource *res, const struct renderer_transfer *t),
+			    void (*made)(struct gpu_content *c, uint32_t resource_id, const struct renderer_transfer *t))
 {
 	const struct virtio_gpu_transfer_host_3d *w = &cmd->u.transfer_3d;
 	uint32_t code = VIRTIO_GPU_RESP_OK_NODATA;
@@ -212,27 +229,33 @@ static uint32_t transfer_3d(struct gpu *g, struct gpu_command *cmd,
 		.box = {w->box.x, w->box.y, w->box.z, w->box.w, w->box.h, w->box.d},
 	};
 	err = op(g->renderer, res, &transfer);
-	return err < 0 ? gpu_renderer_failed(g, cmd, err, "resource", res->id) : code;
+	if (err < 0)
+		return gpu_renderer_failed(g, cmd, err, "resource", res->id);
+	made(g->content, res->id, &transfer);
+	return code;
 }
 
 uint32_t gpu_transfer_to_host_3d(struct gpu *g, struct gpu_command *cmd)
 {
-	return transfer_3d(g, cmd, g->renderer->ops->transfer_to_host);
+	return transfer_3d(g, cmd, g->renderer->ops->transfer_to_host, gpu_content_uploaded);
 }
 
 uint32_t gpu_transfer_from_host_3d(struct gpu *g, struct gpu_command *cmd)
 {
-	return transfer_3d(g, cmd, g->renderer->ops->transfer_from_host);
+	return transfer_3d(g, cmd, g->renderer->ops->transfer_from_host, gpu_content_downloaded);
 }
 
 uint32_t gpu_submit_3d(struct gpu *g, struct gpu_command *cmd)
 {
 	const size_t bytes = cmd->u.submit.size;
 	uint32_t code = VIRTIO_GPU_RESP_OK_NODATA;
+	struct gpu_context *ctx = find_context(g, cmd, &code);
 	int err;
 
-	if (!find_context(g, cmd, &code))
+	if (!ctx)
 		return code;
+	if (ctx->lost)
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_UNSPEC, "context %u was lost when the GPU's process died", ctx->id);
 	if (bytes > g->limits.command_bytes)
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY, "context %u: %zu bytes; the limit is %u",
 				  cmd->ctx_id, bytes, g->limits.command_bytes);

@@ -62,6 +62,7 @@ static uint32_t render_resource(struct gpu *g, const struct gpu_command *cmd, st
 		gpu_resource_remove(g->resources, res);
 		return gpu_renderer_failed(g, cmd, err, "resource", id);
 	}
+	gpu_record_resource(g, res);
 	return VIRTIO_GPU_RESP_OK_NODATA;
 }
 
@@ -148,6 +149,21 @@ uint32_t gpu_resource_create_3d(struct gpu *g, struct gpu_command *cmd)
 	return render_resource(g, cmd, res);
 }
 
+/* Memory entry @index, which is the next one. False: command.c was wrong, and they are not all there. */
+static bool next_range(struct gpu_command *cmd, uint32_t index, struct gpu_range *out)
+{
+	struct virtio_gpu_mem_entry entry = {0};
+	bool there = true;
+
+	if (cmd->ranges) {
+		*out = cmd->ranges[index];
+	} else {
+		there = read_obj(cmd->rest, &entry) == 0;
+		*out = (struct gpu_range){entry.addr, entry.length};
+	}
+	return there;
+}
+
 /*
  * Read @count memory entries of the request into the resource. All of them must be guest memory; what touches in
  * host memory is joined, so a buffer of contiguous pages ends up as one range.
@@ -165,22 +181,22 @@ static uint32_t read_backing(struct gpu *g, struct gpu_command *cmd, struct gpu_
 	if (!backing)
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY, "resource %u: the host has no memory", res->id);
 	for (uint32_t i = 0; i < count; i++) {
-		struct virtio_gpu_mem_entry entry;
-		char *host;
+		struct gpu_range range;
+		char *host = NULL;
 
-		/* command.c saw that they are all there. */
-		host = read_obj(cmd->rest, &entry) == 0 ? guest_mem_range(g->device.mem, entry.addr, entry.length) : NULL;
+		if (next_range(cmd, i, &range))
+			host = guest_mem_range(g->device.mem, range.gpa, range.bytes);
 		if (!host) {
 			free(backing);
 			return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
-					  "resource %u: memory entry %u (%u bytes at 0x%llx) is not guest memory", res->id, i,
-					  entry.length, (unsigned long long)entry.addr);
+					  "resource %u: memory entry %u (%llu bytes at 0x%llx) is not guest memory", res->id, i,
+					  (unsigned long long)range.bytes, (unsigned long long)range.gpa);
 		}
-		bytes += entry.length;
+		bytes += range.bytes;
 		if (used > 0 && (char *)backing[used - 1].iov_base + backing[used - 1].iov_len == host)
-			backing[used - 1].iov_len += entry.length;
+			backing[used - 1].iov_len += range.bytes;
 		else
-			backing[used++] = (struct iovec){host, entry.length};
+			backing[used++] = (struct iovec){host, range.bytes};
 	}
 	if (gpu_resource_set_backing(g->resources, res, backing, used, bytes) < 0) {
 		free(backing);
@@ -253,6 +269,7 @@ uint32_t gpu_resource_assign_uuid(struct gpu *g, struct gpu_command *cmd)
 		res->uuid[6] = (uint8_t)((res->uuid[6] & 0x0f) | 0x40);
 		res->uuid[8] = (uint8_t)((res->uuid[8] & 0x3f) | 0x80);
 		res->has_uuid = true;
+		gpu_record_resource(g, res);
 	}
 	for (unsigned i = 0; i < sizeof(res->uuid); i++)
 		answer->uuid[i] = res->uuid[i];
@@ -284,6 +301,7 @@ uint32_t gpu_resource_attach_backing(struct gpu *g, struct gpu_command *cmd)
 		gpu_resource_drop_backing(g->resources, res);
 		return gpu_renderer_failed(g, cmd, err, "resource", res->id);
 	}
+	gpu_record_backing(g, res);
 	return VIRTIO_GPU_RESP_OK_NODATA;
 }
 
@@ -301,7 +319,9 @@ uint32_t gpu_resource_detach_backing(struct gpu *g, struct gpu_command *cmd)
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_UNSPEC, "resource %u has no backing", res->id);
 	if (g->renderer->ops->backing_detach)
 		g->renderer->ops->backing_detach(g->renderer, res);
+	gpu_content_detached(g->content, res);
 	gpu_resource_drop_backing(g->resources, res);
+	gpu_record_backing(g, res);
 	return code;
 }
 
@@ -338,7 +358,10 @@ uint32_t gpu_transfer_to_host_2d(struct gpu *g, struct gpu_command *cmd)
 		.box = {w->r.x, w->r.y, 0, w->r.width, w->r.height, 1},
 	};
 	err = g->renderer->ops->transfer_to_host(g->renderer, res, &transfer);
-	return err < 0 ? gpu_renderer_failed(g, cmd, err, "resource", res->id) : code;
+	if (err < 0)
+		return gpu_renderer_failed(g, cmd, err, "resource", res->id);
+	gpu_content_uploaded(g->content, res->id, &transfer);
+	return code;
 }
 
 /* Section 5.7.6.8: blobs are mapped into the host-visible shared memory region, which this device doesn't offer. */

@@ -67,6 +67,7 @@ static uint32_t show(struct gpu *g, const struct gpu_command *cmd, struct gpu_sc
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY,
 				  "scanout %u: no memory for a frame of %ux%u; free resources or raise memory=", s->index,
 				  picture->rect.width, picture->rect.height);
+	gpu_record_scanout(g, s);
 	return VIRTIO_GPU_RESP_OK_NODATA;
 }
 
@@ -211,7 +212,7 @@ uint32_t gpu_resource_flush(struct gpu *g, struct gpu_command *cmd)
 	return code;
 }
 
-static void tell_cursor(struct gpu *g, struct gpu_scanout *s)
+void gpu_tell_cursor(struct gpu *g, struct gpu_scanout *s)
 {
 	if (g->display && g->display->ops->cursor)
 		g->display->ops->cursor(g->display, s->index, &s->cursor);
@@ -236,7 +237,8 @@ uint32_t gpu_update_cursor(struct gpu *g, struct gpu_command *cmd)
 		return no_scanout(g, cmd, w->pos.scanout_id);
 	if (w->resource_id == 0) {
 		s->cursor = (struct display_cursor){0};
-		tell_cursor(g, s);
+		gpu_record_cursor(g, s);
+		gpu_tell_cursor(g, s);
 		return VIRTIO_GPU_RESP_OK_NODATA;
 	}
 	res = gpu_resource_find(g->resources, w->resource_id);
@@ -268,7 +270,8 @@ uint32_t gpu_update_cursor(struct gpu *g, struct gpu_command *cmd)
 	s->cursor.pixels = s->cursor_pixels;
 	s->cursor.moved_only = false;
 	place_cursor(s, &w->pos);
-	tell_cursor(g, s);
+	gpu_record_cursor(g, s);
+	gpu_tell_cursor(g, s);
 	return VIRTIO_GPU_RESP_OK_NODATA;
 }
 
@@ -281,6 +284,7 @@ uint32_t gpu_move_cursor(struct gpu *g, struct gpu_command *cmd)
 		return no_scanout(g, cmd, w->pos.scanout_id);
 	place_cursor(s, &w->pos);
 	s->cursor.moved_only = true;
-	tell_cursor(g, s);
+	gpu_record_cursor_place(g, s);
+	gpu_tell_cursor(g, s);
 	return VIRTIO_GPU_RESP_OK_NODATA;
 }

@@ -73,11 +73,21 @@ void gpu_context_remove(struct gpu_context_table *t, struct gpu_context *ctx)
 	free(ctx);
 }
 
-struct gpu_context *gpu_context_first(const struct gpu_context_table *t)
+static struct gpu_context *first_from(const struct gpu_context_table *t, unsigned bucket)
 {
-	for (unsigned i = 0; i < BUCKETS; i++) {
-		if (t->buckets[i])
-			return t->buckets[i];
+	for (; bucket < BUCKETS; bucket++) {
+		if (t->buckets[bucket])
+			return t->buckets[bucket];
 	}
 	return NULL;
+}
+
+struct gpu_context *gpu_context_first(const struct gpu_context_table *t)
+{
+	return first_from(t, 0);
+}
+
+struct gpu_context *gpu_context_next(const struct gpu_context_table *t, const struct gpu_context *ctx)
+{
+	return ctx->next ? ctx->next : first_from(t, ctx->id % BUCKETS + 1);
 }

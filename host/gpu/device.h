@@ -8,9 +8,11 @@
 
 #include "host/base/log.h"
 #include "host/gpu/command.h"
+#include "host/gpu/content.h"
 #include "host/gpu/context.h"
 #include "host/gpu/fence.h"
 #include "host/gpu/gpu.h"
+#include "host/gpu/record.h"
 #include "host/gpu/renderer.h"
 #include "host/gpu/resource.h"
 #include "host/gpu/scanout.h"
@@ -27,6 +29,8 @@ struct gpu {
 	struct gpu_resource_table *resources;
 	struct gpu_context_table *contexts;
 	struct gpu_fences *fences;
+	struct journal *journal;     /* NULL: none, or not yet restored */
+	struct gpu_content *content; /* NULL without a journal */
 	unsigned scanout_count;
 	struct gpu_scanout scanouts[VIRTIO_GPU_MAX_SCANOUTS];
 	uint32_t events; /* config space: events_read */
@@ -67,6 +71,12 @@ void gpu_drop_context(struct gpu *g, struct gpu_context *ctx);
 
 /* Show nothing on @s; no-op if it shows nothing. */
 void gpu_blank_scanout(struct gpu *g, struct gpu_scanout *s);
+
+/* Enter context cmd->ctx_id and make it in the renderer. Returns the answer's code. */
+uint32_t gpu_make_context(struct gpu *g, const struct gpu_command *cmd, uint32_t capset_id, const char *name);
+
+/* Tell the display of the cursor of @s. */
+void gpu_tell_cursor(struct gpu *g, struct gpu_scanout *s);
 
 /* Handlers: a VIRTIO_GPU_RESP_* code each. commands_scanout.c: */
 uint32_t gpu_get_display_info(struct gpu *g, struct gpu_command *cmd);

@@ -156,6 +156,7 @@ static void answer(struct gpu *g, struct gpu_command *cmd, struct chain *c, uint
 	struct virtio_gpu_ctrl_hdr header = {.type = code};
 	struct writer *w = chain_writer(c);
 
+	gpu_record_commit(g, 0);
 	if (failed)
 		g->stats.errors++;
 	if (log_enabled(LOG_TOPIC_GPU, LOG_TRACE))
@@ -235,6 +236,7 @@ void gpu_blank_scanout(struct gpu *g, struct gpu_scanout *s)
 	if (!s->res)
 		return;
 	gpu_scanout_off(s, g->resources);
+	gpu_record_scanout(g, s);
 	if (g->display)
 		g->display->ops->blank(g->display, s->index);
 }
@@ -245,6 +247,7 @@ void gpu_drop_resource(struct gpu *g, struct gpu_resource *res)
 		if (g->scanouts[i].res == res)
 			gpu_blank_scanout(g, &g->scanouts[i]);
 	}
+	gpu_record_resource_gone(g, res);
 	if (res->backing && g->renderer->ops->backing_detach)
 		g->renderer->ops->backing_detach(g->renderer, res);
 	g->renderer->ops->resource_destroy(g->renderer, res);
@@ -255,6 +258,7 @@ void gpu_drop_context(struct gpu *g, struct gpu_context *ctx)
 {
 	const uint32_t id = ctx->id;
 
+	gpu_record_context_gone(g, id);
 	g->renderer->ops->context_destroy(g->renderer, id);
 	gpu_context_remove(g->contexts, ctx);
 	gpu_fences_end_context(g->fences, id);
@@ -278,7 +282,11 @@ static void kick(struct virtio_device *d, unsigned q)
 static void reset(struct virtio_device *d)
 {
 	struct gpu *g = gpu_from_device(d);
+	struct journal *journal = g->journal;
 
+	/* In one step: a death on the way leaves all of it or nothing. */
+	gpu_record_clear(g);
+	g->journal = NULL;
 	while (gpu_context_first(g->contexts))
 		gpu_drop_context(g, gpu_context_first(g->contexts));
 	while (gpu_resource_first(g->resources))
@@ -295,6 +303,7 @@ static void reset(struct virtio_device *d)
 			g->display->ops->cursor(g->display, i, &s->cursor);
 	}
 	g->events = 0;
+	g->journal = journal;
 }
 
 /* Section 5.7.4: only events_clear can be written; each 1 in it clears that event. */
@@ -329,6 +338,7 @@ static void destroy(struct virtio_device *d)
 		g->renderer->ops->destroy(g->renderer);
 	display_destroy(g->display);
 	gpu_fences_destroy(g->fences);
+	gpu_content_destroy(g->content);
 	gpu_context_table_destroy(g->contexts);
 	gpu_resource_table_destroy(g->resources);
 	free(g->capset_buffer);
@@ -413,9 +423,14 @@ int gpu_create(const struct gpu_config *config_in, struct loop *loop, const stru
 	err = gpu_context_table_create(g->limits.contexts, &g->contexts);
 	if (err < 0)
 		goto free_resources;
-	err = gpu_fences_create(&g->fences);
+	err = config_in->journal ? gpu_content_create(config_in->journal, g->resources, &g->content) : 0;
 	if (err < 0)
 		goto free_contexts;
+	err = gpu_fences_create(&g->fences);
+	if (err < 0)
+		goto free_content;
+	rc.journal = config_in->journal;
+	rc.content = g->content;
 	err = renderer_start(config_in->renderers ? config_in->renderers : renderers, config_in->renderer, &rc, &g->renderer);
 	if (err < 0)
 		goto free_fences;
@@ -426,6 +441,8 @@ int gpu_create(const struct gpu_config *config_in, struct loop *loop, const stru
 	if (err < 0)
 		goto free_capsets;
 	g->display = config_in->display;
+	if (config_in->journal)
+		gpu_restore(g, config_in->journal);
 	*out = &g->device;
 	return 0;
 
@@ -435,6 +452,8 @@ free_renderer:
 	g->renderer->ops->destroy(g->renderer);
 free_fences:
 	gpu_fences_destroy(g->fences);
+free_content:
+	gpu_content_destroy(g->content);
 free_contexts:
 	gpu_context_table_destroy(g->contexts);
 free_resources:

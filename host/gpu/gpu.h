@@ -12,6 +12,7 @@
 #include "host/virtio/device.h"
 
 struct display_output;
+struct journal;
 struct renderer_ops;
 
 struct gpu_mode {
@@ -26,6 +27,11 @@ struct gpu_config {
 	struct gpu_limits limits;
 	struct display_output *display; /* owned by the device once gpu_create() returned 0; NULL: none */
 	const struct renderer_ops *const *renderers; /* to choose from; NULL: the built-in list (renderer.h) */
+	/*
+	 * Where the device keeps what the guest made and set (record.h), as limits.journal_bytes says; borrowed until the
+	 * device is destroyed, which clears it as a reset does. NULL: a guest starts again when the process dies.
+	 */
+	struct journal *journal;
 };
 
 /* Defaults: renderer auto, one scanout of 1280x800, gpu_limits_default, no display. */
@@ -39,8 +45,9 @@ void gpu_config_init(struct gpu_config *config);
 int gpu_config_parse(struct gpu_config *config, char *options);
 
 /*
- * Make the device. Prints one line that says which renderer was chosen and why. Returns 0 or a negative errno
- * after printing why.
+ * Make the device. Prints one line that says which renderer was chosen and why. When the journal holds the state of an
+ * earlier process, all of it is made again before this returns, and shown on the display; then this must be
+ * called on the loop's thread. Returns 0 or a negative errno after printing why.
  */
 int gpu_create(const struct gpu_config *config, struct loop *loop, const struct guest_mem *mem,
 	       struct virtio_device **out);
@@ -51,6 +58,7 @@ int gpu_set_mode(struct virtio_device *d, unsigned scanout, const struct gpu_mod
 struct gpu_stats {
 	uint64_t commands, errors, fences, frames;
 	uint64_t pixel_copies, pixel_copy_bytes;
+	uint64_t unrecorded; /* changes that did not fit in the journal */
 };
 void gpu_get_stats(struct virtio_device *d, struct gpu_stats *out);
 

@@ -19,6 +19,8 @@
 
 #include "host/gpu/resource.h"
 
+struct gpu_content;
+struct journal;
 struct loop;
 
 struct renderer_box {
@@ -51,6 +53,12 @@ struct renderer_config {
 	struct loop *loop;
 	const char *render_node; /* NULL: choose by the ladder */
 	const struct gpu_limits *limits;
+	/*
+	 * Where a renderer keeps what contexts hold, as GPU_RECORD_VIRGL records and above (record.h), and says what its
+	 * streams do to resources. gpu.c commits. NULL, both: no journal.
+	 */
+	struct journal *journal;
+	struct gpu_content *content;
 	/*
 	 * Every fence of @timeline up to and including @seq is done. Called on the gpu loop only (a renderer that learns
 	 * of it on another thread posts first), never from inside create_fence.
@@ -105,6 +113,11 @@ struct renderer_ops {
 	void (*context_detach)(struct renderer *r, uint32_t ctx_id, struct gpu_resource *res);
 	/* @commands: the renderer's own copy (gpu.c copied it out of guest memory); @bytes is a multiple of 4. */
 	int (*submit)(struct renderer *r, uint32_t ctx_id, void *commands, size_t bytes);
+	/*
+	 * Give a new context, whose resources are attached and filled, what the journal's records say it held. An error:
+	 * it is lost, and gpu.c submits nothing to it. Optional.
+	 */
+	int (*context_restore)(struct renderer *r, uint32_t ctx_id);
 	/* Call fence_done(@timeline, @seq or later) once everything before is finished. Optional: NULL means at once. */
 	int (*create_fence)(struct renderer *r, const struct renderer_timeline *timeline, uint64_t seq);
 

@@ -14,6 +14,7 @@ const struct gpu_limits gpu_limits_default = {
 	.backing_entries = 262144, /* 1 GiB in single pages */
 	.command_bytes = 4u << 20, /* Mesa sends 256 KiB at most */
 	.pending = 4096,
+	.journal_bytes = 64u << 20,
 };
 
 struct gpu_resource_table {
@@ -133,6 +134,7 @@ void gpu_resource_remove(struct gpu_resource_table *t, struct gpu_resource *res)
 	t->count--;
 	gpu_resource_uncharge(t, res->charged_bytes);
 	gpu_resource_drop_backing(t, res);
+	free(res->levels);
 	free(res);
 }
 

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+struct gpu_level;
 struct guest_mem;
 
 enum gpu_resource_kind {
@@ -39,6 +40,7 @@ struct gpu_resource {
 	bool has_uuid;
 	uint8_t uuid[16];
 	void *renderer; /* the renderer's own object, NULL if none */
+	struct gpu_level *levels;  /* content.c's, from malloc(); NULL: none */
 	uint64_t charged_bytes;    /* private to resource.c: what it counts against the limit */
 	uint64_t backing_charged;  /* and the array of its backing */
 	struct gpu_resource *next; /* private to resource.c */
@@ -51,6 +53,7 @@ struct gpu_limits {
 	uint32_t backing_entries; /* of one resource */
 	uint32_t command_bytes;   /* of one SUBMIT_3D */
 	uint32_t pending;         /* fenced commands waiting */
+	uint64_t journal_bytes;   /* the memory that a journal is given; live records fill 3/8 of it at most */
 };
 
 /* Generous to a desktop, small enough for a host: 16384 resources, 2 GiB, 1024 contexts, ... */

@@ -114,3 +114,19 @@ void *guest_mem_range(const struct guest_mem *m, uint64_t gpa, uint64_t size_byt
 		return NULL;
 	return r->host + (gpa - r->gpa);
 }
+
+bool guest_mem_address(const struct guest_mem *m, const void *host, uint64_t *gpa, uint64_t *left)
+{
+	const uintptr_t at = (uintptr_t)host;
+
+	for (unsigned i = 0; i < m->count; i++) {
+		const struct guest_mem_region *r = &m->regions[i];
+
+		if (at - (uintptr_t)r->host < r->size_bytes) {
+			*gpa = r->gpa + (at - (uintptr_t)r->host);
+			*left = r->size_bytes - (at - (uintptr_t)r->host);
+			return true;
+		}
+	}
+	return false;
+}

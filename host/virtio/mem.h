@@ -7,6 +7,7 @@
 #ifndef MULLION_HOST_VIRTIO_MEM_H
 #define MULLION_HOST_VIRTIO_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +39,12 @@ void guest_mem_clear(struct guest_mem *m);
 
 /* The whole of [gpa, gpa + size) as one host range, or NULL unless it lies inside one region. @size 0: NULL. */
 void *guest_mem_range(const struct guest_mem *m, uint64_t gpa, uint64_t size_bytes);
+
+/*
+ * The way back: the guest-physical address of @host, and in *left how many bytes of its region lie from there on. False if
+ * it is not guest memory.
+ */
+bool guest_mem_address(const struct guest_mem *m, const void *host, uint64_t *gpa, uint64_t *left);
 
 /* The first region at or above @gpa, or NULL: to go through all of them in order. */
 const struct guest_mem_region *guest_mem_next(const struct guest_mem *m, uint64_t gpa);

@@ -470,7 +470,7 @@ static void make_queue(struct fake_guest *g, unsigned index)
 	q->used_wrap = true;
 }
 
-int fake_guest_start(struct fake_guest *g, struct virtio_device *d)
+static int start(struct fake_guest *g, struct virtio_device *d, bool reset)
 {
 	uint64_t rings = VIRTIO_BIT(VIRTIO_F_RING_PACKED) | VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX) |
 			 VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC);
@@ -478,7 +478,8 @@ int fake_guest_start(struct fake_guest *g, struct virtio_device *d)
 
 	g->device = d;
 	loop_call(g->loop, call_bind, &c);
-	fake_guest_set_status(g, 0);
+	if (reset)
+		fake_guest_set_status(g, 0);
 	forget_queues(g);
 	fake_guest_set_status(g, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	fake_guest_set_status(g, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
@@ -498,6 +499,16 @@ int fake_guest_start(struct fake_guest *g, struct virtio_device *d)
 	g->queue_count = d->queue_count;
 	fake_guest_set_status(g, c.status | VIRTIO_CONFIG_S_DRIVER_OK);
 	return device_status(g) & VIRTIO_CONFIG_S_NEEDS_RESET ? -EPIPE : 0;
+}
+
+int fake_guest_start(struct fake_guest *g, struct virtio_device *d)
+{
+	return start(g, d, true);
+}
+
+int fake_guest_take_over(struct fake_guest *g, struct virtio_device *d)
+{
+	return start(g, d, false);
 }
 
 /* ---- cutting a request into pieces ---- */

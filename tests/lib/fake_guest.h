@@ -54,6 +54,11 @@ const struct guest_mem *fake_guest_mem(struct fake_guest *g);
  * destroyed.
  */
 int fake_guest_start(struct fake_guest *g, struct virtio_device *d);
+/*
+ * Go on with @d in the place of a device whose process died: as fake_guest_start(), on new rings, but without a reset.
+ * Outstanding requests are done, and lost.
+ */
+int fake_guest_take_over(struct fake_guest *g, struct virtio_device *d);
 /* Write status 0. Outstanding requests are done, and lost. */
 void fake_guest_reset(struct fake_guest *g);
 /* The test destroyed the device with requests outstanding: they are done, and lost. */

@@ -69,15 +69,13 @@ static const struct display_output_ops test_display_ops = {
 
 /* ---- the world ---- */
 
-struct gpu_world *gpu_world_create(const struct gpu_world_options *options)
+static void make_device(struct gpu_world *w, struct journal *journal)
 {
-	static const struct gpu_world_options defaults;
-	struct gpu_world *w = calloc(1, sizeof(*w));
+	const struct gpu_world_options *options = &w->options;
 	struct gpu_config config;
 
-	assert_non_null(w);
-	options = options ? options : &defaults;
 	gpu_config_init(&config);
+	config.journal = journal;
 	config.renderer = options->fake_3d ? "fake" : "2d";
 	config.renderers = options->fake_3d ? fake_renderers : NULL;
 	if (options->scanouts)
@@ -93,17 +91,38 @@ struct gpu_world *gpu_world_create(const struct gpu_world_options *options)
 	w->display->base.ops = &test_display_ops;
 	w->display->destroyed = &w->destroyed;
 	config.display = &w->display->base;
-	w->guest = fake_guest_create(&options->guest);
 	assert_int_equal(gpu_create(&config, fake_guest_loop(w->guest), fake_guest_mem(w->guest), &w->device), 0);
 	w->renderer = options->fake_3d ? fake_renderer_current : NULL;
+}
+
+struct gpu_world *gpu_world_create(const struct gpu_world_options *options)
+{
+	struct gpu_world *w = calloc(1, sizeof(*w));
+
+	assert_non_null(w);
+	if (options)
+		w->options = *options;
+	w->guest = fake_guest_create(&w->options.guest);
+	make_device(w, w->options.journal);
 	assert_int_equal(fake_guest_start(w->guest, w->device), 0);
 	return w;
+}
+
+void gpu_world_die(struct gpu_world *w, struct journal *journal)
+{
+	assert_true(w->dead_count < sizeof(w->dead) / sizeof(w->dead[0]));
+	w->dead[w->dead_count++] = w->device;
+	fake_guest_device_is_gone(w->guest);
+	make_device(w, journal);
+	assert_int_equal(fake_guest_take_over(w->guest, w->device), 0);
 }
 
 void gpu_world_destroy(struct gpu_world *w)
 {
 	virtio_device_destroy(w->device);
 	assert_true(w->destroyed);
+	while (w->dead_count > 0)
+		virtio_device_destroy(w->dead[--w->dead_count]);
 	fake_guest_destroy(w->guest);
 	free(w);
 }

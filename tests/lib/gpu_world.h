@@ -18,6 +18,7 @@ struct gpu_world_options {
 	uint32_t width, height; /* of each; 0: 1280x800 */
 	struct gpu_limits limits; /* zeros: the defaults */
 	struct fake_guest_options guest;
+	struct journal *journal;
 };
 
 /* What one scanout of the test's display was told. */
@@ -49,9 +50,17 @@ struct gpu_world {
 	struct virtio_gpu_ctrl_hdr answer; /* the last one's header */
 	uint32_t used;
 	bool destroyed; /* the display is gone */
+	struct gpu_world_options options;
+	struct virtio_device *dead[4]; /* what they would be in a process of their own */
+	unsigned dead_count;
 };
 
 struct gpu_world *gpu_world_create(const struct gpu_world_options *options); /* NULL: all zero */
+/*
+ * The device's process dies: another device with a display of its own takes over, from @journal, which was opened on
+ * the memory of the first one's.
+ */
+void gpu_world_die(struct gpu_world *w, struct journal *journal);
 void gpu_world_destroy(struct gpu_world *w);
 
 /* Send @request with @type and the world's flags, fence and context put into its header; returns the answer's type. */

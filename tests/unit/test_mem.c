@@ -27,6 +27,26 @@ static struct guest_mem *create(void)
 	return m;
 }
 
+static void host_addresses_map_back(void **state)
+{
+	struct guest_mem *m = create();
+	uint64_t gpa, left;
+
+	(void)state;
+	assert_int_equal(add(m, 0x100000000, 0x1000, 0x4000), 0);
+	assert_int_equal(add(m, 0x1000, 0x2000, 0), 0);
+	assert_true(guest_mem_address(m, backing + 0x1fff, &gpa, &left));
+	assert_int_equal(gpa, 0x2fff);
+	assert_int_equal(left, 1);
+	assert_true(guest_mem_address(m, backing + 0x4000, &gpa, &left));
+	assert_int_equal(gpa, 0x100000000);
+	assert_int_equal(left, 0x1000);
+	assert_false(guest_mem_address(m, backing + 0x2000, &gpa, &left));
+	assert_false(guest_mem_address(m, backing + 0x3fff, &gpa, &left));
+	assert_false(guest_mem_address(m, NULL, &gpa, &left));
+	guest_mem_destroy(m);
+}
+
 static void ranges_map_to_their_region(void **state)
 {
 	struct guest_mem *m = create();
@@ -124,6 +144,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ranges_map_to_their_region),
+		cmocka_unit_test(host_addresses_map_back),
 		cmocka_unit_test(ranges_outside_are_refused),
 		cmocka_unit_test(a_range_across_two_regions_is_refused),
 		cmocka_unit_test(bad_regions_are_refused),
