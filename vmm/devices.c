@@ -156,7 +156,10 @@ static void call_module(void *arg)
 {
 	struct module_call *c = arg;
 
-	c->err = c->module->create(c->loop, c->mem, c->options->gpu, c->options->display, &c->device);
+	const struct device_setup setup = {
+		.loop = c->loop, .mem = c->mem, .options = c->options->gpu, .display = c->options->display};
+
+	c->err = c->module->create(&setup, &c->device);
 }
 
 static int make_gpu(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)

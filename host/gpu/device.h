@@ -30,7 +30,9 @@ struct gpu {
 	struct gpu_context_table *contexts;
 	struct gpu_fences *fences;
 	struct journal *journal;     /* NULL: none, or not yet restored */
+	struct journal *unrestored;  /* until the driver is ready: what a process before this one left */
 	struct gpu_content *content; /* NULL without a journal */
+	bool degraded; /* no 3D although it is offered */
 	unsigned scanout_count;
 	struct gpu_scanout scanouts[VIRTIO_GPU_MAX_SCANOUTS];
 	uint32_t events; /* config space: events_read */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/base/step.h"
 #include "host/gpu/device.h"
 #include "protocol/virtio.h"
 
@@ -150,13 +151,21 @@ static void finish_fenced(struct gpu *g, const struct gpu_command *cmd, struct c
 		chain_finish(c);
 }
 
+/* It was answered in guest memory. */
+static void give_back(struct gpu *g, const struct gpu_command *cmd, struct chain *c, bool failed)
+{
+	if (cmd->fenced)
+		finish_fenced(g, cmd, c, failed);
+	else
+		chain_finish(c);
+}
+
 static void answer(struct gpu *g, struct gpu_command *cmd, struct chain *c, uint32_t code)
 {
 	const bool failed = code >= VIRTIO_GPU_RESP_ERR_UNSPEC;
 	struct virtio_gpu_ctrl_hdr header = {.type = code};
 	struct writer *w = chain_writer(c);
 
-	gpu_record_commit(g, 0);
 	if (failed)
 		g->stats.errors++;
 	if (log_enabled(LOG_TOPIC_GPU, LOG_TRACE))
@@ -175,13 +184,22 @@ static void answer(struct gpu *g, struct gpu_command *cmd, struct chain *c, uint
 	if (write_obj(w, &header) == 0 && !failed && cmd->answer_bytes > 0 &&
 	    writer_copy(w, cmd->answer, cmd->answer_bytes) < 0)
 		log_guest(LOG_TOPIC_GPU, &g->log_limit, "%s: answer cut: no room", cmd->row->name);
-	if (cmd->fenced)
-		finish_fenced(g, cmd, c, failed);
-	else
-		chain_finish(c);
+	chain_keep_answer(c);
+	gpu_record_commit(g, chain_tag(c));
+	step_reached(STEP_RECORDED);
+	chain_set_stage(c, CHAIN_APPLIED);
+	give_back(g, cmd, c, failed);
 }
 
 /* ---- dispatch ---- */
+
+/* The process that executed it died: what it did of it is not known, so it is not done again. */
+static uint32_t refuse_unknown(struct gpu *g, const struct gpu_command *cmd)
+{
+	if (cmd->type == VIRTIO_GPU_CMD_SUBMIT_3D)
+		gpu_mark_lost(g, cmd->ctx_id);
+	return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_UNSPEC, "context %u: the process that executed it died", cmd->ctx_id);
+}
 
 static void handle(struct gpu *g, struct chain *c, unsigned queue)
 {
@@ -198,8 +216,22 @@ static void handle(struct gpu *g, struct chain *c, unsigned queue)
 			 gpu_command_name(&cmd, name, sizeof(name)), cmd.ctx_id, cmd.fenced ? "" : " no",
 			 (unsigned long long)cmd.fence_id);
 	}
+	if (chain_stage(c) == CHAIN_EXECUTING && g->journal && journal_last_tag(g->journal) == chain_tag(c))
+		chain_was_applied(c);
+	if (chain_stage(c) == CHAIN_APPLIED) {
+		give_back(g, &cmd, c, false);
+		return;
+	}
+	if (chain_stage(c) == CHAIN_EXECUTING) {
+		answer(g, &cmd, c, refuse_unknown(g, &cmd));
+		return;
+	}
+	chain_set_stage(c, CHAIN_EXECUTING);
 	if (code != 0)
 		gpu_refuse(g, &cmd, code, "%s", cmd.why);
+	else if (g->degraded && cmd.row->feature == VIRTIO_GPU_F_VIRGL)
+		code = gpu_refuse(g, &cmd, VIRTIO_GPU_RESP_ERR_UNSPEC,
+				  "3D is off: the process that draws died too often; reset the device for another try");
 	else if (cmd.fenced && gpu_fences_waiting(g->fences, NULL) >= g->limits.pending)
 		code = gpu_refuse(g, &cmd, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY, "%u fenced requests wait already",
 				  g->limits.pending);
@@ -266,9 +298,15 @@ void gpu_drop_context(struct gpu *g, struct gpu_context *ctx)
 
 /* ---- device ops ---- */
 
+/* The guest's memory is there now, and none of its requests was looked at. */
 static int start(struct virtio_device *d)
 {
-	(void)d;
+	struct gpu *g = gpu_from_device(d);
+	struct journal *j = g->unrestored;
+
+	g->unrestored = NULL;
+	if (j)
+		gpu_restore(g, j);
 	return 0;
 }
 
@@ -282,11 +320,12 @@ static void kick(struct virtio_device *d, unsigned q)
 static void reset(struct virtio_device *d)
 {
 	struct gpu *g = gpu_from_device(d);
-	struct journal *journal = g->journal;
+	struct journal *journal = g->unrestored ? g->unrestored : g->journal;
 
 	/* In one step: a death on the way leaves all of it or nothing. */
+	g->journal = journal;
 	gpu_record_clear(g);
-	g->journal = NULL;
+	g->journal = g->unrestored = NULL;
 	while (gpu_context_first(g->contexts))
 		gpu_drop_context(g, gpu_context_first(g->contexts));
 	while (gpu_resource_first(g->resources))
@@ -381,17 +420,23 @@ static int count_capsets(struct gpu *g)
 	return g->capset_buffer ? 0 : -ENOMEM;
 }
 
+#define RENDERER_FEATURES \
+	(VIRTIO_BIT(VIRTIO_GPU_F_VIRGL) | VIRTIO_BIT(VIRTIO_GPU_F_RESOURCE_UUID) | \
+	 VIRTIO_BIT(VIRTIO_GPU_F_RESOURCE_BLOB) | VIRTIO_BIT(VIRTIO_GPU_F_CONTEXT_INIT))
+
 /* What the renderer offers, without features whose ops it lacks. */
 static uint64_t renderer_features(const struct gpu *g)
 {
 	const struct renderer_ops *ops = g->renderer->ops;
 	uint64_t features = ops->features(g->renderer);
 
+	/* What a driver has accepted it can't be refused later. */
+	if (g->degraded)
+		return RENDERER_FEATURES;
 	if (!ops->capset || !ops->context_create || !ops->context_destroy || !ops->context_attach ||
 	    !ops->context_detach || !ops->submit || !ops->transfer_from_host)
 		features &= ~(VIRTIO_BIT(VIRTIO_GPU_F_VIRGL) | VIRTIO_BIT(VIRTIO_GPU_F_CONTEXT_INIT));
-	return features & (VIRTIO_BIT(VIRTIO_GPU_F_VIRGL) | VIRTIO_BIT(VIRTIO_GPU_F_RESOURCE_UUID) |
-			   VIRTIO_BIT(VIRTIO_GPU_F_RESOURCE_BLOB) | VIRTIO_BIT(VIRTIO_GPU_F_CONTEXT_INIT));
+	return features & RENDERER_FEATURES;
 }
 
 int gpu_create(const struct gpu_config *config_in, struct loop *loop, const struct guest_mem *mem,
@@ -431,7 +476,9 @@ int gpu_create(const struct gpu_config *config_in, struct loop *loop, const stru
 		goto free_content;
 	rc.journal = config_in->journal;
 	rc.content = g->content;
-	err = renderer_start(config_in->renderers ? config_in->renderers : renderers, config_in->renderer, &rc, &g->renderer);
+	g->degraded = config_in->degraded;
+	err = renderer_start(config_in->renderers ? config_in->renderers : renderers,
+			     g->degraded ? renderer_2d_ops.name : config_in->renderer, &rc, &g->renderer);
 	if (err < 0)
 		goto free_fences;
 	err = count_capsets(g);
@@ -441,8 +488,7 @@ int gpu_create(const struct gpu_config *config_in, struct loop *loop, const stru
 	if (err < 0)
 		goto free_capsets;
 	g->display = config_in->display;
-	if (config_in->journal)
-		gpu_restore(g, config_in->journal);
+	g->unrestored = config_in->journal;
 	*out = &g->device;
 	return 0;
 

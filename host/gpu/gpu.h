@@ -32,6 +32,8 @@ struct gpu_config {
 	 * device is destroyed, which clears it as a reset does. NULL: a guest starts again when the process dies.
 	 */
 	struct journal *journal;
+	/* Draw in 2D alone, whatever @renderer says, and refuse what is 3D; the features are offered all the same. */
+	bool degraded;
 };
 
 /* Defaults: renderer auto, one scanout of 1280x800, gpu_limits_default, no display. */
@@ -46,8 +48,8 @@ int gpu_config_parse(struct gpu_config *config, char *options);
 
 /*
  * Make the device. Prints one line that says which renderer was chosen and why. When the journal holds the state of an
- * earlier process, all of it is made again before this returns, and shown on the display; then this must be
- * called on the loop's thread. Returns 0 or a negative errno after printing why.
+ * earlier process, all of it is made again when the driver is ready, before its first request, and shown on the
+ * display. Returns 0 or a negative errno after printing why.
  */
 int gpu_create(const struct gpu_config *config, struct loop *loop, const struct guest_mem *mem,
 	       struct virtio_device **out);

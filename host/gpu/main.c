@@ -14,10 +14,12 @@
 #include "host/base/log.h"
 #include "host/base/loop.h"
 #include "host/display/display.h"
+#include "host/gpu/resource.h"
 #include "host/vhost/keeper.h"
 #include "host/vhost/server.h"
 #include "host/vhost/worker.h"
 #include "host/virtio/device.h"
+#include "host/virtio/journal.h"
 #include "host/virtio/mem.h"
 #include "host/virtio/module.h"
 #include "protocol/virtio_gpu.h"
@@ -153,6 +155,7 @@ struct work {
 	struct virtio_device *device;
 	struct vhost_server *server;
 	struct worker_pulse pulse;
+	struct journal *journal; /* NULL: none */
 };
 
 static void frontend_ended(void *owner)
@@ -160,16 +163,24 @@ static void frontend_ended(void *owner)
 	loop_stop(((struct work *)owner)->loop);
 }
 
-static int make_device(const struct program *p, struct work *w)
+static int make_device(const struct program *p, const struct worker_place *place, struct work *w)
 {
+	struct device_setup setup = {.loop = w->loop, .mem = w->mem, .display = p->display, .degraded = place->degraded};
 	char *options;
-	int err;
+	int err = place->journal >= 0 ? journal_open(place->journal, &w->journal) : 0;
+
+	if (err) {
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "gpu: the journal can't be opened: %s", strerror(-err));
+		return err;
+	}
 
 	/* Later ones win. */
 	if (asprintf(&options, "%s%s%s%s", p->gpu ? p->gpu : "", p->render_node ? "," : "",
 		     p->render_node ? "render-node=" : "", p->render_node ? p->render_node : "") < 0)
 		return -ENOMEM;
-	err = mullion_device_module.create(w->loop, w->mem, options, p->display, &w->device);
+	setup.options = options;
+	setup.journal = w->journal;
+	err = mullion_device_module.create(&setup, &w->device);
 	free(options);
 	return err;
 }
@@ -191,7 +202,7 @@ static int construct(const struct program *p, const struct worker_place *place, 
 		fprintf(stderr, "mullion-gpu: can't start: %s\n", strerror(-err));
 		return err;
 	}
-	err = make_device(p, w);
+	err = make_device(p, place, w);
 	if (err)
 		return err;
 	config.device = w->device;
@@ -209,6 +220,7 @@ static int work(void *owner, const struct worker_place *place)
 
 	vhost_server_destroy(w.server);
 	virtio_device_destroy(w.device);
+	journal_close(w.journal);
 	guest_mem_destroy(w.mem);
 	loop_destroy(w.loop);
 	return status;
@@ -220,6 +232,7 @@ int main(int argc, char **argv)
 	struct keeper_config config = {
 		.name = "gpu",
 		.config_bytes = sizeof(struct virtio_gpu_config),
+		.journal_bytes = gpu_limits_default.journal_bytes,
 		.hang_ns = HANG_NS,
 		.work = work,
 		.owner = &p,

@@ -12,24 +12,25 @@
 #include "host/gpu/renderer.h"
 #include "host/virtio/module.h"
 
-static int create(struct loop *loop, const struct guest_mem *mem, const char *options, const char *display,
-		  struct virtio_device **out)
+static int create(const struct device_setup *setup, struct virtio_device **out)
 {
 	struct gpu_config config;
 	char *words;
 	int err;
 
-	words = strdup(options ? options : "");
+	words = strdup(setup->options ? setup->options : "");
 	if (!words)
 		return -ENOMEM;
 	gpu_config_init(&config);
 	err = gpu_config_parse(&config, words);
 	if (err < 0)
 		goto free_words;
-	err = display_create(loop, display, &config.display);
+	config.journal = setup->journal;
+	config.degraded = setup->degraded;
+	err = display_create(setup->loop, setup->display, &config.display);
 	if (err < 0)
 		goto free_words;
-	err = gpu_create(&config, loop, mem, out);
+	err = gpu_create(&config, setup->loop, setup->mem, out);
 	if (err < 0)
 		display_destroy(config.display);
 free_words:

@@ -63,8 +63,8 @@ void vhost_rings_init(struct vhost_rings *r, struct virtio_device *device, struc
 
 void vhost_rings_reset(struct vhost_rings *r)
 {
-	if (r->device->status)
-		virtio_device_set_status(r->device, 0, NULL);
+	/* Also one that never started: it may hold what a process before this one left. */
+	virtio_device_set_status(r->device, 0, NULL);
 	r->status = 0;
 	for (unsigned i = 0; i < r->device->queue_count; i++) {
 		struct vhost_ring *q = &r->ring[i];

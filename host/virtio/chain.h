@@ -80,6 +80,13 @@ enum chain_stage {
 enum chain_stage chain_stage(const struct chain *c);
 /* Going on from stage to stage, no further than CHAIN_APPLIED, after which nothing more is written. */
 void chain_set_stage(struct chain *c, enum chain_stage stage);
+/*
+ * Between the stages: the answer is in guest memory, and the change that goes with it is about to be committed
+ * somewhere else. A process that takes over then finds the request CHAIN_EXECUTING, looks there, and if the change is
+ * there says chain_was_applied(): the request is CHAIN_APPLIED.
+ */
+void chain_keep_answer(struct chain *c);
+void chain_was_applied(struct chain *c);
 /* A number that no other request of the device has; 0 without tracking. */
 uint64_t chain_tag(const struct chain *c);
 

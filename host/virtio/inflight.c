@@ -315,6 +315,11 @@ void inflight_set_stage(struct inflight *f, unsigned slot, enum inflight_stage s
 	step_reached(stage == INFLIGHT_EXECUTING ? STEP_EXECUTING : STEP_APPLIED);
 }
 
+void inflight_set_written(struct inflight *f, unsigned slot, uint32_t written)
+{
+	atomic_store_explicit((_Atomic uint32_t *)&f->shared->slots[slot].written, written, memory_order_release);
+}
+
 uint64_t inflight_counter(const struct inflight *f, unsigned slot)
 {
 	return f->copy[slot].counter;

@@ -36,7 +36,7 @@ struct inflight_slot {
 	uint32_t stage;
 	uint16_t id;	      /* split: the head's index; packed: the buffer ID */
 	uint16_t descriptors; /* ring entries that it takes: 1 on a split ring */
-	uint32_t written;     /* from APPLIED on: bytes in the device-writable part */
+	uint32_t written;     /* bytes in the device-writable part; from APPLIED on for certain */
 	uint16_t position;    /* FINISHING: where its used entry goes, as the ring counts */
 	uint16_t first_entry; /* packed: the first of its descriptors in entries[] */
 	uint64_t counter;     /* requests in the order in which they were taken; never 0 */
@@ -97,6 +97,8 @@ void inflight_entry(const struct inflight *f, uint16_t *at, struct vring_packed_
 /* A request was taken. Returns its slot; there is one, since no more are in flight than the ring has entries. */
 unsigned inflight_take(struct inflight *f, uint16_t id, uint16_t descriptors);
 void inflight_set_stage(struct inflight *f, unsigned slot, enum inflight_stage stage, uint32_t written);
+/* Before the stage is set to APPLIED; an EXECUTING request may have it already. */
+void inflight_set_written(struct inflight *f, unsigned slot, uint32_t written);
 /* Unique among all requests of the ring, across its stops. */
 uint64_t inflight_counter(const struct inflight *f, unsigned slot);
 /* Its used entry is about to be written at @position. */

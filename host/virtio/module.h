@@ -7,24 +7,37 @@
 #ifndef MULLION_HOST_VIRTIO_MODULE_H
 #define MULLION_HOST_VIRTIO_MODULE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "host/virtio/device.h"
 
-#define DEVICE_MODULE_ABI 1u
+#define DEVICE_MODULE_ABI 2u
 #define DEVICE_MODULE_SYMBOL "mullion_device_module"
+
+struct journal;
+
+/* What a device is made of. All is borrowed: strings for the call, the rest until the device is destroyed. */
+struct device_setup {
+	struct loop *loop;
+	const struct guest_mem *mem;
+	const char *options; /* "renderer=virgl,scanouts=2", or "" */
+	const char *display; /* the --display argument ("png:DIR,every=10", "none") or NULL */
+	/* Where the device keeps what the guest made, to go on after the death of its process. NULL: it doesn't. */
+	struct journal *journal;
+	/* Processes before this one died too often: do without what may be the reason, but offer the same. */
+	bool degraded;
+};
 
 struct device_module {
 	uint32_t abi;      /* DEVICE_MODULE_ABI; anything else is refused */
 	const char *name;  /* "gpu" */
 	const char *help;  /* what @options may say, one "key=value  meaning" line each */
 	/*
-	 * Make a device on @loop over @mem from @options ("renderer=virgl,scanouts=2" or ""). @display is the
-	 * --display argument ("png:DIR,every=10", "none") or NULL. Prints one line and returns a negative errno when
-	 * an option is wrong or the host lacks something. Thread: @loop's, through loop_call().
+	 * Make a device. Prints one line and returns a negative errno when an option is wrong or the host lacks something.
+	 * Thread: the loop's, through loop_call().
 	 */
-	int (*create)(struct loop *loop, const struct guest_mem *mem, const char *options, const char *display,
-		      struct virtio_device **out);
+	int (*create)(const struct device_setup *setup, struct virtio_device **out);
 	/*
 	 * Print what this module finds on the host, one line each, for `mullion doctor`: "ok|warn|fail", name, text,
 	 * cure. @report is called once a line. Thread: any, in a throw-away process.

@@ -244,6 +244,7 @@ static int fetch_left(struct virtq *q, struct chain *c, const char **why)
 	if (*why)
 		return -EPROTO;
 	chain_ready(c);
+	c->answered = s.written;
 	if (c->stage == CHAIN_APPLIED)
 		chain_skip_written(c, s.written);
 	return 1;
@@ -358,6 +359,20 @@ void chain_set_stage(struct chain *c, enum chain_stage stage)
 	c->stage = stage;
 	inflight_set_stage(q->inflight, c->slot, stage == CHAIN_APPLIED ? INFLIGHT_APPLIED : INFLIGHT_EXECUTING,
 			   stage == CHAIN_APPLIED ? chain_written(c) : 0);
+}
+
+void chain_keep_answer(struct chain *c)
+{
+	if (c->q->inflight && c->generation == c->q->generation)
+		inflight_set_written(c->q->inflight, c->slot, chain_written(c));
+	step_reached(STEP_EXECUTED);
+}
+
+void chain_was_applied(struct chain *c)
+{
+	assert(c->stage == CHAIN_EXECUTING);
+	chain_skip_written(c, c->answered);
+	chain_set_stage(c, CHAIN_APPLIED);
 }
 
 uint64_t chain_tag(const struct chain *c)

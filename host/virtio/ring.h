@@ -44,6 +44,7 @@ struct chain {
 	uint16_t descriptors; /* ring entries that it takes: 1 on a split ring */
 	unsigned slot;        /* of the queue's inflight, if it has one */
 	enum chain_stage stage;
+	uint32_t answered;    /* device-writable bytes that a process before this one wrote */
 	struct reader reader;
 	struct writer writer;
 	/* While it is being built. */
