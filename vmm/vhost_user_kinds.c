@@ -21,6 +21,8 @@
 /* Section 5.10.4, 5.8.4 */
 #define VSOCK_CONFIG_BYTES 8u
 #define INPUT_CONFIG_BYTES 136u
+/* Section 5.7.4 */
+#define GPU_CONFIG_BYTES 16u
 
 /*
  * Section 5.1.3: no control queue is there, and what needs one is hidden with it; so are an MTU and a link status,
@@ -64,6 +66,12 @@ static const struct vhost_user_kind kinds[] = {
 	 .queue_size = 128,
 	 .fixed_queues = 3,
 	 .config_bytes = VSOCK_CONFIG_BYTES},
+	{.name = "gpu",
+	 .device_name = "vhost-user gpu",
+	 .id = VIRTIO_ID_GPU,
+	 .queue_size = 256,
+	 .fixed_queues = 2,
+	 .config_bytes = GPU_CONFIG_BYTES},
 	{.name = "input",
 	 .device_name = "vhost-user input",
 	 .id = VIRTIO_ID_INPUT,

@@ -25,7 +25,6 @@
 #include "protocol/virtio_gpu.h"
 
 #define EXIT_USAGE 2
-#define HANG_NS 10000000000ull
 
 extern const struct device_module mullion_device_module;
 
@@ -36,6 +35,7 @@ struct program {
 	const char *gpu;
 	const char *display;
 	bool in_band;
+	unsigned long max_deaths, hang_s;
 };
 
 static void print_help(void)
@@ -52,6 +52,8 @@ static void print_help(void)
 	for (const struct display_output_ops *const *o = display_outputs; *o; o++)
 		printf("                          %s\n", (*o)->help);
 	printf("  --in-band             offer kicks and interrupts by messages (User Mode Linux with simulated time)\n"
+	       "  --max-deaths N        so many crashes of the renderer in a minute, and 3D is off (default 5)\n"
+	       "  --hang-limit SECONDS  one that is not done after so long counts as crashed; 0: never (default 10)\n"
 	       "  --print-capabilities  what this program can do, as JSON for VMM managers\n"
 	       "  --help, --version\n\n"
 	       "OPTIONS, separated by commas:\n%s\n"
@@ -79,10 +81,32 @@ static int usage(const char *why, const char *word)
 	return EXIT_USAGE;
 }
 
+static bool read_number(const char *word, unsigned long max, unsigned long *out)
+{
+	char *end;
+
+	errno = 0;
+	*out = strtoul(word, &end, 10);
+	return !errno && end != word && !*end && *word != '-' && *out <= max;
+}
+
 /* -1: go on; else the exit status. */
 static int parse(struct program *p, int argc, char **argv)
 {
-	enum { SOCKET_PATH = 256, FD, RENDER_NODE, GPU, DISPLAY, VIRGL, IN_BAND, CAPABILITIES, HELP, VERSION };
+	enum {
+		SOCKET_PATH = 256,
+		FD,
+		RENDER_NODE,
+		GPU,
+		DISPLAY,
+		VIRGL,
+		IN_BAND,
+		MAX_DEATHS,
+		HANG_LIMIT,
+		CAPABILITIES,
+		HELP,
+		VERSION
+	};
 	static const struct option options[] = {
 		{"socket-path", required_argument, NULL, SOCKET_PATH},
 		{"fd", required_argument, NULL, FD},
@@ -91,13 +115,14 @@ static int parse(struct program *p, int argc, char **argv)
 		{"display", required_argument, NULL, DISPLAY},
 		{"virgl", no_argument, NULL, VIRGL},
 		{"in-band", no_argument, NULL, IN_BAND},
+		{"max-deaths", required_argument, NULL, MAX_DEATHS},
+		{"hang-limit", required_argument, NULL, HANG_LIMIT},
 		{"print-capabilities", no_argument, NULL, CAPABILITIES},
 		{"help", no_argument, NULL, HELP},
 		{"version", no_argument, NULL, VERSION},
 		{0},
 	};
-	char *end;
-	long number;
+	unsigned long number;
 	int o;
 
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -106,8 +131,7 @@ static int parse(struct program *p, int argc, char **argv)
 			p->socket_path = optarg;
 			break;
 		case FD:
-			number = strtol(optarg, &end, 10);
-			if (*end || end == optarg || number < 0 || number > 1 << 20)
+			if (!read_number(optarg, 1 << 20, &number))
 				return usage("--fd takes the number of an open socket, not ", optarg);
 			p->fd = (int)number;
 			break;
@@ -126,6 +150,14 @@ static int parse(struct program *p, int argc, char **argv)
 			break;
 		case IN_BAND:
 			p->in_band = true;
+			break;
+		case MAX_DEATHS:
+			if (!read_number(optarg, KEEPER_MAX_DEATHS, &p->max_deaths) || !p->max_deaths)
+				return usage("--max-deaths takes a number from 1 to 10000, not ", optarg);
+			break;
+		case HANG_LIMIT:
+			if (!read_number(optarg, 86400, &p->hang_s))
+				return usage("--hang-limit takes seconds, 0 to 86400, not ", optarg);
 			break;
 		case CAPABILITIES:
 			print_capabilities();
@@ -228,12 +260,11 @@ static int work(void *owner, const struct worker_place *place)
 
 int main(int argc, char **argv)
 {
-	struct program p = {.fd = -1};
+	struct program p = {.fd = -1, .max_deaths = 5, .hang_s = 10};
 	struct keeper_config config = {
 		.name = "gpu",
 		.config_bytes = sizeof(struct virtio_gpu_config),
 		.journal_bytes = gpu_limits_default.journal_bytes,
-		.hang_ns = HANG_NS,
 		.work = work,
 		.owner = &p,
 	};
@@ -247,5 +278,7 @@ int main(int argc, char **argv)
 	config.socket_path = p.socket_path;
 	config.fd = p.fd;
 	config.in_band = p.in_band;
+	config.max_deaths = (unsigned)p.max_deaths;
+	config.hang_ns = p.hang_s * 1000000000ull;
 	return keeper_run(&config);
 }

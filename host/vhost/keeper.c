@@ -28,8 +28,6 @@
 /* A driver and its compiler may be slow to start where all is emulated. */
 #define START_LIMIT_NS 120000000000ull
 #define STOP_LIMIT_MS 10000
-/* So many deaths in a minute, and the next worker is degraded; twice as many, and there is none. */
-#define DEATHS 5u
 #define DEATHS_NS 60000000000ull
 
 #define PROTOCOL_BIT(name) VIRTIO_BIT(VHOST_USER_PROTOCOL_F_##name)
@@ -81,7 +79,8 @@ struct keeper {
 
 	struct worker_memory *memory;
 	int journal;		     /* -1: none */
-	uint64_t deaths[2 * DEATHS]; /* when, the latest last */
+	uint64_t *deaths; /* when, the last 2 * max_deaths of them: a ring */
+	unsigned death_count;
 	uint64_t died_ns;	     /* the worker that is replaced now; 0: none is */
 
 	/* The same for every worker, but the config space. */
@@ -531,7 +530,7 @@ static unsigned recent_deaths(const struct keeper *k, uint64_t now)
 {
 	unsigned count = 0;
 
-	for (unsigned i = 0; i < 2 * DEATHS; i++)
+	for (unsigned i = 0; i < 2 * k->config->max_deaths; i++)
 		count += k->deaths[i] && now - k->deaths[i] < DEATHS_NS;
 	return count;
 }
@@ -541,7 +540,7 @@ static int start_worker(struct keeper *k)
 	struct worker_place place = {.memory = k->memory};
 	int pair[2], err = 0;
 
-	place.degraded = recent_deaths(k, loop_now_ns()) >= DEATHS;
+	place.degraded = recent_deaths(k, loop_now_ns()) >= k->config->max_deaths;
 	clear_stale_rings(k);
 	if (!lease_has_state(&k->lease) && !k->is_waiting)
 		err = fresh_journal(k);
@@ -621,7 +620,7 @@ static void worker_ended(void *owner, int status)
 	k->replace_posted = false;
 	if (k->leaving) {
 		memset(k->memory, 0, sizeof(*k->memory));
-		memset(k->deaths, 0, sizeof(k->deaths));
+		memset(k->deaths, 0, 2 * k->config->max_deaths * sizeof(*k->deaths));
 	} else {
 		if (!k->known) {
 			/* It said why. */
@@ -629,11 +628,10 @@ static void worker_ended(void *owner, int status)
 			return;
 		}
 		say_death(k, status);
-		memmove(k->deaths, k->deaths + 1, sizeof(k->deaths) - sizeof(k->deaths[0]));
-		k->deaths[2 * DEATHS - 1] = now;
+		k->deaths[k->death_count++ % (2 * k->config->max_deaths)] = now;
 		if (!k->died_ns)
 			k->died_ns = now;
-		if (recent_deaths(k, now) == 2 * DEATHS) {
+		if (recent_deaths(k, now) == 2 * k->config->max_deaths) {
 			log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: no worker lives long enough; giving up",
 				 k->config->name);
 			end_program(k, EXIT_FAILURE);
@@ -811,6 +809,7 @@ static void destruct(struct keeper *k)
 	if (k->signals.fd >= 0)
 		close(k->signals.fd);
 	loop_destroy(k->loop);
+	free(k->deaths);
 	free(k);
 }
 
@@ -824,7 +823,8 @@ int keeper_run(const struct keeper_config *config)
 	k->config = config;
 	k->listener = k->journal = k->signals.fd = -1;
 	lease_init(&k->lease);
-	err = construct(k);
+	k->deaths = calloc(2 * (size_t)config->max_deaths, sizeof(*k->deaths));
+	err = k->deaths ? construct(k) : -ENOMEM;
 	if (!err)
 		err = loop_run(k->loop);
 	if (err)

@@ -18,6 +18,8 @@
 
 struct worker_place;
 
+#define KEEPER_MAX_DEATHS 10000u
+
 struct keeper_config {
 	const char *name;	 /* "gpu", for log lines and the process list */
 	const char *socket_path; /* to listen on */
@@ -25,6 +27,8 @@ struct keeper_config {
 	bool in_band;		 /* offer notifications by messages */
 	uint32_t config_bytes;	 /* of the device's config space */
 	size_t journal_bytes;	 /* 0: the device keeps no journal, and a death resets it */
+	/* After so many deaths in a minute the next worker is degraded; after twice as many there is none. 1.. */
+	unsigned max_deaths;
 	uint64_t hang_ns;	 /* a worker whose loop does not come round for so long is killed; 0: never */
 	/*
 	 * What a worker does, in a process of its own: make the device, serve place->link with it (vhost_server_create() with

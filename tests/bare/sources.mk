@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 # The images that cases.cfg starts.
 bare-test-images := test_library test_interrupts test_rings test_2d test_3d test_fences test_reset test_bad_requests \
-	test_broken_ring test_exit test_vhost_block
+	test_broken_ring test_exit test_vhost_block test_recovery
 bare-images += $(bare-test-images)
 $(foreach t,$(bare-test-images),$(eval $(t)-bare-src := tests/bare/$(t).c))
 test_3d-bare-src += tests/bare/canvas.c
 test_fences-bare-src += tests/bare/canvas.c
+test_recovery-bare-src += tests/bare/canvas.c
 bare-flat += test_library
 # The guest of tests/bench/bench_roundtrip.c; it writes x86 ports.
 ifeq ($(ARCH),x86_64)

@@ -162,6 +162,7 @@ static void begin(struct world *w, const struct fake_guest_options *options, enu
 			.fd = pair[1],
 			.config_bytes = 8,
 			.journal_bytes = 64 << 10,
+			.max_deaths = 5,
 			.hang_ns = 1500000000ull,
 			.work = work,
 			.owner = w->shared,
