@@ -169,15 +169,16 @@ export O
 # The second make sees the libraries that deps just installed.
 check: deps
 	+$(Q)$(MAKE) --no-print-directory DEPS=done check-built
+bare-runners := tests/bare/run tests/bare/vhost_user tests/bare/recovery
 check-built: all tests
 	+$(Q)$(if $(SAN),,$(MAKE) --no-print-directory DEPS=done O=$(san-out) SAN=address,undefined STEPS=1 tests)
 	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs) --tier fuzz $(fuzz-programs) \
 		$(if $(SAN),,--tier sanitizer $(patsubst $(O)/%,$(san-out)/%,$(unit-programs) $(device-programs) $(fuzz-programs))) \
-		--tier bare tests/bare/run tests/bare/vhost_user --tier nested $(nested-tests)
+		--tier bare $(bare-runners) --tier nested $(nested-tests)
 check-unit: tests
 	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs)
 check-bare: all
-	$(Q)tests/run --tier bare tests/bare/run tests/bare/vhost_user
+	$(Q)tests/run --tier bare $(bare-runners)
 check-linux: all
 	$(Q)tests/run --tier nested $(nested-tests)
 FUZZ_SECONDS ?= 30

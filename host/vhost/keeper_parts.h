@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside the keeper: what keeper.c (the program, and the life of a worker), keeper_frontend.c (what the frontend says) and
+ * keeper_link.c (what is said to the worker, and what it answers) share. Nobody else includes this.
+ */
+#ifndef MULLION_HOST_VHOST_KEEPER_PARTS_H
+#define MULLION_HOST_VHOST_KEEPER_PARTS_H
+
+#include "host/base/log.h"
+#include "host/base/loop.h"
+#include "host/vhost/keeper.h"
+#include "host/vhost/lease.h"
+#include "host/vhost/messages.h"
+#include "host/vhost/worker.h"
+#include "protocol/virtio.h"
+
+#define PROTOCOL_BIT(name) VIRTIO_BIT(VHOST_USER_PROTOCOL_F_##name)
+/* What a reply of the worker is for. The worker answers in the order of the questions. */
+enum reply_for {
+	REPLY_FEATURES,
+	REPLY_QUEUES,
+	REPLY_CONFIG,	      /* refresh the copy of the config space */
+	REPLY_CONFIG_CHANGED, /* the same, then tell the frontend */
+	REPLY_FRONTEND,	      /* the message that waits */
+};
+#define MAX_REPLIES 32u
+
+struct keeper {
+	const struct keeper_config *config;
+	struct loop *loop;
+	struct loop_fd signals; /* fd -1: none */
+	int status;		/* of the program */
+
+	int listener; /* -1: none */
+	bool listening;
+	struct loop_fd listen_watch;
+	bool one_frontend; /* there will be no other */
+
+	struct message_socket frontend;
+	struct message_socket backend; /* the frontend's channel for a device's requests; not open: none */
+	struct lease lease;
+	/* A message of the frontend's that the worker has to answer; until then no other is taken. */
+	struct message waiting;
+	bool is_waiting;
+	struct loop_task drop_task; /* the frontend left */
+	bool drop_posted;
+
+	struct worker worker;
+	bool ready;   /* it answered what we asked first */
+	bool leaving; /* it is to end, with its guest */
+	struct message_socket link;
+	struct message_socket worker_backend;
+	enum reply_for replies[MAX_REPLIES];
+	unsigned reply_first, reply_count;
+	struct loop_timer watch_timer;
+	struct loop_task replace_task; /* the link broke */
+	bool replace_posted;
+
+	struct worker_memory *memory;
+	int journal;		     /* -1: none */
+	uint64_t *deaths; /* when, the last 2 * max_deaths of them: a ring */
+	unsigned death_count;
+	uint64_t died_ns;	     /* the worker that is replaced now; 0: none is */
+
+	/* The same for every worker, but the config space. */
+	bool known;
+	uint64_t features;
+	uint64_t queues;
+	uint8_t space[VHOST_USER_MAX_CONFIG];
+};
+
+/* End keeper_run() with @status. */
+void keeper_end_program(struct keeper *k, int status);
+
+/* ---- keeper_frontend.c ---- */
+
+/* Take a connected socket. Returns 0 or a negative errno; @fd is closed either way. */
+int keeper_take_frontend(struct keeper *k, int fd);
+/* A loop_fd's op: somebody connects to the listener. */
+void keeper_somebody_connects(struct loop_fd *f, uint32_t events);
+/* A loop_task's op: the frontend left. */
+void keeper_drop_frontend(struct loop_task *t);
+/* Pass the message that waits on to the worker, which is ready. */
+void keeper_send_waiting(struct keeper *k);
+/* The worker has answered it with @m. */
+void keeper_answer_waiting(struct keeper *k, const struct message *m);
+/* It was GET_VRING_BASE of a ring that the worker had stopped before it died: the memory knows where. */
+void keeper_answer_stopped_ring(struct keeper *k);
+/* Nobody will answer it any more. */
+void keeper_forget_waiting(struct keeper *k);
+/* A request of the device's, on the frontend's channel for them. */
+void keeper_tell_frontend(struct keeper *k, uint32_t request, const void *payload, size_t bytes);
+
+/* ---- keeper_link.c ---- */
+
+/* The worker has just been started with the other end of @fd (taken): ask what is to be known of it. */
+int keeper_open_link(struct keeper *k, int fd);
+void keeper_close_link(struct keeper *k);
+/* Ask the worker something; what its reply is for is remembered. A worker that can't be asked is replaced. */
+void keeper_ask(struct keeper *k, enum reply_for reply, uint32_t request, uint32_t flags, const void *payload, size_t bytes,
+		const int *fds, unsigned fd_count);
+void keeper_ask_config(struct keeper *k, enum reply_for reply);
+/* What the worker is to agree on when the frontend agrees on @frontend. */
+uint64_t keeper_worker_protocol(const struct keeper *k, uint64_t frontend);
+/* A loop_task's op: the link is of no use any more, so the worker isn't either. */
+void keeper_replace_worker(struct loop_task *t);
+
+#endif
