@@ -14,6 +14,7 @@
 
 #include "host/vhost/server.h"
 #include "protocol/virtio.h"
+#include "protocol/virtio_gpu.h"
 
 #define TRANSPORT_BITS VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES)
 
@@ -329,7 +330,6 @@ static const uint16_t queue_max[] = {256, 64, 24, 0};
 
 static const struct virtio_device_ops peer_ops = {
 	.name = "peer",
-	.id = 0,
 	.queue_max = queue_max,
 	.config_bytes = 8,
 	.start = start,
@@ -358,7 +358,7 @@ static void server_ended(void *owner)
 }
 
 /* All but the server. */
-static struct vhost_peer *make(const struct fake_guest_options *options, bool in_band)
+static struct vhost_peer *make(const struct fake_guest_options *options, const struct virtio_device_ops *ops, bool in_band)
 {
 	struct vhost_peer *p = calloc(1, sizeof(*p));
 
@@ -370,7 +370,7 @@ static struct vhost_peer *make(const struct fake_guest_options *options, bool in
 	p->in_band = in_band;
 	p->guest = fake_guest_create(options);
 	must(!guest_mem_create(&p->mem) && !echo_create(loop_of(p), p->mem, &p->echo), "device");
-	must(!virtio_device_init(&p->device, &peer_ops, p->echo->device.offered, loop_of(p), fake_guest_mem(p->guest)),
+	must(!virtio_device_init(&p->device, ops, p->echo->device.offered, loop_of(p), fake_guest_mem(p->guest)),
 	     "virtio_device_init");
 	return p;
 }
@@ -378,7 +378,7 @@ static struct vhost_peer *make(const struct fake_guest_options *options, bool in
 struct vhost_peer *vhost_peer_create(const struct fake_guest_options *options, bool listen, bool in_band)
 {
 	static unsigned serial;
-	struct vhost_peer *p = make(options, in_band);
+	struct vhost_peer *p = make(options, &peer_ops, in_band);
 	struct vhost_server_config c = {.fd = -1, .in_band = in_band, .display = take_display, .ended = server_ended, .owner = p};
 	int pair[2] = {-1, -1};
 
@@ -398,10 +398,27 @@ struct vhost_peer *vhost_peer_create(const struct fake_guest_options *options, b
 
 struct vhost_peer *vhost_peer_create_remote(const struct fake_guest_options *options, int fd)
 {
-	struct vhost_peer *p = make(options, false);
+	struct vhost_peer *p = make(options, &peer_ops, false);
 
 	p->fd = fd;
 	p->patience_ns = 30000000000ull;
+	return p;
+}
+
+struct vhost_peer *vhost_peer_create_gpu(const struct fake_guest_options *options, int fd)
+{
+	static const uint16_t gpu_queues[] = {256, 16, 0};
+	static struct virtio_device_ops ops;
+	struct vhost_peer *p;
+
+	ops = peer_ops;
+	ops.queue_max = gpu_queues;
+	ops.config_bytes = sizeof(struct virtio_gpu_config);
+	p = make(options, &ops, false);
+	p->fd = fd;
+	p->patience_ns = 30000000000ull;
+	must(vhost_peer_handshake(p), "handshake");
+	p->device.offered = p->features & ~TRANSPORT_BITS;
 	return p;
 }
 

@@ -59,6 +59,8 @@ struct vhost_answer {
 struct vhost_peer *vhost_peer_create(const struct fake_guest_options *options, bool listen, bool in_band);
 /* The server is in another process, at the other end of @fd (taken); p->echo serves nothing. */
 struct vhost_peer *vhost_peer_create_remote(const struct fake_guest_options *options, int fd);
+/* The same in front of a GPU, after the handshake. */
+struct vhost_peer *vhost_peer_create_gpu(const struct fake_guest_options *options, int fd);
 /* Destroys the server first. */
 void vhost_peer_destroy(struct vhost_peer *p);
 

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+/*
+ * How long a guest sees nothing when the process of its GPU dies: from the kill to the next frame on the display, over
+ * 100 kills at random moments while it draws frames in 2D on the virgl renderer, one after another.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host/display/display.h"
+#include "host/gpu/gpu.h"
+#include "host/vhost/keeper.h"
+#include "host/vhost/server.h"
+#include "host/vhost/worker.h"
+#include "host/virtio/journal.h"
+#include "protocol/virtio_gpu.h"
+#include "tests/bench/bench.h"
+#include "tests/lib/fake_guest.h"
+#include "tests/lib/vhost_peer.h"
+
+enum { KILLS = 100, SIZE = 256, PICTURE = 1 };
+
+/* Seen by the bench, the keeper and its workers. */
+struct shared {
+	atomic_int worker;
+	atomic_ullong shown_ns; /* when the last frame came to the display */
+};
+
+static struct shared *shared;
+
+static _Noreturn void die(const char *what)
+{
+	fprintf(stderr, "bench_recovery: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+/* ---- the worker ---- */
+
+static int present(struct display_output *o, unsigned scanout, const struct display_frame *frame)
+{
+	(void)o;
+	(void)scanout;
+	(void)frame;
+	shared->shown_ns = bench_now_ns();
+	return 0;
+}
+
+static void blank(struct display_output *o, unsigned scanout)
+{
+	(void)o;
+	(void)scanout;
+}
+
+static void destroy(struct display_output *o)
+{
+	(void)o;
+}
+
+static const struct display_output_ops clock_ops = {
+	.name = "clock", .help = "", .present = present, .blank = blank, .destroy = destroy};
+
+static void ended(void *owner)
+{
+	loop_stop(owner);
+}
+
+static int work(void *owner, const struct worker_place *place)
+{
+	struct display_output display = {.ops = &clock_ops};
+	struct gpu_config gpu;
+	struct vhost_server_config config = {.fd = place->link, .inflight = place->memory->rings, .ended = ended};
+	struct vhost_server *server;
+	struct worker_pulse pulse;
+	struct guest_mem *mem;
+	struct loop *loop;
+
+	(void)owner;
+	gpu_config_init(&gpu);
+	gpu.renderer = "virgl";
+	gpu.display = &display;
+	if (loop_create("gpu", &loop) || guest_mem_create(&mem) || journal_open(place->journal, &gpu.journal) ||
+	    gpu_create(&gpu, loop, mem, &config.device))
+		return 1;
+	config.mem = mem;
+	config.owner = loop;
+	if (vhost_server_create(&config, &server))
+		return 1;
+	worker_pulse_start(&pulse, place->memory, loop);
+	shared->worker = getpid();
+	loop_run(loop);
+	return 0;
+}
+
+/* ---- the guest ---- */
+
+static struct vhost_peer *peer;
+
+static void command(void *request, size_t bytes)
+{
+	struct virtio_gpu_ctrl_hdr answer;
+
+	if (fake_guest_request(peer->guest, VIRTIO_GPU_QUEUE_CONTROL, request, bytes, &answer, sizeof(answer), NULL))
+		die("a request got no answer");
+}
+
+static void make_picture(void)
+{
+	struct {
+		struct virtio_gpu_resource_attach_backing head;
+		struct virtio_gpu_mem_entry entry;
+	} attach = {
+		.head = {.hdr.type = VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING, .resource_id = PICTURE, .nr_entries = 1},
+		.entry = {.addr = fake_guest_alloc(peer->guest, SIZE * SIZE * 4, 4096), .length = SIZE * SIZE * 4},
+	};
+	struct virtio_gpu_resource_create_2d create = {.hdr.type = VIRTIO_GPU_CMD_RESOURCE_CREATE_2D,
+						       .resource_id = PICTURE,
+						       .format = VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM,
+						       .width = SIZE,
+						       .height = SIZE};
+	struct virtio_gpu_set_scanout scanout = {.hdr.type = VIRTIO_GPU_CMD_SET_SCANOUT,
+						 .r = {.width = SIZE, .height = SIZE},
+						 .resource_id = PICTURE};
+
+	command(&create, sizeof(create));
+	command(&attach, sizeof(attach));
+	command(&scanout, sizeof(scanout));
+}
+
+static void frame(void)
+{
+	struct virtio_gpu_transfer_to_host_2d transfer = {.hdr.type = VIRTIO_GPU_CMD_TRANSFER_TO_HOST_2D,
+							  .r = {.width = SIZE, .height = SIZE},
+							  .resource_id = PICTURE};
+	struct virtio_gpu_resource_flush flush = {.hdr.type = VIRTIO_GPU_CMD_RESOURCE_FLUSH,
+						  .r = {.width = SIZE, .height = SIZE},
+						  .resource_id = PICTURE};
+
+	command(&transfer, sizeof(transfer));
+	command(&flush, sizeof(flush));
+}
+
+static void start(void)
+{
+	const struct keeper_config config = {
+		.name = "gpu",
+		.config_bytes = sizeof(struct virtio_gpu_config),
+		.journal_bytes = gpu_limits_default.journal_bytes,
+		.max_deaths = KEEPER_MAX_DEATHS,
+		.hang_ns = 10000000000ull,
+		.work = work,
+	};
+	int pair[2];
+
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		die("start");
+	switch (fork()) {
+	case -1:
+		die("fork");
+	case 0:
+		close(pair[0]);
+		/* Each death has a line, and rows are all that belongs on standard output. */
+		if (!freopen("/dev/null", "w", stderr))
+			_exit(1);
+		{
+			struct keeper_config mine = config;
+
+			mine.fd = pair[1];
+			_exit(keeper_run(&mine));
+		}
+	default:
+		break;
+	}
+	close(pair[1]);
+	peer = vhost_peer_create_gpu(&(struct fake_guest_options){.event_idx = true, .indirect = true}, pair[0]);
+	if (fake_guest_start(peer->guest, &peer->device))
+		die("the device does not start");
+}
+
+/* Milliseconds from a kill to the next frame. */
+static double recover(void)
+{
+	const struct timespec moment = {.tv_nsec = rand() % 3000000};
+	uint64_t killed;
+
+	for (unsigned i = 0; i < 5; i++)
+		frame();
+	nanosleep(&moment, NULL);
+	killed = bench_now_ns();
+	kill(shared->worker, SIGKILL);
+	do
+		frame();
+	while (shared->shown_ns < killed);
+	return (double)(shared->shown_ns - killed) / 1e6;
+}
+
+int main(void)
+{
+	static double ms[KILLS];
+	const char *note = bench_take_priority();
+	struct bench_row row = {.unit = "ms", .runs = KILLS, .note = note};
+
+	srand(1);
+	start();
+	make_picture();
+	for (unsigned i = 0; i < KILLS; i++)
+		ms[i] = recover();
+	row.value = bench_median(ms, KILLS);
+	row.min = ms[0];
+	row.max = ms[KILLS - 1];
+	row.id = "gpu.recovery_ms_median";
+	row.goal = 300;
+	bench_print(&row);
+	row.id = "gpu.recovery_ms_max";
+	row.value = row.max;
+	row.goal = 1000;
+	bench_print(&row);
+	vhost_peer_disconnect(peer);
+	wait(NULL);
+	return 0;
+}
