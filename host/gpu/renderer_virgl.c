@@ -25,6 +25,7 @@
 #include "host/gpu/virgl_fences.h"
 #include "host/gpu/virgl_library.h"
 #include "host/gpu/virgl_pixels.h"
+#include "host/gpu/virgl_state.h"
 #include "host/gpu/virgl_stream.h"
 #include "protocol/virgl.h"
 #include "protocol/virtio.h"
@@ -50,6 +51,7 @@ struct virgl {
 	struct gpu_egl *egl;
 	struct virgl_pixels pixels;
 	struct virgl_fences fences;
+	struct virgl_state *state; /* NULL: no journal */
 	bool started; /* virgl_renderer_init() was successful */
 	bool entered; /* the library's context is current on the loop's thread */
 	struct context *contexts;
@@ -151,6 +153,7 @@ static void destroy(struct renderer *r)
 		virgl_renderer_cleanup(v);
 	virgl_fences_finish(&v->fences);
 	virgl_pixels_finish(&v->pixels);
+	virgl_state_destroy(v->state);
 	gpu_egl_destroy(v->egl);
 	*v = (struct virgl){0};
 	in_use = false;
@@ -190,8 +193,14 @@ static int start_library(struct virgl *v, const char *egl_why, char *why, size_t
 		return err;
 	}
 	err = virgl_fences_start(&v->fences);
-	if (err < 0)
+	if (err < 0) {
 		snprintf(why, why_size, "virgl: can't watch the renderer's descriptors: %s", strerror(-err));
+		return err;
+	}
+	if (v->config.journal)
+		err = virgl_state_create(v->config.journal, v->config.content, &v->state);
+	if (err < 0)
+		snprintf(why, why_size, "virgl: out of memory");
 	return err;
 }
 
@@ -574,14 +583,10 @@ static void context_detach(struct renderer *r, uint32_t ctx_id, struct gpu_resou
 
 /* ---- commands ---- */
 
-static int submit(struct renderer *r, uint32_t ctx_id, void *commands, size_t bytes)
+static int execute(struct virgl *v, struct context *c, void *commands, size_t bytes)
 {
-	struct virgl *v = virgl_from(r);
-	struct context *c = find_context(v, ctx_id);
 	int err;
 
-	if (!c)
-		return -ENOENT;
 	/* The library would draw nothing any more, and @stream may say what never happened. */
 	if (c->lost)
 		return -ENOTRECOVERABLE;
@@ -589,8 +594,43 @@ static int submit(struct renderer *r, uint32_t ctx_id, void *commands, size_t by
 	if (err < 0)
 		return err;
 	enter(v);
-	err = virgl_library_error(virgl_renderer_submit_cmd(commands, (int)ctx_id, (int)(bytes / 4)));
+	err = virgl_library_error(virgl_renderer_submit_cmd(commands, (int)c->id, (int)(bytes / 4)));
 	c->lost = err < 0;
+	return err;
+}
+
+static int submit(struct renderer *r, uint32_t ctx_id, void *commands, size_t bytes)
+{
+	struct virgl *v = virgl_from(r);
+	struct context *c = find_context(v, ctx_id);
+	struct virgl_stream before;
+	int err;
+
+	if (!c)
+		return -ENOENT;
+	if (!v->state)
+		return execute(v, c, commands, bytes);
+	before = c->stream;
+	err = execute(v, c, commands, bytes);
+	if (err == 0)
+		virgl_state_record(v->state, ctx_id, &before, commands, bytes / 4);
+	return err;
+}
+
+static int context_restore(struct renderer *r, uint32_t ctx_id)
+{
+	struct virgl *v = virgl_from(r);
+	struct context *c = find_context(v, ctx_id);
+	uint32_t *words = NULL;
+	size_t count;
+	int err;
+
+	if (!c || !v->state)
+		return -ENOENT;
+	err = virgl_state_build(v->config.journal, ctx_id, &words, &count);
+	if (err == 0 && count > 0)
+		err = count <= INT32_MAX ? execute(v, c, words, count * sizeof(*words)) : -EFBIG;
+	free(words);
 	return err;
 }
 
@@ -613,6 +653,7 @@ const struct renderer_ops renderer_virgl_ops = {
 	.context_attach = context_attach,
 	.context_detach = context_detach,
 	.submit = submit,
+	.context_restore = context_restore,
 	.create_fence = create_fence,
 	.reset = reset,
 };

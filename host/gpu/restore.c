@@ -318,6 +318,8 @@ void gpu_restore(struct gpu *g, struct journal *j)
 	go_through(&r, GPU_RECORD_CURSOR, restore_cursor);
 	go_through(&r, GPU_RECORD_CURSOR_PLACE, restore_cursor_place);
 	g->journal = j;
+	/* So that journal_has() knows which attachments are left. */
+	journal_commit(j, 0);
 	restore_context_states(&r);
 	repaint(g);
 	journal_restored(j);

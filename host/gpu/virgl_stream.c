@@ -125,6 +125,14 @@ static int check_command(struct virgl_stream *s, uint32_t header, const uint32_t
 	}
 }
 
+void virgl_stream_follow(struct virgl_stream *s, uint32_t header, const uint32_t *w, size_t length)
+{
+	const uint32_t command = header & 0xff;
+
+	if (command == VIRGL_CCMD_CREATE_SUB_CTX || command == VIRGL_CCMD_SET_SUB_CTX || command == VIRGL_CCMD_DESTROY_SUB_CTX)
+		check_command(s, header, w, length);
+}
+
 int virgl_stream_check(struct virgl_stream *s, const uint32_t *words, size_t count)
 {
 	struct virgl_stream now = *s;

@@ -44,4 +44,7 @@ struct virgl_stream {
  */
 int virgl_stream_check(struct virgl_stream *s, const uint32_t *words, size_t count);
 
+/* The same for one command that was checked: which sub-context is current after it. @w: the words after its header. */
+void virgl_stream_follow(struct virgl_stream *s, uint32_t header, const uint32_t *w, size_t length);
+
 #endif

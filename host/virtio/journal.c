@@ -672,6 +672,29 @@ bool journal_has(const struct journal *j, const struct journal_key *key)
 	return find(j, key) != 0;
 }
 
+const void *journal_get(const struct journal *j, const struct journal_key *key, size_t *bytes)
+{
+	const uint8_t *active = half(j, j->active);
+	uint32_t at;
+
+	for (uint32_t i = j->change_count; i > 0; i--) {
+		const struct change *c = &j->changes[i - 1];
+
+		if (!same(&c->key, key))
+			continue;
+		*bytes = c->bytes;
+		return c->drop ? NULL : active + c->offset + sizeof(struct record);
+	}
+	at = find(j, key);
+	*bytes = j->entries[at].bytes;
+	return at ? active + j->entries[at].offset + sizeof(struct record) : NULL;
+}
+
+unsigned journal_pending(const struct journal *j)
+{
+	return j->change_count;
+}
+
 bool journal_next(const struct journal *j, size_t *at, struct journal_key *key, const void **payload, size_t *bytes)
 {
 	struct record r;

@@ -94,6 +94,14 @@ uint64_t journal_last_tag(const struct journal *j);
 bool journal_has(const struct journal *j, const struct journal_key *key);
 
 /*
+ * The last record of @key, committed or not, or NULL. It lies in the memfd until the next call that changes something; a put
+ * may be given it. What is not committed is looked for one by one: commit often.
+ */
+const void *journal_get(const struct journal *j, const struct journal_key *key, size_t *bytes);
+/* How many changes are not committed. */
+unsigned journal_pending(const struct journal *j);
+
+/*
  * The records as journal_open() found them, in the order of their last put: start with *at = 0. Returns false after
  * the last. @payload is 8-byte aligned, in memory of this process, until journal_restored(). Changes made meanwhile don't show here.
  */

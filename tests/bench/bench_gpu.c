@@ -163,7 +163,7 @@ static void bench(const struct gpu_scene *s, const struct peer *peer, const char
 
 	if (!native_pixels || !through_pixels)
 		exit(1);
-	if (!read_all(peer->from, native_pixels, bytes) || gpu_through_create(s, &d) < 0) {
+	if (!read_all(peer->from, native_pixels, bytes) || gpu_through_create(s, 0, &d) < 0) {
 		bench_print_missing(id, "ratio", goal, true, "no OpenGL on this host");
 		goto out;
 	}

@@ -48,7 +48,8 @@ void gpu_native_read(struct gpu_native *n, void *pixels);
 
 struct gpu_through;
 
-int gpu_through_create(const struct gpu_scene *s, struct gpu_through **out);
+/* @journal_bytes: the size of the device's journal; 0: none. */
+int gpu_through_create(const struct gpu_scene *s, size_t journal_bytes, struct gpu_through **out);
 void gpu_through_destroy(struct gpu_through *d);
 void gpu_through_frame(struct gpu_through *d);
 void gpu_through_read(struct gpu_through *d, void *pixels);

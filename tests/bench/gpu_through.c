@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "host/virtio/journal.h"
 #include "protocol/virtio_gpu.h"
 #include "tests/bench/gpu_scene.h"
 #include "tests/lib/gpu3d.h"
@@ -10,6 +12,7 @@
 struct gpu_through {
 	const struct gpu_scene *scene;
 	struct gpu3d *guest;
+	struct journal *journal;
 	struct gpu3d_resource target, buffer;
 	uint32_t vertices;
 };
@@ -61,16 +64,32 @@ static char *fill_text(const struct gpu_scene *s)
 	return text;
 }
 
-int gpu_through_create(const struct gpu_scene *s, struct gpu_through **out)
+int gpu_through_create(const struct gpu_scene *s, size_t journal_bytes, struct gpu_through **out)
 {
 	const struct fake_guest_options options = {.memory_bytes = 32u << 20, .event_idx = true, .indirect = true};
 	struct gpu_through *d = calloc(1, sizeof(*d));
 	float vertices[GPU_SCENE_VERTICES][4] = {{0}};
+	struct fake_guest *guest;
 	char *fill = NULL;
 	const char *why;
+	int fd;
 
-	if (!d || gpu3d_create(&d->guest, &options, "virgl", &why) < 0) {
-		fprintf(stderr, "bench_gpu: no 3D: %s\n", d ? why : "out of memory");
+	if (!d)
+		return -1;
+	if (journal_bytes) {
+		fd = journal_memfd(journal_bytes);
+		if (fd < 0 || journal_open(fd, &d->journal) < 0) {
+			fprintf(stderr, "bench_gpu: no journal\n");
+			free(d);
+			return -1;
+		}
+		close(fd);
+	}
+	guest = fake_guest_create(&options);
+	if (gpu3d_create_on(&d->guest, guest, "virgl", d->journal, &why) < 0) {
+		fprintf(stderr, "bench_gpu: no 3D: %s\n", why);
+		fake_guest_destroy(guest);
+		journal_close(d->journal);
 		free(d);
 		return -1;
 	}
@@ -98,6 +117,7 @@ int gpu_through_create(const struct gpu_scene *s, struct gpu_through **out)
 void gpu_through_destroy(struct gpu_through *d)
 {
 	gpu3d_destroy(d->guest);
+	journal_close(d->journal);
 	free(d);
 }
 

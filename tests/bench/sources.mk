@@ -6,7 +6,8 @@ bench_vmm-src := tests/bench/bench.c tests/bench/floor.c
 bench-programs += bench_roundtrip
 bench_roundtrip-src := tests/bench/bench.c $(filter-out vmm/main.c,$(vmm-src) $(vmm-$(HOST_ARCH)-src))
 # gpu3d-src is in tests/device/sources.mk.
-bench-programs += bench_gpu
+bench-programs += bench_gpu bench_gpu_journal
+bench_gpu_journal-src := tests/bench/bench.c tests/bench/gpu_scene.c tests/bench/gpu_through.c $(gpu3d-src)
 bench_gpu-src := tests/bench/bench.c tests/bench/gpu_scene.c tests/bench/gpu_native.c tests/bench/gpu_through.c $(gpu3d-src)
 bench-programs += bench_recovery
 bench_recovery-src = tests/bench/bench.c $(vhost-test-src) $(host-display-src) $(host-gpu-device-src)

@@ -167,6 +167,13 @@ uint64_t fake_guest_alloc_high(struct fake_guest *g, size_t bytes, size_t align)
 	return arena_alloc(g, &g->high, bytes, align);
 }
 
+void fake_guest_reserve(struct fake_guest *g, size_t bytes)
+{
+	if (bytes > g->low.end - g->low.next)
+		die("%zu bytes more than its memory has; give options.memory_bytes", bytes);
+	g->low.next += bytes;
+}
+
 /* @bytes and @align as they were allocated. */
 static void free_aligned(struct fake_guest *g, uint64_t gpa, size_t bytes, size_t align)
 {

@@ -71,6 +71,8 @@ void fake_guest_set_status(struct fake_guest *g, uint8_t status);
 /* @bytes of zeroed guest memory below 4 GiB, or above; @align a power of 2 up to a page. */
 uint64_t fake_guest_alloc(struct fake_guest *g, size_t bytes, size_t align);
 uint64_t fake_guest_alloc_high(struct fake_guest *g, size_t bytes, size_t align);
+/* Leave the next @bytes below 4 GiB alone: another process that shares the memory has allocated there. */
+void fake_guest_reserve(struct fake_guest *g, size_t bytes);
 void fake_guest_free(struct fake_guest *g, uint64_t gpa, size_t bytes);
 /* Where the test sees guest memory; aborts for a range outside it. */
 void *fake_guest_ptr(struct fake_guest *g, uint64_t gpa, size_t bytes);

@@ -75,7 +75,8 @@ static const struct display_output_ops screen_ops = {
 
 /* ---- start and end ---- */
 
-int gpu3d_create(struct gpu3d **out, const struct fake_guest_options *options, const char *renderer, const char **why)
+int gpu3d_create_on(struct gpu3d **out, struct fake_guest *guest, const char *renderer, struct journal *journal,
+		    const char **why)
 {
 	static char text[256];
 	struct gpu3d *t = calloc(1, sizeof(*t));
@@ -95,18 +96,29 @@ int gpu3d_create(struct gpu3d **out, const struct fake_guest_options *options, c
 		}
 		gpu_egl_destroy(egl);
 	}
-	t->guest = fake_guest_create(options);
+	t->guest = guest;
 	t->screen = calloc(1, sizeof(*t->screen));
 	check(t->screen, "memory");
 	screen->base.ops = &screen_ops;
 	screen->screen = t->screen;
 	gpu_config_init(&config);
 	config.renderer = renderer;
+	config.journal = journal;
 	config.display = &screen->base;
 	err = gpu_create(&config, fake_guest_loop(t->guest), fake_guest_mem(t->guest), &t->device);
 	check(err == 0, "gpu_create");
 	*out = t;
 	return 0;
+}
+
+int gpu3d_create(struct gpu3d **out, const struct fake_guest_options *options, const char *renderer, const char **why)
+{
+	struct fake_guest *guest = fake_guest_create(options);
+	int err = gpu3d_create_on(out, guest, renderer, NULL, why);
+
+	if (err < 0)
+		fake_guest_destroy(guest);
+	return err;
 }
 
 void gpu3d_destroy(struct gpu3d *t)
@@ -132,6 +144,14 @@ void gpu3d_boot(struct gpu3d *t)
 	t->screen->frames = 0;
 	if (virtio_device_has(t->device, VIRTIO_GPU_F_VIRGL))
 		check(gpu3d_context(t, 1, 0) == VIRTIO_GPU_RESP_OK_NODATA, "creating context 1");
+}
+
+void gpu3d_take_over(struct gpu3d *t, size_t used_bytes)
+{
+	fake_guest_reserve(t->guest, used_bytes);
+	check(fake_guest_take_over(t->guest, t->device) == 0, "taking over");
+	virgl_encoder_init(&t->stream, t->words, GPU3D_STREAM_WORDS);
+	t->ctx = 1;
 }
 
 /* ---- requests ---- */

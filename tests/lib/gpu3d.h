@@ -46,7 +46,15 @@ struct gpu3d {
  * here: skip the test).
  */
 int gpu3d_create(struct gpu3d **out, const struct fake_guest_options *options, const char *renderer, const char **why);
+/* The same on a guest of the caller's, which gpu3d_destroy() takes, with a journal (NULL: none) of the caller's. */
+int gpu3d_create_on(struct gpu3d **out, struct fake_guest *guest, const char *renderer, struct journal *journal,
+		    const char **why);
 void gpu3d_destroy(struct gpu3d *t);
+/*
+ * Go on in the place of a process that died: start without a reset. @used_bytes of guest memory below 4 GiB may be in use by
+ * what that process made.
+ */
+void gpu3d_take_over(struct gpu3d *t, size_t used_bytes);
 /* Reset the device and start again: driver, context 1, sub-context 1. */
 void gpu3d_boot(struct gpu3d *t);
 

@@ -31,7 +31,9 @@ test_platform-src := tests/lib/vm_stub.c vmm/bus.c vmm/character.c vmm/terminal.
 test_boot-src := vmm/x86_64/boot.c vmm/image.c vmm/elf.c vmm/x86_64/bzimage.c vmm/x86_64/machine.c \
 	vmm/x86_64/aml.c vmm/x86_64/tables.c
 test_acpi-src := tests/lib/vm_stub.c vmm/bus.c vmm/pci.c vmm/x86_64/machine.c vmm/x86_64/aml.c vmm/x86_64/tables.c
-unit-tests += test_virgl_encoder test_virgl_stream
+unit-tests += test_virgl_encoder test_virgl_stream test_virgl_state
+test_virgl_state-src := guest-drivers/bare/virgl.c host/gpu/virgl_stream.c host/gpu/virgl_state.c host/gpu/virgl_rebuild.c \
+	host/gpu/content.c host/gpu/resource.c
 test_virgl_encoder-src := guest-drivers/bare/virgl.c
 test_virgl_stream-src := guest-drivers/bare/virgl.c host/gpu/virgl_stream.c
 # The serial port's host end.

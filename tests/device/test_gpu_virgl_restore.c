@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The process that draws dies (SIGKILL), and another one goes on from the journal with the same guest memory: programs of the
+ * guest draw as if nothing had happened. Each process of a case is a child of this one, which knows no OpenGL.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "host/gpu/virgl_state.h"
+#include "host/virtio/journal.h"
+#include "protocol/virtio_gpu.h"
+#include "tests/lib/gpu3d_test.h"
+
+#define SIZE 64u
+#define GUEST_BYTES (64u << 20)
+#define USED_BYTES (16u << 20) /* of it, by the first process at most */
+#define NO_3D 77
+
+static const char texture_shader[] = "FRAG\n"
+				     "DCL IN[0], GENERIC[0], PERSPECTIVE\n"
+				     "DCL OUT[0], COLOR\n"
+				     "DCL SAMP[0]\n"
+				     "DCL SVIEW[0], 2D, FLOAT\n"
+				     "  0: TEX OUT[0], IN[0], SAMP[0], 2D\n"
+				     "  1: END\n";
+
+static const char constant_shader[] = "FRAG\n"
+				      "DCL OUT[0], COLOR\n"
+				      "DCL CONST[0][0]\n"
+				      "  0: MOV OUT[0], CONST[0][0]\n"
+				      "  1: END\n";
+
+/* Two triangles over the whole target; the second attribute runs from 0,0 at the top left to 1,1. */
+static const float whole[6][8] = {
+	{-1, 1, 0, 1, 0, 0, 0, 1}, {1, 1, 0, 1, 1, 0, 0, 1},  {-1, -1, 0, 1, 0, 1, 0, 1},
+	{1, 1, 0, 1, 1, 0, 0, 1},  {1, -1, 0, 1, 1, 1, 0, 1}, {-1, -1, 0, 1, 0, 1, 0, 1},
+};
+
+/* What the processes of a case share besides guest memory and journal. */
+struct shared {
+	struct gpu3d_resource target, texture, buffer;
+	uint32_t pixels[SIZE * SIZE];
+	uint32_t screen[SIZE * SIZE];
+	unsigned frames;
+	char log[8192]; /* of the last process */
+};
+
+static struct shared *shared;
+static struct fake_guest *guest;
+static int journal_fd;
+
+/* ---- in a child ---- */
+
+static struct gpu3d *t;
+
+static void require(bool good, const char *what)
+{
+	if (good)
+		return;
+	fprintf(stderr, "test: %s\n", what);
+	_exit(1);
+}
+
+static void clear_to(float red, float green, float blue, float alpha)
+{
+	const uint32_t rgba[4] = {gpu3d_bits(red), gpu3d_bits(green), gpu3d_bits(blue), gpu3d_bits(alpha)};
+
+	virgl_clear(&t->stream, PIPE_CLEAR_COLOR0, rgba, VIRGL_DOUBLE_1, 0);
+}
+
+/* Sub-context 1 draws the texture, sub-context 2 a colour over the right half. Nothing is drawn yet. */
+static void set_up(void)
+{
+	const uint32_t color[4] = {gpu3d_bits(0.5f), 0, gpu3d_bits(1.0f), gpu3d_bits(1.0f)};
+	struct virgl_rasterizer scissored = virgl_rasterizer_default;
+	const uint32_t surface = 4;
+	uint32_t view = 20, sampler = 21, pixel = 1;
+
+	shared->target = gpu3d_texture(t, 10, BGRA, TARGET, SIZE, SIZE, 0);
+	shared->texture = gpu3d_texture(t, 12, BGRA, VIRGL_BIND_SAMPLER_VIEW, SIZE, SIZE, 0);
+	shared->buffer = gpu3d_buffer(t, 11, VIRGL_BIND_VERTEX_BUFFER, sizeof(whole));
+	memcpy(shared->buffer.pages, whole, sizeof(whole));
+	for (size_t i = 0; i < shared->texture.bytes; i += 4) {
+		pixel = pixel * 1664525u + 1013904223u;
+		memcpy(shared->texture.pages + i, &pixel, 4);
+	}
+	require(gpu3d_upload(t, &shared->buffer) == OK && gpu3d_upload(t, &shared->texture) == OK, "upload");
+	gpu3d_plain_state(t);
+	gpu3d_draw_to(t, surface, &shared->target, BGRA);
+	gpu3d_shaders(t, 5, gpu3d_vertex_shader, 6, texture_shader);
+	gpu3d_vertices(t, 7, &shared->buffer, 2);
+	virgl_create_texture_view(&t->stream, view, 12, BGRA);
+	virgl_create_sampler_state(&t->stream, sampler, &virgl_sampler_nearest);
+	virgl_set_sampler_views(&t->stream, PIPE_SHADER_FRAGMENT, 0, &view, 1);
+	virgl_bind_sampler_states(&t->stream, PIPE_SHADER_FRAGMENT, 0, &sampler, 1);
+	require(gpu3d_submit(t) == OK, "the first sub-context");
+
+	virgl_create_sub_context(&t->stream, 2);
+	virgl_set_sub_context(&t->stream, 2);
+	gpu3d_plain_state(t);
+	scissored.flags |= VIRGL_RS_SCISSOR;
+	virgl_create_rasterizer(&t->stream, 30, &scissored);
+	virgl_bind_object(&t->stream, VIRGL_OBJECT_RASTERIZER, 30);
+	virgl_set_scissor(&t->stream, SIZE / 2, 0, SIZE, SIZE);
+	gpu3d_draw_to(t, surface, &shared->target, BGRA);
+	gpu3d_shaders(t, 5, gpu3d_vertex_shader, 6, constant_shader);
+	virgl_set_constants(&t->stream, PIPE_SHADER_FRAGMENT, color, 4);
+	gpu3d_vertices(t, 7, &shared->buffer, 2);
+	require(gpu3d_submit(t) == OK, "the second sub-context");
+	require(gpu3d_set_scanout(t, 10, SIZE, SIZE) == OK, "the scanout");
+}
+
+/* A frame, by states that were set before. It starts in sub-context 2. */
+static void draw_frame(void)
+{
+	virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 6);
+	virgl_set_sub_context(&t->stream, 1);
+	clear_to(0, 1, 0, 1);
+	virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 6);
+	virgl_set_sub_context(&t->stream, 2);
+	virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 6);
+	require(gpu3d_submit(t) == OK, "a frame");
+	require(gpu3d_flush(t, 10, 0, 0, SIZE, SIZE) == OK, "showing it");
+	require(gpu3d_read_back(t, &shared->target) == OK, "reading it back");
+	memcpy(shared->pixels, shared->target.pages, sizeof(shared->pixels));
+	if (t->screen->pixels)
+		memcpy(shared->screen, t->screen->pixels, sizeof(shared->screen));
+	shared->frames = t->screen->frames;
+}
+
+static void set_up_and_draw(void)
+{
+	set_up();
+	draw_frame();
+}
+
+/* ---- processes ---- */
+
+/* Run @work with a device, in a child that is then killed. The first boots the guest, others take over. */
+static void process(bool first, bool with_journal, void (*work)(void))
+{
+	int log = memfd_create("log", MFD_CLOEXEC), status;
+	pid_t pid;
+
+	assert_true(log >= 0);
+	fflush(NULL);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct journal *j = NULL;
+		const char *why;
+
+		dup2(log, STDERR_FILENO);
+		require(!with_journal || journal_open(journal_fd, &j) == 0, "opening the journal");
+		if (gpu3d_create_on(&t, guest, "virgl", j, &why) < 0)
+			_exit(NO_3D);
+		if (first)
+			gpu3d_boot(t);
+		else
+			gpu3d_take_over(t, USED_BYTES);
+		work();
+		kill(getpid(), SIGKILL);
+	}
+	waitpid(pid, &status, 0);
+	memset(shared->log, 0, sizeof(shared->log));
+	assert_true(pread(log, shared->log, sizeof(shared->log) - 1, 0) >= 0);
+	close(log);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == NO_3D) {
+		print_message("no 3D here\n");
+		skip();
+	}
+	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+		fail_msg("the process ended by itself (0x%x): %s", status, shared->log);
+}
+
+static void first(void (*work)(void))
+{
+	process(true, true, work);
+}
+
+static void next(void (*work)(void))
+{
+	process(false, true, work);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		return -1;
+	guest = fake_guest_create(&(struct fake_guest_options){.memory_bytes = GUEST_BYTES});
+	journal_fd = journal_memfd(8u << 20);
+	return journal_fd < 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	close(journal_fd);
+	fake_guest_destroy(guest);
+	munmap(shared, sizeof(*shared));
+	return 0;
+}
+
+/* ---- cases ---- */
+
+static uint32_t undisturbed[SIZE * SIZE];
+
+/* The picture as a process that lives on draws it. */
+static void draw_undisturbed(void)
+{
+	process(true, false, set_up_and_draw);
+	memcpy(undisturbed, shared->pixels, sizeof(undisturbed));
+	assert_memory_equal(undisturbed, shared->texture.pages, 4);
+	/* Half of it is the colour. */
+	for (uint32_t y = 0; y < SIZE; y++)
+		assert_int_equal(undisturbed[y * SIZE + SIZE - 1] & 0xff0000ff, 0xff0000ff);
+	memset(shared->pixels, 0, sizeof(shared->pixels));
+}
+
+static void scene_goes_on_after_a_death(void **state)
+{
+	(void)state;
+	draw_undisturbed();
+	first(set_up);
+	next(draw_frame);
+	assert_memory_equal(shared->pixels, undisturbed, sizeof(undisturbed));
+	assert_memory_equal(shared->screen, undisturbed, sizeof(undisturbed));
+	/* One shows the scanout again, one is the frame. */
+	assert_int_equal(shared->frames, 2);
+	/* And after another death, or two, of which one does nothing at all. */
+	next(draw_frame);
+	memset(shared->pixels, 0, sizeof(shared->pixels));
+	next(draw_frame);
+	assert_memory_equal(shared->pixels, undisturbed, sizeof(undisturbed));
+	if (strstr(shared->log, "lost"))
+		fail_msg("something was lost: %s", shared->log);
+}
+
+static void draw_texture(void)
+{
+	const uint32_t surface = 40;
+
+	virgl_set_sub_context(&t->stream, 1);
+	virgl_create_surface(&t->stream, surface, 12, BGRA, 0, 0, 0);
+	virgl_set_framebuffer(&t->stream, &surface, 1, 0);
+	clear_to(1, 0, 0, 1);
+	require(gpu3d_submit(t) == OK, "drawing to the texture");
+}
+
+static void set_up_and_draw_texture(void)
+{
+	set_up();
+	draw_texture();
+}
+
+static void nothing(void)
+{
+}
+
+static void content_that_was_on_the_gpu_alone_is_reported_lost(void **state)
+{
+	(void)state;
+	first(set_up_and_draw_texture);
+	next(nothing);
+	if (!strstr(shared->log, "1 pictures or buffers are lost"))
+		fail_msg("not reported: %s", shared->log);
+	/* Once. */
+	next(nothing);
+	assert_null(strstr(shared->log, "lost"));
+}
+
+static char long_shader[400000];
+
+static void begin_long_shader(void)
+{
+	size_t at = (size_t)sprintf(long_shader, "FRAG\nDCL OUT[0], COLOR\nIMM[0] FLT32 { 0.0, 1.0, 0.0, 1.0 }\n");
+
+	/* Longer than a submission. */
+	for (unsigned i = 0; i < 12000; i++)
+		at += (size_t)sprintf(long_shader + at, "                         \n");
+	sprintf(long_shader + at, "  0: MOV OUT[0], IMM[0]\n  1: END\n");
+}
+
+static void send_a_part(void)
+{
+	set_up();
+	begin_long_shader();
+	virgl_set_sub_context(&t->stream, 1);
+	shared->frames = (unsigned)virgl_create_shader_part(&t->stream, 50, PIPE_SHADER_FRAGMENT, long_shader, 0);
+	require(shared->frames < virgl_shader_bytes(long_shader), "it is not long");
+	require(gpu3d_submit(t) == OK, "the first part");
+}
+
+static void send_the_rest(void)
+{
+	size_t done = shared->frames;
+
+	begin_long_shader();
+	while (done < virgl_shader_bytes(long_shader)) {
+		done = virgl_create_shader_part(&t->stream, 50, PIPE_SHADER_FRAGMENT, long_shader, done);
+		require(gpu3d_submit(t) == OK, "the next part");
+	}
+	virgl_bind_shader(&t->stream, PIPE_SHADER_FRAGMENT, 50);
+	virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 6);
+	require(gpu3d_submit(t) == OK, "drawing with it");
+	require(gpu3d_read_back(t, &shared->target) == OK, "reading back");
+	memcpy(shared->pixels, shared->target.pages, sizeof(shared->pixels));
+}
+
+static void long_shader_is_completed_after_a_death(void **state)
+{
+	(void)state;
+	first(send_a_part);
+	next(send_the_rest);
+	for (unsigned i = 0; i < SIZE * SIZE; i++)
+		assert_int_equal(shared->pixels[i], 0xff00ff00);
+}
+
+static void use_two_contexts(void)
+{
+	require(gpu3d_context(t, 2, 0) == OK, "a second context");
+	require(gpu3d_draws(t, 100), "drawing");
+	t->ctx = 2;
+	require(gpu3d_draws(t, 200), "drawing in the second");
+}
+
+static void find_one_lost(void)
+{
+	t->ctx = 1;
+	virgl_set_sample_mask(&t->stream, ~0u);
+	require(gpu3d_submit(t) == VIRTIO_GPU_RESP_ERR_UNSPEC, "the forged context still draws");
+	t->ctx = 2;
+	require(gpu3d_draws(t, 300), "drawing in the good context");
+	require(gpu3d_context_destroy(t, 1) == OK, "destroying the lost one");
+	require(gpu3d_context(t, 1, 0) == OK, "making it again");
+	t->ctx = 1;
+	require(gpu3d_draws(t, 400), "drawing in it");
+}
+
+static void context_that_cannot_be_made_again_is_lost(void **state)
+{
+	/* A blend object that virglrenderer refuses: too short. */
+	const uint32_t command[3] = {VIRGL_HEADER(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_BLEND, 2), 77, 0};
+	const struct journal_key key = {VIRGL_RECORD_OBJECT, {1, 1, 77}};
+	struct journal *j;
+
+	(void)state;
+	first(use_two_contexts);
+	assert_int_equal(journal_open(journal_fd, &j), 0);
+	assert_int_equal(journal_put(j, &key, command, sizeof(command)), 0);
+	journal_commit(j, 0);
+	journal_close(j);
+	next(find_one_lost);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(scene_goes_on_after_a_death),
+		CASE(content_that_was_on_the_gpu_alone_is_reported_lost),
+		CASE(long_shader_is_completed_after_a_death),
+		CASE(context_that_cannot_be_made_again_is_lost),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
