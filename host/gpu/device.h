@@ -9,6 +9,7 @@
 #include "host/base/log.h"
 #include "host/gpu/command.h"
 #include "host/gpu/context.h"
+#include "host/gpu/control.h"
 #include "host/gpu/fence.h"
 #include "host/gpu/gpu.h"
 #include "host/gpu/renderer.h"
@@ -45,7 +46,11 @@ struct gpu {
 	struct gpu_stats stats;
 	uint64_t serial;
 	struct log_limit log_limit;
+	struct gpu_shots *shots; /* NULL until the first screenshot */
 };
+
+/* @d is a virtio-gpu device. */
+struct gpu *gpu_from_device(struct virtio_device *d);
 
 /* Refuse @cmd: logs "gpu: NAME: reason", within the guest's budget, and returns @code for the handler to return. */
 uint32_t gpu_refuse(struct gpu *g, const struct gpu_command *cmd, uint32_t code, const char *format, ...)

@@ -11,7 +11,9 @@
 
 #include "host/virtio/device.h"
 
-#define DEVICE_MODULE_ABI 1u
+struct display_control_ops;
+
+#define DEVICE_MODULE_ABI 2u
 #define DEVICE_MODULE_SYMBOL "mullion_device_module"
 
 struct device_module {
@@ -32,6 +34,7 @@ struct device_module {
 	void (*doctor)(void (*report)(void *owner, const char *verdict, const char *name, const char *text,
 				      const char *cure),
 		       void *owner);
+	const struct display_control_ops *display_control; /* of its devices; NULL: they have no displays */
 };
 
 #endif

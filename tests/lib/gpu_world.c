@@ -82,10 +82,8 @@ struct gpu_world *gpu_world_create(const struct gpu_world_options *options)
 	config.renderers = options->fake_3d ? fake_renderers : NULL;
 	if (options->scanouts)
 		config.scanouts = options->scanouts;
-	if (options->width) {
-		for (unsigned i = 0; i < 16; i++)
-			config.modes[i] = (struct gpu_mode){options->width, options->height};
-	}
+	for (unsigned i = 0; i < 16; i++)
+		config.modes[i] = options->width ? (struct gpu_mode){options->width, options->height} : config.modes[0];
 	if (options->limits.resources)
 		config.limits = options->limits;
 	w->display = calloc(1, sizeof(*w->display));
