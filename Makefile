@@ -70,12 +70,16 @@ have-gpu := $(if $(has-sysroot),$(shell $(host-pkg-config) --exists $(gpu-packag
 gpu-cflags := $(if $(have-gpu),$(shell $(host-pkg-config) --cflags $(gpu-packages))) -DVIRGL_RENDERER_UNSTABLE_APIS
 gpu-libs := $(if $(have-gpu),$(shell $(host-pkg-config) --libs $(gpu-packages)))
 
+# The control socket's.
+json-cflags := $(if $(has-sysroot),$(shell $(host-pkg-config) --cflags json-c 2>/dev/null))
+json-libs := $(if $(has-sysroot),$(shell $(host-pkg-config) --libs json-c 2>/dev/null || echo -ljson-c))
+
 core-src := $(protocol-src) $(host-base-src) $(host-virtio-src)
 device-src := $(host-block-src) $(host-net-src) $(host-console-src) $(host-rng-src) $(host-input-src)
 gpu-src := $(host-display-src) $(host-gpu-src)
 gpu-program-src := $(gpu-src) $(host-vhost-src) $(host-gpu-program-src)
 vmm-all-src := $(vmm-src) $(vmm-$(ARCH)-src)
-vmm-libs := $(vmm-$(ARCH)-libs)
+vmm-libs := $(vmm-$(ARCH)-libs) $(json-libs)
 
 objects = $(patsubst %.c,$(O)/obj/%.o,$(1))
 library-objects := $(call objects,$(core-src) $(device-src))
@@ -108,6 +112,7 @@ help:
 # ---- objects ----
 # gpu and display files see the graphics libraries; nothing else does.
 $(O)/obj/host/gpu/%.o $(O)/obj/host/display/%.o: extra-cflags = $(gpu-cflags)
+$(O)/obj/vmm/ctl%.o: extra-cflags = $(json-cflags)
 $(O)/obj/%.o: %.c Makefile
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
