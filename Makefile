@@ -176,11 +176,11 @@ check-built: all tests
 	+$(Q)$(if $(SAN),,$(MAKE) --no-print-directory DEPS=done O=$(san-out) SAN=address,undefined tests)
 	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs) --tier fuzz $(fuzz-programs) \
 		$(if $(SAN),,--tier sanitizer $(patsubst $(O)/%,$(san-out)/%,$(unit-programs) $(device-programs) $(fuzz-programs))) \
-		--tier bare tests/bare/run tests/bare/vhost_user --tier nested $(nested-tests)
+		--tier bare tests/bare/run tests/bare/vhost_user tests/bare/control --tier nested $(nested-tests)
 check-unit: tests
 	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs)
 check-bare: all
-	$(Q)tests/run --tier bare tests/bare/run tests/bare/vhost_user
+	$(Q)tests/run --tier bare tests/bare/run tests/bare/vhost_user tests/bare/control
 check-linux: all
 	$(Q)tests/run --tier nested $(nested-tests)
 FUZZ_SECONDS ?= 30
