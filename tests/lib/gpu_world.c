@@ -67,6 +67,14 @@ static const struct display_output_ops test_display_ops = {
 	.destroy = destroy,
 };
 
+static const struct display_output_ops blind_display_ops = {
+	.name = "blind",
+	.blind = true,
+	.blank = blank,
+	.cursor = cursor,
+	.destroy = destroy,
+};
+
 /* ---- the world ---- */
 
 struct gpu_world *gpu_world_create(const struct gpu_world_options *options)
@@ -88,7 +96,7 @@ struct gpu_world *gpu_world_create(const struct gpu_world_options *options)
 		config.limits = options->limits;
 	w->display = calloc(1, sizeof(*w->display));
 	assert_non_null(w->display);
-	w->display->base.ops = &test_display_ops;
+	w->display->base.ops = options->blind ? &blind_display_ops : &test_display_ops;
 	w->display->destroyed = &w->destroyed;
 	config.display = &w->display->base;
 	w->guest = fake_guest_create(&options->guest);
