@@ -213,7 +213,7 @@ install: all
 	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/mullion $(DESTDIR)$(mandir)/man1
 	$(INSTALL) -m 755 $(O)/mullion $(DESTDIR)$(bindir)/mullion
 	$(if $(have-gpu),$(INSTALL) -m 644 $(O)/mullion-gpu.so $(DESTDIR)$(libdir)/mullion/mullion-gpu.so)
-	$(INSTALL) -m 644 docs/mullion.1 $(DESTDIR)$(mandir)/man1/mullion.1
+	$(INSTALL) -m 644 docs/mullion.1 docs/mullion-ctl.1 $(DESTDIR)$(mandir)/man1/
 
 clean:
 	rm -rf $(O)
