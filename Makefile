@@ -35,7 +35,7 @@ endif
 triplet := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-linux-gnu
 SYSROOT ?= $(shell tests/lib/sysroot.sh --path $(ARCH) 2>/dev/null)
 has-sysroot := $(wildcard $(SYSROOT)/usr/include/libfdt.h)
-cross-cc := $(if $(findstring clang,$(CC)),$(CC) --target=$(triplet),$(triplet)-$(CC)) --sysroot=$(SYSROOT)
+cross-cc := $(if $(findstring clang,$(CC)),$(CC) --target=$(triplet),$(patsubst gcc%,$(triplet)-gcc%,$(CC))) --sysroot=$(SYSROOT)
 cross-pkg-config := PKG_CONFIG_SYSROOT_DIR=$(SYSROOT) \
 	PKG_CONFIG_LIBDIR=$(SYSROOT)/usr/lib/$(triplet)/pkgconfig:$(SYSROOT)/usr/share/pkgconfig $(PKG_CONFIG)
 else
