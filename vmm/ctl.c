@@ -134,8 +134,7 @@ static void answer(struct ctl_client *client, bool ok, struct json_object *field
 	if (error)
 		json_object_object_add(o, "error", json_object_new_string(error));
 	if (fields) {
-		json_object_object_foreach(fields, key, value)
-			json_object_object_add(o, key, json_object_get(value));
+		json_object_object_foreach(fields, key, value) json_object_object_add(o, key, json_object_get(value));
 		json_object_put(fields);
 	}
 	loop_cancel_timer(client->ctl->loop, &client->limit);
@@ -240,7 +239,8 @@ static void run_lines(struct ctl_client *client)
 
 		if (n > CTL_LINE_MAX) {
 			client->is_leaving = true;
-			ctl_refuse(client, "a line of more than %u bytes: hanging up; write shorter ones", CTL_LINE_MAX);
+			ctl_refuse(client, "a line of more than %u bytes: hanging up; write shorter ones",
+				   CTL_LINE_MAX);
 			break;
 		}
 		/* The last line may lack its end. */
@@ -428,7 +428,7 @@ static int open_socket(struct ctl *c)
 	fd = ctl_listen(c->path);
 	if (fd < 0) {
 		log_line(LOG_TOPIC_VMM, LOG_ERROR, "ctl: can't listen at %s: %s", c->path,
-			 fd == -EADDRINUSE    ? "another guest or file has that name; use another --name or --ctl PATH"
+			 fd == -EADDRINUSE     ? "another guest or file has that name; use another --name or --ctl PATH"
 			 : fd == -ENAMETOOLONG ? "too long for a socket; use a shorter path"
 					       : strerror(-fd));
 		return fd;

@@ -35,8 +35,9 @@ static void pause_guest(struct ctl_client *client, struct json_object *request)
 		return;
 	}
 	call->finish = finish_pause;
-	if (ctl_defer(client, call, VCPU_LIMIT_S, "a virtual processor waits for a device that doesn't answer; it stops when the "
-						  "device does"))
+	if (ctl_defer(client, call, VCPU_LIMIT_S,
+		      "a virtual processor waits for a device that doesn't answer; it stops when the "
+		      "device does"))
 		vm_pause(ctl_client_config(client)->vm, &call->back);
 	else
 		free(call);
@@ -76,9 +77,11 @@ static void quit(struct ctl_client *client, struct json_object *request)
 
 /* ---- the table ---- */
 
+/* clang-format off */
 #define NUMBER(name, needed, min, max) {name, CTL_NUMBER, needed, min, max}
 #define TEXT(name, needed, bytes) {name, CTL_TEXT, needed, 1, bytes}
 #define FLAG(name) {name, CTL_FLAG, false, 0, 0}
+/* clang-format on */
 #define DISPLAY(needed) NUMBER("display", needed, 0, DISPLAY_CONTROL_MAX - 1)
 #define SIDE(name, needed) NUMBER(name, needed, 1, DISPLAY_CONTROL_SIZE_MAX)
 #define POSITION(name, needed) NUMBER(name, needed, 0, INPUT_POSITION_MAX)
@@ -91,20 +94,32 @@ const struct ctl_command ctl_commands[] = {
 	{"power-button", "press it: a guest that listens shuts down in order", {{0}}, power_button},
 	{"reset", "end the guest as its own reboot would: mullion run ends with 3", {{0}}, reset},
 	{"quit", "end the guest at once: mullion run ends with 5", {{0}}, quit},
-	{"screenshot", "write what a display shows to a PNG file", {TEXT("path", true, PATH_MAX - 16), DISPLAY(false)},
+	{"screenshot",
+	 "write what a display shows to a PNG file",
+	 {TEXT("path", true, PATH_MAX - 16), DISPLAY(false)},
 	 ctl_screenshot},
-	{"display-add", "plug in a display, of 1280x800 unless said otherwise",
-	 {SIDE("width", false), SIDE("height", false), DISPLAY(false)}, ctl_display_add},
+	{"display-add",
+	 "plug in a display, of 1280x800 unless said otherwise",
+	 {SIDE("width", false), SIDE("height", false), DISPLAY(false)},
+	 ctl_display_add},
 	{"display-remove", "plug a display out", {DISPLAY(true)}, ctl_display_remove},
-	{"display-resize", "give a display another size", {DISPLAY(true), SIDE("width", true), SIDE("height", true)},
+	{"display-resize",
+	 "give a display another size",
+	 {DISPLAY(true), SIDE("width", true), SIDE("height", true)},
 	 ctl_display_resize},
-	{"key", "press and release keys, like ctrl+alt+delete; down: only press (true) or only release (false)",
-	 {TEXT("key", true, 128), FLAG("down")}, ctl_key},
-	{"pointer", "put the pointer somewhere, with these buttons held (left+right) and the wheel turned",
+	{"key",
+	 "press and release keys, like ctrl+alt+delete; down: only press (true) or only release (false)",
+	 {TEXT("key", true, 128), FLAG("down")},
+	 ctl_key},
+	{"pointer",
+	 "put the pointer somewhere, with these buttons held (left+right) and the wheel turned",
 	 {POSITION("x", true), POSITION("y", true), TEXT("buttons", false, 64), NUMBER("wheel", false, -100, 100),
-	  NUMBER("horizontal-wheel", false, -100, 100)}, ctl_pointer},
-	{"touch", "put a finger on the touch screen or move it; up: take it off",
-	 {NUMBER("finger", false, 0, INPUT_FINGERS - 1), POSITION("x", false), POSITION("y", false), FLAG("up")}, ctl_touch},
+	  NUMBER("horizontal-wheel", false, -100, 100)},
+	 ctl_pointer},
+	{"touch",
+	 "put a finger on the touch screen or move it; up: take it off",
+	 {NUMBER("finger", false, 0, INPUT_FINGERS - 1), POSITION("x", false), POSITION("y", false), FLAG("up")},
+	 ctl_touch},
 	{0},
 };
 
@@ -220,7 +235,8 @@ static bool check_arguments(struct ctl_client *client, const struct ctl_command 
 {
 	char names[128];
 
-	json_object_object_foreach(request, key, value) {
+	json_object_object_foreach(request, key, value)
+	{
 		const struct ctl_argument *a = c->arguments;
 
 		if (!strcmp(key, "id") || !strcmp(key, "command"))
@@ -229,7 +245,8 @@ static bool check_arguments(struct ctl_client *client, const struct ctl_command 
 			a++;
 		if (!a->name) {
 			name_arguments(c, names, sizeof(names));
-			ctl_refuse(client, "%s has no argument \"%.64s\"; it takes %s", c->name, key, *names ? names : "none");
+			ctl_refuse(client, "%s has no argument \"%.64s\"; it takes %s", c->name, key,
+				   *names ? names : "none");
 			return false;
 		}
 		if (!check_argument(client, c, a, value))
@@ -254,7 +271,8 @@ static void run_request(struct ctl_client *client, struct json_object *request)
 		return;
 	}
 	if (json_object_object_get_ex(request, "id", &id)) {
-		bool is_text = json_object_is_type(id, json_type_string) && json_object_get_string_len(id) <= ID_BYTES_MAX;
+		bool is_text =
+			json_object_is_type(id, json_type_string) && json_object_get_string_len(id) <= ID_BYTES_MAX;
 
 		if (!is_text && !json_object_is_type(id, json_type_int)) {
 			ctl_refuse(client, "\"id\" is a whole number or a text of at most %d bytes", ID_BYTES_MAX);
@@ -262,7 +280,8 @@ static void run_request(struct ctl_client *client, struct json_object *request)
 		}
 		ctl_set_id(client, json_object_get(id));
 	}
-	if (!json_object_object_get_ex(request, "command", &command) || !json_object_is_type(command, json_type_string)) {
+	if (!json_object_object_get_ex(request, "command", &command) ||
+	    !json_object_is_type(command, json_type_string)) {
 		ctl_refuse(client, "a request needs \"command\", a text; {\"command\":\"help\"} lists them");
 		return;
 	}

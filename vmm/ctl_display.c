@@ -201,8 +201,10 @@ static void act_add(struct display_call *d)
 		while (d->display < d->status.display_count && is_connected(d))
 			d->display++;
 		if (d->display == d->status.display_count) {
-			snprintf(d->why, sizeof(d->why), "all %u displays are plugged in: start the guest with more, --gpu "
-							 "scanouts=N", d->display);
+			snprintf(d->why, sizeof(d->why),
+				 "all %u displays are plugged in: start the guest with more, --gpu "
+				 "scanouts=N",
+				 d->display);
 			return;
 		}
 	} else if (!look(d)) {

@@ -39,8 +39,11 @@ void ctl_key(struct ctl_client *client, struct json_object *request)
 	while ((bytes = next_word(&rest, &word)) && n < KEYS_AT_ONCE) {
 		codes[n] = ctl_key_code(word, bytes);
 		if (!codes[n++]) {
-			ctl_refuse(client, "no key \"%.*s\"; keys are named as in linux/input-event-codes.h without KEY_, like a, "
-					   "enter, leftshift, f1", (int)bytes, word);
+			ctl_refuse(
+				client,
+				"no key \"%.*s\"; keys are named as in linux/input-event-codes.h without KEY_, like a, "
+				"enter, leftshift, f1",
+				(int)bytes, word);
 			return;
 		}
 	}

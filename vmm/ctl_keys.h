@@ -10,7 +10,8 @@
 
 /*
  * The code of the key called @name, @n bytes: as in <linux/input-event-codes.h>, in small letters without KEY_, a few
- * short names (ctrl, shift, alt, meta, del, ...), or the code itself as two or three digits (028 is enter). 0: there is none.
+ * short names (ctrl, shift, alt, meta, del, ...), or the code itself as two or three digits (028 is enter). 0: there is
+ * none.
  */
 uint16_t ctl_key_code(const char *name, size_t n);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where control sockets are: NAME.sock in $XDG_RUNTIME_DIR/mullion, or in /tmp/mullion-UID where that isn't set. NAME is
- * what --name says, or the number of the process. Thread: any.
+ * Where control sockets are: NAME.sock in $XDG_RUNTIME_DIR/mullion, or in /tmp/mullion-UID where that isn't set. NAME
+ * is what --name says, or the number of the process. Thread: any.
  */
 #ifndef MULLION_VMM_CTL_PATH_H
 #define MULLION_VMM_CTL_PATH_H

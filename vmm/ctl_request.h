@@ -26,7 +26,7 @@ struct ctl_argument {
 
 struct ctl_command {
 	const char *name;
-	const char *help; /* one line */
+	const char *help;				  /* one line */
 	struct ctl_argument arguments[CTL_MAX_ARGUMENTS]; /* ended by one without name */
 	/* The arguments were checked. Calls ctl_answer() or ctl_refuse() once, or ctl_defer() and one of them later. */
 	void (*run)(struct ctl_client *client, struct json_object *request);

@@ -49,9 +49,9 @@ struct display_control_ops {
 	 */
 	int (*set_mode)(struct virtio_device *d, unsigned display, uint32_t width, uint32_t height);
 	/*
-	 * Write what s->display shows now as PNG, cursor and all, whether or not an output shows it too. One at a time is
-	 * encoded, on another thread; the others wait their turn. What has not ended when the device is destroyed is
-	 * ended then.
+	 * Write what s->display shows now as PNG, cursor and all, whether or not an output shows it too. One at a
+	 * time is encoded, on another thread; the others wait their turn. What has not ended when the device is
+	 * destroyed is ended then.
 	 */
 	void (*screenshot)(struct virtio_device *d, struct display_screenshot *s);
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A guest for tests/bare/control: counts as fast as it can, says how far it is ("tick N"), and says each event of its
- * input devices ("event DEVICE TYPE CODE VALUE"), until the key F12 was let go. That its clock never went back is its own
- * check.
+ * A guest for tests/bare/control: looks at its clock all the time, says how far it is ("tick N"), and says each event of
+ * its input devices ("event DEVICE TYPE CODE VALUE"), until the key F12 was let go. That its clock never went back is
+ * its own check.
  */
 #include "guest-drivers/bare/console.h"
 #include "guest-drivers/bare/platform.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The control socket: any bytes, cut anywhere, get one JSON line each or a hang-up. The first byte of the input says how
- * long the pieces are.
+ * The control socket: any bytes, cut anywhere, get one JSON line each or a hang-up. The first byte of the input says
+ * how long the pieces are.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,9 +22,12 @@ const unsigned fuzz_runs = 4000;
 static const char *const seeds[] = {
 	"\x7f{\"id\":1,\"command\":\"status\"}\n{\"id\":\"x\",\"command\":\"help\"}\n",
 	"\x05{\"command\":\"display-resize\",\"display\":1,\"width\":800,\"height\":480}\n",
-	"\x01{\"command\":\"display-add\",\"width\":800,\"height\":480}\n{\"command\":\"display-remove\",\"display\":1}\n",
-	"\x40{\"command\":\"key\",\"key\":\"ctrl+alt+del\",\"down\":true}\n{\"command\":\"pause\"}\n{\"command\":\"resume\"}",
-	"\x11{\"command\":\"pointer\",\"x\":1,\"y\":2,\"buttons\":\"left+right\"}\n{\"command\":\"touch\",\"finger\":1,\"up\":true}\n",
+	"\x01{\"command\":\"display-add\",\"width\":800,\"height\":480}\n{\"command\":\"display-remove\",\"display\":1}"
+	"\n",
+	"\x40{\"command\":\"key\",\"key\":\"ctrl+alt+del\",\"down\":true}\n{\"command\":\"pause\"}\n{\"command\":"
+	"\"resume\"}",
+	"\x11{\"command\":\"pointer\",\"x\":1,\"y\":2,\"buttons\":\"left+right\"}\n{\"command\":\"touch\",\"finger\":1,"
+	"\"up\":true}\n",
 	"\x30{\"command\":\"screenshot\",\"path\":\"relative\",\"display\":0}\n{\"command\":\"power-button\"}\n",
 };
 
@@ -53,7 +56,8 @@ static void read_answers(int fd)
 	size_t bytes = 0;
 	ssize_t n;
 
-	while (bytes < sizeof(answers) - 1 && (n = recv(fd, answers + bytes, sizeof(answers) - 1 - bytes, MSG_DONTWAIT)) > 0)
+	while (bytes < sizeof(answers) - 1 &&
+	       (n = recv(fd, answers + bytes, sizeof(answers) - 1 - bytes, MSG_DONTWAIT)) > 0)
 		bytes += (size_t)n;
 	answers[bytes] = '\0';
 	for (char *rest = answers, *line; (line = strsep(&rest, "\n")) && rest;) {

@@ -14,13 +14,13 @@ struct loop_task;
 
 struct ctl_stub {
 	struct loop_task *pausing; /* vm_pause()'s caller waits: post it to let the guest stop */
-	bool hold_pauses;          /* else it is posted at once */
+	bool hold_pauses;	   /* else it is posted at once */
 	bool paused, has_button;
 	unsigned presses;
 	bool has_displays;
 	struct display_device_status status;
-	int shot_err;                          /* what screenshots end with */
-	bool hold_shots;                       /* they don't end, but are kept in: */
+	int shot_err;	 /* what screenshots end with */
+	bool hold_shots; /* they don't end, but are kept in: */
 	struct display_screenshot *shot;
 	struct input_seat *seat;
 	struct virtio_device device; /* the one with displays */

@@ -134,8 +134,9 @@ static void a_client_is_greeted_with_version_and_protocol(void **state)
 
 static void a_line_may_be_cut_anywhere(void **state)
 {
-	static const char text[] = "{\"id\":7,\"command\":\"display-resize\",\"display\":0,\"width\":640,\"height\":400}\n"
-				   "\r\n{\"id\":\"b\",\"command\":\"resume\"}\r\n";
+	static const char text[] =
+		"{\"id\":7,\"command\":\"display-resize\",\"display\":0,\"width\":640,\"height\":400}\n"
+		"\r\n{\"id\":\"b\",\"command\":\"resume\"}\r\n";
 	const size_t n = sizeof(text) - 1;
 
 	(void)state;
@@ -424,7 +425,8 @@ static void the_machine_is_described(void **state)
 	answer = ask(fd, "{\"command\":\"status\"}");
 	has(answer, "\"state\":\"running\",\"name\":\"demo\"");
 	has(answer, "\"cpus\":2,\"memory-bytes\":536870912,\"devices\":[\"disk\",\"gpu\"]");
-	has(answer, "{\"display\":0,\"connected\":true,\"width\":1280,\"height\":800,\"shows\":{\"width\":640,\"height\":480}}");
+	has(answer, "{\"display\":0,\"connected\":true,\"width\":1280,\"height\":800,\"shows\":{\"width\":640,"
+		    "\"height\":480}}");
 	has(answer, "{\"display\":1,\"connected\":false}");
 	has(answer, "\"commands\":12345");
 	ctl_stub.has_displays = false;
@@ -466,7 +468,8 @@ static void displays_come_and_go(void **state)
 	fd = hello();
 	has(ask(fd, "{\"command\":\"display-add\"}"), "\"display\":1,\"width\":1280,\"height\":800");
 	has(ask(fd, "{\"command\":\"display-add\",\"display\":1}"), "plugged in already");
-	has(ask(fd, "{\"command\":\"display-add\",\"width\":800,\"height\":480,\"display\":2}"), "\"display\":2,\"width\":800");
+	has(ask(fd, "{\"command\":\"display-add\",\"width\":800,\"height\":480,\"display\":2}"),
+	    "\"display\":2,\"width\":800");
 	has(ask(fd, "{\"command\":\"display-add\"}"), "scanouts=N");
 	has(ask(fd, "{\"command\":\"display-resize\",\"display\":1,\"width\":640,\"height\":480}"), "\"ok\":true");
 	assert_int_equal(ctl_stub.status.displays[1].width, 640);
@@ -536,8 +539,20 @@ static void keys_have_names(void **state)
 		const char *name;
 		uint16_t code;
 	} cases[] = {
-		{"a", KEY_A}, {"enter", KEY_ENTER}, {"ctrl", KEY_LEFTCTRL}, {"del", KEY_DELETE}, {"1", KEY_1}, {"f12", KEY_F12},
-		{"028", KEY_ENTER}, {"248", KEY_MICMUTE}, {"249", 0}, {"00", 0}, {"A", 0}, {"", 0}, {"1000", 0}, {"ente", 0},
+		{"a", KEY_A},
+		{"enter", KEY_ENTER},
+		{"ctrl", KEY_LEFTCTRL},
+		{"del", KEY_DELETE},
+		{"1", KEY_1},
+		{"f12", KEY_F12},
+		{"028", KEY_ENTER},
+		{"248", KEY_MICMUTE},
+		{"249", 0},
+		{"00", 0},
+		{"A", 0},
+		{"", 0},
+		{"1000", 0},
+		{"ente", 0},
 	};
 
 	(void)state;
@@ -558,7 +573,9 @@ static void keys_and_fingers_reach_the_devices(void **state)
 		struct input_config config = {.kind = kind};
 
 		guests[kind] = fake_guest_create(NULL);
-		assert_int_equal(input_create(&config, fake_guest_loop(guests[kind]), fake_guest_mem(guests[kind]), &devices[kind]), 0);
+		assert_int_equal(input_create(&config, fake_guest_loop(guests[kind]), fake_guest_mem(guests[kind]),
+					      &devices[kind]),
+				 0);
 		assert_int_equal(fake_guest_start(guests[kind], devices[kind]), 0);
 		input_seat_add(ctl_stub.seat, kind, devices[kind]);
 	}
@@ -570,7 +587,8 @@ static void keys_and_fingers_reach_the_devices(void **state)
 	has(ask(fd, "{\"command\":\"key\",\"key\":\"+a\"}"), "1 to 8 names");
 	has(ask(fd, "{\"command\":\"key\",\"key\":\"a+b+c+d+e+f+g+h+i\"}"), "1 to 8 names");
 	has(ask(fd, "{\"command\":\"key\",\"key\":\"ctrl+foo\"}"), "no key \\\"foo\\\"");
-	has(ask(fd, "{\"command\":\"pointer\",\"x\":1,\"y\":32767,\"buttons\":\"left+right\",\"wheel\":-1}"), "\"ok\":true");
+	has(ask(fd, "{\"command\":\"pointer\",\"x\":1,\"y\":32767,\"buttons\":\"left+right\",\"wheel\":-1}"),
+	    "\"ok\":true");
 	has(ask(fd, "{\"command\":\"pointer\",\"x\":1,\"y\":2,\"buttons\":\"lift\"}"), "no button \\\"lift\\\"");
 	has(ask(fd, "{\"command\":\"touch\",\"finger\":9,\"x\":1,\"y\":2}"), "\"ok\":true");
 	has(ask(fd, "{\"command\":\"touch\",\"finger\":9,\"up\":true}"), "\"ok\":true");
