@@ -134,7 +134,11 @@ static void answer(struct ctl_client *client, bool ok, struct json_object *field
 	if (error)
 		json_object_object_add(o, "error", json_object_new_string(error));
 	if (fields) {
-		json_object_object_foreach(fields, key, value) json_object_object_add(o, key, json_object_get(value));
+		struct json_object_iterator i = json_object_iter_begin(fields), end = json_object_iter_end(fields);
+
+		for (; !json_object_iter_equal(&i, &end); json_object_iter_next(&i))
+			json_object_object_add(o, json_object_iter_peek_name(&i),
+					       json_object_get(json_object_iter_peek_value(&i)));
 		json_object_put(fields);
 	}
 	loop_cancel_timer(client->ctl->loop, &client->limit);
@@ -188,7 +192,7 @@ void ctl_call_back(struct ctl_call *call)
 	loop_post(call->loop, &call->back);
 }
 
-static void free_call(struct ctl_call *call)
+static void remove_call(struct ctl_call *call)
 {
 	struct ctl *c = call->ctl;
 	struct ctl_call **p = &c->calls;
@@ -197,7 +201,6 @@ static void free_call(struct ctl_call *call)
 		p = &(*p)->next;
 	*p = call->next;
 	c->call_count--;
-	free(call);
 }
 
 /* Nobody waits for it any more. */
@@ -210,7 +213,7 @@ static void abandon_call(struct ctl_client *client)
 
 /* ---- clients ---- */
 
-static void destroy_client(struct ctl_client *client)
+static void remove_client(struct ctl_client *client)
 {
 	struct ctl *c = client->ctl;
 	struct ctl_client **p = &c->clients;
@@ -219,6 +222,13 @@ static void destroy_client(struct ctl_client *client)
 		p = &(*p)->next;
 	*p = client->next;
 	c->client_count--;
+}
+
+/* It is in no list any more. */
+static void free_client(struct ctl_client *client)
+{
+	struct ctl *c = client->ctl;
+
 	abandon_call(client);
 	loop_cancel_timer(c->loop, &client->limit);
 	loop_remove_fd(c->loop, &client->socket);
@@ -266,7 +276,8 @@ static void advance(struct ctl_client *client)
 	if (client->has_ended && !client->is_busy && !client->to)
 		client->is_leaving = true;
 	if (client->is_dead || (client->is_leaving && !client->is_busy && !client->output_bytes)) {
-		destroy_client(client);
+		remove_client(client);
+		free_client(client);
 		return;
 	}
 	/* Nothing is read while a request is under way: who writes faster than we answer waits. */
@@ -327,7 +338,8 @@ static void call_came_back(struct loop_task *t)
 
 	if (!call->finish(call, client))
 		return;
-	free_call(call);
+	remove_call(call);
+	free(call);
 	if (client) {
 		client->call = NULL;
 		advance(client);
@@ -465,6 +477,7 @@ int ctl_create(const struct ctl_config *config, struct ctl **out)
 
 void ctl_close(struct ctl *c)
 {
+	struct ctl_client *client;
 	struct stat st;
 
 	if (!c)
@@ -477,8 +490,10 @@ void ctl_close(struct ctl *c)
 	}
 	c->listener.fd = -1;
 	loop_cancel_timer(c->loop, &c->listen_again);
-	while (c->clients)
-		destroy_client(c->clients);
+	while ((client = c->clients)) {
+		c->clients = client->next;
+		free_client(client);
+	}
 	/* What it still does may go to a device's loop. */
 	pool_destroy(c->pool);
 	c->pool = NULL;
@@ -486,15 +501,16 @@ void ctl_close(struct ctl *c)
 
 void ctl_destroy(struct ctl *c)
 {
+	struct ctl_call *call;
+
 	if (!c)
 		return;
-	while (c->calls) {
-		struct ctl_call *call = c->calls;
-
+	while ((call = c->calls)) {
+		c->calls = call->next;
 		loop_unpost(c->loop, &call->back);
 		if (call->cancel)
 			call->cancel(call);
-		free_call(call);
+		free(call);
 	}
 	free(c);
 }

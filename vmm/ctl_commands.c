@@ -233,10 +233,11 @@ static void name_arguments(const struct ctl_command *c, char *text, size_t bytes
 
 static bool check_arguments(struct ctl_client *client, const struct ctl_command *c, struct json_object *request)
 {
+	struct json_object_iterator i = json_object_iter_begin(request), end = json_object_iter_end(request);
 	char names[128];
 
-	json_object_object_foreach(request, key, value)
-	{
+	for (; !json_object_iter_equal(&i, &end); json_object_iter_next(&i)) {
+		const char *key = json_object_iter_peek_name(&i);
 		const struct ctl_argument *a = c->arguments;
 
 		if (!strcmp(key, "id") || !strcmp(key, "command"))
@@ -249,7 +250,7 @@ static bool check_arguments(struct ctl_client *client, const struct ctl_command 
 				   *names ? names : "none");
 			return false;
 		}
-		if (!check_argument(client, c, a, value))
+		if (!check_argument(client, c, a, json_object_iter_peek_value(&i)))
 			return false;
 	}
 	for (const struct ctl_argument *a = c->arguments; a->name; a++) {

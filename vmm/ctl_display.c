@@ -310,7 +310,7 @@ static void forget(struct ctl_call *call)
 {
 	struct screenshot_call *s = from_call(call);
 
-	if (s->shot.fd >= 0) {
+	if (s->shot.fd >= 0 && s->part) {
 		close(s->shot.fd);
 		unlink(s->part);
 	}
