@@ -36,7 +36,7 @@ endif
 triplet := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-linux-gnu
 SYSROOT ?= $(shell tests/lib/sysroot.sh --path $(ARCH) 2>/dev/null)
 has-sysroot := $(wildcard $(SYSROOT)/usr/include/libfdt.h)
-cross-cc := $(if $(findstring clang,$(CC)),$(CC) --target=$(triplet),$(triplet)-$(CC)) --sysroot=$(SYSROOT)
+cross-cc := $(if $(findstring clang,$(CC)),$(CC) --target=$(triplet),$(patsubst gcc%,$(triplet)-gcc%,$(CC))) --sysroot=$(SYSROOT)
 cross-pkg-config := PKG_CONFIG_SYSROOT_DIR=$(SYSROOT) \
 	PKG_CONFIG_LIBDIR=$(SYSROOT)/usr/lib/$(triplet)/pkgconfig:$(SYSROOT)/usr/share/pkgconfig $(PKG_CONFIG)
 else
@@ -72,12 +72,16 @@ have-gpu := $(if $(has-sysroot),$(shell $(host-pkg-config) --exists $(gpu-packag
 gpu-cflags := $(if $(have-gpu),$(shell $(host-pkg-config) --cflags $(gpu-packages))) -DVIRGL_RENDERER_UNSTABLE_APIS
 gpu-libs := $(if $(have-gpu),$(shell $(host-pkg-config) --libs $(gpu-packages)))
 
+# The control socket's.
+json-cflags := $(if $(has-sysroot),$(shell $(host-pkg-config) --cflags json-c 2>/dev/null))
+json-libs := $(if $(has-sysroot),$(shell $(host-pkg-config) --libs json-c 2>/dev/null || echo -ljson-c))
+
 core-src := $(protocol-src) $(host-base-src) $(host-virtio-src)
 device-src := $(host-block-src) $(host-net-src) $(host-console-src) $(host-rng-src) $(host-input-src)
 gpu-src := $(host-display-src) $(host-gpu-src)
 gpu-program-src := $(gpu-src) $(host-vhost-src) $(host-gpu-program-src)
 vmm-all-src := $(vmm-src) $(vmm-$(ARCH)-src)
-vmm-libs := $(vmm-$(ARCH)-libs)
+vmm-libs := $(vmm-$(ARCH)-libs) $(json-libs)
 
 objects = $(patsubst %.c,$(O)/obj/%.o,$(1))
 library-objects := $(call objects,$(core-src) $(device-src))
@@ -110,6 +114,7 @@ help:
 # ---- objects ----
 # gpu and display files see the graphics libraries; nothing else does.
 $(O)/obj/host/gpu/%.o $(O)/obj/host/display/%.o: extra-cflags = $(gpu-cflags)
+$(O)/obj/vmm/ctl%.o: extra-cflags = $(json-cflags)
 $(O)/obj/%.o: %.c Makefile
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
@@ -169,7 +174,7 @@ export O
 # The second make sees the libraries that deps just installed.
 check: deps
 	+$(Q)$(MAKE) --no-print-directory DEPS=done check-built
-bare-runners := tests/bare/run tests/bare/vhost_user tests/bare/recovery
+bare-runners := tests/bare/run tests/bare/vhost_user tests/bare/control tests/bare/recovery
 check-built: all tests
 	+$(Q)$(if $(SAN),,$(MAKE) --no-print-directory DEPS=done O=$(san-out) SAN=address,undefined STEPS=1 tests)
 	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs) --tier fuzz $(fuzz-programs) \
@@ -211,7 +216,7 @@ install: all
 	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/mullion $(DESTDIR)$(mandir)/man1
 	$(INSTALL) -m 755 $(O)/mullion $(DESTDIR)$(bindir)/mullion
 	$(if $(have-gpu),$(INSTALL) -m 644 $(O)/mullion-gpu.so $(DESTDIR)$(libdir)/mullion/mullion-gpu.so)
-	$(INSTALL) -m 644 docs/mullion.1 $(DESTDIR)$(mandir)/man1/mullion.1
+	$(INSTALL) -m 644 docs/mullion.1 docs/mullion-ctl.1 $(DESTDIR)$(mandir)/man1/
 
 clean:
 	rm -rf $(O)

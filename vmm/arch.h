@@ -80,6 +80,12 @@ int arch_boot(struct vm *vm, const struct boot_config *config, struct boot_entry
 int arch_vcpu_init(struct vm *vm, int vcpu_fd, unsigned index);
 /* Set the bootstrap processor's registers. */
 int arch_vcpu_set_entry(int vcpu_fd, const struct boot_entry *entry);
+/*
+ * What has to be told to the clock of vCPU @index around a pause, while no vCPU runs: after all have stopped, and before
+ * any goes on. Thread: the VM's loop.
+ */
+void arch_vcpu_paused(struct vm *vm, int vcpu_fd, unsigned index);
+void arch_vcpu_resumes(struct vm *vm, int vcpu_fd, unsigned index);
 /* Where the guest is, for messages; 0 if KVM doesn't say. */
 uint64_t arch_vcpu_pc(int vcpu_fd);
 

@@ -30,11 +30,14 @@ struct devices {
 	unsigned count; /* in the arrays */
 	struct virtio_mmio **mmio;
 	struct virtio_pci **pci;
+	const char **names;
 	struct loop *gpu_loop; /* the renderer may take its time: it has a thread of its own */
 	struct loop *vhost_loops[OPTIONS_MAX_VHOST_USERS]; /* each may wait for its process */
 	struct keyboard *keyboard;
 	struct input_seat *seat; /* the guest's input devices, to those who have a user */
 	struct virtio_device *console; /* with a terminal; NULL: none */
+	struct virtio_device *display; /* the one with displays; NULL: none */
+	const struct display_control_ops *display_control;
 };
 
 /* ---- kinds ---- */
@@ -180,6 +183,10 @@ static int make_gpu(struct devices *d, const struct options *o, unsigned n, stru
 	call.loop = d->gpu_loop;
 	loop_call(d->gpu_loop, call_module, &call);
 	*out = call.device;
+	if (!call.err && call.module->display_control) {
+		d->display = call.device;
+		d->display_control = call.module->display_control;
+	}
 	return call.err;
 }
 
@@ -257,7 +264,7 @@ static int attach(struct devices *d, struct pci_bus *pci, struct virtio_device *
 		loop_call(device->loop, destroy_device, device);
 		return err;
 	}
-	d->count++;
+	d->names[d->count++] = name;
 	return 0;
 }
 
@@ -272,7 +279,8 @@ int devices_create(struct vm *vm, struct pci_bus *pci, const struct options *o, 
 	d->vm = vm;
 	d->mmio = calloc(count + 1, sizeof(*d->mmio));
 	d->pci = calloc(count + 1, sizeof(*d->pci));
-	if (!d->mmio || !d->pci)
+	d->names = calloc(count + 1, sizeof(*d->names));
+	if (!d->mmio || !d->pci || !d->names)
 		err = -ENOMEM;
 	if (!err)
 		err = input_seat_create(&d->seat);
@@ -308,9 +316,26 @@ void devices_destroy(struct devices *d)
 		loop_destroy(d->vhost_loops[i]);
 	keyboard_destroy(d->keyboard);
 	input_seat_destroy(d->seat);
+	free(d->names);
 	free(d->pci);
 	free(d->mmio);
 	free(d);
+}
+
+const char *devices_name(const struct devices *d, unsigned n)
+{
+	return n < d->count ? d->names[n] : NULL;
+}
+
+struct input_seat *devices_seat(const struct devices *d)
+{
+	return d->seat;
+}
+
+const struct display_control_ops *devices_display(const struct devices *d, struct virtio_device **out)
+{
+	*out = d->display;
+	return d->display_control;
 }
 
 void devices_resize_console(struct devices *d)

@@ -6,8 +6,11 @@
 #define MULLION_VMM_DEVICES_H
 
 struct devices;
+struct display_control_ops;
+struct input_seat;
 struct options;
 struct pci_bus;
+struct virtio_device;
 struct vm;
 
 /* How many virtio devices @o asks for. */
@@ -20,6 +23,15 @@ unsigned devices_count(const struct options *o);
 int devices_create(struct vm *vm, struct pci_bus *pci, const struct options *o, struct devices **out);
 /* vCPUs must be gone. NULL is fine. */
 void devices_destroy(struct devices *d);
+
+/* What the guest was given, in that order: the name of the option that did; NULL past the last. Thread: any. */
+const char *devices_name(const struct devices *d, unsigned n);
+
+/* The guest's keyboard and pointers. Thread: any. */
+struct input_seat *devices_seat(const struct devices *d);
+
+/* The device with displays, for calls on its loop; NULL: the guest has none. Thread: any. */
+const struct display_control_ops *devices_display(const struct devices *d, struct virtio_device **out);
 
 /* The terminal has another size. Thread: the VM's loop. */
 void devices_resize_console(struct devices *d);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "host/base/log.h"
+#include "vmm/ctl_client.h"
 #include "vmm/doctor.h"
 #include "vmm/options.h"
 #include "vmm/run.h"
@@ -21,6 +22,7 @@ static const struct {
 	int (*main)(int argc, char **argv); /* argv[0] is the name; returns the exit status */
 } commands[] = {
 	{"run", "run a guest; mullion run --help lists the options", run_main},
+	{"ctl", "control a running guest: pause, screenshot, displays, keys; mullion ctl --help", ctl_main},
 	{"doctor", "tell what this host can do, and the cure for what it can't", doctor_main},
 	{"help", "this text", print_help},
 	{"version", "the version", print_version},

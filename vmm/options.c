@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "vmm/character.h"
+#include "vmm/ctl_path.h"
 #include "vmm/vhost_user_kinds.h"
 
 #define MIB (1024ull * 1024)
@@ -323,6 +324,20 @@ static int set_transport(struct options *o, char *arg)
 	return 0;
 }
 
+static int set_name(struct options *o, char *arg)
+{
+	o->name = arg;
+	return ctl_name_is_valid(arg) ? 0
+				      : wrong("--name %s: write a letter, then up to %u letters, digits, '.', '-' or '_'", arg,
+					      CTL_NAME_MAX - 1);
+}
+
+static int set_ctl(struct options *o, char *arg)
+{
+	o->ctl = arg;
+	return *arg ? 0 : wrong("--ctl: write the socket's path, or none");
+}
+
 static int set_help(struct options *o, char *arg)
 {
 	(void)arg;
@@ -371,13 +386,15 @@ static const struct {
 	{"no-rng", NULL, "without them", clear_rng},
 	{"gpu", "[KEY=VALUE,...]",
 	 "virtio GPU that draws with the host's OpenGL. Keys: renderer=auto|virgl|2d,\nrender-node=PATH, "
-	 "scanouts=1..16, "
-	 "size=WIDTHxHEIGHT (sizeN= for display N),\nmemory=MIB (what the guest's pictures may take on the host)",
+	 "scanouts=1..16\n(connectors for displays), size=WIDTHxHEIGHT (of display 0; sizeN= plugs in display N),\nmemory=MIB (what "
+	 "the guest's pictures may take on the host)",
 	 set_gpu},
 	{"display", "none|png:DIR[,every=N]",
 	 "where the GPU's pictures go: every N-th one as a file in DIR, or\nnowhere (default); png implies --gpu",
 	 set_display},
 	{"transport", "pci|mmio", "how virtio devices are attached (default pci)", set_transport},
+	{"name", "NAME", "what the guest is called, as in mullion ctl --name NAME (default: its process number)", set_name},
+	{"ctl", "PATH|none", "where the control socket of mullion ctl is, instead of its usual place", set_ctl},
 	{"help", NULL, "this text", set_help},
 	{"version", NULL, "the version", set_version},
 };

@@ -67,6 +67,8 @@ struct options {
 	bool has_rng, has_gpu;
 	const char *gpu;
 	enum transport_option transport;
+	const char *name; /* NULL: not given */
+	const char *ctl;  /* path of the control socket, "none", or NULL: not given */
 	bool wants_help, wants_version;
 };
 

@@ -14,6 +14,7 @@
 #include "host/base/log.h"
 #include "host/base/loop.h"
 #include "vmm/arch.h"
+#include "vmm/ctl.h"
 #include "vmm/devices.h"
 #include "vmm/options.h"
 #include "vmm/terminal.h"
@@ -24,6 +25,7 @@ struct machine {
 	struct pci_bus *pci;
 	struct platform *platform;
 	struct devices *devices;
+	struct ctl *ctl; /* NULL: none */
 	struct loop_fd signals; /* fd 0: none */
 };
 
@@ -98,7 +100,9 @@ static void tear_down(struct machine *m)
 {
 	signal(SIGALRM, on_late);
 	alarm(TEAR_DOWN_S);
+	ctl_close(m->ctl);
 	devices_destroy(m->devices);
+	ctl_destroy(m->ctl);
 	arch_platform_destroy(m->platform);
 	pci_bus_destroy(m->pci);
 	if (m->signals.fd > 0) {
@@ -108,6 +112,15 @@ static void tear_down(struct machine *m)
 	vm_destroy(m->vm);
 	alarm(0);
 	terminal_restore();
+}
+
+/* A guest that nobody named a socket for runs without one where none can be made. */
+static int make_ctl(struct machine *m, const struct options *o)
+{
+	struct ctl_config config = {.path = o->ctl, .name = o->name, .vm = m->vm, .devices = m->devices};
+	int err = o->ctl && !strcmp(o->ctl, "none") ? 0 : ctl_create(&config, &m->ctl);
+
+	return o->ctl || o->name ? err : 0;
 }
 
 /* The image comes before the devices: what is wrong with it is known before a renderer takes its time. */
@@ -140,6 +153,8 @@ static int build(struct machine *m, const struct options *o, struct boot_entry *
 	err = devices_create(m->vm, m->pci, o, &m->devices);
 	if (!err)
 		err = arch_platform_create(m->vm, o->serial, &m->platform);
+	if (!err && !o->dump_fdt)
+		err = make_ctl(m, o);
 	return err;
 }
 

@@ -29,9 +29,12 @@ struct vcpu {
 	struct kvm_run *run; /* shared with KVM */
 	size_t run_bytes;
 	atomic_bool stop;
-	pthread_mutex_t lock; /* the two below */
+	atomic_uint turn;     /* counts pauses and resumes: odd while paused */
+	pthread_mutex_t lock; /* the two below; with wake also for changes of stop and turn */
+	pthread_cond_t wake;
 	pthread_t thread;
 	bool has_thread;
+	void (*parked)(struct vm *vm);
 	void (*ended)(struct vm *vm);
 };
 
@@ -57,6 +60,7 @@ int vcpu_create(struct vm *vm, unsigned index, struct vcpu **out)
 	v->vm = vm;
 	v->index = index;
 	pthread_mutex_init(&v->lock, NULL);
+	pthread_cond_init(&v->wake, NULL);
 	sigaction(kick_signal(), &action, NULL);
 	v->fd = ioctl(vm_fd(vm), KVM_CREATE_VCPU, (unsigned long)index);
 	if (v->fd < 0) {
@@ -92,6 +96,7 @@ void vcpu_destroy(struct vcpu *v)
 		munmap(v->run, v->run_bytes);
 	if (v->fd >= 0)
 		close(v->fd);
+	pthread_cond_destroy(&v->wake);
 	pthread_mutex_destroy(&v->lock);
 	free(v);
 }
@@ -221,11 +226,29 @@ static void handle_exit(struct vcpu *v)
 	}
 }
 
+/* Wait for the end of the pause that began with @turn. */
+static void park(struct vcpu *v, unsigned turn)
+{
+	v->parked(v->vm);
+	pthread_mutex_lock(&v->lock);
+	while (atomic_load(&v->turn) == turn && !atomic_load(&v->stop))
+		pthread_cond_wait(&v->wake, &v->lock);
+	pthread_mutex_unlock(&v->lock);
+	/* Whoever sets it meanwhile has set stop or turn before, and these are looked at next. */
+	__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+}
+
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *v = arg;
 
 	while (!atomic_load(&v->stop)) {
+		unsigned turn = atomic_load(&v->turn);
+
+		if (turn % 2) {
+			park(v, turn);
+			continue;
+		}
 		if (!ioctl(v->fd, KVM_RUN, 0)) {
 			handle_exit(v);
 		} else if (errno != EINTR && errno != EAGAIN) {
@@ -240,12 +263,13 @@ static void *vcpu_thread(void *arg)
 	return NULL;
 }
 
-int vcpu_start(struct vcpu *v, void (*ended)(struct vm *vm))
+int vcpu_start(struct vcpu *v, void (*parked)(struct vm *vm), void (*ended)(struct vm *vm))
 {
 	pthread_attr_t attr;
 	char name[16];
 	int err;
 
+	v->parked = parked;
 	v->ended = ended;
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
@@ -263,15 +287,35 @@ int vcpu_start(struct vcpu *v, void (*ended)(struct vm *vm))
 	return -err;
 }
 
-void vcpu_kick(struct vcpu *v)
+static void leave_guest(struct vcpu *v)
 {
-	atomic_store(&v->stop, true);
 	/* Makes a KVM_RUN that is entered from now on return at once; the signal ends one that runs already. */
 	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	pthread_mutex_lock(&v->lock);
 	if (v->has_thread)
 		pthread_kill(v->thread, kick_signal());
+	pthread_cond_signal(&v->wake);
 	pthread_mutex_unlock(&v->lock);
+}
+
+void vcpu_pause(struct vcpu *v)
+{
+	atomic_fetch_add(&v->turn, 1);
+	leave_guest(v);
+}
+
+void vcpu_resume(struct vcpu *v)
+{
+	pthread_mutex_lock(&v->lock);
+	atomic_fetch_add(&v->turn, 1);
+	pthread_cond_signal(&v->wake);
+	pthread_mutex_unlock(&v->lock);
+}
+
+void vcpu_kick(struct vcpu *v)
+{
+	atomic_store(&v->stop, true);
+	leave_guest(v);
 }
 
 void vcpu_join(struct vcpu *v)

@@ -16,8 +16,18 @@ void vcpu_destroy(struct vcpu *v);
 
 int vcpu_fd(const struct vcpu *v);
 
-/* Run the guest on a thread of its own until vcpu_kick(). @ended is called on that thread as its last deed. */
-int vcpu_start(struct vcpu *v, void (*ended)(struct vm *vm));
+/*
+ * Run the guest on a thread of its own until vcpu_kick(). On that thread @parked is called each time it has left the
+ * guest for vcpu_pause(), and @ended as its last deed.
+ */
+int vcpu_start(struct vcpu *v, void (*parked)(struct vm *vm), void (*ended)(struct vm *vm));
+
+/*
+ * Leave the guest, now or before it is next entered, and park the thread until vcpu_resume() or vcpu_kick(). Not again
+ * before vcpu_resume(). Thread: the VM's loop.
+ */
+void vcpu_pause(struct vcpu *v);
+void vcpu_resume(struct vcpu *v);
 
 /* Leave KVM_RUN, now or before it is next entered, and end the thread. Thread: any. */
 void vcpu_kick(struct vcpu *v);

@@ -41,6 +41,11 @@ struct vm {
 	void (*stuck)(void);
 	void (*press)(void *owner); /* the power button; NULL: none */
 	void *press_owner;
+
+	enum { VM_RUNS, VM_PAUSING, VM_PAUSED } pause; /* the loop's, as the waiters */
+	struct loop_task *pause_waiters;
+	atomic_uint vcpus_to_park;
+	struct loop_task parked_task;
 };
 
 /* What KVM must have; all of it is older than the kernels of Debian 12. */
@@ -324,10 +329,71 @@ void vm_set_power_button(struct vm *vm, void (*press)(void *owner), void *owner)
 	vm->press_owner = owner;
 }
 
-void vm_power_button(struct vm *vm)
+bool vm_power_button(struct vm *vm)
 {
-	if (vm->press)
-		vm->press(vm->press_owner);
+	if (!vm->press)
+		return false;
+	vm->press(vm->press_owner);
+	return true;
+}
+
+/* ---- pausing ---- */
+
+static void all_parked(struct loop_task *t)
+{
+	struct vm *vm = t->owner;
+
+	vm->pause = VM_PAUSED;
+	for (unsigned i = 0; i < vm->vcpu_count; i++)
+		arch_vcpu_paused(vm, vcpu_fd(vm->vcpus[i]), i);
+	while (vm->pause_waiters) {
+		struct loop_task *waiter = vm->pause_waiters;
+
+		vm->pause_waiters = waiter->next;
+		loop_post(vm->loop, waiter);
+	}
+}
+
+static void vcpu_parked(struct vm *vm)
+{
+	if (atomic_fetch_sub(&vm->vcpus_to_park, 1) == 1)
+		loop_post(vm->loop, &vm->parked_task);
+}
+
+void vm_pause(struct vm *vm, struct loop_task *done)
+{
+	if (vm->pause == VM_PAUSED) {
+		loop_post(vm->loop, done);
+		return;
+	}
+	done->next = vm->pause_waiters;
+	vm->pause_waiters = done;
+	if (vm->pause == VM_PAUSING)
+		return;
+	vm->pause = VM_PAUSING;
+	vm->parked_task = (struct loop_task){.run = all_parked, .owner = vm};
+	atomic_store(&vm->vcpus_to_park, vm->vcpu_count);
+	for (unsigned i = 0; i < vm->vcpu_count; i++)
+		vcpu_pause(vm->vcpus[i]);
+}
+
+int vm_resume(struct vm *vm)
+{
+	if (vm->pause == VM_RUNS)
+		return 0;
+	if (vm->pause == VM_PAUSING)
+		return -EBUSY;
+	for (unsigned i = 0; i < vm->vcpu_count; i++)
+		arch_vcpu_resumes(vm, vcpu_fd(vm->vcpus[i]), i);
+	vm->pause = VM_RUNS;
+	for (unsigned i = 0; i < vm->vcpu_count; i++)
+		vcpu_resume(vm->vcpus[i]);
+	return 0;
+}
+
+bool vm_is_paused(const struct vm *vm)
+{
+	return vm->pause != VM_RUNS;
 }
 
 /* ---- running and ending ---- */
@@ -380,7 +446,7 @@ enum vm_end vm_run(struct vm *vm, const struct boot_entry *entry, void (*stuck)(
 	atomic_store(&vm->vcpus_running, 1);
 	for (unsigned i = 0; i < vm->vcpu_count && !err; i++) {
 		atomic_fetch_add(&vm->vcpus_running, 1);
-		err = vcpu_start(vm->vcpus[i], vcpu_ended);
+		err = vcpu_start(vm->vcpus[i], vcpu_parked, vcpu_ended);
 		if (err)
 			atomic_fetch_sub(&vm->vcpus_running, 1);
 	}

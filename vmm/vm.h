@@ -13,6 +13,7 @@ struct boot_entry;
 struct bus;
 struct guest_mem;
 struct loop;
+struct loop_task;
 struct vm;
 
 /* Why the guest stopped; also the exit status of `mullion run` (man page, EXIT STATUS). */
@@ -55,8 +56,22 @@ void vm_end(struct vm *vm, enum vm_end why);
 
 /* What the machine's power button does (ACPI on x86-64); set by the architecture's platform. */
 void vm_set_power_button(struct vm *vm, void (*press)(void *owner), void *owner);
-/* Press it: a guest that listens shuts down in order. Thread: any. */
-void vm_power_button(struct vm *vm);
+/* Press it: a guest that listens shuts down in order. False: this machine has none. Thread: any. */
+bool vm_power_button(struct vm *vm);
+
+/*
+ * Stop all vCPUs; @done is posted to the VM's loop once none runs the guest. Devices go on: what they had begun is
+ * finished. Thread: the VM's loop, while vm_run() runs it.
+ */
+void vm_pause(struct vm *vm, struct loop_task *done);
+/*
+ * Let them run again. The guest's clocks: x86-64's went on, and the guest is told that it stood still (no soft lockup is
+ * reported); arm64's virtual counter goes on where it stopped. Returns 0, also if it runs, or -EBUSY while vm_pause() is
+ * still at it. Thread: the VM's loop.
+ */
+int vm_resume(struct vm *vm);
+/* Stopped, or about to be. Thread: the VM's loop. */
+bool vm_is_paused(const struct vm *vm);
 
 /*
  * Start the vCPUs at @entry and run the VM's loop on the calling thread until the guest ended; the vCPUs are gone then,

@@ -2,6 +2,7 @@
 #include "host/display/picture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <png.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,11 +130,40 @@ static int encode(const struct picture *p, FILE *file, png_structp png, png_info
 	return 0;
 }
 
+/* Closes @file. */
+static int write_file(const struct picture *p, FILE *file)
+{
+	png_infop info = NULL;
+	png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, on_error, on_warning);
+	int err;
+
+	if (png)
+		info = png_create_info_struct(png);
+	err = info ? encode(p, file, png, info) : -ENOMEM;
+	if (png)
+		png_destroy_write_struct(&png, &info);
+	if (fclose(file) != 0 && err == 0)
+		err = -errno;
+	return err;
+}
+
+int picture_write_png_fd(const struct picture *p, int fd)
+{
+	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	FILE *file = own < 0 ? NULL : fdopen(own, "wb");
+	int err;
+
+	if (file)
+		return write_file(p, file);
+	err = -errno;
+	if (own >= 0)
+		close(own);
+	return err;
+}
+
 int picture_write_png(const struct picture *p, const char *path)
 {
 	char part[4096 + 8];
-	png_structp png = NULL;
-	png_infop info = NULL;
 	FILE *file;
 	int err;
 
@@ -142,14 +172,7 @@ int picture_write_png(const struct picture *p, const char *path)
 	file = fopen(part, "wbe");
 	if (!file)
 		return -errno;
-	png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, on_error, on_warning);
-	if (png)
-		info = png_create_info_struct(png);
-	err = info ? encode(p, file, png, info) : -ENOMEM;
-	if (png)
-		png_destroy_write_struct(&png, &info);
-	if (fclose(file) != 0 && err == 0)
-		err = -errno;
+	err = write_file(p, file);
 	if (err == 0 && rename(part, path) < 0)
 		err = -errno;
 	if (err < 0)

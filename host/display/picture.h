@@ -34,6 +34,9 @@ void picture_draw_cursor(struct picture *p, const struct display_cursor *cursor)
  */
 int picture_write_png(const struct picture *p, const char *path);
 
+/* Write @p to the empty file @fd, which stays open. Returns 0 or a negative errno. */
+int picture_write_png_fd(const struct picture *p, int fd);
+
 void picture_finish(struct picture *p);
 
 #endif

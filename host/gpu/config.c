@@ -19,8 +19,7 @@ void gpu_config_init(struct gpu_config *config)
 	memset(config, 0, sizeof(*config));
 	config->renderer = "auto";
 	config->scanouts = 1;
-	for (unsigned i = 0; i < MAX_SCANOUTS; i++)
-		config->modes[i] = (struct gpu_mode){DEFAULT_WIDTH, DEFAULT_HEIGHT};
+	config->modes[0] = (struct gpu_mode){DEFAULT_WIDTH, DEFAULT_HEIGHT};
 	config->limits = gpu_limits_default;
 }
 
@@ -80,8 +79,7 @@ static int read_option(struct gpu_config *config, const char *key, char *value)
 	} else if (strcmp(key, "size") == 0) {
 		if (!read_mode(value, &mode))
 			return wrong(key, value, size_help);
-		for (unsigned i = 0; i < MAX_SCANOUTS; i++)
-			config->modes[i] = mode;
+		config->modes[0] = mode;
 	} else if (strncmp(key, "size", 4) == 0 && read_number(key + 4, 0, MAX_SCANOUTS - 1, &number)) {
 		if (!read_mode(value, &config->modes[number]))
 			return wrong(key, value, size_help);
@@ -110,6 +108,11 @@ int gpu_config_parse(struct gpu_config *config, char *options)
 		err = read_option(config, word, value);
 		if (err < 0)
 			return err;
+	}
+	/* A display that was given a size has a connector. */
+	for (unsigned i = config->scanouts; i < MAX_SCANOUTS; i++) {
+		if (config->modes[i].width)
+			config->scanouts = i + 1;
 	}
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include "host/gpu/command.h"
 #include "host/gpu/content.h"
 #include "host/gpu/context.h"
+#include "host/gpu/control.h"
 #include "host/gpu/fence.h"
 #include "host/gpu/gpu.h"
 #include "host/gpu/record.h"
@@ -51,7 +52,11 @@ struct gpu {
 	struct gpu_stats stats;
 	uint64_t serial;
 	struct log_limit log_limit;
+	struct gpu_shots *shots; /* NULL until the first screenshot */
 };
+
+/* @d is a virtio-gpu device. */
+struct gpu *gpu_from_device(struct virtio_device *d);
 
 /* Refuse @cmd: logs "gpu: NAME: reason", within the guest's budget, and returns @code for the handler to return. */
 uint32_t gpu_refuse(struct gpu *g, const struct gpu_command *cmd, uint32_t code, const char *format, ...)

@@ -61,7 +61,7 @@ static const struct gpu_command_row rows[] = {
 
 static const struct virtio_device_ops gpu_ops;
 
-static struct gpu *gpu_from_device(struct virtio_device *d)
+struct gpu *gpu_from_device(struct virtio_device *d)
 {
 	assert(d->ops == &gpu_ops);
 	return (struct gpu *)d;
@@ -373,6 +373,7 @@ static void destroy(struct virtio_device *d)
 {
 	struct gpu *g = gpu_from_device(d);
 
+	gpu_shots_destroy(g->shots);
 	if (g->renderer)
 		g->renderer->ops->destroy(g->renderer);
 	display_destroy(g->display);

@@ -23,7 +23,7 @@ struct gpu_config {
 	const char *renderer;    /* "auto", "virgl", "2d" */
 	const char *render_node; /* NULL: by the ladder */
 	unsigned scanouts;       /* 1..16 */
-	struct gpu_mode modes[16]; /* preferred size of each scanout */
+	struct gpu_mode modes[16]; /* preferred size of each scanout at the start */
 	struct gpu_limits limits;
 	struct display_output *display; /* owned by the device once gpu_create() returned 0; NULL: none */
 	const struct renderer_ops *const *renderers; /* to choose from; NULL: the built-in list (renderer.h) */
@@ -36,12 +36,12 @@ struct gpu_config {
 	bool degraded;
 };
 
-/* Defaults: renderer auto, one scanout of 1280x800, gpu_limits_default, no display. */
+/* Defaults: renderer auto, one scanout with 1280x800 plugged in, gpu_limits_default, no display. */
 void gpu_config_init(struct gpu_config *config);
 
 /*
- * Read @options ("renderer=virgl,scanouts=2,size=1280x800,render-node=PATH,memory=512"; size applies to all
- * scanouts, sizeN to number N, memory is resource_bytes in MiB) into @config. Returns 0, or -EINVAL after printing which word is wrong and what is allowed.
+ * Read @options ("renderer=virgl,scanouts=4,size=1280x800,size1=800x480,render-node=PATH,memory=512"; size is that of
+ * scanout 0, sizeN plugs in number N as well, memory is resource_bytes in MiB) into @config. Returns 0, or -EINVAL after printing which word is wrong and what is allowed.
  * Strings in @config point into @options.
  */
 int gpu_config_parse(struct gpu_config *config, char *options);

@@ -8,6 +8,7 @@
 
 #include "host/base/log.h"
 #include "host/display/display.h"
+#include "host/gpu/control.h"
 #include "host/gpu/gpu.h"
 #include "host/gpu/renderer.h"
 #include "host/virtio/module.h"
@@ -53,10 +54,11 @@ const struct device_module mullion_device_module = {
 	.name = "gpu",
 	.help = "renderer=auto|virgl|2d  what draws (auto: virgl where the host can, else 2d)\n"
 		"render-node=PATH        the GPU to use, such as /dev/dri/renderD128 (default: found)\n"
-		"scanouts=N              displays, 1 to 16 (default 1)\n"
-		"size=WIDTHxHEIGHT       preferred size of every display (default 1280x800)\n"
-		"sizeN=WIDTHxHEIGHT      of display number N alone, from 0; 0x0: not plugged in\n"
+		"scanouts=N              connectors for displays, 1 to 16 (default 1)\n"
+		"size=WIDTHxHEIGHT       preferred size of display 0 (default 1280x800)\n"
+		"sizeN=WIDTHxHEIGHT      plug in display number N as well, from 0; 0x0: leave it out\n"
 		"memory=MIB              host memory the guest's resources may take (default 2048)\n",
 	.create = create,
+	.display_control = &gpu_display_control,
 	.doctor = doctor,
 };

@@ -69,6 +69,20 @@ static bool intersect(const struct display_rect *a, const struct display_rect *b
 	return true;
 }
 
+void gpu_scanout_frame(const struct gpu_scanout *s, struct display_frame *out)
+{
+	const struct display_rect *shown = &s->picture.rect;
+
+	*out = (struct display_frame){
+		.pixels = s->frame,
+		.width = shown->width,
+		.height = shown->height,
+		.stride_bytes = shown->width * GPU_PIXEL_BYTES,
+		.fourcc = DRM_FORMAT_XRGB8888,
+		.damage = {0, 0, shown->width, shown->height},
+	};
+}
+
 int gpu_scanout_update(struct gpu_scanout *s, struct renderer *r, const struct display_rect *changed,
 		       struct display_frame *out)
 {
@@ -93,14 +107,8 @@ int gpu_scanout_update(struct gpu_scanout *s, struct renderer *r, const struct d
 	if (err < 0)
 		return err;
 	s->stale = false;
-	*out = (struct display_frame){
-		.pixels = s->frame,
-		.width = shown->width,
-		.height = shown->height,
-		.stride_bytes = stride,
-		.fourcc = DRM_FORMAT_XRGB8888,
-		.damage = {part.x - shown->x, part.y - shown->y, part.width, part.height},
-	};
+	gpu_scanout_frame(s, out);
+	out->damage = (struct display_rect){part.x - shown->x, part.y - shown->y, part.width, part.height};
 	return 1;
 }
 

@@ -56,6 +56,9 @@ void gpu_scanout_off(struct gpu_scanout *s, struct gpu_resource_table *t);
 int gpu_scanout_update(struct gpu_scanout *s, struct renderer *r, const struct display_rect *changed,
 		       struct display_frame *out);
 
+/* The frame as it is; the scanout shows something. */
+void gpu_scanout_frame(const struct gpu_scanout *s, struct display_frame *out);
+
 /*
  * Copy @rect of a guest blob laid out as @picture says to @dst. The guest may be writing meanwhile, which can only spoil
  * its own picture. Returns 0, -EINVAL past the blob's end, -ENOMEM.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "host/input/seat.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -11,10 +12,13 @@
 struct input_seat {
 	struct input_sink base;
 	struct virtio_device *devices[INPUT_KIND_COUNT]; /* the first of each kind */
-	pthread_mutex_t lock;                            /* what the pointer was last */
+	pthread_mutex_t lock;                            /* what the pointer was last, and the fingers */
 	struct input_pointer last;
-	int32_t next_finger;
+	bool fingers[INPUT_SLOTS]; /* that are down */
+	int32_t next_id;
 };
+
+static_assert(INPUT_SLOTS == INPUT_FINGERS, "a slot for each finger");
 
 static const struct {
 	unsigned button;
@@ -59,29 +63,43 @@ static void add_tablet(struct report *r, const struct input_pointer *before, con
 	add_wheels(r, p);
 }
 
-/* The left button is a finger; without it there is nothing to tell. */
-static void add_touch(struct input_seat *s, struct report *r, const struct input_pointer *p)
+/* The lowest finger that is down, or INPUT_SLOTS. */
+static unsigned first_finger(const struct input_seat *s)
 {
-	const bool was_down = s->last.buttons & INPUT_BUTTON_LEFT, is_down = p->buttons & INPUT_BUTTON_LEFT;
+	unsigned i = 0;
 
-	if (!was_down && !is_down)
+	while (i < INPUT_SLOTS && !s->fingers[i])
+		i++;
+	return i;
+}
+
+/* Also for those who know one finger only: BTN_TOUCH and the plain axes, which follow the first. */
+static void add_touch(struct input_seat *s, struct report *r, const struct input_touch *t)
+{
+	const bool was_down = s->fingers[t->finger], was_touched = first_finger(s) < INPUT_SLOTS;
+
+	if (!was_down && !t->down)
 		return;
-	add(r, EV_ABS, ABS_MT_SLOT, 0);
-	if (!is_down) {
+	s->fingers[t->finger] = t->down;
+	add(r, EV_ABS, ABS_MT_SLOT, (int32_t)t->finger);
+	if (!t->down) {
 		add(r, EV_ABS, ABS_MT_TRACKING_ID, -1);
-		add(r, EV_KEY, BTN_TOUCH, 0);
+		if (first_finger(s) == INPUT_SLOTS)
+			add(r, EV_KEY, BTN_TOUCH, 0);
 		return;
 	}
 	if (!was_down) {
-		add(r, EV_ABS, ABS_MT_TRACKING_ID, s->next_finger);
-		s->next_finger = (s->next_finger + 1) & 0xffff;
+		add(r, EV_ABS, ABS_MT_TRACKING_ID, s->next_id);
+		s->next_id = (s->next_id + 1) & 0xffff;
 	}
-	add(r, EV_ABS, ABS_MT_POSITION_X, p->x);
-	add(r, EV_ABS, ABS_MT_POSITION_Y, p->y);
-	if (!was_down)
+	add(r, EV_ABS, ABS_MT_POSITION_X, t->x);
+	add(r, EV_ABS, ABS_MT_POSITION_Y, t->y);
+	if (!was_touched)
 		add(r, EV_KEY, BTN_TOUCH, 1);
-	add(r, EV_ABS, ABS_X, p->x);
-	add(r, EV_ABS, ABS_Y, p->y);
+	if (first_finger(s) == t->finger) {
+		add(r, EV_ABS, ABS_X, t->x);
+		add(r, EV_ABS, ABS_Y, t->y);
+	}
 }
 
 /* Positions are scaled before they are subtracted, so that small steps add up. */
@@ -121,8 +139,11 @@ static void pointer(struct input_sink *base, const struct input_pointer *given)
 		to = s->devices[INPUT_TABLET];
 		add_tablet(&r, &s->last, &p);
 	} else if (s->devices[INPUT_MULTITOUCH]) {
+		/* The left button is the first finger; without it there is nothing to tell. */
+		const struct input_touch t = {.down = p.buttons & INPUT_BUTTON_LEFT, .x = p.x, .y = p.y};
+
 		to = s->devices[INPUT_MULTITOUCH];
-		add_touch(s, &r, &p);
+		add_touch(s, &r, &t);
 	} else {
 		to = s->devices[INPUT_MOUSE];
 		add_mouse(&r, &s->last, &p);
@@ -142,7 +163,25 @@ static void key(struct input_sink *base, uint16_t code, bool down)
 		input_report(s->devices[INPUT_KEYBOARD], &e, 1);
 }
 
-static const struct input_sink_ops seat_ops = {.key = key, .pointer = pointer};
+static void touch(struct input_sink *base, const struct input_touch *given)
+{
+	struct input_seat *s = (struct input_seat *)base;
+	struct virtio_device *to = s->devices[INPUT_MULTITOUCH];
+	struct input_touch t = *given;
+	struct report r = {.n = 0};
+
+	if (!to || t.finger >= INPUT_SLOTS)
+		return;
+	t.x = inside(t.x);
+	t.y = inside(t.y);
+	pthread_mutex_lock(&s->lock);
+	add_touch(s, &r, &t);
+	if (r.n)
+		input_report(to, r.events, r.n);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static const struct input_sink_ops seat_ops = {.key = key, .pointer = pointer, .touch = touch};
 
 int input_seat_create(struct input_seat **out)
 {
@@ -168,6 +207,11 @@ void input_seat_add(struct input_seat *s, enum input_kind kind, struct virtio_de
 {
 	if (!s->devices[kind])
 		s->devices[kind] = d;
+}
+
+bool input_seat_has(const struct input_seat *s, enum input_kind kind)
+{
+	return s->devices[kind] != NULL;
 }
 
 struct input_sink *input_seat_sink(struct input_seat *s)

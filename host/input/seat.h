@@ -18,6 +18,9 @@ void input_seat_destroy(struct input_seat *s);
 /* @d outlives the seat's use. Thread: any, before the sink is handed out. */
 void input_seat_add(struct input_seat *s, enum input_kind kind, struct virtio_device *d);
 
+/* Whether the guest has a device of @kind here. Thread: any. */
+bool input_seat_has(const struct input_seat *s, enum input_kind kind);
+
 struct input_sink *input_seat_sink(struct input_seat *s);
 
 #endif

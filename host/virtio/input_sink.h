@@ -20,6 +20,14 @@ struct input_pointer {
 	int32_t wheel, horizontal_wheel; /* steps: up and right are positive */
 };
 
+#define INPUT_FINGERS 10u
+
+struct input_touch {
+	unsigned finger; /* 0..INPUT_FINGERS - 1 */
+	bool down;       /* on the screen, at: */
+	int32_t x, y;    /* 0..INPUT_POSITION_MAX */
+};
+
 struct input_sink {
 	const struct input_sink_ops *ops;
 };
@@ -28,6 +36,8 @@ struct input_sink_ops {
 	/* @code: KEY_* of <linux/input-event-codes.h> */
 	void (*key)(struct input_sink *s, uint16_t code, bool down);
 	void (*pointer)(struct input_sink *s, const struct input_pointer *p);
+	/* A finger comes, moves, or goes; nothing happens in a guest without a touch screen. */
+	void (*touch)(struct input_sink *s, const struct input_touch *t);
 };
 
 #endif

@@ -12,10 +12,11 @@
 
 #include "host/virtio/device.h"
 
+struct display_control_ops;
+struct journal;
+
 #define DEVICE_MODULE_ABI 2u
 #define DEVICE_MODULE_SYMBOL "mullion_device_module"
-
-struct journal;
 
 /* What a device is made of. All is borrowed: strings for the call, the rest until the device is destroyed. */
 struct device_setup {
@@ -45,6 +46,7 @@ struct device_module {
 	void (*doctor)(void (*report)(void *owner, const char *verdict, const char *name, const char *text,
 				      const char *cure),
 		       void *owner);
+	const struct display_control_ops *display_control; /* of its devices; NULL: they have no displays */
 };
 
 #endif

@@ -5,6 +5,7 @@ bench-programs += bench_vmm
 bench_vmm-src := tests/bench/bench.c tests/bench/floor.c
 bench-programs += bench_roundtrip
 bench_roundtrip-src := tests/bench/bench.c $(filter-out vmm/main.c,$(vmm-src) $(vmm-$(HOST_ARCH)-src))
+bench_roundtrip-libs = $(vmm-libs)
 # gpu3d-src is in tests/device/sources.mk.
 bench-programs += bench_gpu bench_gpu_journal
 bench_gpu_journal-src := tests/bench/bench.c tests/bench/gpu_scene.c tests/bench/gpu_through.c $(gpu3d-src)

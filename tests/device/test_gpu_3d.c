@@ -409,6 +409,8 @@ static void options_are_read_and_wrong_ones_refused(void **state)
 		"size=0x5", "size=16385x1", "size=-1x5", "size16=1x1", "sizeq=1x1", "memory=0", "memory=99999999999999999999",
 	};
 	char good[] = "renderer=2d,scanouts=3,size=800x600,size1=0x0,,size2=1920x1080,memory=64,render-node=/dev/dri/x";
+	/* A display with a size has a connector; those that are only reserved are not plugged in. */
+	char spare[] = "scanouts=2,size4=800x480";
 	struct gpu_config config;
 
 	(void)state;
@@ -423,6 +425,10 @@ static void options_are_read_and_wrong_ones_refused(void **state)
 	assert_int_equal(config.modes[1].width, 0);
 	assert_int_equal(config.modes[2].height, 1080);
 	assert_int_equal(config.limits.resource_bytes, 64u << 20);
+	assert_int_equal(gpu_config_parse(&config, spare), 0);
+	assert_int_equal(config.scanouts, 5);
+	assert_int_equal(config.modes[3].width, 0);
+	assert_int_equal(config.modes[4].width, 800);
 	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		char *copy = strdup(wrong[i]);
 

@@ -464,6 +464,52 @@ static void what_is_no_evdev_node_is_refused(void **state)
 	fake_guest_destroy(g);
 }
 
+static void touch(struct input_seat *s, unsigned finger, bool down, int32_t x)
+{
+	const struct input_touch t = {.finger = finger, .down = down, .x = x, .y = 5};
+
+	input_seat_sink(s)->ops->touch(input_seat_sink(s), &t);
+}
+
+static void fingers_come_and_go_on_their_own(void **state)
+{
+	struct virtio_input_event e[BUFFERS];
+	struct input_seat *s;
+
+	(void)state;
+	begin(NULL, INPUT_MULTITOUCH);
+	post(BUFFERS);
+	assert_int_equal(input_seat_create(&s), 0);
+	touch(s, 0, true, 1); /* nobody's screen: nothing */
+	assert_false(input_seat_has(s, INPUT_MULTITOUCH));
+	input_seat_add(s, INPUT_MULTITOUCH, d);
+	assert_true(input_seat_has(s, INPUT_MULTITOUCH));
+	touch(s, 9, false, 1); /* was never there: nothing */
+	touch(s, INPUT_FINGERS, true, 1);
+	touch(s, 3, true, 40000);
+	assert_int_equal(fetch(e, BUFFERS), 8);
+	assert_event(&e[0], EV_ABS, ABS_MT_SLOT, 3);
+	assert_event(&e[1], EV_ABS, ABS_MT_TRACKING_ID, 0);
+	assert_event(&e[2], EV_ABS, ABS_MT_POSITION_X, INPUT_POSITION_MAX);
+	assert_event(&e[3], EV_ABS, ABS_MT_POSITION_Y, 5);
+	assert_event(&e[4], EV_KEY, BTN_TOUCH, 1);
+	assert_event(&e[5], EV_ABS, ABS_X, INPUT_POSITION_MAX);
+	/* The second is not the one of the plain axes, and no touch begins. */
+	post(BUFFERS);
+	touch(s, 5, true, 7);
+	assert_int_equal(fetch(e, BUFFERS), 5);
+	assert_event(&e[1], EV_ABS, ABS_MT_TRACKING_ID, 1);
+	touch(s, 3, false, 0);
+	assert_int_equal(fetch(e, BUFFERS), 3);
+	assert_event(&e[0], EV_ABS, ABS_MT_SLOT, 3);
+	assert_event(&e[1], EV_ABS, ABS_MT_TRACKING_ID, -1);
+	touch(s, 5, false, 0);
+	assert_int_equal(fetch(e, BUFFERS), 4);
+	assert_event(&e[2], EV_KEY, BTN_TOUCH, 0);
+	input_seat_destroy(s);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -478,6 +524,7 @@ int main(void)
 		cmocka_unit_test(a_buffer_without_room_is_given_back),
 		cmocka_unit_test(an_event_buffer_may_be_split_anywhere),
 		cmocka_unit_test(the_seat_speaks_each_pointers_language),
+		cmocka_unit_test(fingers_come_and_go_on_their_own),
 		cmocka_unit_test(the_hosts_events_become_reports),
 		cmocka_unit_test(what_is_no_evdev_node_is_refused),
 	};

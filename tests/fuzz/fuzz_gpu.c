@@ -232,6 +232,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	config.renderer = "auto";
 	config.renderers = kind & 8 ? fake_renderers : (const struct renderer_ops *const[]){&renderer_2d_ops, NULL};
 	config.scanouts = 1 + (kind >> 4) % 4;
+	config.modes[1] = config.modes[2] = config.modes[0];
 	config.limits = (struct gpu_limits){
 		.resources = 12, .resource_bytes = 1u << 20, .contexts = 4, .backing_entries = 40, .command_bytes = 512, .pending = 20,
 	};

@@ -17,3 +17,7 @@ fuzz-targets += fuzz_journal
 fuzz_journal-src := tests/fuzz/driver.c
 fuzz-targets += fuzz_vhost_server
 fuzz_vhost_server-src = tests/fuzz/driver.c $(vhost-test-src)
+# ctl-test-src is in tests/unit/sources.mk.
+fuzz-targets += fuzz_ctl
+fuzz_ctl-src := tests/fuzz/driver.c $(ctl-test-src)
+fuzz_ctl-libs = $(json-libs)

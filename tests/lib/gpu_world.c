@@ -67,6 +67,14 @@ static const struct display_output_ops test_display_ops = {
 	.destroy = destroy,
 };
 
+static const struct display_output_ops blind_display_ops = {
+	.name = "blind",
+	.blind = true,
+	.blank = blank,
+	.cursor = cursor,
+	.destroy = destroy,
+};
+
 /* ---- the world ---- */
 
 static void make_device(struct gpu_world *w, struct journal *journal)
@@ -80,15 +88,13 @@ static void make_device(struct gpu_world *w, struct journal *journal)
 	config.renderers = options->fake_3d ? fake_renderers : NULL;
 	if (options->scanouts)
 		config.scanouts = options->scanouts;
-	if (options->width) {
-		for (unsigned i = 0; i < 16; i++)
-			config.modes[i] = (struct gpu_mode){options->width, options->height};
-	}
+	for (unsigned i = 0; i < 16; i++)
+		config.modes[i] = options->width ? (struct gpu_mode){options->width, options->height} : config.modes[0];
 	if (options->limits.resources)
 		config.limits = options->limits;
 	w->display = calloc(1, sizeof(*w->display));
 	assert_non_null(w->display);
-	w->display->base.ops = &test_display_ops;
+	w->display->base.ops = options->blind ? &blind_display_ops : &test_display_ops;
 	w->display->destroyed = &w->destroyed;
 	config.display = &w->display->base;
 	assert_int_equal(gpu_create(&config, fake_guest_loop(w->guest), fake_guest_mem(w->guest), &w->device), 0);

@@ -25,7 +25,7 @@ test_doctor-src := vmm/module.c vmm/doctor.c vmm/doctor_speed.c
 unit-tests += test_bus test_options test_acpi test_boot test_platform test_cpuid test_cli
 test_cpuid-src := vmm/x86_64/cpuid.c
 test_bus-src := vmm/bus.c
-test_options-src := vmm/options.c vmm/vhost_user_kinds.c
+test_options-src := vmm/options.c vmm/ctl_path.c vmm/vhost_user_kinds.c
 test_platform-src := tests/lib/vm_stub.c vmm/bus.c vmm/character.c vmm/terminal.c vmm/serial.c vmm/pvpanic.c \
 	vmm/x86_64/platform.c vmm/x86_64/power.c vmm/x86_64/rtc.c
 test_boot-src := vmm/x86_64/boot.c vmm/image.c vmm/elf.c vmm/x86_64/bzimage.c vmm/x86_64/machine.c \
@@ -39,3 +39,9 @@ test_virgl_stream-src := guest-drivers/bare/virgl.c host/gpu/virgl_stream.c
 # The serial port's host end.
 unit-tests += test_character
 test_character-src := vmm/character.c vmm/terminal.c
+# The control socket, over a stand-in for the machine (tests/lib/ctl_stub.c).
+ctl-test-src := tests/lib/vm_stub.c tests/lib/ctl_stub.c vmm/bus.c vmm/ctl.c vmm/ctl_commands.c vmm/ctl_display.c vmm/ctl_input.c \
+	vmm/ctl_keys.c vmm/ctl_path.c
+unit-tests += test_ctl
+test_ctl-src := $(ctl-test-src)
+test_ctl-libs = $(json-libs)

@@ -39,10 +39,11 @@ void vm_set_power_button(struct vm *vm, void (*fn)(void *owner), void *owner)
 	press_owner = owner;
 }
 
-void vm_power_button(struct vm *vm)
+bool vm_power_button(struct vm *vm)
 {
 	(void)vm;
 	press(press_owner);
+	return true;
 }
 
 /* Sockets belong to the loop, which runs on a thread of its own here. */

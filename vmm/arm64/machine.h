@@ -5,6 +5,7 @@
 #ifndef MULLION_VMM_ARM64_MACHINE_H
 #define MULLION_VMM_ARM64_MACHINE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "vmm/arm64/gic.h"
@@ -14,6 +15,8 @@ struct arch_vm {
 	struct gic gic;
 	uint64_t mpidr[ARCH_MAX_CPUS]; /* affinity fields, as KVM numbers the vCPUs; what the device tree names them by */
 	uint64_t page_sizes;           /* ID_AA64MMFR0_EL1 of the first vCPU */
+	uint64_t counter;              /* the guest's virtual counter when it was paused */
+	bool has_counter;
 };
 
 #endif

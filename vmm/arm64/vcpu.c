@@ -79,6 +79,28 @@ int arch_vcpu_set_entry(int vcpu_fd, const struct boot_entry *entry)
 	return err ? fail(-err, "registers") : 0;
 }
 
+/*
+ * The virtual counter of all vCPUs is one: it is read where it stopped, and goes on from there. Otherwise Linux would see
+ * its processors hang for the whole pause, as no clock of KVM/ARM tells it better.
+ */
+void arch_vcpu_paused(struct vm *vm, int vcpu_fd, unsigned index)
+{
+	struct arch_vm *a = vm_arch(vm);
+
+	if (!index)
+		a->has_counter = !get(vcpu_fd, KVM_REG_ARM_TIMER_CNT, &a->counter);
+}
+
+void arch_vcpu_resumes(struct vm *vm, int vcpu_fd, unsigned index)
+{
+	const struct arch_vm *a = vm_arch(vm);
+	int err = index || !a->has_counter ? 0 : put(vcpu_fd, KVM_REG_ARM_TIMER_CNT, a->counter);
+
+	if (err)
+		log_line(LOG_TOPIC_VMM, LOG_WARN, "KVM refuses to set the guest's counter: %s; its clock jumps ahead",
+			 strerror(-err));
+}
+
 uint64_t arch_vcpu_pc(int vcpu_fd)
 {
 	uint64_t pc;

@@ -155,6 +155,21 @@ int arch_vcpu_set_entry(int vcpu_fd, const struct boot_entry *entry)
 	return 0;
 }
 
+void arch_vcpu_paused(struct vm *vm, int vcpu_fd, unsigned index)
+{
+	(void)vm;
+	(void)vcpu_fd;
+	(void)index;
+}
+
+/* Sets PVCLOCK_GUEST_STOPPED, for which Linux's watchdogs look. EINVAL: the guest uses no kvmclock, and needs none. */
+void arch_vcpu_resumes(struct vm *vm, int vcpu_fd, unsigned index)
+{
+	(void)vm;
+	if (ioctl(vcpu_fd, KVM_KVMCLOCK_CTRL, 0) < 0 && errno != EINVAL)
+		log_line(LOG_TOPIC_VMM, LOG_DEBUG, "vCPU %u: KVM_KVMCLOCK_CTRL: %s", index, strerror(errno));
+}
+
 uint64_t arch_vcpu_pc(int vcpu_fd)
 {
 	struct kvm_regs regs;
