@@ -148,6 +148,7 @@ struct module_call {
 	struct loop *loop;
 	const struct guest_mem *mem;
 	const struct options *options;
+	struct input_sink *input;
 	struct virtio_device *device;
 	int err;
 };
@@ -156,12 +157,13 @@ static void call_module(void *arg)
 {
 	struct module_call *c = arg;
 
-	c->err = c->module->create(c->loop, c->mem, c->options->gpu, c->options->display, &c->device);
+	c->err = c->module->create(c->loop, c->mem, c->options->gpu, c->options->display, c->input,
+				   &c->device);
 }
 
 static int make_gpu(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
 {
-	struct module_call call = {.mem = vm_mem(d->vm), .options = o};
+	struct module_call call = {.mem = vm_mem(d->vm), .options = o, .input = input_seat_sink(d->seat)};
 	int err = module_load("gpu", &call.module);
 
 	(void)n;

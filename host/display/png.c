@@ -166,11 +166,12 @@ static int make_directory(const char *path)
 	return 0;
 }
 
-static int create(struct loop *loop, const char *argument, struct display_output **out)
+static int create(struct loop *loop, const char *argument, struct input_sink *input, struct display_output **out)
 {
 	struct png_output *o = calloc(1, sizeof(*o));
 	int err;
 
+	(void)input; /* files have no user */
 	if (!o)
 		return -ENOMEM;
 	o->base.ops = &display_png_ops;

@@ -189,7 +189,7 @@ static int make_device(struct program *p)
 	if (asprintf(&options, "%s%s%s%s", p->gpu ? p->gpu : "", p->render_node ? "," : "",
 		     p->render_node ? "render-node=" : "", p->render_node ? p->render_node : "") < 0)
 		return -ENOMEM;
-	err = mullion_device_module.create(p->loop, p->mem, options, p->display, &p->device);
+	err = mullion_device_module.create(p->loop, p->mem, options, p->display, NULL, &p->device);
 	free(options);
 	return err;
 }

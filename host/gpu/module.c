@@ -13,7 +13,7 @@
 #include "host/virtio/module.h"
 
 static int create(struct loop *loop, const struct guest_mem *mem, const char *options, const char *display,
-		  struct virtio_device **out)
+		  struct input_sink *input, struct virtio_device **out)
 {
 	struct gpu_config config;
 	char *words;
@@ -26,7 +26,7 @@ static int create(struct loop *loop, const struct guest_mem *mem, const char *op
 	err = gpu_config_parse(&config, words);
 	if (err < 0)
 		goto free_words;
-	err = display_create(loop, display, &config.display);
+	err = display_create(loop, display, input, &config.display);
 	if (err < 0)
 		goto free_words;
 	err = gpu_create(&config, loop, mem, out);

@@ -11,8 +11,10 @@
 
 #include "host/virtio/device.h"
 
-#define DEVICE_MODULE_ABI 1u
+#define DEVICE_MODULE_ABI 2u
 #define DEVICE_MODULE_SYMBOL "mullion_device_module"
+
+struct input_sink;
 
 struct device_module {
 	uint32_t abi;      /* DEVICE_MODULE_ABI; anything else is refused */
@@ -20,11 +22,12 @@ struct device_module {
 	const char *help;  /* what @options may say, one "key=value  meaning" line each */
 	/*
 	 * Make a device on @loop over @mem from @options ("renderer=virgl,scanouts=2" or ""). @display is the
-	 * --display argument ("png:DIR,every=10", "none") or NULL. Prints one line and returns a negative errno when
-	 * an option is wrong or the host lacks something. Thread: @loop's, through loop_call().
+	 * --display argument ("png:DIR,every=10", "none") or NULL. @input takes the keys and the pointer of a display's
+	 * user and outlives the device; NULL: nobody does. Prints one line and returns a negative errno when an option
+	 * is wrong or the host lacks something. Thread: @loop's, through loop_call().
 	 */
 	int (*create)(struct loop *loop, const struct guest_mem *mem, const char *options, const char *display,
-		      struct virtio_device **out);
+		      struct input_sink *input, struct virtio_device **out);
 	/*
 	 * Print what this module finds on the host, one line each, for `mullion doctor`: "ok|warn|fail", name, text,
 	 * cure. @report is called once a line. Thread: any, in a throw-away process.

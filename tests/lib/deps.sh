@@ -18,6 +18,7 @@ libegl-dev             | build      | EGL headers: how the device gets a GL cont
 libgbm-dev             | build      | GBM: GL on a render node (/dev/dri)
 libpixman-1-dev        | build      | the software 2D renderer
 libpng-dev             | build      | --display png: frames as PNG files
+libvncserver-dev       | build      | --display vnc; its client library looks at it in the tests
 libdrm-dev             | build      | headers for the scene program of the Linux guest (KMS)
 libgles-dev            | build      | GLES headers for the same program
 libcmocka-dev          | check      | the C unit and device tests
