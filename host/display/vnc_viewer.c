@@ -75,6 +75,7 @@ struct vnc_viewer {
 	struct input_pointer pointer;
 	unsigned wheels; /* wheel bits of the last button mask */
 	bool wrong_password;
+	struct log_limit log_limit;
 	bool asks_for_keys, promised_keys; /* by scan code */
 };
 
@@ -404,8 +405,8 @@ static int handle_message(struct vnc_viewer *v, rfbClientPtr client)
 	if (n > 0 && (size_t)n < wanted)
 		return 0;
 	if (n > 0 && client->state == RFB_NORMAL && !is_served(head[0])) {
-		log_line(LOG_TOPIC_DISPLAY, LOG_WARN, "vnc: %s sent a message of type %u, which isn't served; it is cut off", v->peer,
-			 head[0]);
+		log_guest(LOG_TOPIC_DISPLAY, &v->log_limit, "vnc: %s sent a message of type %u, which isn't served; it is cut off",
+			  v->peer, head[0]);
 		return -EPROTO;
 	}
 	/* The library's list may hold what another server offers. */
@@ -453,10 +454,11 @@ static int update(struct vnc_viewer *v, rfbClientPtr client)
 
 /* ---- the thread ---- */
 
-static bool wait_for_more(struct vnc_viewer *v, rfbClientPtr client, bool partial, uint64_t deadline_ns)
+/* @partial: what is there is too little, so only more of it counts, or that there won't be. Returns poll()'s events. */
+static short wait_for_more(struct vnc_viewer *v, rfbClientPtr client, bool partial, uint64_t deadline_ns)
 {
 	struct pollfd fds[] = {
-		{.fd = client->sock, .events = partial ? 0 : POLLIN},
+		{.fd = client->sock, .events = partial ? POLLRDHUP : POLLIN},
 		{.fd = v->event, .events = POLLIN},
 	};
 	const uint64_t now = loop_now_ns();
@@ -470,27 +472,27 @@ static bool wait_for_more(struct vnc_viewer *v, rfbClientPtr client, bool partia
 	poll(fds, 2, timeout_ms);
 	if (fds[1].revents)
 		eventfd_read(v->event, &count);
-	return fds[0].revents != 0 || partial;
+	return fds[0].revents;
 }
 
 static void look(struct vnc_viewer *v, rfbClientPtr client)
 {
 	const uint64_t deadline_ns = loop_now_ns() + (uint64_t)HANDSHAKE_MS * 1000000;
-	bool readable = true, partial = false, greeted = false;
+	bool partial = false, greeted = false;
+	short events;
 	int err = 0;
 
 	while (err == 0 && client->sock >= 0) {
-		readable = wait_for_more(v, client, partial, deadline_ns);
-		if (atomic_load(&v->stop))
+		events = wait_for_more(v, client, partial, deadline_ns);
+		if (atomic_load(&v->stop) || (partial && events))
 			break;
-		partial = false;
-		if (readable) {
+		if (events || partial) {
 			err = handle_message(v, client);
 			partial = err == 0;
 			err = err < 0 ? err : 0;
 		}
 		if (v->wrong_password) {
-			log_line(LOG_TOPIC_DISPLAY, LOG_WARN, "vnc: %s gave a wrong password", v->peer);
+			log_guest(LOG_TOPIC_DISPLAY, &v->log_limit, "vnc: %s gave a wrong password", v->peer);
 			poll(NULL, 0, WRONG_PASSWORD_MS);
 			break;
 		}
