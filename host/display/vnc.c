@@ -66,12 +66,13 @@ static int read_password(struct vnc_output *o, const char *path)
 	}
 	line[strcspn(line, "\r\n")] = '\0';
 	if (!*line) {
-		log_line(LOG_TOPIC_DISPLAY, LOG_ERROR, "vnc: password=%s: its first line is empty; write the password there", path);
+		log_line(LOG_TOPIC_DISPLAY, LOG_ERROR,
+			 "vnc: password=%s: its first line is empty; write the password there", path);
 		return -EINVAL;
 	}
 	if (strlen(line) > PASSWORD_BYTES)
-		log_line(LOG_TOPIC_DISPLAY, LOG_WARN, "vnc: password=%s: of VNC passwords only the first %u bytes count", path,
-			 PASSWORD_BYTES);
+		log_line(LOG_TOPIC_DISPLAY, LOG_WARN,
+			 "vnc: password=%s: of VNC passwords only the first %u bytes count", path, PASSWORD_BYTES);
 	line[PASSWORD_BYTES] = '\0';
 	o->shared.password = strdup(line);
 	explicit_bzero(line, sizeof(line));
@@ -92,7 +93,8 @@ static int parse(struct vnc_output *o, const char *argument)
 		if (strncmp(word, password, strlen(password)) == 0 && !o->shared.password) {
 			err = read_password(o, word + strlen(password));
 		} else {
-			log_line(LOG_TOPIC_DISPLAY, LOG_ERROR, "vnc: no option '%s'; there is password=FILE, once", word);
+			log_line(LOG_TOPIC_DISPLAY, LOG_ERROR, "vnc: no option '%s'; there is password=FILE, once",
+				 word);
 			err = -EINVAL;
 		}
 	}
@@ -117,7 +119,8 @@ static void arrived(struct loop_fd *f, uint32_t events)
 		vnc_viewer_start(o->viewers[i], fd, (unsigned)(door - o->doors));
 		return;
 	}
-	log_guest(LOG_TOPIC_DISPLAY, &o->log_limit, "vnc: %u viewers are there already; another was turned away", MAX_VIEWERS);
+	log_guest(LOG_TOPIC_DISPLAY, &o->log_limit, "vnc: %u viewers are there already; another was turned away",
+		  MAX_VIEWERS);
 	close(fd);
 }
 
@@ -245,7 +248,8 @@ static int create(struct loop *loop, const char *argument, struct input_sink *in
 	}
 	if (!vnc_address_is_local(&o->address) && !o->shared.password)
 		log_line(LOG_TOPIC_DISPLAY, LOG_WARN,
-			 "vnc: whoever reaches %s sees and uses this guest; add password=FILE, or leave the address out and come "
+			 "vnc: whoever reaches %s sees and uses this guest; add password=FILE, or leave the address "
+			 "out and come "
 			 "by ssh -L",
 			 o->doors[0].listener.name);
 	*out = &o->base;
@@ -263,7 +267,8 @@ static int present(struct display_output *base, unsigned scanout, const struct d
 	if (frame->width > MAX_SIDE || frame->height > MAX_SIDE || (uint64_t)frame->width * frame->height > MAX_PIXELS)
 		return -E2BIG;
 	pthread_mutex_lock(&o->shared.lock);
-	damage = s->is_used && s->shown.width == frame->width && s->shown.height == frame->height ? &frame->damage : &whole;
+	damage = s->is_used && s->shown.width == frame->width && s->shown.height == frame->height ? &frame->damage
+												  : &whole;
 	err = picture_update(&s->shown, frame, damage);
 	if (err == 0) {
 		s->is_used = true;
@@ -312,7 +317,8 @@ static void cursor(struct display_output *base, unsigned scanout, const struct d
 
 const struct display_output_ops display_vnc_ops = {
 	.name = "vnc",
-	.help = "vnc[:ADDR][,password=FILE]: for VNC viewers, who can use keys and pointer (default 127.0.0.1, port 5900 up)",
+	.help = "vnc[:ADDR][,password=FILE]: for VNC viewers, who can use keys and pointer (default 127.0.0.1, port "
+		"5900 up)",
 	.create = create,
 	.present = present,
 	.blank = blank,

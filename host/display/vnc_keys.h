@@ -16,9 +16,9 @@
 struct input_sink;
 
 struct vnc_keys {
-	struct input_sink *sink; /* NULL: nobody takes keys */
+	struct input_sink *sink;	 /* NULL: nobody takes keys */
 	uint8_t held[(KEY_CNT + 7) / 8]; /* by KEY_*: what the viewer holds down, as the sink knows it */
-	bool caps_lock; /* by what this viewer pressed */
+	bool caps_lock;			 /* by what this viewer pressed */
 };
 
 /* Characters that no key of a US keyboard gives are left out. */

@@ -18,7 +18,8 @@
 static int wrong(const char *text)
 {
 	log_line(LOG_TOPIC_DISPLAY, LOG_ERROR,
-		 "vnc: no address '%s'; write [HOST]:NUMBER (below 100 a display, else a port; HOST is a number too, like "
+		 "vnc: no address '%s'; write [HOST]:NUMBER (below 100 a display, else a port; HOST is a number too, "
+		 "like "
 		 "127.0.0.1 or [::1]) or unix:PATH",
 		 text);
 	return -EINVAL;
@@ -140,7 +141,8 @@ static int bind_port(const struct vnc_address *a, uint16_t port)
 static bool is_dead(const struct sockaddr_un *address)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	bool dead = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 && errno == ECONNREFUSED;
+	bool dead =
+		fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 && errno == ECONNREFUSED;
 
 	if (fd >= 0)
 		close(fd);
@@ -189,8 +191,11 @@ int vnc_listen(const struct vnc_address *a, unsigned scanout, struct vnc_listene
 		snprintf(out->name, sizeof(out->name), a->family == AF_INET6 ? "[%s]:%u" : "%s:%u", host, port);
 	}
 	if (fd < 0) {
-		log_line(LOG_TOPIC_DISPLAY, LOG_ERROR, "vnc: can't listen on %s: %s; name another %s", out->name, strerror(-fd),
-			 out->is_path ? "path" : a->port ? "port, or none to get a free one" : "address");
+		log_line(LOG_TOPIC_DISPLAY, LOG_ERROR, "vnc: can't listen on %s: %s; name another %s", out->name,
+			 strerror(-fd),
+			 out->is_path ? "path"
+			 : a->port    ? "port, or none to get a free one"
+				      : "address");
 		return fd;
 	}
 	out->fd = fd;

@@ -21,14 +21,14 @@ struct vnc_address {
 		struct in_addr v4;
 		struct in6_addr v6;
 	} host;
-	uint16_t port; /* 0: any */
+	uint16_t port;						    /* 0: any */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path) - 4]; /* room for "-15" */
 };
 
 struct vnc_listener {
-	int fd;         /* nonblocking; -1: none */
+	int fd;		/* nonblocking; -1: none */
 	char name[128]; /* as a viewer is told it: "127.0.0.1:5900", "[::1]:5900", a path */
-	bool is_path;   /* to be removed at the end */
+	bool is_path;	/* to be removed at the end */
 };
 
 /* Returns 0, or -EINVAL after one line that says what to write. */

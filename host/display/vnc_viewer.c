@@ -47,7 +47,7 @@ struct vnc_viewer {
 	struct vnc_shared *shared;
 	struct loop *loop;
 	rfbScreenInfoPtr screen;
-	int event; /* wakes the thread */
+	int event;	  /* wakes the thread */
 	struct news news; /* under shared->lock */
 	atomic_bool stop;
 
@@ -64,12 +64,12 @@ struct vnc_viewer {
 	char *passwords[2]; /* the one there is, and NULL: as the library reads it */
 
 	/* The thread's. */
-	struct picture copy; /* the library's framebuffer */
+	struct picture copy;		  /* the library's framebuffer */
 	uint32_t seen_width, seen_height; /* of the guest's picture at the last time */
 	struct display_cursor cursor;
 	uint32_t cursor_pixels[VNC_CURSOR_SIZE * VNC_CURSOR_SIZE];
-	bool had_cursor;           /* the guest's */
-	bool draws_cursor;         /* into the picture, for a viewer that can't draw it itself */
+	bool had_cursor;	   /* the guest's */
+	bool draws_cursor;	   /* into the picture, for a viewer that can't draw it itself */
 	struct display_rect drawn; /* where it did; width 0: nowhere */
 	struct vnc_keys keys;
 	struct input_pointer pointer;
@@ -256,17 +256,20 @@ static rfbCursorPtr make_cursor(const struct display_cursor *c)
 	r->yhot = (unsigned short)c->hot_y;
 	r->mask = calloc(VNC_CURSOR_SIZE / 8, VNC_CURSOR_SIZE);
 	to = calloc((size_t)VNC_CURSOR_SIZE * VNC_CURSOR_SIZE, sizeof(*to));
-	r->richSource = (unsigned char *)to;
 	if (!r->mask || !to) {
-		rfbFreeCursor(r);
+		free(r->mask);
+		free(to);
+		free(r);
 		return NULL;
 	}
+	r->richSource = (unsigned char *)to;
 	for (unsigned i = 0; i < VNC_CURSOR_SIZE * VNC_CURSOR_SIZE; i++) {
 		const uint32_t p = c->pixels[i], alpha = p >> 24;
 
 		if (alpha < OPAQUE)
 			continue;
-		to[i] = opaque(p >> 16 & 0xff, alpha) << 16 | opaque(p >> 8 & 0xff, alpha) << 8 | opaque(p & 0xff, alpha);
+		to[i] = opaque(p >> 16 & 0xff, alpha) << 16 | opaque(p >> 8 & 0xff, alpha) << 8 |
+			opaque(p & 0xff, alpha);
 		r->mask[i / 8] |= (unsigned char)(0x80u >> i % 8);
 	}
 	return r;
@@ -322,7 +325,8 @@ static int take_news(struct vnc_viewer *v, rfbClientPtr client)
 	v->cursor = s->cursor;
 	v->cursor.pixels = s->cursor.pixels ? v->cursor_pixels : NULL;
 	v->had_cursor |= v->cursor.pixels != NULL;
-	if ((v->copy.width != s->shown.width || v->copy.height != s->shown.height) && (!client || client->useNewFBSize)) {
+	if ((v->copy.width != s->shown.width || v->copy.height != s->shown.height) &&
+	    (!client || client->useNewFBSize)) {
 		err = picture_copy(&v->copy, &s->shown);
 		resized = err == 0;
 		old = (struct display_rect){0};
@@ -371,7 +375,7 @@ static bool is_served(uint8_t type)
 	case rfbFramebufferUpdateRequest:
 	case rfbKeyEvent:
 	case rfbPointerEvent:
-	case rfbClientCutText:  /* read, 1 MiB at most, and dropped */
+	case rfbClientCutText:	/* read, 1 MiB at most, and dropped */
 	case rfbSetDesktopSize: /* answered with no */
 	case MESSAGE_QEMU:
 		return true;
@@ -405,12 +409,13 @@ static int handle_message(struct vnc_viewer *v, rfbClientPtr client)
 	if (n > 0 && (size_t)n < wanted)
 		return 0;
 	if (n > 0 && client->state == RFB_NORMAL && !is_served(head[0])) {
-		log_guest(LOG_TOPIC_DISPLAY, &v->log_limit, "vnc: %s sent a message of type %u, which isn't served; it is cut off",
-			  v->peer, head[0]);
+		log_guest(LOG_TOPIC_DISPLAY, &v->log_limit,
+			  "vnc: %s sent a message of type %u, which isn't served; it is cut off", v->peer, head[0]);
 		return -EPROTO;
 	}
 	/* The library's list may hold what another server offers. */
-	if (n > 0 && client->state == RFB_SECURITY_TYPE && head[0] != (v->shared->password ? SECURITY_VNC : SECURITY_NONE))
+	if (n > 0 && client->state == RFB_SECURITY_TYPE &&
+	    head[0] != (v->shared->password ? SECURITY_VNC : SECURITY_NONE))
 		return -EPROTO;
 	if (client->state == RFB_NORMAL) {
 		rfbCheckFds(v->screen, 0);
@@ -500,7 +505,8 @@ static void look(struct vnc_viewer *v, rfbClientPtr client)
 			break;
 		if (client->state == RFB_NORMAL) {
 			if (!greeted)
-				log_line(LOG_TOPIC_DISPLAY, LOG_INFO, "vnc: %s looks at display %u", v->peer, v->scanout);
+				log_line(LOG_TOPIC_DISPLAY, LOG_INFO, "vnc: %s looks at display %u", v->peer,
+					 v->scanout);
 			greeted = true;
 			err = update(v, client);
 		} else if (loop_now_ns() >= deadline_ns) {
@@ -657,7 +663,7 @@ bool vnc_viewer_is_free(const struct vnc_viewer *v)
 
 static void name_peer(struct vnc_viewer *v, int fd)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
 	socklen_t bytes = sizeof(address);
 	char host[48], port[8];
 

@@ -24,15 +24,15 @@ struct vnc_viewer;
 
 struct vnc_scanout {
 	struct picture shown; /* without cursor */
-	bool is_used;         /* by the guest, now */
+	bool is_used;	      /* by the guest, now */
 	struct display_cursor cursor;
 	uint32_t cursor_pixels[VNC_CURSOR_SIZE * VNC_CURSOR_SIZE];
 };
 
 struct vnc_shared {
 	struct input_sink *input; /* constant; NULL: nobody */
-	char *password;           /* constant; NULL: none is asked for */
-	pthread_mutex_t lock;     /* of what follows */
+	char *password;		  /* constant; NULL: none is asked for */
+	pthread_mutex_t lock;	  /* of what follows */
 	struct vnc_scanout scanouts[DISPLAY_MAX_SCANOUTS];
 };
 

@@ -109,7 +109,9 @@ int vnc_present(struct vnc_place *p, unsigned scanout, uint32_t fourcc, uint32_t
 
 void vnc_show(struct vnc_place *p)
 {
-	assert_int_equal(vnc_present(p, 0, DISPLAY_XRGB8888, VNC_WIDTH, VNC_HEIGHT, (struct display_rect){0, 0, VNC_WIDTH, VNC_HEIGHT}), 0);
+	assert_int_equal(vnc_present(p, 0, DISPLAY_XRGB8888, VNC_WIDTH, VNC_HEIGHT,
+				     (struct display_rect){0, 0, VNC_WIDTH, VNC_HEIGHT}),
+			 0);
 }
 
 static void do_blank(void *arg)
@@ -148,7 +150,9 @@ void vnc_paint(struct vnc_place *p, uint32_t seed)
 {
 	for (uint32_t y = 0; y < VNC_HEIGHT; y++) {
 		for (uint32_t x = 0; x < VNC_WIDTH; x++) {
-			uint32_t v = x < 100 ? 0x204060 : x < 200 ? (x / 7 + y / 5) % 3 * 0x5a3c1e : (x * 0x10305 + y * 0x51) * 2654435761u;
+			uint32_t v = x < 100   ? 0x204060
+				     : x < 200 ? (x / 7 + y / 5) % 3 * 0x5a3c1e
+					       : (x * 0x10305 + y * 0x51) * 2654435761u;
 
 			p->pixels[y * VNC_WIDTH + x] = (v ^ seed) & 0xffffff;
 		}
@@ -390,7 +394,6 @@ void vnc_write_password(struct vnc_place *p, const char *text)
 	fputs(text, f);
 	fclose(f);
 }
-
 
 void vnc_type(struct vnc_watcher *v, uint32_t keysym)
 {

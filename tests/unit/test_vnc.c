@@ -47,12 +47,16 @@ static void every_format_is_seen_exactly(void **state)
 				p->pixels[i] = (x & 0xff) << 16 | (x & 0xff00) | x >> 16;
 			p->pixels[i] |= (x * 7) << 24; /* means nothing */
 		}
-		assert_int_equal(vnc_present(p, 0, formats[f].fourcc, VNC_WIDTH, VNC_HEIGHT, (struct display_rect){0, 0, VNC_WIDTH, VNC_HEIGHT}), 0);
+		assert_int_equal(vnc_present(p, 0, formats[f].fourcc, VNC_WIDTH, VNC_HEIGHT,
+					     (struct display_rect){0, 0, VNC_WIDTH, VNC_HEIGHT}),
+				 0);
 		assert_true(vnc_sees(&v, expected, VNC_WIDTH, VNC_HEIGHT));
 		free(expected);
 	}
 	vnc_leave(&v);
-	assert_int_equal(vnc_present(p, 0, DISPLAY_FOURCC('N', 'V', '1', '2'), VNC_WIDTH, VNC_HEIGHT, (struct display_rect){0}), -EINVAL);
+	assert_int_equal(
+		vnc_present(p, 0, DISPLAY_FOURCC('N', 'V', '1', '2'), VNC_WIDTH, VNC_HEIGHT, (struct display_rect){0}),
+		-EINVAL);
 }
 
 static void every_encoding_gives_the_same_pixels(void **state)
@@ -121,7 +125,8 @@ static bool shows_top_left(struct vnc_watcher *v, const void *what)
 
 	for (uint32_t y = 0; y < (uint32_t)v->client->height; y++) {
 		for (uint32_t x = 0; x < (uint32_t)v->client->width; x++) {
-			if (vnc_pixel(v, x, y) != (x < w->width && y < w->height ? w->pixels[y * w->width + x] & 0xffffff : 0))
+			if (vnc_pixel(v, x, y) !=
+			    (x < w->width && y < w->height ? w->pixels[y * w->width + x] & 0xffffff : 0))
 				return false;
 		}
 	}
@@ -176,7 +181,8 @@ static void a_guest_that_shows_nothing_is_said_to(void **state)
 	assert_true(vnc_wait_for(&v, is_black_with_words, NULL));
 	assert_int_equal(v.client->width, VNC_WIDTH);
 	/* Then again: a part would do for the picture that was there before. */
-	assert_int_equal(vnc_present(p, 0, DISPLAY_XRGB8888, VNC_WIDTH, VNC_HEIGHT, (struct display_rect){0, 0, 1, 1}), 0);
+	assert_int_equal(vnc_present(p, 0, DISPLAY_XRGB8888, VNC_WIDTH, VNC_HEIGHT, (struct display_rect){0, 0, 1, 1}),
+			 0);
 	assert_true(vnc_sees_all(&v, p));
 	vnc_leave(&v);
 }
@@ -252,13 +258,14 @@ static void a_cursor_is_drawn_for_who_cannot(void **state)
 	for (unsigned turn = 0; turn < 3; turn++) {
 		memcpy(expected, p->pixels, sizeof(p->pixels));
 		for (unsigned x = 0; x < 10; x++) {
-			uint32_t *to = &expected[(c.y - 4 + 2) * VNC_WIDTH + c.x - 3 + x], g = *to >> 8 & 0xff, b = *to & 0xff;
+			uint32_t *to = &expected[(c.y - 4 + 2) * VNC_WIDTH + c.x - 3 + x], g = *to >> 8 & 0xff,
+				 b = *to & 0xff;
 
 			if (x < 5)
 				*to = 0xff0000;
 			else /* 102 / 255 of what is under it */
-				*to = ((0x99 + ((*to >> 16 & 0xff) * 102 + 127) / 255) << 16) | (g * 102 + 127) / 255 << 8 |
-				      (b * 102 + 127) / 255;
+				*to = ((0x99 + ((*to >> 16 & 0xff) * 102 + 127) / 255) << 16) |
+				      (g * 102 + 127) / 255 << 8 | (b * 102 + 127) / 255;
 		}
 		assert_true(vnc_sees(&v, expected, VNC_WIDTH, VNC_HEIGHT));
 		/* Once it moves, once the picture changes under it. */

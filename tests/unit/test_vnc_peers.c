@@ -9,17 +9,17 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "tests/lib/vnc_world.h"
 
@@ -27,7 +27,8 @@
 
 static void a_stuck_viewer_holds_nobody_up(void **state)
 {
-	static const char all[] = {3, 0, 0, 0, 0, 0, (char)(VNC_WIDTH >> 8), (char)(VNC_WIDTH & 0xff), 0, (char)VNC_HEIGHT};
+	static const char all[] = {
+		3, 0, 0, 0, 0, 0, (char)(VNC_WIDTH >> 8), (char)(VNC_WIDTH & 0xff), 0, (char)VNC_HEIGHT};
 	struct vnc_place *p = *state;
 	struct vnc_watcher v;
 	int fd;
@@ -210,10 +211,23 @@ static unsigned lines_said(void)
 static void wrong_options_get_one_line(void **state)
 {
 	static const char *const specs[] = {
-		"vnc:example.org:1",	 "vnc:127.0.0.1:",   "vnc:127.0.0.1:70000", "vnc:127.0.0.1:-1", "vnc:127.0.0.1:5x",
-		"vnc:[::1",		 "vnc:::1",	     "vnc:[127.0.0.1]:1",   "vnc:1.2.3",	   "vnc:unix:",
-		"vnc:unix:/nonexistent/x", "vnc,every=3",    "vnc,password=/nonexistent", "vnc,password=/dev/null", "vnc,",
-		"vnc:203.0.113.1:1",	 "vnc:123456",
+		"vnc:example.org:1",
+		"vnc:127.0.0.1:",
+		"vnc:127.0.0.1:70000",
+		"vnc:127.0.0.1:-1",
+		"vnc:127.0.0.1:5x",
+		"vnc:[::1",
+		"vnc:::1",
+		"vnc:[127.0.0.1]:1",
+		"vnc:1.2.3",
+		"vnc:unix:",
+		"vnc:unix:/nonexistent/x",
+		"vnc,every=3",
+		"vnc,password=/nonexistent",
+		"vnc,password=/dev/null",
+		"vnc,",
+		"vnc:203.0.113.1:1",
+		"vnc:123456",
 	};
 	struct vnc_place *p = *state;
 	char path[200] = "vnc:unix:/tmp/";
