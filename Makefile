@@ -65,7 +65,7 @@ common-cflags := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. $(warnings) -
 	$(if $(filter -O0,$(CFLAGS)),,$(if $(SAN),,-D_FORTIFY_SOURCE=2)) $(steps) $(sanitize)
 common-ldflags := $(sanitize) -Wl,-z,relro,-z,now -pthread
 
-gpu-packages := virglrenderer epoxy egl gbm pixman-1 libpng libdrm
+gpu-packages := virglrenderer epoxy egl gbm pixman-1 libpng libdrm libvncserver
 host-cc := $(if $(foreign),$(cross-cc),$(CC))
 host-pkg-config := $(if $(foreign),$(cross-pkg-config),$(PKG_CONFIG))
 have-gpu := $(if $(has-sysroot),$(shell $(host-pkg-config) --exists $(gpu-packages) 2>/dev/null && echo yes))

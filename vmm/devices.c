@@ -151,6 +151,7 @@ struct module_call {
 	struct loop *loop;
 	const struct guest_mem *mem;
 	const struct options *options;
+	struct input_sink *input;
 	struct virtio_device *device;
 	int err;
 };
@@ -158,16 +159,20 @@ struct module_call {
 static void call_module(void *arg)
 {
 	struct module_call *c = arg;
-
 	const struct device_setup setup = {
-		.loop = c->loop, .mem = c->mem, .options = c->options->gpu, .display = c->options->display};
+		.loop = c->loop,
+		.mem = c->mem,
+		.options = c->options->gpu,
+		.display = c->options->display,
+		.input = c->input,
+	};
 
 	c->err = c->module->create(&setup, &c->device);
 }
 
 static int make_gpu(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
 {
-	struct module_call call = {.mem = vm_mem(d->vm), .options = o};
+	struct module_call call = {.mem = vm_mem(d->vm), .options = o, .input = input_seat_sink(d->seat)};
 	int err = module_load("gpu", &call.module);
 
 	(void)n;

@@ -25,6 +25,7 @@ static const struct {
 	{"libdrm.so", "libdrm2"},
 	{"libpixman-1.so", "libpixman-1-0"},
 	{"libpng16.so", "libpng16-16"},
+	{"libvncserver.so", "libvncserver1"},
 };
 
 /* Beside the executable: the build tree, or a bundle. */

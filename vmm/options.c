@@ -389,8 +389,10 @@ static const struct {
 	 "scanouts=1..16\n(connectors for displays), size=WIDTHxHEIGHT (of display 0; sizeN= plugs in display N),\nmemory=MIB (what "
 	 "the guest's pictures may take on the host)",
 	 set_gpu},
-	{"display", "none|png:DIR[,every=N]",
-	 "where the GPU's pictures go: every N-th one as a file in DIR, or\nnowhere (default); png implies --gpu",
+	{"display", "none|png:DIR[,every=N]|vnc[:ADDR][,password=FILE]",
+	 "where the GPU's pictures go: every N-th one as a file in DIR, to VNC viewers\n(ADDR: [HOST]:NUMBER, default 127.0.0.1 "
+	 "and the first free port from 5900; or\nunix:PATH), or nowhere (default). png and vnc imply --gpu; vnc without "
+	 "--input\nadds a keyboard and a tablet, so that viewers can use the guest",
 	 set_display},
 	{"transport", "pci|mmio", "how virtio devices are attached (default pci)", set_transport},
 	{"name", "NAME", "what the guest is called, as in mullion ctl --name NAME (default: its process number)", set_name},
@@ -424,6 +426,7 @@ void options_print_help(FILE *to)
 	      "  mullion run --kernel vmlinuz --initrd initrd.img --append console=ttyS0\n"
 	      "  mullion run --kernel vmlinuz --initrd initrd.img --append 'console=ttyS0 root=/dev/vda rw' \\\n"
 	      "      --memory 2G --cpus 2 --disk guest.img --gpu --display png:frames\n"
+	      "  mullion run --kernel vmlinuz --initrd initrd.img --append console=tty0 --display vnc\n"
 	      "  mullion run --kernel triangle.elf --memory 64M --gpu renderer=virgl --display png:frames,every=10\n"
 	      "\n`mullion doctor` tells what this host can do. More: man mullion\n",
 	      to);
@@ -574,6 +577,11 @@ int options_parse(struct options *o, int argc, char **argv)
 		return wrong("--console stdio and --serial stdio: only one of them can have the terminal");
 	if (o->display && strcmp(o->display, "none"))
 		o->has_gpu = true;
+	/* A display with a user: what they type and point at is to arrive. */
+	if (o->display && strcspn(o->display, ":=,") == strlen("vnc") && !strncmp(o->display, "vnc", 3) && !o->input_count) {
+		o->inputs[o->input_count++] = (struct input_option){.kind = INPUT_KEYBOARD};
+		o->inputs[o->input_count++] = (struct input_option){.kind = INPUT_TABLET};
+	}
 	return 0;
 }
 

@@ -10,24 +10,25 @@
 const struct display_output_ops *const display_outputs[] = {
 	&display_none_ops,
 	&display_png_ops,
+	&display_vnc_ops,
 	NULL,
 };
 
-int display_create(struct loop *loop, const char *spec, struct display_output **out)
+int display_create(struct loop *loop, const char *spec, struct input_sink *input, struct display_output **out)
 {
-	const char *colon, *argument;
+	const char *argument;
 	size_t length;
 
 	if (!spec)
 		spec = "none";
-	colon = strchr(spec, ':');
-	length = colon ? (size_t)(colon - spec) : strlen(spec);
-	argument = colon ? colon + 1 : "";
+	length = strcspn(spec, ":=,");
+	/* Options may follow the name at once; their comma says that nothing came before. */
+	argument = spec + length + (spec[length] == ':' || spec[length] == '=');
 	for (const struct display_output_ops *const *ops = display_outputs; *ops; ops++) {
 		if (strlen((*ops)->name) == length && strncmp((*ops)->name, spec, length) == 0)
-			return (*ops)->create(loop, argument, out);
+			return (*ops)->create(loop, argument, input, out);
 	}
-	log_line(LOG_TOPIC_DISPLAY, LOG_ERROR, "no display '%.*s'; there are none and png:DIR[,every=N]", (int)length, spec);
+	log_line(LOG_TOPIC_DISPLAY, LOG_ERROR, "no display '%.*s'; there are none, png:DIR[,every=N] and vnc[:ADDR]", (int)length, spec);
 	return -EINVAL;
 }
 

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct input_sink;
 struct loop;
 
 /* Most scanouts a device can have: VIRTIO_GPU_MAX_SCANOUTS. */
@@ -47,8 +48,11 @@ struct display_output_ops {
 	const char *help; /* one line for --help */
 	/* Nobody looks: present() is not called, and a device need not read its pixels. */
 	bool blind;
-	/* @argument: what follows the colon, or "". Prints one line and returns a negative errno on failure. */
-	int (*create)(struct loop *loop, const char *argument, struct display_output **out);
+	/*
+	 * @argument: what follows the name, or "". @input takes what a user of this display types and points at, and
+	 * outlives it; NULL: nobody does. Prints one line and returns a negative errno on failure.
+	 */
+	int (*create)(struct loop *loop, const char *argument, struct input_sink *input, struct display_output **out);
 	/* The picture of @scanout changed. Returns 0 or a negative errno (logged by the caller, counted). */
 	int (*present)(struct display_output *o, unsigned scanout, const struct display_frame *frame);
 	/* @scanout shows nothing any more. */
@@ -62,9 +66,13 @@ struct display_output_ops {
 extern const struct display_output_ops *const display_outputs[];
 extern const struct display_output_ops display_none_ops;
 extern const struct display_output_ops display_png_ops;
+extern const struct display_output_ops display_vnc_ops;
 
-/* Make the output that @spec names ("png:DIR,every=10", "none"); NULL is "none". As ops->create. */
-int display_create(struct loop *loop, const char *spec, struct display_output **out);
+/*
+ * Make the output that @spec names: NAME, NAME:ARGUMENT, NAME=ARGUMENT or NAME,OPTIONS ("png:DIR,every=10",
+ * "vnc,password=FILE"); NULL is "none". As ops->create.
+ */
+int display_create(struct loop *loop, const char *spec, struct input_sink *input, struct display_output **out);
 void display_destroy(struct display_output *o); /* NULL is fine */
 
 #endif

@@ -2,6 +2,7 @@
 #include "host/display/format.h"
 
 #include <stddef.h>
+#include <string.h>
 
 static const struct display_format formats[] = {
 	{DISPLAY_XRGB8888, "XRGB8888", 4, 16, 8, 0, false},
@@ -17,4 +18,15 @@ const struct display_format *display_format_find(uint32_t fourcc)
 			return &formats[i];
 	}
 	return NULL;
+}
+
+void display_format_to_xrgb(const struct display_format *format, const uint32_t *src, uint32_t *dst, uint32_t n)
+{
+	if (format->red_shift == 16 && format->green_shift == 8 && format->blue_shift == 0) {
+		memcpy(dst, src, n * sizeof(*dst));
+		return;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		dst[i] = (src[i] >> format->red_shift & 0xff) << 16 | (src[i] >> format->green_shift & 0xff) << 8 |
+			 (src[i] >> format->blue_shift & 0xff);
 }

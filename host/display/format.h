@@ -26,4 +26,7 @@ struct display_format {
 /* NULL when @fourcc is none of ours. */
 const struct display_format *display_format_find(uint32_t fourcc);
 
+/* Convert @n pixels of any of the formats to XRGB8888; bits 24..31 of the result mean nothing. */
+void display_format_to_xrgb(const struct display_format *format, const uint32_t *src, uint32_t *dst, uint32_t n);
+
 #endif

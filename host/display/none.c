@@ -8,11 +8,12 @@
 #include "host/base/log.h"
 #include "host/display/display.h"
 
-static int create(struct loop *loop, const char *argument, struct display_output **out)
+static int create(struct loop *loop, const char *argument, struct input_sink *input, struct display_output **out)
 {
 	struct display_output *o;
 
 	(void)loop;
+	(void)input;
 	if (*argument != '\0') {
 		log_line(LOG_TOPIC_DISPLAY, LOG_ERROR, "none:%s: this display takes no argument; write --display none", argument);
 		return -EINVAL;

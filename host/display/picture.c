@@ -13,17 +13,22 @@
 
 #define CURSOR_SIZE 64
 
-static int resize(struct picture *p, uint32_t width, uint32_t height)
+size_t picture_bytes(const struct picture *p)
 {
-	size_t bytes = (size_t)width * height * 3;
+	return (size_t)p->width * p->height * sizeof(*p->pixels);
+}
 
-	if (!p->rgb || bytes > p->capacity_bytes) {
-		uint8_t *rgb = malloc(bytes);
+int picture_resize(struct picture *p, uint32_t width, uint32_t height)
+{
+	size_t bytes = (size_t)width * height * sizeof(*p->pixels);
 
-		if (!rgb)
+	if (!p->pixels || bytes > p->capacity_bytes) {
+		uint32_t *pixels = malloc(bytes);
+
+		if (!pixels)
 			return -ENOMEM;
-		free(p->rgb);
-		p->rgb = rgb;
+		free(p->pixels);
+		p->pixels = pixels;
 		p->capacity_bytes = bytes;
 	}
 	p->width = width;
@@ -38,40 +43,49 @@ int picture_update(struct picture *p, const struct display_frame *frame, const s
 
 	if (!format || frame->width == 0 || frame->height == 0)
 		return -EINVAL;
-	if (!p->rgb || p->width != frame->width || p->height != frame->height) {
-		err = resize(p, frame->width, frame->height);
+	if (!p->pixels || p->width != frame->width || p->height != frame->height) {
+		err = picture_resize(p, frame->width, frame->height);
 		if (err < 0)
 			return err;
 	}
 	for (uint32_t y = rect->y; y < rect->y + rect->height; y++) {
 		const uint8_t *row = (const uint8_t *)frame->pixels + (size_t)y * frame->stride_bytes;
-		const uint32_t *src = (const uint32_t *)(const void *)row + rect->x;
-		uint8_t *dst = p->rgb + ((size_t)y * p->width + rect->x) * 3;
 
-		for (uint32_t x = 0; x < rect->width; x++, dst += 3) {
-			dst[0] = (uint8_t)(src[x] >> format->red_shift);
-			dst[1] = (uint8_t)(src[x] >> format->green_shift);
-			dst[2] = (uint8_t)(src[x] >> format->blue_shift);
-		}
+		display_format_to_xrgb(format, (const uint32_t *)(const void *)row + rect->x,
+				       p->pixels + (size_t)y * p->width + rect->x, rect->width);
 	}
 	return 0;
 }
 
 int picture_copy(struct picture *p, const struct picture *from)
 {
-	int err = resize(p, from->width, from->height);
+	int err = picture_resize(p, from->width, from->height);
 
 	if (err == 0)
-		memcpy(p->rgb, from->rgb, (size_t)from->width * from->height * 3);
+		memcpy(p->pixels, from->pixels, picture_bytes(from));
 	return err;
 }
 
-/* Premultiplied source over opaque destination; a careless guest's colour above its alpha must not wrap. */
-static uint8_t over(uint32_t src, uint32_t alpha, uint8_t dst)
+void picture_copy_rect(struct picture *p, const struct picture *from, const struct display_rect *rect)
 {
-	uint32_t v = src + (dst * (255 - alpha) + 127) / 255;
+	const uint32_t right = rect->x + rect->width, bottom = rect->y + rect->height;
+	const uint32_t width = p->width < from->width ? p->width : from->width;
+	const uint32_t height = p->height < from->height ? p->height : from->height;
 
-	return (uint8_t)(v > 255 ? 255 : v);
+	for (uint32_t y = rect->y; y < bottom && y < height && rect->x < width; y++)
+		memcpy(p->pixels + (size_t)y * p->width + rect->x, from->pixels + (size_t)y * from->width + rect->x,
+		       ((right < width ? right : width) - rect->x) * sizeof(*p->pixels));
+}
+
+/*
+ * The component at @shift: premultiplied source over opaque destination. A careless guest's colour above its alpha must
+ * not wrap.
+ */
+static uint32_t over(uint32_t src, uint32_t alpha, uint32_t dst, unsigned shift)
+{
+	uint32_t v = (src >> shift & 0xff) + ((dst >> shift & 0xff) * (255 - alpha) + 127) / 255;
+
+	return (v > 255 ? 255 : v) << shift;
 }
 
 void picture_draw_cursor(struct picture *p, const struct display_cursor *cursor)
@@ -86,14 +100,12 @@ void picture_draw_cursor(struct picture *p, const struct display_cursor *cursor)
 			continue;
 		for (int x = 0; x < CURSOR_SIZE; x++) {
 			const uint32_t pixel = cursor->pixels[y * CURSOR_SIZE + x], alpha = pixel >> 24;
-			uint8_t *dst;
+			uint32_t *dst;
 
 			if (left + x < 0 || left + x >= p->width)
 				continue;
-			dst = p->rgb + ((size_t)(top + y) * p->width + (size_t)(left + x)) * 3;
-			dst[0] = over(pixel >> 16 & 0xff, alpha, dst[0]);
-			dst[1] = over(pixel >> 8 & 0xff, alpha, dst[1]);
-			dst[2] = over(pixel & 0xff, alpha, dst[2]);
+			dst = p->pixels + (size_t)(top + y) * p->width + (size_t)(left + x);
+			*dst = over(pixel, alpha, *dst, 16) | over(pixel, alpha, *dst, 8) | over(pixel, alpha, *dst, 0);
 		}
 	}
 }
@@ -124,8 +136,11 @@ static int encode(const struct picture *p, FILE *file, png_structp png, png_info
 	png_set_compression_level(png, 1);
 	png_set_filter(png, 0, PNG_FILTER_SUB);
 	png_write_info(png, info);
+	/* A row is blue, green, red and a byte that means nothing. */
+	png_set_bgr(png);
+	png_set_filler(png, 0, PNG_FILLER_AFTER);
 	for (uint32_t y = 0; y < p->height; y++)
-		png_write_row(png, p->rgb + (size_t)y * p->width * 3);
+		png_write_row(png, (png_const_bytep)(p->pixels + (size_t)y * p->width));
 	png_write_end(png, info);
 	return 0;
 }
@@ -182,6 +197,6 @@ int picture_write_png(const struct picture *p, const char *path)
 
 void picture_finish(struct picture *p)
 {
-	free(p->rgb);
+	free(p->pixels);
 	memset(p, 0, sizeof(*p));
 }

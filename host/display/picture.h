@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A frame kept as 24-bit RGB, with the cursor drawn on it, and written as a PNG file. Thread: any, one at a time.
+ * A frame kept in one format, with the cursor drawn on it, and written as a PNG file. Thread: any, one at a time.
  */
 #ifndef MULLION_HOST_DISPLAY_PICTURE_H
 #define MULLION_HOST_DISPLAY_PICTURE_H
@@ -13,8 +13,14 @@
 struct picture {
 	uint32_t width, height;
 	size_t capacity_bytes; /* allocated */
-	uint8_t *rgb;          /* 3 bytes a pixel, rows without gaps */
+	uint32_t *pixels;      /* DRM_FORMAT_XRGB8888, rows without gaps; bits 24..31 mean nothing */
 };
+
+/* What the pixels take. */
+size_t picture_bytes(const struct picture *p);
+
+/* Take on a size; the pixels are undefined then. Returns 0 or -ENOMEM, and @p is as it was. */
+int picture_resize(struct picture *p, uint32_t width, uint32_t height);
 
 /*
  * Copy @rect of @frame into @p, which takes on the frame's size (then the rest of it is undefined, so pass the whole
@@ -24,6 +30,9 @@ int picture_update(struct picture *p, const struct display_frame *frame, const s
 
 /* Make @p a copy of @from. Returns 0 or -ENOMEM. */
 int picture_copy(struct picture *p, const struct picture *from);
+
+/* Copy what of @rect lies inside both pictures. */
+void picture_copy_rect(struct picture *p, const struct picture *from, const struct display_rect *rect);
 
 /* Blend the cursor's image over the picture where they meet. */
 void picture_draw_cursor(struct picture *p, const struct display_cursor *cursor);

@@ -70,11 +70,6 @@ static bool is_due(const struct png_output *o, const struct png_scanout *s)
 	return (s->frames - 1) % o->every == 0;
 }
 
-static size_t picture_bytes(const struct picture *p)
-{
-	return (size_t)p->width * p->height * 3;
-}
-
 static int write_picture(const struct png_output *o, const struct picture *p, unsigned scanout, uint64_t number)
 {
 	char path[4096];
@@ -171,11 +166,12 @@ static int make_directory(const char *path)
 	return 0;
 }
 
-static int create(struct loop *loop, const char *argument, struct display_output **out)
+static int create(struct loop *loop, const char *argument, struct input_sink *input, struct display_output **out)
 {
 	struct png_output *o = calloc(1, sizeof(*o));
 	int err;
 
+	(void)input; /* files have no user */
 	if (!o)
 		return -ENOMEM;
 	o->base.ops = &display_png_ops;
@@ -233,7 +229,7 @@ static int present(struct display_output *base, unsigned scanout, const struct d
 	struct png_output *o = from_base(base);
 	struct png_scanout *s = &o->scanouts[scanout];
 	const struct display_rect whole = {0, 0, frame->width, frame->height};
-	bool same_size = s->shown.rgb && s->shown.width == frame->width && s->shown.height == frame->height;
+	bool same_size = s->shown.pixels && s->shown.width == frame->width && s->shown.height == frame->height;
 	int err;
 
 	err = picture_update(&s->shown, frame, same_size ? &frame->damage : &whole);

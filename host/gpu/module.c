@@ -28,7 +28,7 @@ static int create(const struct device_setup *setup, struct virtio_device **out)
 		goto free_words;
 	config.journal = setup->journal;
 	config.degraded = setup->degraded;
-	err = display_create(setup->loop, setup->display, &config.display);
+	err = display_create(setup->loop, setup->display, setup->input, &config.display);
 	if (err < 0)
 		goto free_words;
 	err = gpu_create(&config, setup->loop, setup->mem, out);

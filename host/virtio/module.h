@@ -13,6 +13,7 @@
 #include "host/virtio/device.h"
 
 struct display_control_ops;
+struct input_sink;
 struct journal;
 
 #define DEVICE_MODULE_ABI 2u
@@ -24,6 +25,7 @@ struct device_setup {
 	const struct guest_mem *mem;
 	const char *options; /* "renderer=virgl,scanouts=2", or "" */
 	const char *display; /* the --display argument ("png:DIR,every=10", "none") or NULL */
+	struct input_sink *input; /* takes the keys and the pointer of a display's user; NULL: nobody does */
 	/* Where the device keeps what the guest made, to go on after the death of its process. NULL: it doesn't. */
 	struct journal *journal;
 	/* Processes before this one died too often: do without what may be the reason, but offer the same. */

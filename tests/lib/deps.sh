@@ -19,6 +19,7 @@ libgbm-dev             | build      | GBM: GL on a render node (/dev/dri)
 libpixman-1-dev        | build      | the software 2D renderer
 libpng-dev             | build      | --display png: frames as PNG files
 libjson-c-dev          | build      | the JSON of the control socket (mullion ctl)
+libvncserver-dev       | build      | --display vnc; its client library looks at it in the tests
 libdrm-dev             | build      | headers for the scene program of the Linux guest (KMS)
 libgles-dev            | build      | GLES headers for the same program
 libcmocka-dev          | check      | the C unit and device tests

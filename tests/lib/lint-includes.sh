@@ -10,7 +10,7 @@ rules='
 protocol/              ^protocol/
 host/base/             ^(protocol|host/base)/
 host/virtio/           ^(protocol|host/base|host/virtio)/
-host/display/          ^(protocol|host/base|host/display)/
+host/display/          ^(protocol|host/base|host/virtio|host/display)/
 host/vhost/            ^(protocol|host/base|host/virtio|host/vhost)/
 host/gpu/              ^(protocol|host/base|host/virtio|host/vhost|host/display|host/gpu)/
 host/block/            ^(protocol|host/base|host/virtio|host/block)/

@@ -16,6 +16,15 @@ unit-tests += test_edid test_gpu_resource test_display
 test_edid-src = host/gpu/edid.c
 test_gpu_resource-src = host/gpu/backing.c host/gpu/resource.c host/gpu/context.c host/gpu/format.c
 test_display-src = $(host-display-src)
+# The VNC display, looked at by libvncclient.
+unit-tests += test_vnc test_vnc_input test_vnc_peers
+vnc-test-src = tests/lib/vnc_world.c $(host-display-src)
+test_vnc-src = $(vnc-test-src)
+test_vnc-libs := -lvncclient
+test_vnc_input-src = $(vnc-test-src)
+test_vnc_input-libs := -lvncclient
+test_vnc_peers-src = $(vnc-test-src)
+test_vnc_peers-libs := -lvncclient
 unit-tests += test_gpu_command
 test_gpu_command-src = host/gpu/command.c
 unit-tests += test_module test_doctor

@@ -77,7 +77,7 @@ static struct display_output *png_display(struct place *p, const char *rest)
 	char spec[128];
 
 	snprintf(spec, sizeof(spec), "png:%s/new%s", p->path, rest);
-	assert_int_equal(display_create(p->loop, spec, &o), 0);
+	assert_int_equal(display_create(p->loop, spec, NULL, &o), 0);
 	return o;
 }
 
@@ -134,8 +134,8 @@ static void specs_are_read_and_wrong_ones_refused(void **state)
 	struct display_output *o;
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		assert_int_equal(display_create(p->loop, cases[i].spec, &o), cases[i].err);
-	assert_int_equal(display_create(p->loop, NULL, &o), 0);
+		assert_int_equal(display_create(p->loop, cases[i].spec, NULL, &o), cases[i].err);
+	assert_int_equal(display_create(p->loop, NULL, NULL, &o), 0);
 	assert_string_equal(o->ops->name, "none");
 	assert_true(o->ops->blind);
 	o->ops->cursor(o, 0, &(struct display_cursor){0});

@@ -152,6 +152,23 @@ static void values_may_be_left_out_or_joined(void **state)
 	assert_int_equal(parse(&o, "--kernel k --display png:d"), 0);
 	assert_true(o.has_gpu);
 	options_finish(&o);
+	/* VNC viewers have keys and a pointer; what the user chose stays. */
+	assert_int_equal(o.input_count, 0);
+	options_finish(&o);
+	for (unsigned i = 0; i < 3; i++) {
+		static const char *const lines[] = {"--kernel k --display vnc", "--kernel k --display vnc=:1",
+						    "--kernel k --display=vnc,password=x"};
+
+		assert_int_equal(parse(&o, lines[i]), 0);
+		assert_true(o.has_gpu);
+		assert_int_equal(o.input_count, 2);
+		assert_int_equal(o.inputs[0].kind, INPUT_KEYBOARD);
+		assert_int_equal(o.inputs[1].kind, INPUT_TABLET);
+		options_finish(&o);
+	}
+	assert_int_equal(parse(&o, "--kernel k --display vnc:1 --input mouse"), 0);
+	assert_int_equal(o.input_count, 1);
+	options_finish(&o);
 	assert_int_equal(parse(&o, "--kernel k --display none"), 0);
 	assert_false(o.has_gpu);
 	options_finish(&o);
