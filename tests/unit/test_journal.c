@@ -92,8 +92,8 @@ static const char *found(struct world *w, uint64_t *tag)
 	while (journal_next(j, &at, &k, &payload, &bytes)) {
 		assert_int_equal(k.type, 1);
 		assert_int_equal((uintptr_t)payload % 8, 0);
-		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%u=%.*s", used ? " " : "", k.id[0], (int)bytes,
-					 (const char *)payload);
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%u=%.*s", used ? " " : "", k.id[0],
+					 (int)bytes, (const char *)payload);
 	}
 	if (tag)
 		*tag = journal_last_tag(j);
