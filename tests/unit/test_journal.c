@@ -305,6 +305,23 @@ static void any_byte_may_be_wrong(void **state)
 	free(image);
 }
 
+static void sizes_that_wrap_end_the_journal(void **state)
+{
+	static const uint32_t sizes[] = {0xffffffff, 0xfffffff8, 0xffffffe8, 0xffffffe0, 0x80000000, HALF_BYTES};
+	struct world *w = *state;
+
+	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		uint32_t active;
+
+		memset(w->memory, 0, BYTES);
+		transactions(open_it(w));
+		memcpy(&active, w->memory + ACTIVE_AT, sizeof(active));
+		/* Of the first record behind the trailer that an empty journal starts with. */
+		memcpy(w->memory + HEAD_BYTES + (size_t)active * HALF_BYTES + 32 + 4, &sizes[i], sizeof(sizes[i]));
+		assert_string_equal(found(w, NULL), "");
+	}
+}
+
 static void compaction_may_stop_anywhere(void **state)
 {
 	struct world *w = *state;
@@ -544,6 +561,7 @@ int main(void)
 		CASE(clear_takes_everything_but_the_tag),
 		CASE(cut_anywhere_whole_transactions_are_left),
 		CASE(any_byte_may_be_wrong),
+		CASE(sizes_that_wrap_end_the_journal),
 		CASE(compaction_may_stop_anywhere),
 		CASE(full_journal_keeps_what_it_has),
 		CASE(there_is_always_room_to_drop),

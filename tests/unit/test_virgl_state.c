@@ -193,6 +193,12 @@ static void states_that_overlap_keep_their_order(void **state)
 	virgl_bind_sampler_states(&w.encoder, 1, 0, (const uint32_t[]){4, 4}, 2);
 	submit();
 	assert_non_null(strstr(rebuilt(), "18:1,1,3 18:1,0,4,4"));
+	/* Also within one submission. */
+	virgl_bind_sampler_states(&w.encoder, 1, 0, (const uint32_t[]){1, 2}, 2);
+	virgl_bind_sampler_states(&w.encoder, 1, 1, (const uint32_t[]){3}, 1);
+	virgl_bind_sampler_states(&w.encoder, 1, 0, (const uint32_t[]){2, 2}, 2);
+	submit();
+	assert_non_null(strstr(rebuilt(), "18:1,1,3 18:1,0,2,2"));
 }
 
 static void sub_contexts_are_apart(void **state)
