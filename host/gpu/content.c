@@ -72,8 +72,8 @@ static struct renderer_box whole_level(const struct gpu_resource *res, uint32_t 
 /* Does @a hold all of @b? */
 static bool holds(const struct renderer_box *a, const struct renderer_box *b)
 {
-	return a->x <= b->x && b->x + b->width <= a->x + a->width && a->y <= b->y && b->y + b->height <= a->y + a->height &&
-	       a->z <= b->z && b->z + b->depth <= a->z + a->depth;
+	return a->x <= b->x && b->x + b->width <= a->x + a->width && a->y <= b->y &&
+	       b->y + b->height <= a->y + a->height && a->z <= b->z && b->z + b->depth <= a->z + a->depth;
 }
 
 static bool is_in_level(const struct gpu_resource *res, uint32_t level, const struct renderer_box *b)
@@ -98,7 +98,8 @@ static void join(uint32_t *at, uint32_t *size, uint32_t other_at, uint32_t other
  */
 static bool grow(struct gpu_level *l, const struct renderer_transfer *t, bool is_buffer)
 {
-	const int64_t dx = (int64_t)t->box.x - l->box.x, dy = (int64_t)t->box.y - l->box.y, dz = (int64_t)t->box.z - l->box.z;
+	const int64_t dx = (int64_t)t->box.x - l->box.x, dy = (int64_t)t->box.y - l->box.y,
+		      dz = (int64_t)t->box.z - l->box.z;
 	int64_t rest, pixel = is_buffer ? 1 : 0;
 	struct renderer_box box = l->box;
 

@@ -30,7 +30,7 @@ struct gpu_level {
 	uint32_t stride, layer_stride;
 	struct renderer_box box; /* depth 0: nothing of it is in the backing */
 	uint32_t zero;
-	uint64_t offset;	 /* of the box, in the backing */
+	uint64_t offset; /* of the box, in the backing */
 };
 
 /* NULL is a content that keeps nothing. */
@@ -52,7 +52,7 @@ void gpu_content_detached(struct gpu_content *c, struct gpu_resource *res);
  * Take over what a record says of @res. Returns the transfer that fetches the level again in *t and true, or false when
  * there is none that makes sense. What is only on the GPU is lost from now on.
  */
-bool gpu_content_restore(struct gpu_content *c, struct gpu_resource *res, uint32_t level, const struct gpu_level *record,
-			 struct renderer_transfer *t);
+bool gpu_content_restore(struct gpu_content *c, struct gpu_resource *res, uint32_t level,
+			 const struct gpu_level *record, struct renderer_transfer *t);
 
 #endif

@@ -13,8 +13,8 @@ static struct journal_key key_of(enum gpu_record_type type, uint32_t first, uint
 	return (struct journal_key){(uint16_t)type, {first, second}};
 }
 
-static void put2(struct gpu *g, const struct journal_key *key, const void *first, size_t first_bytes, const void *second,
-		 size_t second_bytes)
+static void put2(struct gpu *g, const struct journal_key *key, const void *first, size_t first_bytes,
+		 const void *second, size_t second_bytes)
 {
 	if (journal_put2(g->journal, key, first, first_bytes, second, second_bytes) == 0)
 		return;
@@ -181,8 +181,8 @@ void gpu_mark_lost(struct gpu *g, uint32_t ctx_id)
 	if (!ctx || ctx->lost)
 		return;
 	ctx->lost = true;
-	log_guest(LOG_TOPIC_GPU, &g->log_limit, "context %u (%s) is lost: the guest's program has to start again", ctx->id,
-		  ctx->name);
+	log_guest(LOG_TOPIC_GPU, &g->log_limit, "context %u (%s) is lost: the guest's program has to start again",
+		  ctx->id, ctx->name);
 	if (!g->journal)
 		return;
 	journal_drop_all(g->journal, GPU_RECORD_VIRGL, GPU_RECORD_LAST, &ctx_id, 1);

@@ -11,7 +11,7 @@
 struct restore {
 	struct gpu *g;
 	struct journal *journal;
-	unsigned resources, contexts, scanouts;				    /* made again */
+	unsigned resources, contexts, scanouts;				      /* made again */
 	unsigned no_resource, no_backing, no_context, no_content, no_scanout; /* not possible, or lost */
 };
 
@@ -28,7 +28,8 @@ static struct gpu_command command(uint32_t ctx_id)
  * does not have it any more.
  */
 static void go_through(struct restore *r, enum gpu_record_type type,
-		       bool (*each)(struct restore *r, const struct journal_key *key, const void *payload, size_t bytes))
+		       bool (*each)(struct restore *r, const struct journal_key *key, const void *payload,
+				    size_t bytes))
 {
 	struct journal_key key;
 	const void *payload;
@@ -80,7 +81,8 @@ static uint32_t make_resource(struct gpu *g, uint32_t id, const struct gpu_resou
 		cmd.u.create_blob.nr_entries = (uint32_t)((bytes - sizeof(*record)) / sizeof(*ranges));
 		return gpu_resource_create_blob(g, &cmd);
 	default:
-		return gpu_refuse(g, &cmd, VIRTIO_GPU_RESP_ERR_UNSPEC, "resource %u: kind %u does not exist", id, record->kind);
+		return gpu_refuse(g, &cmd, VIRTIO_GPU_RESP_ERR_UNSPEC, "resource %u: kind %u does not exist", id,
+				  record->kind);
 	}
 }
 
@@ -89,8 +91,7 @@ static bool restore_resource(struct restore *r, const struct journal_key *key, c
 	const struct gpu_resource_record *record = payload;
 	struct gpu_resource *res;
 
-	if (bytes < sizeof(*record) ||
-	    make_resource(r->g, key->id[0], record, bytes) != VIRTIO_GPU_RESP_OK_NODATA) {
+	if (bytes < sizeof(*record) || make_resource(r->g, key->id[0], record, bytes) != VIRTIO_GPU_RESP_OK_NODATA) {
 		r->no_resource++;
 		return false;
 	}
@@ -290,8 +291,8 @@ static void report(const struct restore *r)
 		{r->no_scanout, "scanouts show nothing any more"},
 	};
 
-	log_line(LOG_TOPIC_GPU, LOG_INFO, "made again after a death: %u resources, %u contexts, %u scanouts", r->resources,
-		 r->contexts, r->scanouts);
+	log_line(LOG_TOPIC_GPU, LOG_INFO, "made again after a death: %u resources, %u contexts, %u scanouts",
+		 r->resources, r->contexts, r->scanouts);
 	for (unsigned i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		if (lines[i].count > 0)
 			log_line(LOG_TOPIC_GPU, LOG_WARN, "%u %s", lines[i].count, lines[i].what);

@@ -57,7 +57,7 @@ static const struct references references[] = {
 
 /* Which word of a create command names a resource; 0: none. The header is word 0. */
 static const uint8_t object_resource[] = {
-	[VIRGL_OBJECT_SAMPLER_VIEW] = 2,     [VIRGL_OBJECT_SURFACE] = 2, [VIRGL_OBJECT_QUERY] = 4,
+	[VIRGL_OBJECT_SAMPLER_VIEW] = 2,     [VIRGL_OBJECT_SURFACE] = 2,      [VIRGL_OBJECT_QUERY] = 4,
 	[VIRGL_OBJECT_STREAMOUT_TARGET] = 2, [VIRGL_OBJECT_MSAA_SURFACE] = 2,
 };
 
@@ -102,8 +102,7 @@ static int by_number(const void *a, const void *b)
 
 static bool has_object(const struct rebuild *r, uint32_t handle)
 {
-	return r->handle_count > 0 &&
-	       bsearch(&handle, r->handles, r->handle_count, sizeof(handle), by_number) != NULL;
+	return r->handle_count > 0 && bsearch(&handle, r->handles, r->handle_count, sizeof(handle), by_number) != NULL;
 }
 
 /* One whole command that creates an object, or several for a long shader. */

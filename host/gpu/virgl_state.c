@@ -162,8 +162,8 @@ static void give_up(struct virgl_state *s)
 	journal_commit(s->journal, 0);
 	if (journal_put(s->journal, &key, NULL, 0) == 0)
 		journal_commit(s->journal, 0);
-	log_line(LOG_TOPIC_GPU, LOG_WARN, "context %u does not fit in the journal: it is lost if the device's process dies",
-		 s->ctx_id);
+	log_line(LOG_TOPIC_GPU, LOG_WARN,
+		 "context %u does not fit in the journal: it is lost if the device's process dies", s->ctx_id);
 }
 
 /* ---- states that wait ---- */

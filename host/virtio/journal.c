@@ -250,7 +250,8 @@ static void apply_changes(struct journal *j)
 
 static void write_header(uint8_t *to, const struct journal_key *key, uint16_t flags, uint32_t bytes)
 {
-	const struct record r = {.type = key->type, .flags = flags, .bytes = bytes, .id = {key->id[0], key->id[1], key->id[2]}};
+	const struct record r = {
+		.type = key->type, .flags = flags, .bytes = bytes, .id = {key->id[0], key->id[1], key->id[2]}};
 
 	memcpy(to, &r, sizeof(r));
 }
@@ -383,7 +384,8 @@ void journal_drop(struct journal *j, const struct journal_key *key)
 
 static bool matches(const struct journal_key *key, uint16_t first, uint16_t last, const uint32_t *ids, unsigned words)
 {
-	return key->type >= first && key->type <= last && (words == 0 || memcmp(key->id, ids, words * sizeof(*ids)) == 0);
+	return key->type >= first && key->type <= last &&
+	       (words == 0 || memcmp(key->id, ids, words * sizeof(*ids)) == 0);
 }
 
 void journal_drop_all(struct journal *j, uint16_t first, uint16_t last, const uint32_t *ids, unsigned words)

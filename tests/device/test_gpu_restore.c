@@ -38,7 +38,8 @@ static struct gpu_world *start(bool fake_3d)
 {
 	memory = journal_memfd(JOURNAL_BYTES);
 	assert_true(memory >= 0);
-	return gpu_world_create(&(struct gpu_world_options){.fake_3d = fake_3d, .scanouts = 2, .journal = next_process()});
+	return gpu_world_create(
+		&(struct gpu_world_options){.fake_3d = fake_3d, .scanouts = 2, .journal = next_process()});
 }
 
 static void die(struct gpu_world *w)
@@ -114,7 +115,12 @@ static void picture_is_shown_again(void **state)
 static void blob_is_shown_again(void **state)
 {
 	struct virtio_gpu_set_scanout_blob c = {
-		.r = {0, 0, 32, 16}, .resource_id = 3, .width = 32, .height = 16, .format = BGRX, .strides = {128},
+		.r = {0, 0, 32, 16},
+		.resource_id = 3,
+		.width = 32,
+		.height = 16,
+		.format = BGRX,
+		.strides = {128},
 	};
 	struct gpu_world *w = start(false);
 	struct virtio_gpu_mem_entry entries[2];
@@ -122,7 +128,8 @@ static void blob_is_shown_again(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 2; i++)
-		entries[i] = (struct virtio_gpu_mem_entry){.addr = fake_guest_alloc(w->guest, 4096, 4096), .length = 1024};
+		entries[i] =
+			(struct virtio_gpu_mem_entry){.addr = fake_guest_alloc(w->guest, 4096, 4096), .length = 1024};
 	draw(pixels, 9, 32 * 16);
 	memcpy(fake_guest_ptr(w->guest, entries[0].addr, 1024), pixels, 1024);
 	memcpy(fake_guest_ptr(w->guest, entries[1].addr, 1024), pixels + 256, 1024);
@@ -135,7 +142,8 @@ static void blob_is_shown_again(void **state)
 
 static void cursor_is_there_again(void **state)
 {
-	struct virtio_gpu_update_cursor c = {.pos = {.scanout_id = 1, .x = 100, .y = 50}, .resource_id = 5, .hot_x = 3, .hot_y = 4};
+	struct virtio_gpu_update_cursor c = {
+		.pos = {.scanout_id = 1, .x = 100, .y = 50}, .resource_id = 5, .hot_x = 3, .hot_y = 4};
 	struct gpu_world *w = start(false);
 	uint32_t *pixels;
 
@@ -223,7 +231,8 @@ static void uuid_stays(void **state)
 static void contexts_and_what_is_attached_are_there_again(void **state)
 {
 	struct gpu_world *w = start(true);
-	struct virtio_gpu_transfer_host_3d t = {.box = {0, 0, 0, 16, 8, 1}, .resource_id = 3, .offset = 0, .stride = 64};
+	struct virtio_gpu_transfer_host_3d t = {
+		.box = {0, 0, 0, 16, 8, 1}, .resource_id = 3, .offset = 0, .stride = 64};
 	struct virtio_gpu_ctx_resource c = {.resource_id = 3};
 	struct fake_context *ctx;
 

@@ -26,7 +26,7 @@ static void check(bool ok)
 static void use(struct journal *j)
 {
 	struct journal_key key, last = {0};
-	volatile uint8_t sum = 0;
+	unsigned sum = 0;
 	const void *payload;
 	size_t at = 0, bytes;
 	uint64_t value;
@@ -35,6 +35,8 @@ static void use(struct journal *j)
 		for (size_t i = 0; i < bytes; i++)
 			sum += ((const uint8_t *)payload)[i];
 		check(journal_has(j, &key));
+		check(sum <= 255 * bytes);
+		sum = 0;
 		last = key;
 	}
 	if (last.type)

@@ -92,8 +92,8 @@ static const char *found(struct world *w, uint64_t *tag)
 	while (journal_next(j, &at, &k, &payload, &bytes)) {
 		assert_int_equal(k.type, 1);
 		assert_int_equal((uintptr_t)payload % 8, 0);
-		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%u=%.*s", used ? " " : "", k.id[0], (int)bytes,
-					 (const char *)payload);
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%u=%.*s", used ? " " : "", k.id[0],
+					 (int)bytes, (const char *)payload);
 	}
 	if (tag)
 		*tag = journal_last_tag(j);
@@ -303,6 +303,23 @@ static void any_byte_may_be_wrong(void **state)
 		}
 	}
 	free(image);
+}
+
+static void sizes_that_wrap_end_the_journal(void **state)
+{
+	static const uint32_t sizes[] = {0xffffffff, 0xfffffff8, 0xffffffe8, 0xffffffe0, 0x80000000, HALF_BYTES};
+	struct world *w = *state;
+
+	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		uint32_t active;
+
+		memset(w->memory, 0, BYTES);
+		transactions(open_it(w));
+		memcpy(&active, w->memory + ACTIVE_AT, sizeof(active));
+		/* Of the first record behind the trailer that an empty journal starts with. */
+		memcpy(w->memory + HEAD_BYTES + (size_t)active * HALF_BYTES + 32 + 4, &sizes[i], sizeof(sizes[i]));
+		assert_string_equal(found(w, NULL), "");
+	}
 }
 
 static void compaction_may_stop_anywhere(void **state)
@@ -544,6 +561,7 @@ int main(void)
 		CASE(clear_takes_everything_but_the_tag),
 		CASE(cut_anywhere_whole_transactions_are_left),
 		CASE(any_byte_may_be_wrong),
+		CASE(sizes_that_wrap_end_the_journal),
 		CASE(compaction_may_stop_anywhere),
 		CASE(full_journal_keeps_what_it_has),
 		CASE(there_is_always_room_to_drop),

@@ -79,7 +79,8 @@ static struct gpu_resource *resource(uint32_t id)
 
 	assert_int_equal(gpu_resource_add(w.resources, id, 0, &res), 0);
 	res->kind = GPU_RESOURCE_3D;
-	res->shape = (struct gpu_resource_shape){.target = 2, .width = 16, .height = 16, .depth = 1, .array_size = 1, .last_level = 2};
+	res->shape = (struct gpu_resource_shape){
+		.target = 2, .width = 16, .height = 16, .depth = 1, .array_size = 1, .last_level = 2};
 	assert_int_equal(journal_put(w.journal, &key, NULL, 0), 0);
 	journal_commit(w.journal, 0);
 	return res;
@@ -114,7 +115,8 @@ static const char *rebuilt(void)
 	for (size_t at = 0; at < count; at += 1 + (words[at] >> 16)) {
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%u", at ? " " : "", words[at] & 0xff);
 		for (size_t i = 1; i <= words[at] >> 16 && i <= 4; i++)
-			used += (size_t)snprintf(text + used, sizeof(text) - used, "%c%u", i == 1 ? ':' : ',', words[at + i]);
+			used += (size_t)snprintf(text + used, sizeof(text) - used, "%c%u", i == 1 ? ':' : ',',
+						 words[at + i]);
 	}
 	free(words);
 	return text;
@@ -191,6 +193,12 @@ static void states_that_overlap_keep_their_order(void **state)
 	virgl_bind_sampler_states(&w.encoder, 1, 0, (const uint32_t[]){4, 4}, 2);
 	submit();
 	assert_non_null(strstr(rebuilt(), "18:1,1,3 18:1,0,4,4"));
+	/* Also within one submission. */
+	virgl_bind_sampler_states(&w.encoder, 1, 0, (const uint32_t[]){1, 2}, 2);
+	virgl_bind_sampler_states(&w.encoder, 1, 1, (const uint32_t[]){3}, 1);
+	virgl_bind_sampler_states(&w.encoder, 1, 0, (const uint32_t[]){2, 2}, 2);
+	submit();
+	assert_non_null(strstr(rebuilt(), "18:1,1,3 18:1,0,2,2"));
 }
 
 static void sub_contexts_are_apart(void **state)
@@ -243,12 +251,25 @@ static void long_shader_goes_on(void **state)
 static void queries_that_are_asked_for_are_answered(void **state)
 {
 	const uint32_t stream[] = {
-		VIRGL_HEADER(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_QUERY, 4), 1, 0, 0, 3,
-		VIRGL_HEADER(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_QUERY, 4), 2, 0, 0, 3,
-		VIRGL_HEADER(VIRGL_CCMD_BEGIN_QUERY, 0, 1), 1,
-		VIRGL_HEADER(VIRGL_CCMD_END_QUERY, 0, 1), 1,
-		VIRGL_HEADER(VIRGL_CCMD_GET_QUERY_RESULT, 0, 2), 1, 1,
-		VIRGL_HEADER(VIRGL_CCMD_BEGIN_QUERY, 0, 1), 2,
+		VIRGL_HEADER(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_QUERY, 4),
+		1,
+		0,
+		0,
+		3,
+		VIRGL_HEADER(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_QUERY, 4),
+		2,
+		0,
+		0,
+		3,
+		VIRGL_HEADER(VIRGL_CCMD_BEGIN_QUERY, 0, 1),
+		1,
+		VIRGL_HEADER(VIRGL_CCMD_END_QUERY, 0, 1),
+		1,
+		VIRGL_HEADER(VIRGL_CCMD_GET_QUERY_RESULT, 0, 2),
+		1,
+		1,
+		VIRGL_HEADER(VIRGL_CCMD_BEGIN_QUERY, 0, 1),
+		2,
 	};
 
 	(void)state;
@@ -330,14 +351,16 @@ static void rubbish_does_no_harm(void **state)
 			w.words[used] = VIRGL_HEADER(command, (random >> 50) % 12, length);
 			for (uint32_t i = 1; i <= length; i++) {
 				random = random * 6364136223846793005ull + 1442695040888963407ull;
-				w.words[used + i] = (uint32_t)(random >> 60) == 0 ? (uint32_t)(random >> 20) : (uint32_t)(random >> 61);
+				w.words[used + i] = (uint32_t)(random >> 60) == 0 ? (uint32_t)(random >> 20)
+										  : (uint32_t)(random >> 61);
 			}
 			used += 1 + length;
 		}
 		if (virgl_stream_check(&w.stream, w.words, used) == 0)
 			virgl_state_record(w.state, CONTEXT, &before, w.words, used);
 		if (round % 50 == 0) {
-			const struct journal_key key = {(uint16_t)(GPU_RECORD_VIRGL + round / 50 % 17), {CONTEXT, 0, round % 4}};
+			const struct journal_key key = {(uint16_t)(GPU_RECORD_VIRGL + round / 50 % 17),
+							{CONTEXT, 0, round % 4}};
 
 			memcpy(payload, w.words, sizeof(payload));
 			assert_int_equal(journal_put(w.journal, &key, payload, round % 32), 0);
