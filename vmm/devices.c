@@ -17,10 +17,12 @@
 #include "host/virtio/device.h"
 #include "host/virtio/module.h"
 #include "vmm/arch.h"
+#include "vmm/isolate.h"
 #include "vmm/keyboard.h"
 #include "vmm/module.h"
 #include "vmm/options.h"
 #include "vmm/vhost_user.h"
+#include "vmm/vhost_user_kinds.h"
 #include "vmm/virtio_mmio.h"
 #include "vmm/virtio_pci.h"
 #include "vmm/vm.h"
@@ -32,6 +34,7 @@ struct devices {
 	struct virtio_pci **pci;
 	const char **names;
 	struct loop *gpu_loop; /* the renderer may take its time: it has a thread of its own */
+	struct isolate *isolate; /* of the GPU; NULL: it is in this process */
 	struct loop *vhost_loops[OPTIONS_MAX_VHOST_USERS]; /* each may wait for its process */
 	struct keyboard *keyboard;
 	struct input_seat *seat; /* the guest's input devices, to those who have a user */
@@ -170,10 +173,23 @@ static void call_module(void *arg)
 	c->err = c->module->create(&setup, &c->device);
 }
 
+/* In a process of its own, where nothing of it but the frontend is here. */
+static int isolate_gpu(struct devices *d, const struct options *o, struct virtio_device **out)
+{
+	struct vhost_user_setup c = {
+		.kind = vhost_user_find_kind("gpu"), .socket = "its process", .connect = isolate_connect};
+	int err = isolate_create("gpu", o->gpu, o->display, &d->isolate);
+
+	if (err)
+		return err;
+	c.owner = d->isolate;
+	return vhost_user_create(&c, d->gpu_loop, vm_mem(d->vm), out);
+}
+
 static int make_gpu(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
 {
 	struct module_call call = {.mem = vm_mem(d->vm), .options = o, .input = input_seat_sink(d->seat)};
-	int err = module_load("gpu", &call.module);
+	int err = o->isolate_gpu ? 0 : module_load("gpu", &call.module);
 
 	(void)n;
 	if (err)
@@ -185,6 +201,8 @@ static int make_gpu(struct devices *d, const struct options *o, unsigned n, stru
 		log_line(LOG_TOPIC_VMM, LOG_ERROR, "can't start the GPU's thread: %s", strerror(-err));
 		return err;
 	}
+	if (o->isolate_gpu)
+		return isolate_gpu(d, o, out);
 	call.loop = d->gpu_loop;
 	loop_call(d->gpu_loop, call_module, &call);
 	*out = call.device;
@@ -317,6 +335,7 @@ void devices_destroy(struct devices *d)
 		virtio_mmio_destroy(d->mmio[d->count]);
 	}
 	loop_destroy(d->gpu_loop);
+	isolate_destroy(d->isolate);
 	for (unsigned i = 0; i < OPTIONS_MAX_VHOST_USERS; i++)
 		loop_destroy(d->vhost_loops[i]);
 	keyboard_destroy(d->keyboard);

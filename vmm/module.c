@@ -65,6 +65,14 @@ static int locate(const char *name, char *path, size_t bytes)
 	return in_folder(MULLION_LIBDIR, name, path, bytes);
 }
 
+int module_program(const char *name, char *path, size_t bytes)
+{
+	char folder[PATH_MAX];
+	int n = own_folder(folder, sizeof(folder)) ? -1 : snprintf(path, bytes, "%s/mullion-%s", folder, name);
+
+	return n > 0 && (size_t)n < bytes && access(path, X_OK) == 0 ? 0 : -ENOENT;
+}
+
 /* dlerror() reads "libfoo.so.1: cannot open shared object file: No such file or directory" when a library is missing. */
 static void explain(const char *path, const char *error, char *why, size_t bytes)
 {

@@ -19,4 +19,7 @@ int module_load(const char *name, const struct device_module **out);
 /* The same with the line in @why instead of the log. */
 int module_find(const char *name, const struct device_module **out, char *why, size_t why_bytes);
 
+/* The path of program mullion-NAME, which belongs beside this one. Returns 0 or -ENOENT. Thread: any. */
+int module_program(const char *name, char *path, size_t bytes);
+
 #endif

@@ -302,8 +302,34 @@ static int clear_rng(struct options *o, char *arg)
 
 static int set_gpu(struct options *o, char *arg)
 {
+	static const char key[] = "isolate=";
+	char *rest, *word;
+	size_t used = 0;
+
 	o->has_gpu = true;
-	o->gpu = arg ? arg : "";
+	if (!arg)
+		return 0;
+	/* What isn't for the device's home is the device's own to judge. */
+	free(o->gpu_storage);
+	o->gpu = o->gpu_storage = calloc(1, strlen(arg) + 1);
+	rest = strdup(arg);
+	if (!o->gpu || !rest) {
+		free(rest);
+		return wrong("no memory for --gpu");
+	}
+	for (char *at = rest; (word = strsep(&at, ",")) != NULL;) {
+		if (!strncmp(word, key, strlen(key))) {
+			const char *value = word + strlen(key);
+
+			o->isolate_gpu = !strcmp(value, "yes");
+			if (o->isolate_gpu || !strcmp(value, "no"))
+				continue;
+			free(rest);
+			return wrong("--gpu isolate=yes or isolate=no: whether the GPU has processes of its own");
+		}
+		used += (size_t)sprintf(o->gpu_storage + used, "%s%s", used ? "," : "", word);
+	}
+	free(rest);
 	return 0;
 }
 
@@ -387,7 +413,8 @@ static const struct {
 	{"gpu", "[KEY=VALUE,...]",
 	 "virtio GPU that draws with the host's OpenGL. Keys: renderer=auto|virgl|2d,\nrender-node=PATH, "
 	 "scanouts=1..16\n(connectors for displays), size=WIDTHxHEIGHT (of display 0; sizeN= plugs in display N),\nmemory=MIB (what "
-	 "the guest's pictures may take on the host)",
+	 "the guest's pictures may take on the host),\nisolate=yes (processes of its own, which may die and are replaced; "
+	 "default no)",
 	 set_gpu},
 	{"display", "none|png:DIR[,every=N]|vnc[:ADDR][,password=FILE]",
 	 "where the GPU's pictures go: every N-th one as a file in DIR, to VNC viewers\n(ADDR: [HOST]:NUMBER, default 127.0.0.1 "
@@ -577,6 +604,8 @@ int options_parse(struct options *o, int argc, char **argv)
 		return wrong("--console stdio and --serial stdio: only one of them can have the terminal");
 	if (o->display && strcmp(o->display, "none"))
 		o->has_gpu = true;
+	if (o->isolate_gpu && o->display && !strncmp(o->display, "vnc", 3))
+		return wrong("--gpu isolate=yes and --display vnc: not together yet; use isolate=no, or --display png:DIR");
 	/* A display with a user: what they type and point at is to arrive. */
 	if (o->display && strcspn(o->display, ":=,") == strlen("vnc") && !strncmp(o->display, "vnc", 3) && !o->input_count) {
 		o->inputs[o->input_count++] = (struct input_option){.kind = INPUT_KEYBOARD};
@@ -587,6 +616,7 @@ int options_parse(struct options *o, int argc, char **argv)
 
 void options_finish(struct options *o)
 {
+	free(o->gpu_storage);
 	for (unsigned i = 0; i < o->input_count; i++)
 		free(o->inputs[i].storage);
 	o->input_count = 0;

@@ -66,6 +66,8 @@ struct options {
 	const char *serial, *console, *display;
 	bool has_rng, has_gpu;
 	const char *gpu;
+	bool isolate_gpu;  /* isolate=yes; the word is not in @gpu any more */
+	char *gpu_storage; /* of @gpu */
 	enum transport_option transport;
 	const char *name; /* NULL: not given */
 	const char *ctl;  /* path of the control socket, "none", or NULL: not given */

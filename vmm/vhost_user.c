@@ -45,6 +45,8 @@ struct vhost_user {
 	uint16_t queue_max[VIRTIO_DEVICE_MAX_QUEUES + 1];
 	const struct vhost_user_kind *kind;
 	char *socket;
+	int (*connect)(void *owner); /* NULL: to the socket's path */
+	void *owner;
 	struct vhost_session session;
 	uint8_t config[VHOST_USER_MAX_CONFIG];
 	uint64_t own_features; /* offered to the driver and unknown to the backend */
@@ -258,6 +260,11 @@ static void vhost_user_stop_queue(struct virtio_device *d, unsigned q)
 		lost(v);
 }
 
+static int open_session(struct vhost_user *v)
+{
+	return v->connect ? vhost_session_open_fd(&v->session, v->connect(v->owner)) : vhost_session_open(&v->session, v->socket);
+}
+
 static uint64_t offer_of(const struct vhost_user *v)
 {
 	return ((v->session.features & (RING_FEATURES | (DEVICE_FEATURES & ~v->kind->hidden))) | v->own_features);
@@ -267,7 +274,7 @@ static uint64_t offer_of(const struct vhost_user *v)
 static int reconnect(struct vhost_user *v)
 {
 	uint64_t missing;
-	int err = vhost_session_open(&v->session, v->socket);
+	int err = open_session(v);
 
 	if (!err)
 		err = read_config(v);
@@ -446,7 +453,9 @@ int vhost_user_create(const struct vhost_user_setup *config, struct loop *loop, 
 	v->socket = strdup(config->socket);
 	if (!v->socket || v->error_fd < 0)
 		goto fail;
-	err = vhost_session_open(&v->session, v->socket);
+	v->connect = config->connect;
+	v->owner = config->owner;
+	err = open_session(v);
 	if (err)
 		goto lost;
 	err = check_backend(v);

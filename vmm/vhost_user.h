@@ -19,7 +19,10 @@ struct virtio_device;
 
 struct vhost_user_setup {
 	const struct vhost_user_kind *kind;
-	const char *socket;
+	const char *socket; /* where its process listens; with connect: what it is called in lines */
+	/* Returns a connected socket, or a negative errno; called again when the process was lost. NULL: @socket is a path. */
+	int (*connect)(void *owner);
+	void *owner;
 	const char *tag;    /* kinds with a tag: 1..VHOST_USER_TAG_MAX bytes */
 	const uint8_t *mac; /* kinds with one; NULL: by chance */
 	unsigned queues;    /* 0: one request queue */

@@ -303,16 +303,12 @@ static int give_backend_fd(struct vhost_session *s)
 	return err;
 }
 
-int vhost_session_open(struct vhost_session *s, const char *path)
+/* Learn what the backend can do. */
+static int greet(struct vhost_session *s)
 {
 	uint64_t number = 0;
-	int err;
+	int err = ask_number(s, VHOST_USER_GET_FEATURES, &s->features);
 
-	*s = VHOST_SESSION_CLOSED;
-	vhost_session_allow(s);
-	err = dial(s, path);
-	if (!err)
-		err = ask_number(s, VHOST_USER_GET_FEATURES, &s->features);
 	if (!err && s->features & BIT(VHOST_USER_F_PROTOCOL_FEATURES)) {
 		uint64_t agreed;
 
@@ -335,6 +331,26 @@ int vhost_session_open(struct vhost_session *s, const char *path)
 	if (!err && vhost_session_can(s, VHOST_USER_PROTOCOL_F_BACKEND_REQ))
 		err = give_backend_fd(s);
 	return err;
+}
+
+int vhost_session_open(struct vhost_session *s, const char *path)
+{
+	int err;
+
+	*s = VHOST_SESSION_CLOSED;
+	vhost_session_allow(s);
+	err = dial(s, path);
+	return err ? err : greet(s);
+}
+
+int vhost_session_open_fd(struct vhost_session *s, int fd)
+{
+	*s = VHOST_SESSION_CLOSED;
+	if (fd < 0)
+		return fail(s, fd, "its program can't be started: %s", strerror(-fd));
+	s->fd = fd;
+	s->deadline_ns = loop_now_ns() + VHOST_SESSION_START_NS;
+	return greet(s);
 }
 
 void vhost_session_close(struct vhost_session *s)

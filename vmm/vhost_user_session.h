@@ -18,6 +18,8 @@ struct virtq_setup;
 
 /* How long a backend may take for what one action of the guest asks of it. */
 #define VHOST_SESSION_LIMIT_NS 5000000000ull
+/* And for its first words, with a driver to load, where all may be emulated. */
+#define VHOST_SESSION_START_NS 60000000000ull
 
 struct vhost_session {
 	int fd;			/* -1: not connected */
@@ -45,6 +47,11 @@ void vhost_session_allow(struct vhost_session *s);
  * nothing open, as all of the following do.
  */
 int vhost_session_open(struct vhost_session *s, const char *path);
+/*
+ * The same with @fd (taken; -1: s->why says that its program could not be started), to a process that has just been
+ * started and may take VHOST_SESSION_START_NS to be ready.
+ */
+int vhost_session_open_fd(struct vhost_session *s, int fd);
 /* Closed already is fine; zeroed storage is not (fd 0): begin with VHOST_SESSION_CLOSED. */
 void vhost_session_close(struct vhost_session *s);
 #define VHOST_SESSION_CLOSED ((struct vhost_session){.fd = -1, .backend_fd = -1})
