@@ -87,7 +87,7 @@ objects = $(patsubst %.c,$(O)/obj/%.o,$(1))
 library-objects := $(call objects,$(core-src) $(device-src))
 
 # ---- targets ----
-.PHONY: all host vmm bare samples check check-built check-unit check-bare check-linux fuzz bench demo lint format deps ci help \
+.PHONY: all host vmm bare samples check check-built check-unit check-bare check-uml check-linux fuzz bench demo lint format deps ci help \
 	install clean tests
 all: $(if $(has-sysroot),host vmm) bare
 	@echo "built into $(O)/: $(if $(has-sysroot),mullion)$(if $(have-gpu),$(comma) mullion-gpu.so$(comma) mullion-gpu)$(comma) bare/*.elf"
@@ -103,6 +103,7 @@ help:
 	@echo "  make check      install what is missing, build, run every test this machine can run"
 	@echo "  make            build all that this machine can build: host vmm bare samples"
 	@echo "  make check-unit unit and device tests (seconds)     check-bare  bare guests on /dev/kvm"
+	@echo "  make check-uml  Linux and Mesa against mullion-gpu, in User Mode Linux (make uml builds the kernel: minutes, once)"
 	@echo "  make check-linux stock Linux guests (nested where KVM only emulates)"
 	@echo "  make fuzz       run each fuzz target for FUZZ_SECONDS (default 30)"
 	@echo "  make bench      measure; table and \$$O/bench.json"
@@ -134,7 +135,7 @@ $(O)/mullion-gpu.so: $(call objects,$(gpu-src))
 	$(call say,LD,$@)
 	$(Q)$(host-cc) $(common-ldflags) -shared -o $@ $^ $(LDFLAGS) $(gpu-libs) -lm
 
-# The same device as a program that lends it over vhost-user. Not installed: no guest has drawn through it yet.
+# The same device as a program that lends it over vhost-user.
 $(O)/mullion-gpu: $(call objects,$(gpu-program-src)) $(O)/libmullion.a
 	$(call say,LD,$@)
 	$(Q)$(host-cc) $(common-ldflags) -o $@ $^ $(LDFLAGS) $(gpu-libs) -lm
@@ -179,11 +180,13 @@ check-built: all tests
 	+$(Q)$(if $(SAN),,$(MAKE) --no-print-directory DEPS=done O=$(san-out) SAN=address,undefined STEPS=1 tests)
 	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs) --tier fuzz $(fuzz-programs) \
 		$(if $(SAN),,--tier sanitizer $(patsubst $(O)/%,$(san-out)/%,$(unit-programs) $(device-programs) $(fuzz-programs))) \
-		--tier bare $(bare-runners) --tier nested $(nested-tests)
+		--tier uml $(uml-tests) --tier bare $(bare-runners) --tier nested $(nested-tests)
 check-unit: tests
 	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs)
 check-bare: all
 	$(Q)tests/run --tier bare $(bare-runners)
+check-uml: all
+	$(Q)tests/run --tier uml $(uml-tests)
 check-linux: all
 	$(Q)tests/run --tier nested $(nested-tests)
 FUZZ_SECONDS ?= 30
@@ -216,7 +219,8 @@ install: all
 	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/mullion $(DESTDIR)$(mandir)/man1
 	$(INSTALL) -m 755 $(O)/mullion $(DESTDIR)$(bindir)/mullion
 	$(if $(have-gpu),$(INSTALL) -m 644 $(O)/mullion-gpu.so $(DESTDIR)$(libdir)/mullion/mullion-gpu.so)
-	$(INSTALL) -m 644 docs/mullion.1 docs/mullion-ctl.1 $(DESTDIR)$(mandir)/man1/
+	$(if $(have-gpu),$(INSTALL) -m 755 $(O)/mullion-gpu $(DESTDIR)$(bindir)/mullion-gpu)
+	$(INSTALL) -m 644 docs/mullion.1 docs/mullion-ctl.1 docs/mullion-gpu.1 $(DESTDIR)$(mandir)/man1/
 
 clean:
 	rm -rf $(O)

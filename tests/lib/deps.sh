@@ -38,6 +38,13 @@ seabios                | nested     | the firmware of that emulated machine
 perl                   | demo check | runs the tests (TAP::Harness) and reads the PNGs that guests make
 edid-decode            | check      | checks the EDID blocks that the GPU device generates
 acpica-tools           | check      | disassembles and so checks the ACPI tables
+linux-source           | check      | the kernel source of the User Mode Linux tests
+flex                   | check      | builds that kernel
+bison                  | check      | builds that kernel
+bc                     | check      | builds that kernel
+libelf-dev             | check      | builds that kernel
+kmscube                | check      | a GL program of others in that guest
+glmark2-es2-drm        | check      | another
 passt                  | check      | user-mode network for the virtio-net tests
 gcc-aarch64-linux-gnu  | check arm64 | compiles for arm64: bare-metal guests, and all with make ARCH=arm64
 libfdt-dev             | native-arm64 | writes the device tree of an arm64 guest

@@ -46,7 +46,7 @@ echo "uml: building $(basename "$source" .tar.xz) for ARCH=um; log in $log" >&2
 	make -s ARCH=um tinyconfig
 	grep -v '^# [^C]' "$here/uml.config" >>.config
 	make -s ARCH=um olddefconfig
-	for option in DRM_VIRTIO_GPU VIRTIO_UML HOSTFS DEVTMPFS; do
+	for option in DRM_VIRTIO_GPU VIRTIO_UML HOSTFS DEVTMPFS SLUB UML_RANDOM; do
 		grep -qx "CONFIG_$option=y" .config || { echo "this source can't have CONFIG_$option"; exit 1; }
 	done
 	nice -n 10 make -s -j"$(nproc)" ARCH=um linux
