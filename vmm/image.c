@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -108,4 +109,56 @@ int image_file_read(const struct image_file *f, uint64_t offset, uint64_t bytes,
 		return got < 0 ? (int)got : -EIO;
 	}
 	return 0;
+}
+
+/* ---- what is this file? ---- */
+
+/* Kernels come first: each architecture looks for its own before. */
+static const struct {
+	size_t offset;
+	const char *magic;
+	size_t bytes;
+	const char *advice;
+} mistakes[] = {
+	{0x202, "HdrS", 4, "x86 Linux kernel: an arm64 guest needs the arm64 one"},
+	{0x38, "ARMd", 4, "arm64 Linux kernel: an x86-64 guest needs the amd64 one"},
+	{0x24, "\x18\x28\x6f\x01", 4, "32-bit ARM Linux kernel: mullion runs it on an arm64 host, with --aarch32"},
+	{4, "zimg", 4, "EFI zboot kernel, of arm64 most likely: an x86-64 guest needs the amd64 vmlinuz"},
+	{0, "MZ", 2, "EFI program without a Linux header: give a Linux kernel, an ELF or a flat image"},
+	{0, "\x1f\x8b", 2, "gzip file: an initrd goes with --initrd; unpack a kernel first"},
+	{0, "\xfd" "7zXZ", 5, "xz file: an initrd goes with --initrd; unpack a kernel first"},
+	{0, "\x28\xb5\x2f\xfd", 4, "zstd file: an initrd goes with --initrd; unpack a kernel first"},
+	{0, "0707", 4, "cpio archive: give it with --initrd, and a kernel with --kernel"},
+	{0, "!<arch>", 7, "archive (.deb or .a): give the vmlinuz out of it"},
+	{0, "QFI\xfb", 4, "qcow2 disk image: --kernel wants a kernel; --disk takes raw images"},
+	{0, "hsqs", 4, "squashfs image: give it with --disk, and a kernel with --kernel"},
+	{0, "\xd0\x0d\xfe\xed", 4, "device tree: --fdt or --fdt-overlay takes it, on arm64"},
+	{0x438, "\x53\xef", 2, "file system image: give it with --disk, and a kernel with --kernel"},
+	{0x1fe, "\x55\xaa", 2, "boot sector or disk image: give it with --disk, and a kernel with --kernel"},
+};
+
+static bool is_text(const struct image_file *f)
+{
+	size_t n = f->size_bytes < 256 ? (size_t)f->size_bytes : 256;
+
+	for (size_t i = 0; i < n; i++)
+		if (f->head[i] != '\n' && f->head[i] != '\r' && f->head[i] != '\t' &&
+		    (f->head[i] < ' ' || f->head[i] > '~'))
+			return false;
+	return true;
+}
+
+int image_check_flat(const struct image_file *f)
+{
+	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+		if (f->size_bytes >= mistakes[i].offset + mistakes[i].bytes &&
+		    !memcmp(f->head + mistakes[i].offset, mistakes[i].magic, mistakes[i].bytes)) {
+			image_error(f, "%s", mistakes[i].advice);
+			return -ENOEXEC;
+		}
+	}
+	if (!is_text(f))
+		return 0;
+	image_error(f, "text file: --kernel wants a Linux vmlinuz, an ELF or a flat image");
+	return -ENOEXEC;
 }

@@ -36,6 +36,9 @@ void image_file_close(struct image_file *f);
 int image_file_read(const struct image_file *f, uint64_t offset, uint64_t bytes, const struct guest_mem *mem,
 		    uint64_t gpa);
 
+/* Refuse, with a line, what is passed by mistake and would run as garbage if it were taken for a flat image. */
+int image_check_flat(const struct image_file *f);
+
 /* One line "PATH: ..." */
 void image_error(const struct image_file *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

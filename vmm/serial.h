@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A 16550A serial port (UART), as PCs have. Registers are answered on the vCPU's thread under a lock of its own, so a
- * byte costs one exit and no thread switch; the host's end is a struct character.
+ * A 16550A serial port, as PCs have: the registers over a struct uart.
  */
 #ifndef MULLION_VMM_SERIAL_H
 #define MULLION_VMM_SERIAL_H

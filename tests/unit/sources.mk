@@ -35,7 +35,7 @@ unit-tests += test_bus test_options test_acpi test_boot test_platform test_cpuid
 test_cpuid-src := vmm/x86_64/cpuid.c
 test_bus-src := vmm/bus.c
 test_options-src := vmm/options.c vmm/ctl_path.c vmm/vhost_user_kinds.c
-test_platform-src := tests/lib/vm_stub.c vmm/bus.c vmm/character.c vmm/terminal.c vmm/serial.c vmm/pvpanic.c \
+test_platform-src := tests/lib/vm_stub.c vmm/bus.c vmm/character.c vmm/terminal.c vmm/uart.c vmm/serial.c vmm/pvpanic.c \
 	vmm/x86_64/platform.c vmm/x86_64/power.c vmm/x86_64/rtc.c
 test_boot-src := vmm/x86_64/boot.c vmm/image.c vmm/elf.c vmm/x86_64/bzimage.c vmm/x86_64/machine.c \
 	vmm/x86_64/aml.c vmm/x86_64/tables.c

@@ -278,6 +278,9 @@ static void other_files_are_told_apart(void **state)
 		const char *says;
 	} cases[] = {
 		{0x38, "ARMd", 4, "arm64 Linux kernel"},
+		{0x24, "\x18\x28\x6f\x01", 4, "32-bit ARM Linux kernel"},
+		{4, "zimg", 4, "EFI zboot kernel"},
+		{0, "\xd0\x0d\xfe\xed", 4, "device tree"},
 		{0, "MZ", 2, "EFI program"},
 		{0, "\x1f\x8b", 2, "gzip"},
 		{0, "070701", 6, "cpio archive"},

@@ -21,33 +21,12 @@
 #define MIB (1024ull * 1024)
 #define INITRD_ALIGNMENT 0x10000ull /* of the largest pages */
 
-/* Files that are passed by mistake, which would run as garbage if they were taken for flat images. */
-static const struct {
-	size_t offset;
-	const char *magic;
-	size_t bytes;
-	const char *advice;
-} mistakes[] = {
-	{0x202, "HdrS", 4, "x86 Linux kernel: this mullion runs arm64 guests; use the arm64 kernel"},
-	{0, "MZ", 2, "EFI program without a Linux header: give a Linux Image, an ELF or a flat image"},
-	{0, "\xfd" "7zXZ", 5, "xz file: an initrd goes with --initrd; unpack a kernel first"},
-	{0, "\x28\xb5\x2f\xfd", 4, "zstd file: an initrd goes with --initrd; unpack a kernel first"},
-	{0, "0707", 4, "cpio archive: give it with --initrd, and a kernel with --kernel"},
-	{0, "!<arch>", 7, "archive (.deb or .a): give the vmlinuz out of it"},
-	{0, "QFI\xfb", 4, "qcow2 disk image: --kernel wants a kernel; --disk takes raw images"},
-	{0x438, "\x53\xef", 2, "file system image: give it with --disk, and a kernel with --kernel"},
-	{0x1fe, "\x55\xaa", 2, "boot sector or disk image: give it with --disk, and a kernel with --kernel"},
-};
-
 static int load_flat(const struct image_file *f, const struct guest_mem *mem, struct image_loaded *out)
 {
-	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
-		if (f->size_bytes >= mistakes[i].offset + mistakes[i].bytes &&
-		    !memcmp(f->head + mistakes[i].offset, mistakes[i].magic, mistakes[i].bytes)) {
-			image_error(f, "%s", mistakes[i].advice);
-			return -ENOEXEC;
-		}
-	}
+	int err = image_check_flat(f);
+
+	if (err)
+		return err;
 	*out = (struct image_loaded){
 		.entry = LAYOUT_KERNEL,
 		.end = LAYOUT_KERNEL + f->size_bytes,

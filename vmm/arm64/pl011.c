@@ -3,15 +3,13 @@
 #include "vmm/arm64/pl011.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/base/log.h"
 #include "vmm/bus.h"
-#include "vmm/character.h"
-#include "vmm/irq.h"
+#include "vmm/uart.h"
 #include "vmm/vm.h"
 
 enum {
@@ -47,61 +45,44 @@ enum {
 #define INT_RX_TIMEOUT (1u << 6)
 #define INT_ALL 0x7ffu
 
-#define INPUT_BYTES 1024u /* power of 2; the guest sees a FIFO that is never overrun */
-
 struct pl011 {
-	struct vm *vm;
-	uint32_t gsi;
+	struct uart uart;
 	struct bus_range range;
-	struct character *character;
-
-	pthread_mutex_t lock; /* all below */
+	/* All below by uart.lock. */
 	uint32_t ilpr, ibrd, fbrd, lcr_h, cr, ifls, imsc, dmacr;
-	bool tx_full;  /* the host's end has no room */
 	bool tx_event; /* the raw transmit interrupt: room came, and was not cleared yet */
-	bool line;     /* as KVM knows it */
-	bool input_paused;
-	uint8_t input[INPUT_BYTES];
-	uint32_t head, tail; /* free-running */
 };
-
-static uint32_t queued(const struct pl011 *p)
-{
-	return p->head - p->tail;
-}
 
 /* Reception asserts both: the FIFO level says nothing where bytes do not arrive one by one. */
 static uint32_t raw_status(const struct pl011 *p)
 {
-	return (queued(p) ? INT_RX | INT_RX_TIMEOUT : 0) | (p->tx_event ? INT_TX : 0);
+	return (uart_queued(&p->uart) ? INT_RX | INT_RX_TIMEOUT : 0) | (p->tx_event ? INT_TX : 0);
 }
 
-static void update_line(struct pl011 *p)
+static bool interrupts(void *owner)
 {
-	bool level = raw_status(p) & p->imsc;
+	const struct pl011 *p = owner;
 
-	if (level == p->line)
-		return;
-	p->line = level;
-	(void)irq_set_level(p->vm, p->gsi, level);
+	return raw_status(p) & p->imsc;
 }
 
-static void push(struct pl011 *p, uint8_t byte)
+static void drained(void *owner)
 {
-	if (queued(p) < INPUT_BYTES)
-		p->input[p->head++ % INPUT_BYTES] = byte;
+	struct pl011 *p = owner;
+
+	p->tx_event = true;
 }
+
+static const struct uart_ops uart_ops = {.interrupts = interrupts, .drained = drained};
 
 static void transmit(struct pl011 *p, uint8_t byte)
 {
 	if (p->cr & CR_LOOP) {
-		push(p, byte);
+		uart_push(&p->uart, byte);
 		p->tx_event = true;
 		return;
 	}
-	/* A guest that writes on while the FIFO is full loses bytes, as it would on the wire. */
-	p->tx_full = !character_write(p->character, byte);
-	p->tx_event = !p->tx_full;
+	p->tx_event = uart_transmit(&p->uart, byte);
 }
 
 static uint32_t read_register(struct pl011 *p, uint64_t offset)
@@ -110,10 +91,10 @@ static uint32_t read_register(struct pl011 *p, uint64_t offset)
 
 	switch (offset) {
 	case DR:
-		return queued(p) ? p->input[p->tail++ % INPUT_BYTES] : 0;
+		return uart_pop(&p->uart);
 	case FR:
-		return FR_CTS | FR_DSR | FR_DCD | (queued(p) ? 0 : FR_RXFE) | (queued(p) == INPUT_BYTES ? FR_RXFF : 0) |
-		       (p->tx_full ? FR_TXFF : FR_TXFE);
+		return FR_CTS | FR_DSR | FR_DCD | (uart_queued(&p->uart) ? 0 : FR_RXFE) | (uart_queued(&p->uart) == UART_INPUT_BYTES ? FR_RXFF : 0) |
+		       (p->uart.tx_full ? FR_TXFF : FR_TXFE);
 	case ILPR:
 		return p->ilpr;
 	case IBRD:
@@ -185,9 +166,8 @@ static void access_pl011(void *owner, uint64_t offset, void *data, unsigned size
 {
 	struct pl011 *p = owner;
 	uint32_t value = 0;
-	bool resume = false;
 
-	pthread_mutex_lock(&p->lock);
+	uart_begin(&p->uart);
 	if (write) {
 		memcpy(&value, data, size < sizeof(value) ? size : sizeof(value));
 		write_register(p, offset, value);
@@ -196,73 +176,8 @@ static void access_pl011(void *owner, uint64_t offset, void *data, unsigned size
 		memset(data, 0, size);
 		memcpy(data, &value, size < sizeof(value) ? size : sizeof(value));
 	}
-	update_line(p);
-	if (p->input_paused && queued(p) < INPUT_BYTES / 2) {
-		p->input_paused = false;
-		resume = true;
-	}
-	pthread_mutex_unlock(&p->lock);
-	if (resume)
-		character_resume(p->character);
+	uart_end(&p->uart);
 }
-
-/* ---- the host's end ---- */
-
-static size_t room(void *owner)
-{
-	struct pl011 *p = owner;
-	size_t n;
-
-	pthread_mutex_lock(&p->lock);
-	n = INPUT_BYTES - queued(p);
-	p->input_paused = !n;
-	pthread_mutex_unlock(&p->lock);
-	return n;
-}
-
-static void input(void *owner, const uint8_t *bytes, size_t n)
-{
-	struct pl011 *p = owner;
-
-	pthread_mutex_lock(&p->lock);
-	for (size_t i = 0; i < n; i++)
-		push(p, bytes[i]);
-	update_line(p);
-	pthread_mutex_unlock(&p->lock);
-}
-
-static void drained(void *owner)
-{
-	struct pl011 *p = owner;
-
-	pthread_mutex_lock(&p->lock);
-	p->tx_full = false;
-	p->tx_event = true;
-	update_line(p);
-	pthread_mutex_unlock(&p->lock);
-}
-
-static void quit(void *owner)
-{
-	struct pl011 *p = owner;
-
-	vm_end(p->vm, VM_END_USER);
-}
-
-static void power_button(void *owner)
-{
-	struct pl011 *p = owner;
-
-	vm_power_button(p->vm);
-}
-
-static const struct character_ops host_end = {
-	.room = room,
-	.input = input,
-	.drained = drained,
-	.quit = quit,
-	.power_button = power_button,
-};
 
 int pl011_create(struct vm *vm, uint64_t base, uint32_t gsi, const char *spec, struct pl011 **out)
 {
@@ -271,12 +186,9 @@ int pl011_create(struct vm *vm, uint64_t base, uint32_t gsi, const char *spec, s
 
 	if (!p)
 		return -ENOMEM;
-	p->vm = vm;
-	p->gsi = gsi;
 	p->cr = CR_RESET;
 	p->ifls = IFLS_RESET;
-	pthread_mutex_init(&p->lock, NULL);
-	err = character_create(spec, vm_loop(vm), &host_end, p, &p->character);
+	err = uart_init(&p->uart, vm, gsi, spec, &uart_ops, p);
 	if (err)
 		goto fail;
 	p->range = (struct bus_range){.base = base, .size = PL011_BYTES, .access = access_pl011, .owner = p};
@@ -298,8 +210,7 @@ void pl011_destroy(struct pl011 *p)
 	if (!p)
 		return;
 	if (p->range.size)
-		bus_remove(vm_mmio(p->vm), &p->range);
-	character_destroy(p->character);
-	pthread_mutex_destroy(&p->lock);
+		bus_remove(vm_mmio(p->uart.vm), &p->range);
+	uart_finish(&p->uart);
 	free(p);
 }

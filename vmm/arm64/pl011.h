@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Arm's PL011 serial port. Registers are answered on the vCPU's thread under a lock of its own, so a byte costs one exit
- * and no thread switch; the host's end is a struct character.
+ * Arm's PL011 serial port: the registers over a struct uart.
  */
 #ifndef MULLION_VMM_ARM64_PL011_H
 #define MULLION_VMM_ARM64_PL011_H

@@ -29,54 +29,12 @@ static bool has(const struct image_file *f, size_t offset, const char *magic, si
 	return f->size_bytes >= offset + n && !memcmp(f->head + offset, magic, n);
 }
 
-static bool is_text(const struct image_file *f)
-{
-	size_t n = f->size_bytes < 256 ? (size_t)f->size_bytes : 256;
-
-	for (size_t i = 0; i < n; i++)
-		if (f->head[i] != '\n' && f->head[i] != '\r' && f->head[i] != '\t' &&
-		    (f->head[i] < ' ' || f->head[i] > '~'))
-			return false;
-	return true;
-}
-
-/* Files that are passed by mistake, which would run as garbage if they were taken for flat images. */
-static const struct {
-	size_t offset;
-	const char *magic;
-	size_t bytes;
-	const char *advice;
-} mistakes[] = {
-	{0x38, "ARMd", 4, "arm64 Linux kernel: this mullion runs x86-64 guests; use the amd64 kernel"},
-	{0, "MZ", 2, "EFI program without a Linux boot header: give a Linux vmlinuz, an ELF or a flat image"},
-	{0, "\x1f\x8b", 2, "gzip file: an initrd goes with --initrd; unpack a kernel first"},
-	{0,
-	 "\xfd"
-	 "7zXZ",
-	 5, "xz file: an initrd goes with --initrd; unpack a kernel first"},
-	{0, "\x28\xb5\x2f\xfd", 4, "zstd file: an initrd goes with --initrd; unpack a kernel first"},
-	{0, "0707", 4, "cpio archive: give it with --initrd, and a kernel with --kernel"},
-	{0, "!<arch>", 7, "archive (.deb or .a): give the vmlinuz out of it"},
-	{0, "QFI\xfb", 4, "qcow2 disk image: --kernel wants a kernel; --disk takes raw images"},
-	{0, "hsqs", 4, "squashfs image: give it with --disk, and a kernel with --kernel"},
-	{0x438, "\x53\xef", 2, "file system image: give it with --disk, and a kernel with --kernel"},
-	{0x1fe, "\x55\xaa", 2, "boot sector or disk image: give it with --disk, and a kernel with --kernel"},
-};
-
 static int load_flat(const struct image_file *f, const struct guest_mem *mem, struct image_loaded *out)
 {
-	int err;
+	int err = image_check_flat(f);
 
-	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
-		if (has(f, mistakes[i].offset, mistakes[i].magic, mistakes[i].bytes)) {
-			image_error(f, "%s", mistakes[i].advice);
-			return -ENOEXEC;
-		}
-	}
-	if (is_text(f)) {
-		image_error(f, "text file: --kernel wants a Linux vmlinuz, an ELF or a flat image");
-		return -ENOEXEC;
-	}
+	if (err)
+		return err;
 	err = image_file_read(f, 0, f->size_bytes, mem, LAYOUT_KERNEL);
 	*out = (struct image_loaded){
 		.entry = LAYOUT_KERNEL,
