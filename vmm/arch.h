@@ -30,13 +30,17 @@ struct boot_config {
 	unsigned mmio_slots; /* virtio-mmio devices, at slots 0..n-1 */
 	bool has_pci;
 	struct pci_layout pci;
-	const char *dump_fdt; /* write the device tree to this file; NULL: don't */
+	/* arm64: what the guest's device tree is made of; paths */
+	const char *fdt;		 /* in place of ours, NULL: none */
+	const char *const *fdt_overlays; /* added to it */
+	unsigned fdt_overlay_count;
+	const char *dump_fdt; /* written to this file; NULL: don't */
 };
 
 /*
  * layout.h also has, beside the addresses: struct boot_entry (what the bootstrap processor starts with, as the image's
  * format wants it), LAYOUT_LOW_RAM, LAYOUT_LOW_RAM_END and LAYOUT_HIGH_RAM (where vm.c puts the guest's memory),
- * ARCH_MAX_CPUS, ARCH_IRQ_PINS and ARCH_IRQ_ROUTES (below), ARCH_NO_KVM (what to do where /dev/kvm is missing).
+ * ARCH_MAX_CPUS, ARCH_IRQ_PINS and ARCH_IRQ_ROUTES (below), ARCH_NO_KVM (what to do where /dev/kvm is missing), ARCH_QEMU.
  */
 
 /* ---- the machine ---- */
@@ -59,7 +63,7 @@ void arch_msi_route(struct kvm_irq_routing_entry *entry, uint32_t requester, uin
 /* What KVM_IRQ_LINE calls the pin @gsi. */
 uint32_t arch_irq_line(uint32_t gsi);
 
-void arch_pci_layout(const struct vm_config *config, struct pci_layout *out);
+void arch_pci_layout(int kvm_fd, const struct vm_config *config, struct pci_layout *out);
 
 /* Where virtio-mmio device @slot is; false past the last one. */
 bool arch_mmio_slot(unsigned slot, uint64_t *base, uint32_t *gsi);

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "host/virtio/module.h"
+#include "vmm/arch.h"
 #include "vmm/module.h"
 
 #define MIB (1024ull * 1024)
@@ -111,9 +112,7 @@ static int check_device(struct doctor *d)
 	d->can_run = false;
 	if (errno == ENOENT)
 		say(d, FAIL, "KVM device",
-		    "enable virtualization in the firmware set-up, then sudo modprobe kvm_intel or kvm_amd; in a "
-		    "container "
-		    "pass the device in",
+		    ARCH_NO_KVM "; in a container pass the device in",
 		    "/dev/kvm is not there");
 	else if (errno == EACCES || errno == EPERM)
 		say(d, FAIL, "KVM device", "sudo usermod -aG kvm $USER, then log in again",
@@ -166,10 +165,8 @@ static void check_processor(struct doctor *d, int kvm)
 		    "nests one",
 		    "interprets guest code (%.1f million instructions/s)", millions);
 	}
-	if (!err)
-		say(d, speed.sse ? OK : WARN, "guest SSE",
-		    speed.sse ? NULL : "build bare guests with -mgeneral-regs-only", "%s",
-		    speed.sse ? "SSE2 runs in a guest" : "an SSE2 instruction ends the guest");
+	if (!doctor_architecture(kvm, err ? NULL : &speed, report, d))
+		d->can_run = false;
 }
 
 static void check_vcpus(struct doctor *d, int kvm)
@@ -485,8 +482,8 @@ int doctor_main(int argc, char **argv)
 	check_module(&d, "gpu");
 	check_user_namespaces(&d);
 	check_program(&d, "passt", "network without root", "sudo apt-get install passt");
-	check_program(&d, "qemu-system-x86_64", "nested tests and the demo where KVM interprets",
-		      "sudo apt-get install qemu-system-x86");
+	check_program(&d, ARCH_QEMU, "nested tests and the demo where KVM interprets",
+		      "sudo apt-get install " ARCH_QEMU_PACKAGE);
 	if (d.json)
 		printf("\n]\n");
 	else

@@ -91,24 +91,29 @@ void image_file_close(struct image_file *f)
 	f->fd = -1;
 }
 
-int image_file_read(const struct image_file *f, uint64_t offset, uint64_t bytes, const struct guest_mem *mem,
-		    uint64_t gpa)
+int image_file_copy(const struct image_file *f, uint64_t offset, uint64_t bytes, void *to)
 {
-	void *to = guest_mem_range(mem, gpa, bytes);
-	ssize_t got;
+	ssize_t got = read_at(f->fd, to, bytes, offset);
 
-	if (!to) {
-		image_error(f, "%llu bytes at 0x%llx don't fit the guest's memory: more with --memory?",
-			    (unsigned long long)bytes, (unsigned long long)gpa);
-		return -ENOMEM;
-	}
-	got = read_at(f->fd, to, bytes, offset);
 	if (got < 0 || (uint64_t)got < bytes) {
 		image_error(f, "can't read %llu bytes at %llu: %s", (unsigned long long)bytes,
 			    (unsigned long long)offset, got < 0 ? strerror((int)-got) : "the file became shorter");
 		return got < 0 ? (int)got : -EIO;
 	}
 	return 0;
+}
+
+int image_file_read(const struct image_file *f, uint64_t offset, uint64_t bytes, const struct guest_mem *mem,
+		    uint64_t gpa)
+{
+	void *to = guest_mem_range(mem, gpa, bytes);
+
+	if (!to) {
+		image_error(f, "%llu bytes at 0x%llx don't fit the guest's memory: more with --memory?",
+			    (unsigned long long)bytes, (unsigned long long)gpa);
+		return -ENOMEM;
+	}
+	return image_file_copy(f, offset, bytes, to);
 }
 
 /* ---- what is this file? ---- */

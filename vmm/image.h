@@ -28,13 +28,16 @@ struct image_loaded {
 	uint64_t cmdline_max; /* most bytes of a command line, without its end */
 };
 
-/* Open @path for reading; -errno after a line. @what: "kernel", "initrd". */
+/* Open @path for reading; -errno after a line. @what: "kernel", "initrd", "device tree". */
 int image_file_open(const char *what, const char *path, struct image_file *out);
 void image_file_close(struct image_file *f);
 
 /* Read [offset, offset + bytes) of the file to @gpa. All of it, or a line and a negative errno. */
 int image_file_read(const struct image_file *f, uint64_t offset, uint64_t bytes, const struct guest_mem *mem,
 		    uint64_t gpa);
+
+/* The same to memory of ours. */
+int image_file_copy(const struct image_file *f, uint64_t offset, uint64_t bytes, void *to);
 
 /* Refuse, with a line, what is passed by mistake and would run as garbage if it were taken for a flat image. */
 int image_check_flat(const struct image_file *f);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/arch.h"
 #include "vmm/character.h"
 #include "vmm/ctl_path.h"
 #include "vmm/vhost_user_kinds.h"
@@ -79,10 +80,45 @@ static int set_append(struct options *o, char *arg)
 	return 0;
 }
 
+/* 0 where guests are arm64 ones. */
+static int for_arm64(const char *option, const char *why)
+{
+	if (!strcmp(ARCH_NAME, "arm64"))
+		return 0;
+	return wrong("--%s is for arm64 guests; this mullion runs " ARCH_NAME " ones%s", option, why);
+}
+
+static int for_device_trees(const char *option)
+{
+	return for_arm64(option, ", which have ACPI tables and no device tree");
+}
+
+static int set_fdt(struct options *o, char *arg)
+{
+	o->fdt = arg;
+	return for_device_trees("fdt");
+}
+
+static int add_fdt_overlay(struct options *o, char *arg)
+{
+	if (o->fdt_overlay_count == OPTIONS_MAX_FDT_OVERLAYS)
+		return wrong("--fdt-overlay %s: at most %u overlays; fdtoverlay(1) makes one of several", arg,
+			     OPTIONS_MAX_FDT_OVERLAYS);
+	o->fdt_overlays[o->fdt_overlay_count++] = arg;
+	return for_device_trees("fdt-overlay");
+}
+
+static int set_aarch32(struct options *o, char *arg)
+{
+	(void)arg;
+	o->aarch32 = true;
+	return for_arm64("aarch32", "");
+}
+
 static int set_dump_fdt(struct options *o, char *arg)
 {
 	o->dump_fdt = arg;
-	return 0;
+	return for_device_trees("dump-fdt");
 }
 
 static int set_memory(struct options *o, char *arg)
@@ -385,12 +421,16 @@ static const struct {
 	const char *help;     /* lines after the first are indented by the printer */
 	int (*set)(struct options *o, char *arg);
 } table[] = {
-	{"kernel", "FILE", "Linux vmlinuz, ELF executable or flat image to start (needed)", set_kernel},
+	{"kernel", "FILE", "Linux vmlinuz, ELF executable or flat image to start (needed); arm64: also packed\nby gzip or zstd", set_kernel},
 	{"initrd", "FILE", "initial RAM disk for the kernel", set_initrd},
 	{"append", "STRING", "kernel command line", set_append},
-	{"dump-fdt", "FILE", "write the guest's device tree to FILE instead of starting it (arm64)", set_dump_fdt},
+	{"fdt", "FILE", "arm64: the guest's device tree (.dtb) in place of the one that mullion makes", set_fdt},
+	{"fdt-overlay", "FILE", "arm64: add this overlay (.dtbo) to the guest's device tree; up to 8 times, in order",
+	 add_fdt_overlay},
+	{"dump-fdt", "FILE", "arm64: write the guest's device tree to FILE instead of starting it", set_dump_fdt},
 	{"memory", "SIZE", "guest memory, like 512M or 2G (default 1G)", set_memory},
 	{"cpus", "N", "virtual CPUs (default 1)", set_cpus},
+	{"aarch32", NULL, "arm64: the guest is a 32-bit Linux (zImage); not every arm64 processor can run it", set_aarch32},
 	{"disk", "FILE[,readonly][,serial=TEXT]",
 	 "raw image or block device as virtio disk; up to 8 times: vda, vdb, ...", add_disk},
 	{"net", "tap=NAME|passt=SOCKET[,mac=ADDRESS][,mtu=BYTES]",

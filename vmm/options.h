@@ -15,6 +15,7 @@
 #define OPTIONS_MAX_NETS 4u
 #define OPTIONS_MAX_VHOST_USERS 8u
 #define OPTIONS_MAX_INPUTS 8u
+#define OPTIONS_MAX_FDT_OVERLAYS 8u
 
 struct disk_option {
 	char *path; /* in storage of its own, as all strings split from one argument */
@@ -52,9 +53,12 @@ enum transport_option { TRANSPORT_PCI, TRANSPORT_MMIO };
 
 struct options {
 	const char *kernel, *initrd, *append;
-	const char *dump_fdt;
+	const char *fdt, *dump_fdt;
+	const char *fdt_overlays[OPTIONS_MAX_FDT_OVERLAYS]; /* in the order given */
+	unsigned fdt_overlay_count;
 	uint64_t memory_bytes;
 	unsigned cpus;
+	bool aarch32;
 	struct disk_option disks[OPTIONS_MAX_DISKS];
 	unsigned disk_count;
 	struct net_option nets[OPTIONS_MAX_NETS];

@@ -126,11 +126,14 @@ static int make_ctl(struct machine *m, const struct options *o)
 /* The image comes before the devices: what is wrong with it is known before a renderer takes its time. */
 static int build(struct machine *m, const struct options *o, struct boot_entry *entry)
 {
-	struct vm_config config = {.memory_bytes = o->memory_bytes, .cpus = o->cpus};
+	struct vm_config config = {.memory_bytes = o->memory_bytes, .cpus = o->cpus, .aarch32 = o->aarch32};
 	struct boot_config boot = {
 		.kernel = o->kernel,
 		.initrd = o->initrd,
 		.append = o->append,
+		.fdt = o->fdt,
+		.fdt_overlays = o->fdt_overlays,
+		.fdt_overlay_count = o->fdt_overlay_count,
 		.dump_fdt = o->dump_fdt,
 		.has_pci = o->transport == TRANSPORT_PCI,
 		.mmio_slots = o->transport == TRANSPORT_MMIO ? devices_count(o) : 0,
@@ -139,7 +142,7 @@ static int build(struct machine *m, const struct options *o, struct boot_entry *
 
 	if (err)
 		return err;
-	arch_pci_layout(&config, &boot.pci);
+	arch_pci_layout(vm_kvm_fd(m->vm), &config, &boot.pci);
 	err = arch_boot(m->vm, &boot, entry);
 	if (err)
 		return err;

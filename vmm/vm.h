@@ -29,6 +29,7 @@ enum vm_end {
 struct vm_config {
 	uint64_t memory_bytes; /* 16 MiB..; a multiple of 2 MiB */
 	unsigned cpus;	       /* 1.. what KVM allows */
+	bool aarch32;	       /* arm64: the guest's kernel is a 32-bit one */
 };
 
 /*

@@ -158,7 +158,7 @@ static int make_machine(struct bench *b, const char *image, struct boot_entry *e
 
 	if (err)
 		return err;
-	arch_pci_layout(&config, &boot.pci);
+	arch_pci_layout(-1, &config, &boot.pci);
 	err = arch_boot(b->vm, &boot, entry);
 	if (!err)
 		err = pci_bus_create(b->vm, &boot.pci, &b->pci);

@@ -10,7 +10,7 @@
 # running machine too (the nested tests do that): bash, coreutils and the run-time libraries are in it.
 set -euo pipefail
 
-packages="libc6-dev linux-libc-dev libfdt-dev zlib1g-dev libvirglrenderer-dev libepoxy-dev libegl-dev libgbm-dev
+packages="libc6-dev linux-libc-dev libfdt-dev zlib1g-dev libzstd-dev libvirglrenderer-dev libepoxy-dev libegl-dev libgbm-dev
 	libpixman-1-dev libpng-dev libvncserver-dev libdrm-dev libgles-dev libjson-c-dev libcmocka-dev libegl1 libegl-mesa0 libgl1-mesa-dri
 	bash coreutils grep sed perl-base"
 

@@ -29,7 +29,7 @@ unit-tests += test_gpu_command
 test_gpu_command-src = host/gpu/command.c
 unit-tests += test_module test_doctor
 test_module-src := vmm/module.c
-test_doctor-src := vmm/module.c vmm/doctor.c vmm/doctor_speed.c
+test_doctor-src := vmm/module.c vmm/doctor.c vmm/doctor_speed.c vmm/$(ARCH)/doctor.c $(if $(filter arm64,$(ARCH)),vmm/arm64/space.c)
 # Buses, options, ACPI tables, images and the platform's devices.
 unit-tests += test_bus test_options test_acpi test_boot test_platform test_cpuid test_cli
 test_cpuid-src := vmm/x86_64/cpuid.c

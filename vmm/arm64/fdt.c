@@ -10,7 +10,7 @@
 
 #include "vmm/arm64/layout.h"
 
-enum { PHANDLE_GIC = 1, PHANDLE_MSI, PHANDLE_CLOCK };
+enum { PHANDLE_GIC = 1, PHANDLE_MSI, PHANDLE_CLOCK, PHANDLE_GPIO };
 
 #define SPI 0u
 #define PPI 1u
@@ -21,6 +21,7 @@ enum { PHANDLE_GIC = 1, PHANDLE_MSI, PHANDLE_CLOCK };
 #define PCI_SPACE_64 0x03000000u
 #define PCI_SLOT(n) ((uint32_t)(n) << 11)
 #define CLOCK_HZ 24000000u
+#define KEY_POWER 116u /* of <linux/input-event-codes.h> */
 
 /* The first error stays, as libfdt's own state would not. */
 struct tree {
@@ -87,13 +88,16 @@ static void cells_from(struct tree *t, const char *name, const uint32_t *values,
 static void cpus(struct tree *t, const struct fdt_config *c)
 {
 	begin(t, "cpus");
-	CELLS(t, "#address-cells", 2);
+	CELLS(t, "#address-cells", c->aarch32 ? 1 : 2); /* what older 32-bit kernels read */
 	CELLS(t, "#size-cells", 0);
 	for (unsigned i = 0; i < c->cpus; i++) {
 		begin(t, "cpu@%llx", (unsigned long long)c->mpidr[i]);
 		text(t, "device_type", "cpu");
 		text(t, "compatible", "arm,armv8");
-		CELLS(t, "reg", PAIR(c->mpidr[i]));
+		if (c->aarch32)
+			CELLS(t, "reg", LOW(c->mpidr[i]));
+		else
+			CELLS(t, "reg", PAIR(c->mpidr[i]));
 		text(t, "enable-method", "psci");
 		end(t);
 	}
@@ -139,7 +143,7 @@ static void gic(struct tree *t, const struct fdt_config *c)
 	end(t);
 }
 
-static void timer(struct tree *t, const struct fdt_config *c)
+static void timer_and_pmu(struct tree *t, const struct fdt_config *c)
 {
 	static const uint8_t ppi[4] = LAYOUT_PPI_TIMER;
 	/* GICv2 says in the flags which CPUs have it. */
@@ -149,6 +153,12 @@ static void timer(struct tree *t, const struct fdt_config *c)
 	text(t, "compatible", "arm,armv8-timer");
 	empty(t, "always-on");
 	CELLS(t, "interrupts", PPI, ppi[0], flags, PPI, ppi[1], flags, PPI, ppi[2], flags, PPI, ppi[3], flags);
+	end(t);
+	if (!c->has_pmu)
+		return;
+	begin(t, "pmu");
+	text(t, "compatible", "arm,armv8-pmuv3");
+	CELLS(t, "interrupts", PPI, LAYOUT_PPI_PMU, LEVEL_HIGH | (flags & ~0xffu));
 	end(t);
 }
 
@@ -165,6 +175,7 @@ static void platform(struct tree *t)
 	static const char psci[] = "arm,psci-1.0\0arm,psci-0.2";
 	static const char uart[] = "arm,pl011\0arm,primecell";
 	static const char rtc[] = "arm,pl031\0arm,primecell";
+	static const char gpio[] = "arm,pl061\0arm,primecell";
 	static const char two_clocks[] = "uartclk\0apb_pclk";
 
 	begin(t, "psci");
@@ -189,6 +200,26 @@ static void platform(struct tree *t)
 	primecell(t, "rtc", rtc, sizeof(rtc), LAYOUT_RTC);
 	CELLS(t, "clocks", PHANDLE_CLOCK);
 	text(t, "clock-names", "apb_pclk");
+	end(t);
+
+	primecell(t, "gpio", gpio, sizeof(gpio), LAYOUT_GPIO);
+	CELLS(t, "interrupts", SPI, LAYOUT_GSI_GPIO, LEVEL_HIGH);
+	empty(t, "gpio-controller");
+	CELLS(t, "#gpio-cells", 2);
+	empty(t, "interrupt-controller");
+	CELLS(t, "#interrupt-cells", 2);
+	CELLS(t, "clocks", PHANDLE_CLOCK);
+	text(t, "clock-names", "apb_pclk");
+	CELLS(t, "phandle", PHANDLE_GPIO);
+	end(t);
+
+	begin(t, "gpio-keys");
+	text(t, "compatible", "gpio-keys");
+	begin(t, "power-button");
+	text(t, "label", "power button");
+	CELLS(t, "linux,code", KEY_POWER);
+	CELLS(t, "gpios", PHANDLE_GPIO, LAYOUT_GPIO_POWER, 0);
+	end(t);
 	end(t);
 }
 
@@ -235,8 +266,11 @@ static void pci(struct tree *t, const struct fdt_config *c)
 	CELLS(t, "#interrupt-cells", 1);
 	CELLS(t, "bus-range", 0, 0);
 	CELLS(t, "linux,pci-domain", 0);
-	CELLS(t, "ranges", PCI_SPACE_32, PAIR(l->mmio32_base), PAIR(l->mmio32_base), PAIR(l->mmio32_size), PCI_SPACE_64,
-	      PAIR(l->mmio64_base), PAIR(l->mmio64_base), PAIR(l->mmio64_size));
+	if (l->mmio64_size)
+		CELLS(t, "ranges", PCI_SPACE_32, PAIR(l->mmio32_base), PAIR(l->mmio32_base), PAIR(l->mmio32_size),
+		      PCI_SPACE_64, PAIR(l->mmio64_base), PAIR(l->mmio64_base), PAIR(l->mmio64_size));
+	else
+		CELLS(t, "ranges", PCI_SPACE_32, PAIR(l->mmio32_base), PAIR(l->mmio32_base), PAIR(l->mmio32_size));
 	pci_lines(t, l);
 	if (c->has_its)
 		CELLS(t, "msi-map", 0, PHANDLE_MSI, 0, 0x10000);
@@ -263,6 +297,32 @@ static void chosen(struct tree *t, const struct fdt_config *c)
 	end(t);
 }
 
+static void symbol(struct tree *t, const char *label, const char *node, uint64_t base)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s@%llx", node, (unsigned long long)base);
+	text(t, label, path);
+}
+
+/* The labels that an overlay may refer to. */
+static void symbols(struct tree *t, const struct fdt_config *c)
+{
+	char msi[64];
+
+	begin(t, "__symbols__");
+	symbol(t, "gic", "/interrupt-controller", LAYOUT_GICD);
+	snprintf(msi, sizeof(msi), "/interrupt-controller@%llx/%s", LAYOUT_GICD, c->has_its ? "msi-controller" : "v2m");
+	symbol(t, "msi", msi, c->has_its ? LAYOUT_ITS : LAYOUT_V2M);
+	text(t, "clk24mhz", "/apb-pclk");
+	symbol(t, "uart0", "/serial", LAYOUT_UART);
+	symbol(t, "rtc", "/rtc", LAYOUT_RTC);
+	symbol(t, "gpio0", "/gpio", LAYOUT_GPIO);
+	if (c->has_pci)
+		symbol(t, "pcie", "/pcie", c->pci.ecam_base);
+	end(t);
+}
+
 int fdt_build(const struct fdt_config *c, void *to, size_t room)
 {
 	struct tree t = {.fdt = to};
@@ -282,12 +342,13 @@ int fdt_build(const struct fdt_config *c, void *to, size_t room)
 	end(&t);
 	cpus(&t, c);
 	gic(&t, c);
-	timer(&t, c);
+	timer_and_pmu(&t, c);
 	platform(&t);
 	for (unsigned i = 0; i < c->mmio_slots; i++)
 		mmio(&t, i);
 	if (c->has_pci)
 		pci(&t, c);
+	symbols(&t, c);
 	end(&t);
 	note(&t, fdt_finish(to));
 	return t.err ? -ENOSPC : 0;

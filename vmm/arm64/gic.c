@@ -109,11 +109,10 @@ fail:
 	return err;
 }
 
-int gic_ready(struct gic *g, int vm_fd)
+int gic_ready(struct gic *g)
 {
 	int err = set(g->fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
 
-	(void)vm_fd;
 	if (!err && g->has_its)
 		err = set(g->its_fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
 	/* The devices live as long as the machine. */

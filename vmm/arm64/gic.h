@@ -20,7 +20,7 @@ struct gic {
 /* Before the first vCPU exists; @cpus of them will. Prints a line and returns a negative errno if it can't. */
 int gic_create(struct gic *g, int vm_fd, unsigned cpus);
 /* When all vCPUs exist. */
-int gic_ready(struct gic *g, int vm_fd);
+int gic_ready(struct gic *g);
 /* Most vCPUs that this version takes. */
 unsigned gic_max_cpus(const struct gic *g);
 

@@ -4,20 +4,17 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include <zlib.h>
 
 #include "host/virtio/mem.h"
 #include "vmm/arm64/layout.h"
+#include "vmm/arm64/unpack.h"
 #include "vmm/image.h"
 
 #define MIB (1024ull * 1024)
 #define ALIGNMENT 0x200000u
 #define OLD_TEXT_OFFSET 0x80000u /* of kernels before 3.17, which don't tell their size either */
 #define FLAG_PAGE_SIZE(flags) (((flags) >> 1) & 3)
-#define INPUT_BYTES 65536u
 
 struct header {
 	uint32_t code[2];
@@ -43,14 +40,9 @@ static bool is_zboot(const struct image_file *f)
 	return !memcmp(f->head, "MZ", 2) && !memcmp(f->head + offsetof(struct zboot_header, magic), "zimg", 4);
 }
 
-static bool is_gzip(const struct image_file *f)
-{
-	return f->head[0] == 0x1f && f->head[1] == 0x8b && f->head[2] == 8;
-}
-
 bool kernel_is(const struct image_file *f)
 {
-	return is_image(f->head) || is_zboot(f) || is_gzip(f);
+	return is_image(f->head) || is_zboot(f) || packer_of(f->head);
 }
 
 /* The processor must have the pages that the kernel was built for; without them it stops without a word. */
@@ -132,61 +124,14 @@ static int load_plain(const struct image_file *f, const struct guest_mem *mem, u
 	return err;
 }
 
-/* Unpack @bytes at @offset of the file to @to; @room is RAM. Returns the size, or -errno after a line. */
-static int64_t unpack(const struct image_file *f, uint64_t offset, uint64_t bytes, uint8_t *to, uint64_t room)
-{
-	uint8_t *input = malloc(INPUT_BYTES);
-	z_stream z = {0};
-	uint64_t done = 0;
-	int state = input && inflateInit2(&z, 15 + 16) == Z_OK ? Z_OK : Z_MEM_ERROR;
-	int64_t result = -ENOEXEC;
-
-	if (state != Z_OK) {
-		free(input);
-		image_error(f, "out of memory");
-		return -ENOMEM;
-	}
-	while (state == Z_OK || state == Z_BUF_ERROR) {
-		uint64_t space = room - done;
-
-		if (!z.avail_in && bytes) {
-			size_t want = bytes < INPUT_BYTES ? (size_t)bytes : INPUT_BYTES;
-			ssize_t got = pread(f->fd, input, want, (off_t)offset);
-
-			if (got <= 0)
-				break;
-			offset += (uint64_t)got;
-			bytes -= (uint64_t)got;
-			z.next_in = input;
-			z.avail_in = (uInt)got;
-		}
-		z.next_out = to + done;
-		z.avail_out = space < 1u << 30 ? (uInt)space : 1u << 30;
-		if (!z.avail_out || (!z.avail_in && !bytes))
-			break;
-		space = z.avail_out;
-		state = inflate(&z, Z_NO_FLUSH);
-		done += space - z.avail_out;
-	}
-	if (state == Z_STREAM_END)
-		result = (int64_t)done;
-	else if (done == room)
-		image_error(f, "the unpacked kernel doesn't fit the guest's memory: more with --memory");
-	else
-		image_error(f, "truncated or broken gzip data%s%s", z.msg ? ": " : "", z.msg ? z.msg : "");
-	inflateEnd(&z);
-	free(input);
-	return result;
-}
-
-static int load_packed(const struct image_file *f, uint64_t at, uint64_t bytes, const struct guest_mem *mem,
-		       uint64_t page_sizes, struct image_loaded *out)
+static int load_packed(const struct image_file *f, const struct packer *packer, uint64_t at, uint64_t bytes,
+		       const struct guest_mem *mem, uint64_t page_sizes, struct image_loaded *out)
 {
 	const struct guest_mem_region *ram = guest_mem_find(mem, LAYOUT_KERNEL);
 	uint64_t room = ram ? ram->gpa + ram->size_bytes - LAYOUT_KERNEL : 0;
 	uint8_t *to = room ? guest_mem_range(mem, LAYOUT_KERNEL, room) : NULL;
 	uint64_t offset;
-	int64_t got = to ? unpack(f, at, bytes, to, room) : -ENOMEM;
+	int64_t got = to ? unpack(packer, f, at, bytes, to, room) : -ENOMEM;
 	int err;
 
 	if (!to)
@@ -208,15 +153,17 @@ static int load_packed(const struct image_file *f, uint64_t at, uint64_t bytes, 
 static int load_zboot(const struct image_file *f, const struct guest_mem *mem, uint64_t page_sizes,
 		      struct image_loaded *out)
 {
+	const struct packer *packer;
 	struct zboot_header h;
 
 	memcpy(&h, f->head, sizeof(h));
 	h.packer[sizeof(h.packer) - 1] = '\0';
-	if (strcmp(h.packer, "gzip")) {
+	packer = packer_named(h.packer);
+	if (!packer) {
 		for (char *c = h.packer; *c; c++)
 			if (*c < ' ' || *c > '~')
 				*c = '?';
-		image_error(f, "kernel packed by \"%s\": mullion unpacks gzip; give the unpacked Image", h.packer);
+		image_error(f, "kernel packed by \"%s\": mullion unpacks gzip and zstd; give the unpacked Image", h.packer);
 		return -ENOEXEC;
 	}
 	if (h.payload_offset > f->size_bytes || h.payload_bytes > f->size_bytes - h.payload_offset) {
@@ -224,7 +171,7 @@ static int load_zboot(const struct image_file *f, const struct guest_mem *mem, u
 			    h.payload_offset, (unsigned long long)f->size_bytes);
 		return -ENOEXEC;
 	}
-	return load_packed(f, h.payload_offset, h.payload_bytes, mem, page_sizes, out);
+	return load_packed(f, packer, h.payload_offset, h.payload_bytes, mem, page_sizes, out);
 }
 
 int kernel_load(const struct image_file *f, const struct guest_mem *mem, uint64_t page_sizes, struct image_loaded *out)
@@ -233,5 +180,5 @@ int kernel_load(const struct image_file *f, const struct guest_mem *mem, uint64_
 		return load_plain(f, mem, page_sizes, out);
 	if (is_zboot(f))
 		return load_zboot(f, mem, page_sizes, out);
-	return load_packed(f, 0, f->size_bytes, mem, page_sizes, out);
+	return load_packed(f, packer_of(f->head), 0, f->size_bytes, mem, page_sizes, out);
 }

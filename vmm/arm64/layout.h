@@ -8,12 +8,14 @@
 #ifndef MULLION_VMM_ARM64_LAYOUT_H
 #define MULLION_VMM_ARM64_LAYOUT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The bootstrap processor's registers. */
 struct boot_entry {
 	uint64_t pc;
-	uint64_t x0; /* guest address of the device tree */
+	uint64_t fdt;	/* guest address of the device tree */
+	bool aarch32;	/* enter as arm's boot protocol wants it, not as arm64's */
 };
 
 #define ARCH_NAME "arm64"
@@ -23,6 +25,9 @@ struct boot_entry {
 #define ARCH_NO_KVM                                                                                             \
 	"the kernel must be started in EL2 by its firmware (arm64 has KVM built in); in a virtual machine, its " \
 	"host must allow nested virtualization"
+
+#define ARCH_QEMU "qemu-system-aarch64"
+#define ARCH_QEMU_PACKAGE "qemu-system-arm"
 
 /* RAM is one piece: the second slot of vm.c is never needed (a memory slot has at most 2^31 - 1 pages). */
 #define LAYOUT_LOW_RAM 0x40000000ull
@@ -43,6 +48,7 @@ struct boot_entry {
 #define LAYOUT_GICR2 0x0c000000ull
 #define LAYOUT_UART 0x09000000ull
 #define LAYOUT_RTC 0x09010000ull
+#define LAYOUT_GPIO 0x09030000ull
 #define LAYOUT_VIRTIO_MMIO 0x0a000000ull
 #define LAYOUT_VIRTIO_MMIO_SIZE 0x1000ull
 #define LAYOUT_VIRTIO_MMIO_SLOTS 32u
@@ -50,14 +56,23 @@ struct boot_entry {
 #define LAYOUT_PCI_MMIO32_SIZE 0x2eff0000ull
 #define LAYOUT_PCI_ECAM 0x3f000000ull
 #define LAYOUT_PCI_ECAM_SIZE 0x100000ull /* one bus */
-/* The 64-bit window starts at the first multiple of its size above RAM. */
-#define LAYOUT_PCI_MMIO64_SIZE 0x800000000ull /* 32 GiB */
+#define LAYOUT_PCI_MMIO64_SIZE 0x800000000ull /* 32 GiB; where it is: space.h */
 
 /* The device tree is at the start of RAM, images start 2 MiB above, as arm64's boot protocol wants them aligned. */
 #define LAYOUT_FDT LAYOUT_LOW_RAM
 #define LAYOUT_FDT_BYTES 0x80000ull
 #define LAYOUT_KERNEL (LAYOUT_LOW_RAM + 0x200000ull)
 #define LAYOUT_CMDLINE_BYTES 0x800ull /* what arm64 Linux takes */
+/*
+ * A 32-bit kernel unpacks itself to the start of RAM, from where Linux's Documentation/arch/arm/booting.rst wants it;
+ * what goes with it is above the 128 MiB that this may take, and in the memory that such a kernel maps.
+ */
+#define LAYOUT_ZIMAGE (LAYOUT_LOW_RAM + 0x2000000ull)
+#define LAYOUT_ZIMAGE_END (LAYOUT_LOW_RAM + 0x8000000ull)
+#define LAYOUT_FDT32 LAYOUT_ZIMAGE_END
+#define LAYOUT_INITRD32 (LAYOUT_FDT32 + 0x200000ull)
+#define LAYOUT_INITRD32_END (LAYOUT_LOW_RAM + 0x20000000ull)
+#define LAYOUT_CMDLINE32_BYTES 0x400ull
 #define LAYOUT_ELF_MACHINE 183        /* EM_AARCH64 */
 
 /* GSIs are shared peripheral interrupts: GSI n is the GIC's interrupt 32 + n. */
@@ -65,11 +80,15 @@ struct boot_entry {
 #define LAYOUT_SPIS 224u
 #define LAYOUT_GSI_UART 1u
 #define LAYOUT_GSI_INTX 3u /* 3..6: INTA..INTD */
+#define LAYOUT_GSI_GPIO 7u
 #define LAYOUT_GSI_VIRTIO_MMIO 16u
 #define LAYOUT_GSI_V2M 96u /* 96..: messages, where there is no ITS */
 #define LAYOUT_V2M_SPIS 128u
 
 /* Private interrupts of the timer: secure, physical, virtual, hypervisor */
 #define LAYOUT_PPI_TIMER { 13, 14, 11, 10 }
+#define LAYOUT_PPI_PMU 7u
+
+#define LAYOUT_GPIO_POWER 3u /* line of the power button */
 
 #endif

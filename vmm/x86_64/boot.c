@@ -202,10 +202,6 @@ int arch_boot(struct vm *vm, const struct boot_config *c, struct boot_entry *out
 
 	if (!params)
 		return -ENOMEM;
-	if (c->dump_fdt) {
-		log_line(LOG_TOPIC_VMM, LOG_ERROR, "--dump-fdt %s: x86-64 guests have ACPI tables, no device tree", c->dump_fdt);
-		return -EINVAL;
-	}
 	params->hdr.boot_flag = 0xaa55;
 	memcpy(&params->hdr.header, "HdrS", 4);
 	err = load_kernel(c, mem, params, &is_linux, &kernel);

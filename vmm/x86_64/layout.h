@@ -24,6 +24,9 @@ struct boot_entry {
 	"enable virtualization in the firmware set-up, then load the driver (sudo modprobe kvm_intel " \
 	"or kvm_amd); in a virtual machine, its host must allow nested virtualization"
 
+#define ARCH_QEMU "qemu-system-x86_64"
+#define ARCH_QEMU_PACKAGE "qemu-system-x86"
+
 #define LAYOUT_LOW_RAM 0ull
 #define LAYOUT_LOW_RAM_END 0xc0000000ull /* 3 GiB */
 #define LAYOUT_HIGH_RAM 0x100000000ull	 /* 4 GiB: what did not fit below */

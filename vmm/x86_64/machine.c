@@ -113,10 +113,11 @@ uint32_t arch_irq_line(uint32_t gsi)
 	return gsi;
 }
 
-void arch_pci_layout(const struct vm_config *config, struct pci_layout *out)
+void arch_pci_layout(int kvm_fd, const struct vm_config *config, struct pci_layout *out)
 {
 	uint64_t top = LAYOUT_HIGH_RAM;
 
+	(void)kvm_fd;
 	if (config->memory_bytes > LAYOUT_LOW_RAM_END)
 		top += config->memory_bytes - LAYOUT_LOW_RAM_END;
 	*out = (struct pci_layout){
