@@ -10,7 +10,9 @@ fuzz_net-src := tests/fuzz/driver.c tests/fuzz/requests.c
 fuzz_console-src := tests/fuzz/driver.c tests/fuzz/requests.c
 fuzz-targets += fuzz_gpu
 fuzz_gpu-src = tests/fuzz/driver.c tests/fuzz/requests.c tests/lib/fake_renderer.c $(host-gpu-device-src) $(host-display-src)
-fuzz-targets += fuzz_boot
+fuzz-targets += fuzz_arm64_boot $(if $(filter x86_64,$(ARCH)),fuzz_boot)
+fuzz_arm64_boot-src := tests/fuzz/driver.c $(arm64-boot-src)
+fuzz_arm64_boot-libs := $(vmm-arm64-libs)
 fuzz_boot-src := tests/fuzz/driver.c vmm/x86_64/boot.c vmm/image.c vmm/elf.c vmm/x86_64/bzimage.c \
 	vmm/x86_64/machine.c vmm/x86_64/aml.c vmm/x86_64/tables.c
 fuzz-targets += fuzz_journal

@@ -47,9 +47,11 @@ kmscube                | check      | a GL program of others in that guest
 glmark2-es2-drm        | check      | another
 passt                  | check      | user-mode network for the virtio-net tests
 gcc-aarch64-linux-gnu  | check arm64 | compiles for arm64: bare-metal guests, and all with make ARCH=arm64
-libfdt-dev             | native-arm64 | writes the device tree of an arm64 guest
-zlib1g-dev             | native-arm64 | unpacks arm64 kernels
-device-tree-compiler   | check      | reads the device trees that we write
+libfdt-dev             | check native-arm64 | writes the device tree of an arm64 guest
+zlib1g-dev             | check native-arm64 | unpacks arm64 kernels (gzip)
+libzstd-dev            | check native-arm64 | unpacks arm64 kernels (zstd)
+device-tree-compiler   | check      | reads the device trees that we write, and makes overlays for them
+dt-schema              | check      | checks those trees against the schemas of the device tree bindings
 qemu-system-arm        | check      | an emulated arm64 machine with KVM, for the arm64 guests
 clang                  | check lint | the second compiler every file must be clean with
 clang-tidy             | lint       | static checks of make lint

@@ -30,16 +30,30 @@ test_gpu_command-src = host/gpu/command.c
 unit-tests += test_module test_doctor
 test_module-src := vmm/module.c
 test_doctor-src := vmm/module.c vmm/doctor.c vmm/doctor_speed.c vmm/$(ARCH)/doctor.c $(if $(filter arm64,$(ARCH)),vmm/arm64/space.c)
-# Buses, options, ACPI tables, images and the platform's devices.
-unit-tests += test_bus test_options test_acpi test_boot test_platform test_cpuid test_cli
-test_cpuid-src := vmm/x86_64/cpuid.c
+# Buses, options, images and the platform's devices.
+unit-tests += test_bus test_options test_cli
 test_bus-src := vmm/bus.c
 test_options-src := vmm/options.c vmm/ctl_path.c vmm/vhost_user_kinds.c
+# x86-64's are for its processor's headers; arm64's are built everywhere.
+ifeq ($(ARCH),x86_64)
+unit-tests += test_acpi test_boot test_platform test_cpuid
+endif
+test_cpuid-src := vmm/x86_64/cpuid.c
 test_platform-src := tests/lib/vm_stub.c vmm/bus.c vmm/character.c vmm/terminal.c vmm/uart.c vmm/serial.c vmm/pvpanic.c \
 	vmm/x86_64/platform.c vmm/x86_64/power.c vmm/x86_64/rtc.c
 test_boot-src := vmm/x86_64/boot.c vmm/image.c vmm/elf.c vmm/x86_64/bzimage.c vmm/x86_64/machine.c \
 	vmm/x86_64/aml.c vmm/x86_64/tables.c
 test_acpi-src := tests/lib/vm_stub.c vmm/bus.c vmm/pci.c vmm/x86_64/machine.c vmm/x86_64/aml.c vmm/x86_64/tables.c
+unit-tests += test_arm64_boot test_arm64_fdt test_arm64_platform
+arm64-boot-src := vmm/arm64/boot.c vmm/arm64/kernel.c vmm/arm64/unpack.c vmm/arm64/zimage.c vmm/arm64/fdt.c \
+	vmm/arm64/fdt_file.c vmm/image.c
+test_arm64_boot-src := $(arm64-boot-src)
+test_arm64_boot-libs := $(vmm-arm64-libs)
+test_arm64_fdt-src := vmm/arm64/fdt.c vmm/arm64/fdt_file.c vmm/arm64/space.c vmm/image.c
+test_arm64_fdt-libs := $(vmm-arm64-libs)
+test_arm64_platform-src := tests/lib/vm_stub.c vmm/bus.c vmm/character.c vmm/terminal.c vmm/uart.c vmm/arm64/pl011.c \
+	vmm/arm64/pl061.c
+$(O)/obj/vmm/arm64/%.o $(O)/obj/tests/unit/test_arm64_%.o $(O)/obj/tests/fuzz/fuzz_arm64_%.o: extra-cflags = -DMULLION_ARM64
 unit-tests += test_virgl_encoder test_virgl_stream test_virgl_state
 test_virgl_state-src := guest-drivers/bare/virgl.c host/gpu/virgl_stream.c host/gpu/virgl_state.c host/gpu/virgl_rebuild.c \
 	host/gpu/content.c host/gpu/resource.c

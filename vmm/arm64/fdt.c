@@ -10,7 +10,7 @@
 
 #include "vmm/arm64/layout.h"
 
-enum { PHANDLE_GIC = 1, PHANDLE_MSI, PHANDLE_CLOCK, PHANDLE_GPIO };
+enum { PHANDLE_GIC = 1, PHANDLE_MSI, PHANDLE_CLOCK, PHANDLE_GPIO, PHANDLE_UART, PHANDLE_RTC, PHANDLE_PCI };
 
 #define SPI 0u
 #define PPI 1u
@@ -195,11 +195,13 @@ static void platform(struct tree *t)
 	CELLS(t, "interrupts", SPI, LAYOUT_GSI_UART, LEVEL_HIGH);
 	CELLS(t, "clocks", PHANDLE_CLOCK, PHANDLE_CLOCK);
 	bytes(t, "clock-names", two_clocks, sizeof(two_clocks));
+	CELLS(t, "phandle", PHANDLE_UART);
 	end(t);
 
 	primecell(t, "rtc", rtc, sizeof(rtc), LAYOUT_RTC);
 	CELLS(t, "clocks", PHANDLE_CLOCK);
 	text(t, "clock-names", "apb_pclk");
+	CELLS(t, "phandle", PHANDLE_RTC);
 	end(t);
 
 	primecell(t, "gpio", gpio, sizeof(gpio), LAYOUT_GPIO);
@@ -276,6 +278,7 @@ static void pci(struct tree *t, const struct fdt_config *c)
 		CELLS(t, "msi-map", 0, PHANDLE_MSI, 0, 0x10000);
 	else
 		CELLS(t, "msi-parent", PHANDLE_MSI);
+	CELLS(t, "phandle", PHANDLE_PCI);
 	empty(t, "dma-coherent");
 	end(t);
 }
@@ -305,7 +308,7 @@ static void symbol(struct tree *t, const char *label, const char *node, uint64_t
 	text(t, label, path);
 }
 
-/* The labels that an overlay may refer to. */
+/* The labels that an overlay may refer to; each node has a phandle, or libfdt would not find it. */
 static void symbols(struct tree *t, const struct fdt_config *c)
 {
 	char msi[64];

@@ -12,6 +12,20 @@
 #include "vmm/image.h"
 
 #define KIB 1024u
+#define MIN_VERSION 16u
+
+/* From end to end; 0 or libfdt's error. */
+static int check(const void *fdt, size_t bytes)
+{
+	if (bytes < sizeof(struct fdt_header))
+		return -FDT_ERR_TRUNCATED;
+	if (fdt_magic(fdt) != FDT_MAGIC)
+		return -FDT_ERR_BADMAGIC;
+	/* Of older ones, which nobody has made for long, libfdt's check may crash. */
+	if (fdt_version(fdt) < MIN_VERSION)
+		return -FDT_ERR_BADVERSION;
+	return fdt_check_full(fdt, bytes);
+}
 
 /* The whole file, checked from end to end, for the caller to free. */
 static int take(const char *what, const char *path, size_t most, struct image_file *f, void **out)
@@ -29,7 +43,7 @@ static int take(const char *what, const char *path, size_t most, struct image_fi
 	fdt = malloc((size_t)f->size_bytes);
 	err = fdt ? image_file_copy(f, 0, f->size_bytes, fdt) : -ENOMEM;
 	if (!err) {
-		int wrong = fdt_check_full(fdt, (size_t)f->size_bytes);
+		int wrong = check(fdt, (size_t)f->size_bytes);
 
 		if (wrong) {
 			image_error(f, "no %s, or a broken one (libfdt: %s); dtc makes it of its source", what,
@@ -132,6 +146,17 @@ out:
 
 /* ---- overlays ---- */
 
+/* Any tree may be taken for an overlay that changes nothing. */
+static bool is_overlay(const void *fdt)
+{
+	int node;
+
+	fdt_for_each_subnode (node, fdt, 0)
+		if (fdt_subnode_offset(fdt, node, "__overlay__") >= 0)
+			return true;
+	return false;
+}
+
 int fdt_add_overlay(const char *path, void *fdt, size_t room)
 {
 	struct image_file f;
@@ -140,6 +165,11 @@ int fdt_add_overlay(const char *path, void *fdt, size_t room)
 
 	if (err)
 		goto out;
+	if (!is_overlay(overlay)) {
+		image_error(&f, "a device tree, but no overlay: --fdt takes it in place of mullion's");
+		err = -EINVAL;
+		goto out;
+	}
 	wrong = fdt_open_into(fdt, fdt, (int)room);
 	/* It changes both, and leaves neither to be used after an error. */
 	if (!wrong)
@@ -148,7 +178,7 @@ int fdt_add_overlay(const char *path, void *fdt, size_t room)
 		image_error(&f, "the device tree with this overlay is larger than %zu KiB", room / KIB);
 		err = -ENOSPC;
 	} else if (wrong == -FDT_ERR_NOTFOUND) {
-		image_error(&f, "the overlay isn't one, or names a node or label that the device tree lacks; "
+		image_error(&f, "the overlay names a node or label that the device tree lacks (dtc -@ keeps labels); "
 				"--dump-fdt shows the tree");
 		err = -EINVAL;
 	} else if (wrong) {
