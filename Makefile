@@ -144,13 +144,13 @@ include guest-drivers/bare/rules.mk
 include samples/linux/rules.mk tests/linux/sources.mk
 
 # ---- tests: one program a name; NAME-src adds sources, NAME-libs libraries; needs gpu: in gpu-tests ----
-cmocka-libs := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null || echo -lcmocka)
+cmocka-libs := $(shell $(host-pkg-config) --libs cmocka 2>/dev/null || echo -lcmocka)
 test-lib-objects := $(call objects,$(test-lib-src))
 define test-program
 $(O)/tests/$(1)/$(2): $(call objects,tests/$(1)/$(2).c $($(2)-src)) $(test-lib-objects) $(O)/libmullion.a
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(common-ldflags) -o $$@ $$(filter %.o,$$^) $$(O)/libmullion.a $$(LDFLAGS) $$(cmocka-libs) \
+	$$(Q)$$(host-cc) $$(common-ldflags) -o $$@ $$(filter %.o,$$^) $$(O)/libmullion.a $$(LDFLAGS) $$(cmocka-libs) \
 		$(if $(filter host/gpu/% host/display/%,$($(2)-src)),$$(gpu-libs)) $($(2)-libs) -ldl -lm
 $(if $(filter host/gpu/% host/display/%,$($(2)-src)),$(call objects,tests/$(1)/$(2).c): extra-cflags = $$(gpu-cflags))
 endef

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 bench-programs += bench_virtio_request
 # Every program prints its rows by bench.c.
-bench-programs += bench_vmm
+# The bare loops that these two time are x86-64's.
+ifeq ($(ARCH),x86_64)
+bench-programs += bench_vmm bench_roundtrip
+endif
 bench_vmm-src := tests/bench/bench.c tests/bench/floor.c
-bench-programs += bench_roundtrip
 bench_roundtrip-src := tests/bench/bench.c $(filter-out vmm/main.c,$(vmm-src) $(vmm-$(HOST_ARCH)-src))
 bench_roundtrip-libs = $(vmm-libs)
 # gpu3d-src is in tests/device/sources.mk.

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "vmm/arch.h"
 #include "vmm/character.h"
 #include "vmm/options.h"
 
@@ -49,6 +50,29 @@ static int parse(struct options *o, const char *line)
 	close(kept);
 	close(to);
 	return result;
+}
+
+static void device_trees_are_for_arm64(void **state)
+{
+	static const char *const options[] = {"--fdt a.dtb", "--fdt-overlay a.dtbo", "--dump-fdt a.dtb", "--aarch32"};
+	struct options o;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		char line[64];
+		int err;
+
+		snprintf(line, sizeof(line), "--kernel k %s", options[i]);
+		err = parse(&o, line);
+		if (!strcmp(ARCH_NAME, "arm64")) {
+			assert_int_equal(err, 0);
+		} else {
+			assert_int_equal(err, -EINVAL);
+			assert_non_null(strstr(said, " is for arm64 guests"));
+			assert_ptr_equal(strchr(said, '\n'), said + strlen(said) - 1);
+		}
+		options_finish(&o);
+	}
 }
 
 static void defaults_work(void **state)
@@ -281,6 +305,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_work),
+		cmocka_unit_test(device_trees_are_for_arm64),
 		cmocka_unit_test(every_option_is_read),
 		cmocka_unit_test(input_devices_are_read),
 		cmocka_unit_test(values_may_be_left_out_or_joined),

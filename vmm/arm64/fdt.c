@@ -210,6 +210,7 @@ static void platform(struct tree *t)
 	CELLS(t, "#gpio-cells", 2);
 	empty(t, "interrupt-controller");
 	CELLS(t, "#interrupt-cells", 2);
+	CELLS(t, "#address-cells", 0);
 	CELLS(t, "clocks", PHANDLE_CLOCK);
 	text(t, "clock-names", "apb_pclk");
 	CELLS(t, "phandle", PHANDLE_GPIO);
