@@ -48,7 +48,7 @@ say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' $(1) $(2))
 include protocol/sources.mk
 include host/base/sources.mk host/virtio/sources.mk
 include host/block/sources.mk host/net/sources.mk host/console/sources.mk host/rng/sources.mk host/input/sources.mk
-include host/display/sources.mk host/gpu/sources.mk host/vhost/sources.mk
+include host/display/sources.mk host/gpu/sources.mk host/vhost/sources.mk host/video/sources.mk
 include vmm/sources.mk
 include tests/unit/sources.mk tests/device/sources.mk tests/fuzz/sources.mk tests/bench/sources.mk
 include tests/lib/sources.mk
@@ -203,7 +203,7 @@ ci:
 
 # ---- lint ----
 c-files = $(shell git ls-files '*.c')
-lint-src := $(core-src) $(device-src) $(gpu-program-src) $(vmm-all-src)
+lint-src := $(core-src) $(device-src) $(host-video-device-src) $(host-video-fake-src) $(gpu-program-src) $(vmm-all-src)
 lint:
 	$(Q)tests/lib/lint-includes.sh
 	$(Q)clang-tidy --quiet $(lint-src) -- $(common-cflags) $(gpu-cflags)
