@@ -51,6 +51,7 @@ enum codec_output_kind {
 	CODEC_FORMAT,  /* pictures are of another size from here on; take() it to go on */
 	CODEC_FRAME,   /* a picture, or a packet of an encoder */
 	CODEC_END,     /* all that was put in before the drain has come out; nothing follows */
+	CODEC_BROKEN,  /* the codec can't go on with this bitstream; another may at the next key frame */
 	CODEC_FAILED,  /* nothing follows */
 };
 
@@ -103,6 +104,8 @@ struct codec_ops {
 	/* Encoders: new values, as far as this codec can change them while it runs. */
 	void (*control)(struct codec *c, const struct codec_controls *controls);
 	void (*stats)(const struct codec *c, struct codec_stats *out);
+	/* How many were destroyed and have not stopped yet. NULL: none ever. Thread: any. */
+	unsigned (*stopping)(void);
 	/* Print what there is for `mullion doctor`; @report as in host/virtio/module.h. NULL: nothing to say. */
 	void (*doctor)(void (*report)(void *owner, const char *verdict, const char *name, const char *text,
 				      const char *cure),

@@ -33,7 +33,7 @@ struct codec_fake {
 	struct unit *inputs, *outputs, *kept;
 	unsigned input_count, output_count;
 	uint32_t width, height; /* of the last picture */
-	bool draining, ended, hung, failed, posted;
+	bool draining, ended, hung, failed, broken, posted;
 	struct loop_task task;
 	struct codec_stats stats;
 };
@@ -102,8 +102,9 @@ static void process(struct codec_fake *f, struct unit *u)
 	}
 	f->hung |= h.magic == FAKE_MAGIC && h.unit == FAKE_HANG;
 	f->failed |= h.magic == FAKE_MAGIC && h.unit == FAKE_ERROR;
+	f->broken |= h.magic == FAKE_MAGIC && h.unit == FAKE_BROKEN;
 	/* Garbage gives no picture, as in real decoders. */
-	if (h.magic != FAKE_MAGIC || f->hung || f->failed || h.width == 0 || h.height == 0 || h.width > VIDEO_MAX_SIDE ||
+	if (h.magic != FAKE_MAGIC || f->hung || f->failed || f->broken || h.width == 0 || h.height == 0 || h.width > VIDEO_MAX_SIDE ||
 	    h.height > VIDEO_MAX_SIDE) {
 		free_unit(u);
 		return;
@@ -130,7 +131,7 @@ static void work(struct loop_task *t)
 	struct codec_fake *f = t->owner;
 
 	f->posted = false;
-	if (f->hung || f->failed)
+	if (f->hung || f->failed || f->broken)
 		return;
 	if (f->inputs && f->output_count < MAX_OUTPUTS) {
 		process(f, take_first(&f->inputs, &f->input_count));
@@ -268,6 +269,8 @@ static void output(struct codec *c, struct codec_output *out)
 		*out = f->outputs->out;
 	else if (f->failed)
 		out->kind = CODEC_FAILED;
+	else if (f->broken)
+		out->kind = CODEC_BROKEN;
 	else if (f->ended)
 		out->kind = CODEC_END;
 }

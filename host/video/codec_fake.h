@@ -16,6 +16,7 @@ enum fake_unit {
 	FAKE_HANG,    /* the codec does nothing from here on */
 	FAKE_ERROR,   /* the codec fails */
 	FAKE_KEY_PICTURE,
+	FAKE_BROKEN,  /* the codec can't go on with this bitstream */
 };
 
 struct fake_header {

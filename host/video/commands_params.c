@@ -174,8 +174,8 @@ uint32_t video_query_control(struct video *v, struct video_command *cmd)
 	if (!coded)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER, "coded format 0x%x is not offered", w.format);
 	if (number == VIRTIO_VIDEO_CONTROL_PROFILE) {
-		while (resp.num < VIDEO_MAX_PROFILES && coded->profiles[resp.num] != 0) {
-			values[resp.num] = coded->profiles[resp.num];
+		while (resp.num < VIDEO_MAX_PROFILES && coded->profiles[resp.num].number != 0) {
+			values[resp.num] = coded->profiles[resp.num].number;
 			resp.num++;
 		}
 	} else {
@@ -211,7 +211,7 @@ uint32_t video_get_control(struct video *v, struct video_command *cmd)
 static bool is_allowed(const struct video_stream *s, const struct control *c, uint32_t value)
 {
 	if (c->number == VIRTIO_VIDEO_CONTROL_PROFILE)
-		return video_format_has_profile(s->coded, value);
+		return video_profile_find(s->coded, value) != NULL;
 	if (c->number == VIRTIO_VIDEO_CONTROL_LEVEL)
 		return value >= s->coded->first_level && value <= s->coded->last_level;
 	return value >= c->min && value <= c->max;

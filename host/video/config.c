@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The device's options: "codec=avdec_h264,streams=4,memory=256".
+ * The device's options: "kind=decoder,codec=avdec_h264,streams=4,memory=256".
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -52,7 +52,11 @@ int video_config_parse(struct video_config *config, char *options)
 			return -EINVAL;
 		}
 		*value++ = '\0';
-		if (strcmp(word, "codec") == 0) {
+		if (strcmp(word, "kind") == 0) {
+			if (strcmp(value, "decoder") != 0 && strcmp(value, "encoder") != 0)
+				return wrong(word, value, "write decoder or encoder");
+			config->encoder = strcmp(value, "encoder") == 0;
+		} else if (strcmp(word, "codec") == 0) {
 			config->element = value;
 		} else if (strcmp(word, "streams") == 0) {
 			if (!read_number(value, 1024, &number))
@@ -63,7 +67,7 @@ int video_config_parse(struct video_config *config, char *options)
 				return wrong(word, value, "a number of MiB, 1 to 1048576");
 			config->limits.buffer_bytes = (uint64_t)number << 20;
 		} else {
-			return wrong(word, value, "no such option; there are codec, streams and memory");
+			return wrong(word, value, "no such option; there are kind, codec, streams and memory");
 		}
 	}
 	return 0;

@@ -13,9 +13,13 @@ static const struct video_coded_format coded[] = {
 		.caps = "video/x-h264,stream-format=byte-stream,alignment=au",
 		.parser = "h264parse",
 		.headers = VIDEO_HEADERS_H264,
-		.profiles = {VIRTIO_VIDEO_PROFILE_H264_BASELINE, VIRTIO_VIDEO_PROFILE_H264_MAIN, VIRTIO_VIDEO_PROFILE_H264_HIGH},
+		.profiles = {{VIRTIO_VIDEO_PROFILE_H264_BASELINE, "profile={(string)constrained-baseline,(string)baseline}"},
+			     {VIRTIO_VIDEO_PROFILE_H264_MAIN, "profile=main"},
+			     {VIRTIO_VIDEO_PROFILE_H264_HIGH, "profile=high"}},
 		.first_level = VIRTIO_VIDEO_LEVEL_H264_1_0,
 		.last_level = VIRTIO_VIDEO_LEVEL_H264_5_1,
+		.decoder_package = "gstreamer1.0-libav",
+		.encoder_package = "gstreamer1.0-plugins-ugly",
 	},
 	{
 		.number = VIRTIO_VIDEO_FORMAT_HEVC,
@@ -23,20 +27,26 @@ static const struct video_coded_format coded[] = {
 		.caps = "video/x-h265,stream-format=byte-stream,alignment=au",
 		.parser = "h265parse",
 		.headers = VIDEO_HEADERS_HEVC,
-		.profiles = {VIRTIO_VIDEO_PROFILE_HEVC_MAIN},
+		.profiles = {{VIRTIO_VIDEO_PROFILE_HEVC_MAIN, "profile=main"}},
+		.decoder_package = "gstreamer1.0-libav",
+		.encoder_package = "gstreamer1.0-plugins-bad",
 	},
 	{
 		.number = VIRTIO_VIDEO_FORMAT_VP8,
 		.name = "vp8",
 		.caps = "video/x-vp8",
-		.profiles = {VIRTIO_VIDEO_PROFILE_VP8_PROFILE0},
+		.profiles = {{VIRTIO_VIDEO_PROFILE_VP8_PROFILE0, NULL}},
+		.decoder_package = "gstreamer1.0-plugins-good",
+		.encoder_package = "gstreamer1.0-plugins-good",
 	},
 	{
 		.number = VIRTIO_VIDEO_FORMAT_VP9,
 		.name = "vp9",
 		.caps = "video/x-vp9",
 		.parser = "vp9parse",
-		.profiles = {VIRTIO_VIDEO_PROFILE_VP9_PROFILE0},
+		.profiles = {{VIRTIO_VIDEO_PROFILE_VP9_PROFILE0, NULL}},
+		.decoder_package = "gstreamer1.0-plugins-good",
+		.encoder_package = "gstreamer1.0-plugins-good",
 	},
 };
 
@@ -85,11 +95,11 @@ const struct video_picture_format *video_picture_format_named(const char *name)
 	return NULL;
 }
 
-bool video_format_has_profile(const struct video_coded_format *format, uint32_t profile)
+const struct video_profile *video_profile_find(const struct video_coded_format *format, uint32_t number)
 {
-	for (unsigned i = 0; i < VIDEO_MAX_PROFILES && format->profiles[i] != 0; i++) {
-		if (format->profiles[i] == profile)
-			return true;
+	for (unsigned i = 0; i < VIDEO_MAX_PROFILES && format->profiles[i].number != 0; i++) {
+		if (format->profiles[i].number == number)
+			return &format->profiles[i];
 	}
-	return false;
+	return NULL;
 }

@@ -9,7 +9,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define VIDEO_MAX_PROFILES 12u
+#define VIDEO_MAX_PROFILES 4u
+
+struct video_profile {
+	uint32_t number; /* VIRTIO_VIDEO_PROFILE_* */
+	const char *caps; /* what an encoder's output is then, for GStreamer; NULL: nothing to say */
+};
 
 /* How the parameter sets of a bitstream are told from its pictures (headers.h). */
 enum video_headers_kind { VIDEO_HEADERS_NONE, VIDEO_HEADERS_H264, VIDEO_HEADERS_HEVC };
@@ -20,8 +25,9 @@ struct video_coded_format {
 	const char *caps;   /* GStreamer's name for one access unit or frame per buffer */
 	const char *parser; /* GStreamer element that goes before a decoder, if it is there; NULL: none */
 	enum video_headers_kind headers;
-	uint32_t profiles[VIDEO_MAX_PROFILES]; /* VIRTIO_VIDEO_PROFILE_*, ended by 0; the first is the default */
-	uint32_t first_level, last_level;      /* VIRTIO_VIDEO_LEVEL_*; 0: the format has none */
+	struct video_profile profiles[VIDEO_MAX_PROFILES]; /* ended by number 0; the first is the default */
+	uint32_t first_level, last_level; /* VIRTIO_VIDEO_LEVEL_*; 0: the format has none */
+	const char *decoder_package, *encoder_package; /* Debian's that have one, for who has none */
 };
 
 /* Where the samples of U or V are: in which plane, from which byte on, how many bytes apart. */
@@ -48,7 +54,7 @@ const struct video_picture_format *video_picture_format_find(uint32_t number);
 /* The row with GStreamer's name for it, or NULL. */
 const struct video_picture_format *video_picture_format_named(const char *name);
 
-/* Is @profile one of the format's? */
-bool video_format_has_profile(const struct video_coded_format *format, uint32_t profile);
+/* The format's profile with that number, or NULL. */
+const struct video_profile *video_profile_find(const struct video_coded_format *format, uint32_t number);
 
 #endif

@@ -212,7 +212,7 @@ static bool finish_drain(struct video_stream *s)
 
 	if (s->sides[VIDEO_OUTPUT].first_queued)
 		finish_first(s, VIDEO_OUTPUT, &end);
-	else if (s->drain_was_empty)
+	else if (s->drain_was_empty || !s->sides[VIDEO_OUTPUT].buffers)
 		s->end_owed = true;
 	else
 		return false;
@@ -279,6 +279,13 @@ static bool deliver(struct video_stream *s, struct codec_output *out, bool *prog
 		case CODEC_END:
 			if (!finish_drain(s))
 				return true;
+			break;
+		case CODEC_BROKEN:
+			/* A drain then ends with what came out so far. */
+			let_go_of_codec(s);
+			s->drain_sent = false;
+			if (s->state == STREAM_RUNNING)
+				stream_enter(s, STREAM_IDLE);
 			break;
 		case CODEC_FAILED:
 			fail(s, "the codec failed");
@@ -489,7 +496,7 @@ void stream_set_coded(struct video_stream *s, const struct video_coded_format *c
 	s->coded = coded;
 	s->headers.bytes = 0;
 	s->format_known = false;
-	s->controls.profile = coded->profiles[0];
+	s->controls.profile = coded->profiles[0].number;
 	s->controls.level = coded->last_level ? VIRTIO_VIDEO_LEVEL_H264_4_0 : 0;
 }
 

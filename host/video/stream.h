@@ -130,7 +130,7 @@ int stream_queue_output(struct video_stream *s, struct video_buffer *b);
 
 /*
  * Process what is queued, mark an empty output buffer as the end, then call drain_done with @request. With nothing to
- * process that is at once. Returns 0 (then drain_done comes, maybe before this returns), -EBUSY while another drain
+ * process, or no output buffer in the stream, it doesn't wait for one to mark: the next one queued is. Returns 0 (then drain_done comes, maybe before this returns), -EBUSY while another drain
  * waits, -EPIPE when FAILED.
  */
 int stream_drain(struct video_stream *s, void *request);

@@ -39,3 +39,5 @@ video-test-src = tests/lib/video_world.c $(host-video-device-src) $(host-video-f
 device-tests += test_video_commands test_video_stream
 test_video_commands-src = $(video-test-src)
 test_video_stream-src = $(video-test-src)
+device-tests += test_codec_conformance
+test_codec_conformance-src = tests/lib/codec_leaks.c $(video-test-src) $(host-video-gst-src)

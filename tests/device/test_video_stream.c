@@ -777,6 +777,46 @@ static void garbage_gives_no_picture_and_no_trouble(void **state)
 	video_world_destroy(w);
 }
 
+static void a_codec_that_breaks_is_replaced_unseen(void **state)
+{
+	struct video_world *w = video_world_create(NULL);
+	struct fake_request *out, *event, *drain;
+	struct stream s;
+
+	(void)state;
+	start(&s, w, 1);
+	event = video_post_event(w);
+	out = want(&s, 0);
+	expect_flags(w, feed_unit(&s, FAKE_BROKEN, 0, 0, 0), 0);
+	video_settle(w);
+	feed_and_wait(&s, 7);
+	feed_and_wait(&s, 8);
+	expect_picture(&s, out, 0, 7, WIDTH, HEIGHT);
+	/* At the end too. */
+	out = want(&s, 1);
+	expect_flags(w, feed_unit(&s, FAKE_BROKEN, 0, 0, 0), 0);
+	drain = video_drain(w, 1);
+	assert_int_equal(video_wait(w, drain).hdr.type, VIDEO_OK);
+	expect_flags(w, out, EOS);
+	assert_false(event->done);
+	video_world_destroy(w);
+}
+
+static void a_drain_without_output_buffers_ends(void **state)
+{
+	struct video_world *w = video_world_create(NULL);
+	struct stream s;
+
+	(void)state;
+	make_stream(&s, w, 1);
+	memset(fake_guest_ptr(w->guest, s.in[0], 64), 1, 64);
+	expect_flags(w, video_queue(w, 1, VIDEO_IN, 0, 64, 0), 0);
+	assert_int_equal(video_wait(w, video_drain(w, 1)).hdr.type, VIDEO_OK);
+	make_outputs(&s);
+	expect_flags(w, want(&s, 0), EOS);
+	video_world_destroy(w);
+}
+
 static void reset_and_destroy_end_whatever_waits(void **state)
 {
 	struct video_world *w = video_world_create(NULL);
@@ -995,6 +1035,8 @@ int main(void)
 		cmocka_unit_test(a_codec_that_fails_ends_its_stream_only),
 		cmocka_unit_test(a_damaged_picture_is_marked),
 		cmocka_unit_test(garbage_gives_no_picture_and_no_trouble),
+		cmocka_unit_test(a_codec_that_breaks_is_replaced_unseen),
+		cmocka_unit_test(a_drain_without_output_buffers_ends),
 		cmocka_unit_test(reset_and_destroy_end_whatever_waits),
 		cmocka_unit_test(eight_streams_run_side_by_side),
 		cmocka_unit_test(an_encoder_marks_key_frames_and_keeps_every_sample),
