@@ -66,8 +66,12 @@ int video_config_parse(struct video_config *config, char *options)
 			if (!read_number(value, 1u << 20, &number))
 				return wrong(word, value, "a number of MiB, 1 to 1048576");
 			config->limits.buffer_bytes = (uint64_t)number << 20;
+		} else if (strcmp(word, "timeout") == 0) {
+			if (!read_number(value, 3600, &number))
+				return wrong(word, value, "a number of seconds, 1 to 3600");
+			config->timeout_ms = (unsigned)number * 1000;
 		} else {
-			return wrong(word, value, "no such option; there are kind, codec, streams and memory");
+			return wrong(word, value, "no such option; there are kind, codec, streams, memory and timeout");
 		}
 	}
 	return 0;

@@ -41,7 +41,8 @@ const struct device_module mullion_device_module = {
 	.help = "kind=decoder|encoder  which device\n"
 		"codec=ELEMENT         the GStreamer element to use (default: hardware first, then by rank)\n"
 		"streams=N             streams at a time (default 32)\n"
-		"memory=MIB            guest memory that its buffers may take (default 2048)\n",
+		"memory=MIB            guest memory that its buffers may take (default 2048)\n"
+		"timeout=SECONDS       for a codec that does nothing (default 4)\n",
 	.create = create,
 	.doctor = doctor,
 };

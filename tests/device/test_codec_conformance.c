@@ -26,7 +26,8 @@
 #include "tests/lib/tap.h"
 #include "tests/lib/video_world.h"
 
-enum { WIDTH = 176, HEIGHT = 144, FRAMES = 20, INPUTS = 4, OUTPUTS = 4, MAX_PACKETS = 64, CODED_BYTES = 1 << 18 };
+enum { WIDTH = 176, HEIGHT = 144, FRAMES = 20, INPUTS = 4, OUTPUTS = 4, MAX_PACKETS = 64, CODED_BYTES = 1 << 18,
+       MAX_PICTURE_BYTES = 4 << 20 };
 
 #define EOS VIRTIO_VIDEO_BUFFER_FLAG_EOS
 #define ERR VIRTIO_VIDEO_BUFFER_FLAG_ERR
@@ -246,7 +247,11 @@ static void take_event(struct client *c)
 	c->picture_bytes = 0;
 	for (unsigned i = 0; i < c->params.num_planes; i++)
 		c->picture_bytes += c->params.plane_formats[i].plane_size;
-	make_outputs(c);
+	/* A broken header may announce more than this guest has. */
+	if (c->picture_bytes > MAX_PICTURE_BYTES)
+		c->failed = true;
+	else
+		make_outputs(c);
 }
 
 /* One look at everything that the device may have answered; in the order of the answers. */
@@ -742,7 +747,6 @@ static void check_mutations(const struct video_coded_format *format)
 		send_mutated(&c, &clip);
 		if (!c.failed && random_below(2))
 			drain(&c);
-		/* The guest's memory is too small for some sizes that a broken header may have; nothing is kept anyway. */
 		assert_int_equal(fake_guest_start(w->guest, w->device), 0);
 		video_world_destroy(w);
 		w = world(false);
