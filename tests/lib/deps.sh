@@ -24,6 +24,7 @@ libdrm-dev             | build      | headers for the scene program of the Linux
 libgles-dev            | build      | GLES headers for the same program
 libgstreamer1.0-dev    | build      | GStreamer: the codecs of the virtio-video devices
 libgstreamer-plugins-base1.0-dev | build | its libraries for raw video, and for feeding pipelines
+gstreamer1.0-tools     | check      | makes clips for the video tests
 gstreamer1.0-plugins-base | demo check | videoconvert, and the elements that feed pipelines
 gstreamer1.0-plugins-good | demo check | VP8 and VP9 codecs
 gstreamer1.0-plugins-bad | demo check | bitstream parsers, the HEVC encoder
