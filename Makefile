@@ -48,7 +48,7 @@ say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' $(1) $(2))
 include protocol/sources.mk
 include host/base/sources.mk host/virtio/sources.mk
 include host/block/sources.mk host/net/sources.mk host/console/sources.mk host/rng/sources.mk host/input/sources.mk
-include host/display/sources.mk host/gpu/sources.mk host/vhost/sources.mk
+include host/display/sources.mk host/gpu/sources.mk host/vhost/sources.mk host/video/sources.mk
 include vmm/sources.mk
 include tests/unit/sources.mk tests/device/sources.mk tests/fuzz/sources.mk tests/bench/sources.mk
 include tests/lib/sources.mk
@@ -75,6 +75,10 @@ gpu-libs := $(if $(have-gpu),$(shell $(host-pkg-config) --libs $(gpu-packages)))
 # The control socket's.
 json-cflags := $(if $(has-sysroot),$(shell $(host-pkg-config) --cflags json-c 2>/dev/null))
 json-libs := $(if $(has-sysroot),$(shell $(host-pkg-config) --libs json-c 2>/dev/null || echo -ljson-c))
+video-packages := gstreamer-1.0 gstreamer-app-1.0 gstreamer-video-1.0
+have-video := $(if $(has-sysroot),$(shell $(host-pkg-config) --exists $(video-packages) 2>/dev/null && echo yes))
+video-cflags := $(if $(have-video),$(shell $(host-pkg-config) --cflags $(video-packages) | sed 's/-I/-isystem /g'))
+video-libs := $(if $(have-video),$(shell $(host-pkg-config) --libs $(video-packages)))
 
 core-src := $(protocol-src) $(host-base-src) $(host-virtio-src)
 device-src := $(host-block-src) $(host-net-src) $(host-console-src) $(host-rng-src) $(host-input-src)
@@ -90,11 +94,12 @@ library-objects := $(call objects,$(core-src) $(device-src))
 .PHONY: all host vmm bare samples check check-built check-unit check-bare check-uml check-linux fuzz bench demo lint format deps ci help \
 	install clean tests
 all: $(if $(has-sysroot),host vmm) bare
-	@echo "built into $(O)/: $(if $(has-sysroot),mullion)$(if $(have-gpu),$(comma) mullion-gpu.so$(comma) mullion-gpu)$(comma) bare/*.elf"
+	@echo "built into $(O)/: $(if $(has-sysroot),mullion)$(if $(have-gpu),$(comma) mullion-gpu.so$(comma) mullion-gpu)$(if $(have-video),$(comma) mullion-video.so)$(comma) bare/*.elf"
 	$(if $(has-sysroot),,@echo "skipped mullion: no $(ARCH) libraries in $(SYSROOT) (make deps ARCH=$(ARCH) gets them)")
 	$(if $(have-gpu),,@echo "skipped mullion-gpu.so: needs pkg-config packages: $(gpu-packages) (make deps installs them)")
+	$(if $(have-video),,@echo "skipped mullion-video.so: needs pkg-config packages: $(video-packages) (make deps installs them)")
 comma := ,
-host: $(O)/libmullion.a $(if $(have-gpu),$(O)/mullion-gpu.so $(O)/mullion-gpu)
+host: $(O)/libmullion.a $(if $(have-gpu),$(O)/mullion-gpu.so $(O)/mullion-gpu) $(if $(have-video),$(O)/mullion-video.so)
 vmm: $(O)/mullion
 
 help:
@@ -113,9 +118,10 @@ help:
 	@echo "Variables: O=DIR ARCH=x86_64|arm64 SAN=address,undefined|thread WERROR=1 V=1 CC=clang DEPS=no"
 
 # ---- objects ----
-# gpu and display files see the graphics libraries; nothing else does.
+# gpu and display files see the graphics libraries, two video files GStreamer; nothing else does.
 $(O)/obj/host/gpu/%.o $(O)/obj/host/display/%.o: extra-cflags = $(gpu-cflags)
 $(O)/obj/vmm/ctl%.o: extra-cflags = $(json-cflags)
+$(call objects,$(host-video-gst-src)): extra-cflags = $(video-cflags)
 $(O)/obj/%.o: %.c Makefile
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
@@ -140,6 +146,10 @@ $(O)/mullion-gpu: $(call objects,$(gpu-program-src)) $(O)/libmullion.a
 	$(call say,LD,$@)
 	$(Q)$(host-cc) $(common-ldflags) -o $@ $^ $(LDFLAGS) $(gpu-libs) -lm
 
+$(O)/mullion-video.so: $(call objects,$(host-video-src))
+	$(call say,LD,$@)
+	$(Q)$(host-cc) $(common-ldflags) -shared -o $@ $^ $(LDFLAGS) $(video-libs)
+
 include guest-drivers/bare/rules.mk
 include samples/linux/rules.mk tests/linux/sources.mk
 
@@ -151,11 +161,14 @@ $(O)/tests/$(1)/$(2): $(call objects,tests/$(1)/$(2).c $($(2)-src)) $(test-lib-o
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)$$(host-cc) $$(common-ldflags) -o $$@ $$(filter %.o,$$^) $$(O)/libmullion.a $$(LDFLAGS) $$(cmocka-libs) \
-		$(if $(filter host/gpu/% host/display/%,$($(2)-src)),$$(gpu-libs)) $($(2)-libs) -ldl -lm
+		$(if $(filter host/gpu/% host/display/%,$($(2)-src)),$$(gpu-libs)) \
+		$(if $(filter host/video/codec_gst.c,$($(2)-src)),$$(video-libs)) $($(2)-libs) -ldl -lm
 $(if $(filter host/gpu/% host/display/%,$($(2)-src)),$(call objects,tests/$(1)/$(2).c): extra-cflags = $$(gpu-cflags))
+$(if $(filter host/video/codec_gst.c,$($(2)-src)),$(call objects,tests/$(1)/$(2).c): extra-cflags = $$(video-cflags))
 endef
-# A test that links the renderer can't be built where its libraries are missing; all says so.
-buildable = $(if $(have-gpu),$(1),$(foreach t,$(1),$(if $(filter host/gpu/% host/display/%,$($(t)-src)),,$(t))))
+# A test that links the renderer, or GStreamer, can't be built where its libraries are missing; all says so.
+lacks = $(if $(have-gpu),,host/gpu/% host/display/%) $(if $(have-video),,host/video/codec_gst.c)
+buildable = $(foreach t,$(1),$(if $(filter $(lacks),$($(t)-src)),,$(t)))
 unit-tests := $(call buildable,$(unit-tests))
 device-tests := $(call buildable,$(device-tests))
 fuzz-targets := $(call buildable,$(fuzz-targets))
@@ -175,7 +188,7 @@ export O
 # The second make sees the libraries that deps just installed.
 check: deps
 	+$(Q)$(MAKE) --no-print-directory DEPS=done check-built
-bare-runners := tests/bare/run tests/bare/vhost_user tests/bare/control tests/bare/recovery
+bare-runners := tests/bare/run tests/bare/vhost_user tests/bare/control tests/bare/recovery tests/bare/video
 check-built: all tests
 	+$(Q)$(if $(SAN),,$(MAKE) --no-print-directory DEPS=done O=$(san-out) SAN=address,undefined STEPS=1 tests)
 	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs) --tier fuzz $(fuzz-programs) \
@@ -206,10 +219,10 @@ ci:
 
 # ---- lint ----
 c-files = $(shell git ls-files '*.c')
-lint-src := $(core-src) $(device-src) $(gpu-program-src) $(vmm-all-src)
+lint-src := $(core-src) $(device-src) $(host-video-src) $(host-video-fake-src) $(gpu-program-src) $(vmm-all-src)
 lint:
 	$(Q)tests/lib/lint-includes.sh
-	$(Q)clang-tidy --quiet $(lint-src) -- $(common-cflags) $(gpu-cflags)
+	$(Q)clang-tidy --quiet $(lint-src) -- $(common-cflags) $(gpu-cflags) $(video-cflags)
 	$(Q)cppcheck --quiet --enable=warning,portability --inline-suppr --error-exitcode=1 --std=c11 -I. -D__x86_64__ \
 		--suppress=missingIncludeSystem $(lint-src)
 format:
@@ -221,6 +234,7 @@ install: all
 	$(if $(have-gpu),$(INSTALL) -m 644 $(O)/mullion-gpu.so $(DESTDIR)$(libdir)/mullion/mullion-gpu.so)
 	$(if $(have-gpu),$(INSTALL) -m 755 $(O)/mullion-gpu $(DESTDIR)$(bindir)/mullion-gpu)
 	$(INSTALL) -m 644 docs/mullion.1 docs/mullion-ctl.1 docs/mullion-gpu.1 $(DESTDIR)$(mandir)/man1/
+	$(if $(have-video),$(INSTALL) -m 644 $(O)/mullion-video.so $(DESTDIR)$(libdir)/mullion/mullion-video.so)
 
 clean:
 	rm -rf $(O)

@@ -9,6 +9,7 @@
 #include "protocol/virtio.h"
 #include "protocol/virtio_gpu.h"
 #include "protocol/virtio_input.h"
+#include "protocol/virtio_video.h"
 
 /* Wire fields are read as they are. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "Mullion runs on little-endian machines only");
@@ -105,3 +106,53 @@ SIZE(struct virtio_input_config, 136);
 AT(struct virtio_input_config, subsel, 1);
 AT(struct virtio_input_config, size, 2);
 AT(struct virtio_input_config, u, 8);
+
+/* virtio-video, RFC v3 and the additions of ChromeOS. */
+SIZE(struct virtio_video_config, 44);
+SIZE(struct virtio_video_cmd_hdr, 8);
+SIZE(struct virtio_video_query_capability, 16);
+SIZE(struct virtio_video_query_capability_resp, 16);
+SIZE(struct virtio_video_format_range, 16);
+SIZE(struct virtio_video_format_frame, 40);
+SIZE(struct virtio_video_format_desc, 24);
+AT(struct virtio_video_format_desc, format, 8);
+SIZE(struct virtio_video_stream_create, 88);
+AT(struct virtio_video_stream_create, coded_format, 16);
+AT(struct virtio_video_stream_create, tag, 24);
+SIZE(struct virtio_video_stream_destroy, 8);
+SIZE(struct virtio_video_stream_drain, 8);
+SIZE(struct virtio_video_resource_create, 88);
+AT(struct virtio_video_resource_create, queue_type, 8);
+AT(struct virtio_video_resource_create, planes_layout, 16);
+AT(struct virtio_video_resource_create, plane_offsets, 24);
+AT(struct virtio_video_resource_create, num_entries, 56);
+SIZE(struct virtio_video_mem_entry, 16);
+SIZE(struct virtio_video_object_entry, 16);
+SIZE(struct virtio_video_resource_queue, 64);
+AT(struct virtio_video_resource_queue, timestamp, 16);
+AT(struct virtio_video_resource_queue, num_data_sizes, 24);
+AT(struct virtio_video_resource_queue, data_sizes, 28);
+AT(struct virtio_video_resource_queue, padding, 60);
+SIZE(struct virtio_video_resource_queue_resp, 24);
+AT(struct virtio_video_resource_queue_resp, flags, 16);
+SIZE(struct virtio_video_resource_destroy_all, 16);
+SIZE(struct virtio_video_queue_clear, 16);
+SIZE(struct virtio_video_params, 112);
+AT(struct virtio_video_params, crop, 24);
+AT(struct virtio_video_params, frame_rate, 40);
+AT(struct virtio_video_params, plane_formats, 48);
+SIZE(struct virtio_video_params_ext, 120);
+AT(struct virtio_video_params_ext, resource_type, 112);
+SIZE(struct virtio_video_get_params, 16);
+SIZE(struct virtio_video_get_params_resp, 120);
+SIZE(struct virtio_video_get_params_ext_resp, 128);
+SIZE(struct virtio_video_set_params, 120);
+SIZE(struct virtio_video_set_params_ext, 128);
+SIZE(struct virtio_video_query_control, 16);
+SIZE(struct virtio_video_query_control_format, 8);
+SIZE(struct virtio_video_query_control_resp, 16);
+SIZE(struct virtio_video_get_control, 16);
+SIZE(struct virtio_video_get_control_resp, 16);
+SIZE(struct virtio_video_set_control, 16);
+SIZE(struct virtio_video_control_value, 8);
+SIZE(struct virtio_video_event, 8);

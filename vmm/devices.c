@@ -2,6 +2,7 @@
 #include "vmm/devices.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -35,6 +36,7 @@ struct devices {
 	const char **names;
 	struct loop *gpu_loop; /* the renderer may take its time: it has a thread of its own */
 	struct isolate *isolate; /* of the GPU; NULL: it is in this process */
+	struct loop *video_loop; /* copies pictures */
 	struct loop *vhost_loops[OPTIONS_MAX_VHOST_USERS]; /* each may wait for its process */
 	struct keyboard *keyboard;
 	struct input_seat *seat; /* the guest's input devices, to those who have a user */
@@ -151,10 +153,7 @@ static unsigned gpu_count(const struct options *o)
 
 struct module_call {
 	const struct device_module *module;
-	struct loop *loop;
-	const struct guest_mem *mem;
-	const struct options *options;
-	struct input_sink *input;
+	struct device_setup setup;
 	struct virtio_device *device;
 	int err;
 };
@@ -162,15 +161,42 @@ struct module_call {
 static void call_module(void *arg)
 {
 	struct module_call *c = arg;
-	const struct device_setup setup = {
-		.loop = c->loop,
-		.mem = c->mem,
-		.options = c->options->gpu,
-		.display = c->options->display,
-		.input = c->input,
-	};
 
-	c->err = c->module->create(&setup, &c->device);
+	c->err = c->module->create(&c->setup, &c->device);
+}
+
+/* A thread for devices that may take their time. */
+static int start_loop(const char *name, struct loop **loop)
+{
+	int err = loop_create(name, loop);
+
+	if (!err)
+		err = loop_start(*loop);
+	if (err)
+		log_line(LOG_TOPIC_VMM, LOG_ERROR, "can't start the thread of %s: %s", name, strerror(-err));
+	return err;
+}
+
+/*
+ * Make a device of module @name, as @setup says, on *@loop, which is started if it isn't there yet. *@module is where it
+ * came from.
+ */
+static int make_from_module(struct devices *d, const char *name, struct loop **loop, const struct device_setup *setup,
+			    const struct device_module **module, struct virtio_device **out)
+{
+	struct module_call call = {.setup = *setup};
+	int err = module_load(name, &call.module);
+
+	if (!err && !*loop)
+		err = start_loop(name, loop);
+	if (err)
+		return err;
+	call.setup.loop = *loop;
+	call.setup.mem = vm_mem(d->vm);
+	loop_call(*loop, call_module, &call);
+	*module = call.module;
+	*out = call.device;
+	return call.err;
 }
 
 /* In a process of its own, where nothing of it but the frontend is here. */
@@ -180,6 +206,8 @@ static int isolate_gpu(struct devices *d, const struct options *o, struct virtio
 		.kind = vhost_user_find_kind("gpu"), .socket = "its process", .connect = isolate_connect};
 	int err = isolate_create("gpu", o->gpu, o->display, &d->isolate);
 
+	if (!err)
+		err = start_loop("gpu", &d->gpu_loop);
 	if (err)
 		return err;
 	c.owner = d->isolate;
@@ -188,29 +216,35 @@ static int isolate_gpu(struct devices *d, const struct options *o, struct virtio
 
 static int make_gpu(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
 {
-	struct module_call call = {.mem = vm_mem(d->vm), .options = o, .input = input_seat_sink(d->seat)};
-	int err = o->isolate_gpu ? 0 : module_load("gpu", &call.module);
+	const struct device_setup setup = {
+		.options = o->gpu, .display = o->display, .input = input_seat_sink(d->seat)};
+	const struct device_module *module;
+	int err;
 
 	(void)n;
-	if (err)
-		return err;
-	err = loop_create("gpu", &d->gpu_loop);
-	if (!err)
-		err = loop_start(d->gpu_loop);
-	if (err) {
-		log_line(LOG_TOPIC_VMM, LOG_ERROR, "can't start the GPU's thread: %s", strerror(-err));
-		return err;
-	}
 	if (o->isolate_gpu)
 		return isolate_gpu(d, o, out);
-	call.loop = d->gpu_loop;
-	loop_call(d->gpu_loop, call_module, &call);
-	*out = call.device;
-	if (!call.err && call.module->display_control) {
-		d->display = call.device;
-		d->display_control = call.module->display_control;
+	err = make_from_module(d, "gpu", &d->gpu_loop, &setup, &module, out);
+	if (!err && module->display_control) {
+		d->display = *out;
+		d->display_control = module->display_control;
 	}
-	return call.err;
+	return err;
+}
+
+static unsigned video_count(const struct options *o)
+{
+	return (unsigned)o->video_decoder + (unsigned)o->video_encoder;
+}
+
+static int make_video(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
+{
+	char arguments[OPTIONS_MAX_VIDEO + 16];
+	const struct device_setup setup = {.options = arguments};
+	const struct device_module *module;
+
+	snprintf(arguments, sizeof(arguments), "kind=%s,%s", n == 0 && o->video_decoder ? "decoder" : "encoder", o->video);
+	return make_from_module(d, "video", &d->video_loop, &setup, &module, out);
 }
 
 static unsigned vhost_user_count(const struct options *o)
@@ -248,6 +282,7 @@ static const struct device_kind {
 	{"disk", disk_count, make_disk}, {"net", net_count, make_net}, {"console", console_count, make_console},
 	{"rng", rng_count, make_rng},	 {"input", input_count, make_input},
 	{"gpu", gpu_count, make_gpu},
+	{"video", video_count, make_video},
 	{"vhost-user", vhost_user_count, make_vhost_user},
 };
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
@@ -335,7 +370,7 @@ void devices_destroy(struct devices *d)
 		virtio_mmio_destroy(d->mmio[d->count]);
 	}
 	loop_destroy(d->gpu_loop);
-	isolate_destroy(d->isolate);
+	loop_destroy(d->video_loop);
 	for (unsigned i = 0; i < OPTIONS_MAX_VHOST_USERS; i++)
 		loop_destroy(d->vhost_loops[i]);
 	keyboard_destroy(d->keyboard);

@@ -411,10 +411,8 @@ static bool take_lines(struct doctor *d, int fd)
 	}
 }
 
-static void check_module(struct doctor *d, const char *name)
+static void check_module(struct doctor *d, const char *name, const char *cure)
 {
-	const char *cure =
-		"update the graphics driver (Mesa) and virglrenderer; mullion run --gpu renderer=2d needs neither";
 	int pipe_fds[2], status = 0;
 	bool in_time;
 	pid_t child;
@@ -479,7 +477,9 @@ int doctor_main(int argc, char **argv)
 		   "sudo modprobe udmabuf; frames are copied without it",
 		   "sudo usermod -aG kvm $USER; frames are copied without it");
 	check_render_nodes(&d);
-	check_module(&d, "gpu");
+	check_module(&d, "gpu",
+		     "update the graphics driver (Mesa) and virglrenderer; mullion run --gpu renderer=2d needs neither");
+	check_module(&d, "video", "update GStreamer's plug-ins, or remove the one that gst-inspect-1.0 names");
 	check_user_namespaces(&d);
 	check_program(&d, "passt", "network without root", "sudo apt-get install passt");
 	check_program(&d, ARCH_QEMU, "nested tests and the demo where KVM interprets",

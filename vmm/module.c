@@ -26,6 +26,11 @@ static const struct {
 	{"libpixman-1.so", "libpixman-1-0"},
 	{"libpng16.so", "libpng16-16"},
 	{"libvncserver.so", "libvncserver1"},
+	{"libgstreamer-1.0.so", "libgstreamer1.0-0"},
+	{"libgstapp-1.0.so", "libgstreamer-plugins-base1.0-0"},
+	{"libgstvideo-1.0.so", "libgstreamer-plugins-base1.0-0"},
+	{"libglib-2.0.so", "libglib2.0-0"},
+	{"libgobject-2.0.so", "libglib2.0-0"},
 };
 
 /* Beside the executable: the build tree, or a bundle. */

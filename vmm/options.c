@@ -369,6 +369,26 @@ static int set_gpu(struct options *o, char *arg)
 	return 0;
 }
 
+static int set_video(struct options *o, char *arg)
+{
+	size_t used = 0;
+	char *part;
+
+	if (strlen(arg) >= sizeof(o->video))
+		return wrong("--video %s: longer than %u bytes", arg, OPTIONS_MAX_VIDEO - 1);
+	for (char *rest = arg; (part = next_part(&rest));) {
+		if (!strcmp(part, "decoder"))
+			o->video_decoder = true;
+		else if (!strcmp(part, "encoder"))
+			o->video_encoder = true;
+		else /* what may follow is the module's own business */
+			used += (size_t)snprintf(o->video + used, sizeof(o->video) - used, "%s%s", used ? "," : "", part);
+	}
+	if (!o->video_decoder && !o->video_encoder)
+		return wrong("--video: name the devices: decoder, encoder, or decoder,encoder");
+	return 0;
+}
+
 static int set_display(struct options *o, char *arg)
 {
 	o->display = arg;
@@ -456,6 +476,11 @@ static const struct {
 	 "the guest's pictures may take on the host),\nisolate=yes (processes of its own, which may die and are replaced; "
 	 "default no)",
 	 set_gpu},
+	{"video", "decoder|encoder|decoder,encoder[,KEY=VALUE,...]",
+	 "virtio-video: the host's codecs (GStreamer) as V4L2 devices of the guest. Keys:\ncodec=ELEMENT (one by name; default: "
+	 "hardware first, then by rank),\nstreams=N (at a time), memory=MIB (guest memory that buffers may take),\n"
+	 "timeout=SECONDS (for a codec that does nothing)",
+	 set_video},
 	{"display", "none|png:DIR[,every=N]|vnc[:ADDR][,password=FILE]",
 	 "where the GPU's pictures go: every N-th one as a file in DIR, to VNC viewers\n(ADDR: [HOST]:NUMBER, default 127.0.0.1 "
 	 "and the first free port from 5900; or\nunix:PATH), or nowhere (default). png and vnc imply --gpu; vnc without "
@@ -488,7 +513,7 @@ void options_print_help(FILE *to)
 	      "  Ctrl-A H lists the keys.\n"
 	      "Exit status: 0 power-off, 1 error, 2 wrong usage, 3 reboot, 4 guest panic, 5 ended by the user.\n"
 	      "Environment: MULLION_LOG=LEVEL or TOPIC:LEVEL,... (error, warn, info, debug, trace) sets what\n"
-	      "  is printed; MULLION_MODULE_DIR is a folder with mullion-gpu.so.\n"
+	      "  is printed; MULLION_MODULE_DIR is a folder with mullion-gpu.so and mullion-video.so.\n"
 	      "\nExamples:\n"
 	      "  mullion run --kernel vmlinuz --initrd initrd.img --append console=ttyS0\n"
 	      "  mullion run --kernel vmlinuz --initrd initrd.img --append 'console=ttyS0 root=/dev/vda rw' \\\n"

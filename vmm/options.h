@@ -14,6 +14,7 @@
 #define OPTIONS_MAX_DISKS 8u
 #define OPTIONS_MAX_NETS 4u
 #define OPTIONS_MAX_VHOST_USERS 8u
+#define OPTIONS_MAX_VIDEO 240u /* bytes of --video */
 #define OPTIONS_MAX_INPUTS 8u
 #define OPTIONS_MAX_FDT_OVERLAYS 8u
 
@@ -72,6 +73,8 @@ struct options {
 	const char *gpu;
 	bool isolate_gpu;  /* isolate=yes; the word is not in @gpu any more */
 	char *gpu_storage; /* of @gpu */
+	bool video_decoder, video_encoder;
+	char video[OPTIONS_MAX_VIDEO]; /* the module's options: what is neither of the two */
 	enum transport_option transport;
 	const char *name; /* NULL: not given */
 	const char *ctl;  /* path of the control socket, "none", or NULL: not given */

@@ -9,7 +9,7 @@
 bare-images :=
 bare-flat :=
 include guest-drivers/bare/sources.mk
-include samples/triangle/sources.mk samples/cluster/sources.mk tests/bare/sources.mk
+include samples/triangle/sources.mk samples/cluster/sources.mk samples/video-bare/sources.mk tests/bare/sources.mk
 
 bare-triplet-x86_64 := x86_64-linux-gnu
 bare-triplet-arm64 := aarch64-linux-gnu
@@ -43,7 +43,7 @@ bare-bins := $(patsubst %,$(bare-out)/%.bin,$(bare-flat))
 
 .PHONY: bare samples
 bare: $(bare-elfs) $(bare-bins)
-samples: $(bare-out)/triangle.elf $(bare-out)/cluster.elf
+samples: $(bare-out)/triangle.elf $(bare-out)/cluster.elf $(bare-out)/video-bare.elf
 
 $(bare-obj)/%.c.o: %.c guest-drivers/bare/rules.mk
 	$(call say,BARECC,$<)

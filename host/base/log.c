@@ -16,7 +16,7 @@ static const char *const topic_names[LOG_TOPIC_COUNT] = {
 	[LOG_TOPIC_BASE] = "base",       [LOG_TOPIC_VIRTIO] = "virtio",   [LOG_TOPIC_GPU] = "gpu",
 	[LOG_TOPIC_DISPLAY] = "display", [LOG_TOPIC_BLOCK] = "block",     [LOG_TOPIC_NET] = "net",
 	[LOG_TOPIC_CONSOLE] = "console", [LOG_TOPIC_RNG] = "rng",         [LOG_TOPIC_VMM] = "vmm",
-	[LOG_TOPIC_VHOST] = "vhost",   [LOG_TOPIC_INPUT] = "input",
+	[LOG_TOPIC_VHOST] = "vhost",   [LOG_TOPIC_INPUT] = "input",     [LOG_TOPIC_VIDEO] = "video",
 };
 
 static const char *const level_names[] = {

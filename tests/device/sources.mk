@@ -34,3 +34,10 @@ device-tests += test_vhost_messages test_vhost_rings test_keeper
 test_vhost_messages-src := $(vhost-test-src)
 test_vhost_rings-src := $(vhost-test-src)
 test_keeper-src := $(vhost-test-src)
+# Video over the fake codec.
+video-test-src = tests/lib/video_world.c $(host-video-device-src) $(host-video-fake-src)
+device-tests += test_video_commands test_video_stream
+test_video_commands-src = $(video-test-src)
+test_video_stream-src = $(video-test-src)
+device-tests += test_codec_conformance
+test_codec_conformance-src = tests/lib/codec_leaks.c $(video-test-src) $(host-video-gst-src)

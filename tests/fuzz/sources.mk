@@ -23,3 +23,5 @@ fuzz_vhost_server-src = tests/fuzz/driver.c $(vhost-test-src)
 fuzz-targets += fuzz_ctl
 fuzz_ctl-src := tests/fuzz/driver.c $(ctl-test-src)
 fuzz_ctl-libs = $(json-libs)
+fuzz-targets += fuzz_video
+fuzz_video-src = tests/fuzz/driver.c tests/fuzz/requests.c $(host-video-device-src) $(host-video-fake-src)

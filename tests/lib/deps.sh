@@ -22,6 +22,14 @@ libjson-c-dev          | build      | the JSON of the control socket (mullion ct
 libvncserver-dev       | build      | --display vnc; its client library looks at it in the tests
 libdrm-dev             | build      | headers for the scene program of the Linux guest (KMS)
 libgles-dev            | build      | GLES headers for the same program
+libgstreamer1.0-dev    | build      | GStreamer: the codecs of the virtio-video devices
+libgstreamer-plugins-base1.0-dev | build | its libraries for raw video, and for feeding pipelines
+gstreamer1.0-tools     | check      | makes clips for the video tests
+gstreamer1.0-plugins-base | demo check | videoconvert, and the elements that feed pipelines
+gstreamer1.0-plugins-good | demo check | VP8 and VP9 codecs
+gstreamer1.0-plugins-bad | demo check | bitstream parsers, the HEVC encoder
+gstreamer1.0-plugins-ugly | demo check | the H.264 encoder
+gstreamer1.0-libav     | demo check | the H.264 and HEVC decoders (FFmpeg)
 libcmocka-dev          | check      | the C unit and device tests
 libegl1                | demo check | EGL at run time
 libegl-mesa0           | demo check | the EGL driver (Mesa)

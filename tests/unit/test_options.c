@@ -169,6 +169,17 @@ static void values_may_be_left_out_or_joined(void **state)
 	assert_string_equal(o.gpu, "scanouts=2");
 	assert_int_equal(o.memory_bytes, 64 * MIB);
 	options_finish(&o);
+	assert_int_equal(parse(&o, "--kernel k"), 0);
+	assert_false(o.video_decoder || o.video_encoder);
+	options_finish(&o);
+	assert_int_equal(parse(&o, "--kernel k --video encoder,codec=x264enc,streams=2"), 0);
+	assert_true(o.video_encoder && !o.video_decoder);
+	assert_string_equal(o.video, "codec=x264enc,streams=2");
+	options_finish(&o);
+	assert_int_equal(parse(&o, "--kernel k --video streams=3,decoder,encoder"), 0);
+	assert_true(o.video_encoder && o.video_decoder);
+	assert_string_equal(o.video, "streams=3");
+	options_finish(&o);
 	/* The terminal goes to whoever asks for it. */
 	assert_int_equal(parse(&o, "--kernel k --console stdio"), 0);
 	assert_string_equal(o.serial, "none");
@@ -215,6 +226,7 @@ static void mistakes_get_one_line_with_the_cure(void **state)
 		const char *line, *says;
 	} cases[] = {
 		{"", "--kernel FILE is needed"},
+		{"--kernel k --video codec=x", "name the devices: decoder"},
 		{"--kernel", "--kernel needs a value: FILE"},
 		{"--kernel k --memroy 1G", "did you mean --memory?"},
 		{"--kernel k --cpu", "--cpus needs a value"},
@@ -281,7 +293,7 @@ static void help_names_every_option(void **state)
 {
 	static const char *const names[] = {"kernel",  "initrd",    "append",  "memory", "cpus",   "disk",
 					    "net",     "serial",    "console", "rng",	 "no-rng", "gpu",
-					    "display", "transport", "help",    "version"};
+					    "video",   "display", "transport", "help",    "version"};
 	char *text;
 	size_t n;
 	FILE *f = open_memstream(&text, &n);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What decodes and encodes: `gst` (GStreamer) and `fake` (tests) behind one ops table.
+ *
+ * A codec is one run of coded data: it takes input, then a drain, and is destroyed. After a drain, a seek or an error a
+ * stream makes a new one. All calls return at once; whatever blocks is the backend's to do on threads of its own, which
+ * never touch guest memory, so a codec that hangs holds nothing that the guest could want back.
+ *
+ * Output is a queue that the stream looks at (output) and takes from (take). A backend calls config->changed when there
+ * may be more of it, or more room for input: on the device's loop, and never from inside an op.
+ *
+ * Thread: the device's loop, for every call.
+ */
+#ifndef MULLION_HOST_VIDEO_CODEC_H
+#define MULLION_HOST_VIDEO_CODEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "host/video/format.h"
+
+struct loop;
+struct video_buffer;
+struct video_layout;
+
+/* What an encoder aims at. */
+struct codec_controls {
+	uint32_t bitrate, peak_bitrate; /* bits/s */
+	uint32_t bitrate_mode; /* VIRTIO_VIDEO_BITRATE_MODE_* */
+	uint32_t profile; /* VIRTIO_VIDEO_PROFILE_* */
+	uint32_t level;   /* VIRTIO_VIDEO_LEVEL_*; 0: the format has none */
+	uint32_t frame_rate;
+	uint32_t repeat_headers; /* 1: parameter sets before every key frame */
+};
+
+struct codec_config {
+	bool encoder;
+	const struct video_coded_format *coded;
+	const char *element; /* the one to use, by name; NULL: the best */
+	/* Encoders: what goes in. */
+	const struct video_layout *layout;
+	struct codec_controls controls;
+	struct loop *loop;
+	void (*changed)(void *owner);
+	void *owner;
+};
+
+enum codec_output_kind {
+	CODEC_NOTHING, /* yet */
+	CODEC_FORMAT,  /* pictures are of another size from here on; take() it to go on */
+	CODEC_FRAME,   /* a picture, or a packet of an encoder */
+	CODEC_END,     /* all that was put in before the drain has come out; nothing follows */
+	CODEC_BROKEN,  /* the codec can't go on with this bitstream; another may at the next key frame */
+	CODEC_FAILED,  /* nothing follows */
+};
+
+struct codec_output {
+	enum codec_output_kind kind;
+	/* CODEC_FORMAT: the visible size. */
+	uint32_t width, height;
+	/* CODEC_FRAME: */
+	uint64_t timestamp; /* of the input that it was made from */
+	bool key_frame;     /* of an encoder */
+	bool damaged;       /* the codec says that the picture is wrong */
+};
+
+struct codec_stats {
+	char element[48]; /* what ran last */
+	bool hardware;
+	uint64_t frames_in, frames_out;
+	uint64_t bytes_in, bytes_out;
+	uint64_t copies; /* of whole pictures, made by the device or the host's plug-ins outside the codec itself */
+};
+
+struct codec {
+	const struct codec_ops *ops;
+};
+
+struct codec_ops {
+	const char *name;
+	/* Can this host do that? @element as in codec_config. */
+	bool (*can)(const struct video_coded_format *coded, bool encoder, const char *element);
+	/* Returns 0, -ENOTSUP if there is no such codec, -ENOMEM, or -EAGAIN if too many hang already. */
+	int (*create)(const struct codec_config *config, struct codec **out);
+	/* Returns at once; config->changed is not called any more. */
+	void (*destroy)(struct codec *c);
+	/* May the next input be put in? If not, config->changed comes when it may. */
+	bool (*has_room)(struct codec *c);
+	/* Decoders: @data is from malloc() and the codec's from now on, also on failure. Returns 0 or a negative errno. */
+	int (*decode)(struct codec *c, uint8_t *data, size_t bytes, uint64_t timestamp);
+	/* Encoders: copies the picture in @buffer, where config->layout fits. Returns 0 or a negative errno. */
+	int (*encode)(struct codec *c, const struct video_buffer *buffer, uint64_t timestamp, bool force_keyframe);
+	/* No more input follows; CODEC_END comes after the last frame. */
+	void (*drain)(struct codec *c);
+	/* Look at the head of the output. */
+	void (*output)(struct codec *c, struct codec_output *out);
+	/*
+	 * Take the head, which is a format or a frame. A frame is written to @buffer: a picture as @layout says, a packet
+	 * from the start of plane 0 on (@layout NULL). *@bytes is how many. Returns 0, or -ENOSPC if the packet has no room
+	 * and is dropped.
+	 */
+	int (*take)(struct codec *c, const struct video_buffer *buffer, const struct video_layout *layout, size_t *bytes);
+	/* Encoders: new values, as far as this codec can change them while it runs. */
+	void (*control)(struct codec *c, const struct codec_controls *controls);
+	void (*stats)(const struct codec *c, struct codec_stats *out);
+	/* How many were destroyed and have not stopped yet. NULL: none ever. Thread: any. */
+	unsigned (*stopping)(void);
+	/* Print what there is for `mullion doctor`; @report as in host/virtio/module.h. NULL: nothing to say. */
+	void (*doctor)(void (*report)(void *owner, const char *verdict, const char *name, const char *text,
+				      const char *cure),
+		       void *owner);
+};
+
+extern const struct codec_ops codec_gst_ops;
+extern const struct codec_ops codec_fake_ops;
+
+#endif

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A codec for tests: what goes in says what it does. It works on the device's loop, one input a turn, and like a real
+ * one it keeps one picture back until the next input or the drain.
+ */
+#include "host/video/codec_fake.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/base/loop.h"
+#include "host/video/buffer.h"
+#include "host/video/codec.h"
+#include "host/video/picture.h"
+
+#define MAX_INPUTS 4u
+#define MAX_OUTPUTS 4u
+
+struct unit {
+	struct codec_output out;
+	uint8_t *data; /* header and samples; NULL: a format */
+	size_t bytes;
+	struct unit *next;
+};
+
+struct codec_fake {
+	struct codec base;
+	struct codec_config config;
+	struct video_layout layout; /* encoder */
+	struct unit *inputs, *outputs, *kept;
+	unsigned input_count, output_count;
+	uint32_t width, height; /* of the last picture */
+	bool draining, ended, hung, failed, broken, posted;
+	struct loop_task task;
+	struct codec_stats stats;
+};
+
+uint8_t fake_sample(uint32_t value, unsigned plane, uint32_t x, uint32_t y)
+{
+	return (uint8_t)(value * 17 + plane * 85 + x * 3 + y * 7);
+}
+
+static struct codec_fake *from_codec(struct codec *c)
+{
+	assert(c->ops == &codec_fake_ops);
+	return (struct codec_fake *)c;
+}
+
+static void append(struct unit **list, unsigned *count, struct unit *u)
+{
+	while (*list)
+		list = &(*list)->next;
+	u->next = NULL;
+	*list = u;
+	++*count;
+}
+
+static struct unit *take_first(struct unit **list, unsigned *count)
+{
+	struct unit *u = *list;
+
+	if (u) {
+		*list = u->next;
+		--*count;
+	}
+	return u;
+}
+
+static void free_unit(struct unit *u)
+{
+	if (u)
+		free(u->data);
+	free(u);
+}
+
+static void post(struct codec_fake *f)
+{
+	if (f->posted || f->hung)
+		return;
+	f->posted = true;
+	loop_post(f->config.loop, &f->task);
+}
+
+static void emit(struct codec_fake *f, struct unit *u)
+{
+	if (u)
+		append(&f->outputs, &f->output_count, u);
+}
+
+static void process(struct codec_fake *f, struct unit *u)
+{
+	struct fake_header h = {0};
+
+	if (u->bytes >= sizeof(h))
+		memcpy(&h, u->data, sizeof(h));
+	if (f->config.encoder) {
+		emit(f, u);
+		return;
+	}
+	f->hung |= h.magic == FAKE_MAGIC && h.unit == FAKE_HANG;
+	f->failed |= h.magic == FAKE_MAGIC && h.unit == FAKE_ERROR;
+	f->broken |= h.magic == FAKE_MAGIC && h.unit == FAKE_BROKEN;
+	/* Garbage gives no picture, as in real decoders. */
+	if (h.magic != FAKE_MAGIC || f->hung || f->failed || f->broken || h.width == 0 || h.height == 0 || h.width > VIDEO_MAX_SIDE ||
+	    h.height > VIDEO_MAX_SIDE) {
+		free_unit(u);
+		return;
+	}
+	if (h.width != f->width || h.height != f->height) {
+		struct unit *format = calloc(1, sizeof(*format));
+
+		f->width = h.width;
+		f->height = h.height;
+		emit(f, f->kept);
+		f->kept = NULL;
+		if (format) {
+			format->out = (struct codec_output){.kind = CODEC_FORMAT, .width = h.width, .height = h.height};
+			emit(f, format);
+		}
+	}
+	emit(f, f->kept);
+	u->out.damaged = h.unit == FAKE_DAMAGED;
+	f->kept = u;
+}
+
+static void work(struct loop_task *t)
+{
+	struct codec_fake *f = t->owner;
+
+	f->posted = false;
+	if (f->hung || f->failed || f->broken)
+		return;
+	if (f->inputs && f->output_count < MAX_OUTPUTS) {
+		process(f, take_first(&f->inputs, &f->input_count));
+	} else if (f->draining && !f->inputs && !f->ended) {
+		emit(f, f->kept);
+		f->kept = NULL;
+		f->ended = true;
+	}
+	if ((f->inputs && f->output_count < MAX_OUTPUTS) || (f->draining && !f->inputs && !f->ended))
+		post(f);
+	if (!f->hung)
+		f->config.changed(f->config.owner);
+}
+
+static bool can(const struct video_coded_format *coded, bool encoder, const char *element)
+{
+	(void)coded;
+	(void)encoder;
+	return !element || strcmp(element, "fake") == 0;
+}
+
+static int create(const struct codec_config *config, struct codec **out)
+{
+	struct codec_fake *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return -ENOMEM;
+	f->base.ops = &codec_fake_ops;
+	f->config = *config;
+	if (config->encoder)
+		f->layout = *config->layout;
+	f->task = (struct loop_task){.run = work, .owner = f};
+	snprintf(f->stats.element, sizeof(f->stats.element), "fake");
+	*out = &f->base;
+	return 0;
+}
+
+static void destroy(struct codec *c)
+{
+	struct codec_fake *f = from_codec(c);
+
+	if (f->posted)
+		loop_unpost(f->config.loop, &f->task);
+	while (f->inputs)
+		free_unit(take_first(&f->inputs, &f->input_count));
+	while (f->outputs)
+		free_unit(take_first(&f->outputs, &f->output_count));
+	free_unit(f->kept);
+	free(f);
+}
+
+static bool has_room(struct codec *c)
+{
+	struct codec_fake *f = from_codec(c);
+
+	return !f->hung && f->input_count < MAX_INPUTS;
+}
+
+static int put_in(struct codec_fake *f, uint8_t *data, size_t bytes, uint64_t timestamp, bool key)
+{
+	struct unit *u = calloc(1, sizeof(*u));
+
+	if (!u) {
+		free(data);
+		return -ENOMEM;
+	}
+	u->data = data;
+	u->bytes = bytes;
+	u->out = (struct codec_output){.kind = CODEC_FRAME, .timestamp = timestamp, .key_frame = key};
+	append(&f->inputs, &f->input_count, u);
+	f->stats.frames_in++;
+	f->stats.bytes_in += bytes;
+	post(f);
+	return 0;
+}
+
+static int decode(struct codec *c, uint8_t *data, size_t bytes, uint64_t timestamp)
+{
+	return put_in(from_codec(c), data, bytes, timestamp, false);
+}
+
+/* Where the samples of an I420 picture of that size are, from @data on. */
+static void planes_of(struct video_picture *p, uint8_t *data, uint32_t width, uint32_t height)
+{
+	const size_t luma = (size_t)width * height, chroma_width = (width + 1) / 2;
+
+	*p = (struct video_picture){
+		.format = video_picture_format_named("I420"),
+		.width = width,
+		.height = height,
+		.planes = {data, data + luma, data + luma + chroma_width * ((height + 1) / 2)},
+		.strides = {width, chroma_width, chroma_width},
+	};
+}
+
+static size_t picture_bytes(uint32_t width, uint32_t height)
+{
+	return (size_t)width * height + (size_t)((width + 1) / 2) * ((height + 1) / 2) * 2;
+}
+
+static int encode(struct codec *c, const struct video_buffer *buffer, uint64_t timestamp, bool force_keyframe)
+{
+	struct codec_fake *f = from_codec(c);
+	struct fake_header h = {FAKE_MAGIC, force_keyframe ? FAKE_KEY_PICTURE : FAKE_PICTURE, f->layout.width, f->layout.height, 0};
+	const size_t size = picture_bytes(h.width, h.height);
+	uint8_t *data = malloc(sizeof(h) + size);
+	struct video_layout i420;
+	struct video_picture p;
+
+	if (!data)
+		return -ENOMEM;
+	memcpy(data, &h, sizeof(h));
+	/* Tests encode I420 only. */
+	video_layout_init(&i420, video_picture_format_named("I420"), h.width, h.height);
+	planes_of(&p, data + sizeof(h), h.width, h.height);
+	video_picture_read(&p, &i420, buffer);
+	f->stats.copies++;
+	return put_in(f, data, sizeof(h) + size, timestamp, force_keyframe || f->stats.frames_in == 0);
+}
+
+static void drain(struct codec *c)
+{
+	struct codec_fake *f = from_codec(c);
+
+	f->draining = true;
+	post(f);
+}
+
+static void output(struct codec *c, struct codec_output *out)
+{
+	const struct codec_fake *f = from_codec(c);
+
+	*out = (struct codec_output){.kind = CODEC_NOTHING};
+	if (f->outputs)
+		*out = f->outputs->out;
+	else if (f->failed)
+		out->kind = CODEC_FAILED;
+	else if (f->broken)
+		out->kind = CODEC_BROKEN;
+	else if (f->ended)
+		out->kind = CODEC_END;
+}
+
+static void write_picture(struct codec_fake *f, const struct unit *u, const struct video_buffer *buffer,
+			  const struct video_layout *layout)
+{
+	struct fake_header h;
+	struct video_picture p;
+	uint8_t *made = NULL, *samples = u->data + sizeof(h);
+
+	memcpy(&h, u->data, sizeof(h));
+	if (u->bytes < sizeof(h) + picture_bytes(h.width, h.height)) {
+		samples = made = malloc(picture_bytes(h.width, h.height));
+		if (!made)
+			return;
+		planes_of(&p, made, h.width, h.height);
+		for (unsigned i = 0; i < 3; i++) {
+			const uint32_t w = i ? (h.width + 1) / 2 : h.width, rows = i ? (h.height + 1) / 2 : h.height;
+
+			for (uint32_t y = 0; y < rows; y++) {
+				for (uint32_t x = 0; x < w; x++)
+					p.planes[i][y * p.strides[i] + x] = fake_sample(h.value, i, x, y);
+			}
+		}
+	}
+	planes_of(&p, samples, h.width, h.height);
+	video_picture_write(&p, layout, buffer);
+	f->stats.copies++;
+	free(made);
+}
+
+static int take(struct codec *c, const struct video_buffer *buffer, const struct video_layout *layout, size_t *bytes)
+{
+	struct codec_fake *f = from_codec(c);
+	struct unit *u = take_first(&f->outputs, &f->output_count);
+	int err = 0;
+
+	assert(u);
+	if (u->out.kind == CODEC_FRAME) {
+		f->stats.frames_out++;
+		if (layout) {
+			write_picture(f, u, buffer, layout);
+			*bytes = layout->total_bytes;
+		} else if (u->bytes > buffer->bytes - buffer->planes[0].offset) {
+			err = -ENOSPC;
+		} else {
+			struct video_cursor to;
+
+			video_cursor_init(&to, buffer, buffer->planes[0].offset);
+			video_cursor_write(&to, u->data, u->bytes);
+			*bytes = u->bytes;
+			f->stats.bytes_out += u->bytes;
+		}
+	}
+	free_unit(u);
+	if (f->inputs)
+		post(f);
+	return err;
+}
+
+static void control(struct codec *c, const struct codec_controls *controls)
+{
+	from_codec(c)->config.controls = *controls;
+}
+
+static void stats(const struct codec *c, struct codec_stats *out)
+{
+	*out = ((const struct codec_fake *)c)->stats;
+}
+
+const struct codec_ops codec_fake_ops = {
+	.name = "fake",
+	.can = can,
+	.create = create,
+	.destroy = destroy,
+	.has_room = has_room,
+	.decode = decode,
+	.encode = encode,
+	.drain = drain,
+	.output = output,
+	.take = take,
+	.control = control,
+	.stats = stats,
+};

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: MIT
+/*
+ * GStreamer:
+ *
+ *   appsrc ! parser ! decoder ! videoconvert ! appsink
+ *   appsrc ! videoconvert ! encoder ! capsfilter ! appsink
+ *
+ * videoconvert passes through what is 8-bit 4:2:0 already. Each codec has a thread that starts its pipeline, waits, and
+ * stops it (gst_pipeline.c): both may block, and a pipeline that hangs keeps that thread and nothing else.
+ *
+ * The guest's timestamps are cookies, in any order, which GStreamer's can't be. So buffers are stamped with a count, and
+ * what goes into the decoder or encoder carries the guest's timestamp as a meta, which both hand on to what comes out.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/base/log.h"
+#include "host/video/buffer.h"
+#include "host/video/gst_elements.h"
+#include "host/video/gst_pipeline.h"
+
+/* Inputs waiting in a pipeline. More is the guest's to hold. */
+#define MAX_INPUTS 4u
+/* Codecs that are being stopped. A guest that makes more of them than the host can stop is held up. */
+#define MAX_STOPPING 32u
+
+static struct codec_gst *from_codec(struct codec *c)
+{
+	assert(c->ops == &codec_gst_ops);
+	return (struct codec_gst *)c;
+}
+
+/* ---- making one ---- */
+
+static void look(struct loop_task *t)
+{
+	struct codec_gst *g = t->owner;
+
+	pthread_mutex_lock(&g->lock);
+	g->posted = false;
+	pthread_mutex_unlock(&g->lock);
+	g->config.changed(g->config.owner); /* may destroy g */
+}
+
+static int create(const struct codec_config *config, struct codec **out)
+{
+	GstElementFactory *factory = gst_elements_find(config->coded, config->encoder, config->element);
+	struct codec_gst *g;
+	int err;
+
+	if (!factory)
+		return -ENOTSUP;
+	if (gst_pipeline_stopping() >= MAX_STOPPING) {
+		gst_object_unref(factory);
+		return -EAGAIN;
+	}
+	g = calloc(1, sizeof(*g));
+	if (!g) {
+		gst_object_unref(factory);
+		return -ENOMEM;
+	}
+	g->base.ops = &codec_gst_ops;
+	g->config = *config;
+	if (config->encoder)
+		g->layout = *config->layout;
+	g->step = (GstClockTime)GST_SECOND / (config->encoder ? config->controls.frame_rate : 30);
+	g->task = (struct loop_task){.run = look, .owner = g};
+	snprintf(g->stats.element, sizeof(g->stats.element), "%s", GST_OBJECT_NAME(factory));
+	g->stats.hardware = gst_elements_is_hardware(factory);
+	pthread_mutex_init(&g->lock, NULL);
+	sem_init(&g->stop, 0, 0);
+	err = gst_pipeline_build(g, factory);
+	gst_object_unref(factory);
+	if (err == 0)
+		err = gst_pipeline_start(g);
+	if (err < 0) {
+		gst_object_unref(g->pipeline);
+		sem_destroy(&g->stop);
+		pthread_mutex_destroy(&g->lock);
+		free(g);
+		return err;
+	}
+	*out = &g->base;
+	return 0;
+}
+
+static void destroy(struct codec *c)
+{
+	struct codec_gst *g = from_codec(c);
+
+	pthread_mutex_lock(&g->lock);
+	g->detached = true;
+	pthread_mutex_unlock(&g->lock);
+	/* Nobody posts it any more. */
+	if (g->posted)
+		loop_unpost(g->config.loop, &g->task);
+	if (g->head)
+		gst_sample_unref(g->head);
+	gst_caps_replace(&g->head_caps, NULL);
+	gst_pipeline_stop(g); /* its thread frees it */
+}
+
+static bool can(const struct video_coded_format *coded, bool encoder, const char *element)
+{
+	GstElementFactory *factory = gst_elements_find(coded, encoder, element);
+
+	if (factory)
+		gst_object_unref(factory);
+	return factory != NULL;
+}
+
+/* ---- input ---- */
+
+static bool has_room(struct codec *c)
+{
+	struct codec_gst *g = from_codec(c);
+	bool playing;
+
+	pthread_mutex_lock(&g->lock);
+	playing = g->playing;
+	pthread_mutex_unlock(&g->lock);
+	return playing && gst_app_src_get_current_level_buffers(g->src) < MAX_INPUTS;
+}
+
+static int push(struct codec_gst *g, GstBuffer *buffer, uint64_t timestamp)
+{
+	const uint64_t count = g->count++;
+	GstFlowReturn flow;
+
+	pthread_mutex_lock(&g->lock);
+	g->stamps[count % GST_PIPELINE_STAMPS] = (struct stamp){count, timestamp};
+	pthread_mutex_unlock(&g->lock);
+	GST_BUFFER_PTS(buffer) = count * g->step;
+	GST_BUFFER_DURATION(buffer) = g->step;
+	g->stats.frames_in++;
+	g->stats.bytes_in += gst_buffer_get_size(buffer);
+	flow = gst_app_src_push_buffer(g->src, buffer);
+	/* A pipeline that fails says why on its bus. */
+	return flow == GST_FLOW_OK || flow == GST_FLOW_FLUSHING ? 0 : -EIO;
+}
+
+static int decode(struct codec *c, uint8_t *data, size_t bytes, uint64_t timestamp)
+{
+	return push(from_codec(c), gst_buffer_new_wrapped_full(0, data, bytes, 0, bytes, data, free), timestamp);
+}
+
+/* @frame as a picture of the host. Returns false for a format that is none of ours. */
+static bool picture_of(struct video_picture *p, GstVideoFrame *frame)
+{
+	*p = (struct video_picture){
+		.format = video_picture_format_named(gst_video_format_to_string(GST_VIDEO_FRAME_FORMAT(frame))),
+		.width = (uint32_t)GST_VIDEO_FRAME_WIDTH(frame),
+		.height = (uint32_t)GST_VIDEO_FRAME_HEIGHT(frame),
+	};
+	for (unsigned i = 0; p->format && i < p->format->planes; i++) {
+		p->planes[i] = GST_VIDEO_FRAME_PLANE_DATA(frame, i);
+		p->strides[i] = (size_t)GST_VIDEO_FRAME_PLANE_STRIDE(frame, i);
+	}
+	return p->format != NULL;
+}
+
+static int encode(struct codec *c, const struct video_buffer *from, uint64_t timestamp, bool force_keyframe)
+{
+	struct codec_gst *g = from_codec(c);
+	GstBuffer *buffer = gst_buffer_new_allocate(NULL, GST_VIDEO_INFO_SIZE(&g->input_info), NULL);
+	struct video_picture p;
+	GstVideoFrame frame;
+
+	if (!buffer)
+		return -ENOMEM;
+	if (!gst_video_frame_map(&frame, &g->input_info, buffer, GST_MAP_WRITE)) {
+		gst_buffer_unref(buffer);
+		return -ENOMEM;
+	}
+	if (picture_of(&p, &frame))
+		video_picture_read(&p, &g->layout, from);
+	gst_video_frame_unmap(&frame);
+	g->stats.copies++;
+	if (force_keyframe)
+		GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_MARKER);
+	return push(g, buffer, timestamp);
+}
+
+static void drain(struct codec *c)
+{
+	struct codec_gst *g = from_codec(c);
+
+	pthread_mutex_lock(&g->lock);
+	g->draining = true;
+	pthread_mutex_unlock(&g->lock);
+	gst_app_src_end_of_stream(g->src);
+}
+
+/* ---- output ---- */
+
+/* The size of the head, from its caps. Returns false for caps that no picture has. */
+static bool read_head_info(struct codec_gst *g)
+{
+	GstCaps *caps = gst_sample_get_caps(g->head);
+
+	if (caps == g->head_caps)
+		return true;
+	if (!caps || !gst_video_info_from_caps(&g->head_info, caps))
+		return false;
+	gst_caps_replace(&g->head_caps, caps);
+	return true;
+}
+
+static uint64_t timestamp_of(struct codec_gst *g, GstBuffer *buffer)
+{
+	GstCustomMeta *meta = gst_buffer_get_custom_meta(buffer, GST_PIPELINE_META);
+	guint64 timestamp;
+
+	if (meta && gst_structure_get_uint64(gst_custom_meta_get_structure(meta), "ns", &timestamp))
+		return timestamp;
+	return gst_pipeline_find_stamp(g, GST_BUFFER_PTS(buffer));
+}
+
+static void say_format(struct codec_gst *g, struct codec_output *out, uint32_t width, uint32_t height)
+{
+	g->said_width = width;
+	g->said_height = height;
+	*out = (struct codec_output){.kind = CODEC_FORMAT, .width = width, .height = height};
+}
+
+static void output(struct codec *c, struct codec_output *out)
+{
+	struct codec_gst *g = from_codec(c);
+	bool ended, failed, broken;
+	uint32_t parsed_width, parsed_height;
+
+	*out = (struct codec_output){.kind = CODEC_NOTHING};
+	/* Before the queue is looked at: what came before the end is then in it. */
+	pthread_mutex_lock(&g->lock);
+	ended = g->ended;
+	failed = g->failed;
+	broken = g->broken;
+	parsed_width = g->parsed_width;
+	parsed_height = g->parsed_height;
+	pthread_mutex_unlock(&g->lock);
+	if (!g->head)
+		g->head = gst_app_sink_try_pull_sample(g->sink, 0);
+	if (g->head && g->config.encoder) {
+		out->kind = CODEC_FRAME;
+	} else if (g->head && !read_head_info(g)) {
+		out->kind = CODEC_FAILED;
+	} else if (g->head) {
+		const uint32_t width = (uint32_t)GST_VIDEO_INFO_WIDTH(&g->head_info);
+		const uint32_t height = (uint32_t)GST_VIDEO_INFO_HEIGHT(&g->head_info);
+
+		out->kind = CODEC_FRAME;
+		if (width != g->width || height != g->height)
+			say_format(g, out, width, height);
+	} else if (failed) {
+		log_line(LOG_TOPIC_VIDEO, broken ? LOG_DEBUG : LOG_WARN, "%s", g->why);
+		out->kind = broken ? CODEC_BROKEN : CODEC_FAILED;
+	} else if (ended) {
+		out->kind = CODEC_END;
+	} else if (g->width == 0 && parsed_width > 0 && parsed_height > 0) {
+		/* The guest can make its buffers while the first picture is on its way. */
+		say_format(g, out, parsed_width, parsed_height);
+	}
+	if (out->kind == CODEC_FRAME) {
+		GstBuffer *buffer = gst_sample_get_buffer(g->head);
+
+		out->timestamp = timestamp_of(g, buffer);
+		out->key_frame = !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT);
+		out->damaged = GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_CORRUPTED);
+	}
+}
+
+static int take_packet(struct codec_gst *g, const struct video_buffer *to, size_t *bytes)
+{
+	GstBuffer *buffer = gst_sample_get_buffer(g->head);
+	struct video_cursor at;
+	GstMapInfo map;
+	int err = 0;
+
+	if (!gst_buffer_map(buffer, &map, GST_MAP_READ))
+		return -EIO;
+	if (map.size > to->bytes - to->planes[0].offset) {
+		err = -ENOSPC;
+	} else {
+		video_cursor_init(&at, to, to->planes[0].offset);
+		video_cursor_write(&at, map.data, map.size);
+		*bytes = map.size;
+		g->stats.bytes_out += map.size;
+	}
+	gst_buffer_unmap(buffer, &map);
+	return err;
+}
+
+static int take_picture(struct codec_gst *g, const struct video_buffer *to, const struct video_layout *layout, size_t *bytes)
+{
+	struct video_picture p;
+	GstVideoFrame frame;
+
+	if (!gst_video_frame_map(&frame, &g->head_info, gst_sample_get_buffer(g->head), GST_MAP_READ))
+		return -EIO;
+	if (picture_of(&p, &frame))
+		video_picture_write(&p, layout, to);
+	gst_video_frame_unmap(&frame);
+	*bytes = layout->total_bytes;
+	g->stats.bytes_out += layout->total_bytes;
+	g->stats.copies++;
+	return 0;
+}
+
+/* Did videoconvert have to work? Then it made another copy. */
+static bool was_converted(struct codec_gst *g)
+{
+	GstPad *pad = gst_element_get_static_pad(g->coder, g->config.encoder ? "sink" : "src");
+	GstCaps *caps = gst_pad_get_current_caps(pad);
+	const GstVideoInfo *ours = g->config.encoder ? &g->input_info : &g->head_info;
+	GstVideoInfo info;
+	bool converted = caps && gst_video_info_from_caps(&info, caps) &&
+			 GST_VIDEO_INFO_FORMAT(&info) != GST_VIDEO_INFO_FORMAT(ours);
+
+	if (caps)
+		gst_caps_unref(caps);
+	gst_object_unref(pad);
+	return converted;
+}
+
+static int take(struct codec *c, const struct video_buffer *buffer, const struct video_layout *layout, size_t *bytes)
+{
+	struct codec_gst *g = from_codec(c);
+	int err;
+
+	if (!buffer) {
+		/* A format. */
+		g->width = g->said_width;
+		g->height = g->said_height;
+		return 0;
+	}
+	err = layout ? take_picture(g, buffer, layout, bytes) : take_packet(g, buffer, bytes);
+	g->stats.frames_out++;
+	g->stats.copies += was_converted(g);
+	gst_sample_unref(g->head);
+	g->head = NULL;
+	return err;
+}
+
+static void control(struct codec *c, const struct codec_controls *controls)
+{
+	struct codec_gst *g = from_codec(c);
+
+	pthread_mutex_lock(&g->lock);
+	g->new_controls = *controls;
+	g->has_new_controls = true;
+	pthread_mutex_unlock(&g->lock);
+}
+
+static void stats(const struct codec *c, struct codec_stats *out)
+{
+	*out = ((const struct codec_gst *)c)->stats;
+}
+
+const struct codec_ops codec_gst_ops = {
+	.name = "gstreamer",
+	.can = can,
+	.create = create,
+	.destroy = destroy,
+	.has_room = has_room,
+	.decode = decode,
+	.encode = encode,
+	.drain = drain,
+	.output = output,
+	.take = take,
+	.control = control,
+	.stats = stats,
+	.stopping = gst_pipeline_stopping,
+	.doctor = gst_elements_doctor,
+};

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside the virtio-video device: what video.c and the command handlers share. Nothing outside host/video includes this.
+ * Thread: the device's loop.
+ */
+#ifndef MULLION_HOST_VIDEO_DEVICE_H
+#define MULLION_HOST_VIDEO_DEVICE_H
+
+#include "host/base/log.h"
+#include "host/video/command.h"
+#include "host/video/stream.h"
+#include "host/video/video.h"
+#include "host/virtio/device.h"
+
+/* Config space: max_caps_length and max_resp_length, and so the longest answer. */
+#define VIDEO_ANSWER_MAX 1024u
+
+struct video_stream_entry {
+	struct video_stream *stream;
+	uint32_t id;
+	bool events[STREAM_EVENT_COUNT]; /* wait for a buffer of the event queue */
+	uint32_t memory_types[VIDEO_QUEUE_COUNT];
+	char tag[64];
+	struct video_stream_entry *next;
+};
+
+struct video {
+	struct virtio_device device;
+	struct video_config config;
+	char element[48]; /* config.element */
+	struct video_stream_entry *streams;
+	unsigned stream_count;
+	uint64_t buffer_bytes; /* of all streams */
+	/* Coded formats that the host can do: rows of format.h. */
+	const struct video_coded_format *coded[8];
+	unsigned coded_count;
+	/* The answer behind its header; one at a time, until the answer point copied it out. */
+	uint8_t answer[VIDEO_ANSWER_MAX];
+	struct video_stats stats;
+	uint64_t serial;
+	struct log_limit log_limit;
+};
+
+/* Refuse @cmd: logs "video: NAME: reason", within the guest's budget, and returns @code for the handler to return. */
+uint32_t video_refuse(struct video *v, const struct video_command *cmd, uint32_t code, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+struct video_stream_entry *video_find_stream(struct video *v, uint32_t id);
+/* Cancels all that waits in it. */
+void video_drop_stream(struct video *v, struct video_stream_entry *e);
+
+/* The row of @number if this device offers it, or NULL. */
+const struct video_coded_format *video_find_coded(const struct video *v, uint32_t number);
+
+/* Handlers: a VIRTIO_VIDEO_RESP_* code each. commands_stream.c: */
+uint32_t video_query_capability(struct video *v, struct video_command *cmd);
+uint32_t video_stream_create(struct video *v, struct video_command *cmd);
+uint32_t video_stream_destroy(struct video *v, struct video_command *cmd);
+uint32_t video_stream_drain(struct video *v, struct video_command *cmd);
+uint32_t video_queue_clear(struct video *v, struct video_command *cmd);
+uint32_t video_resource_create(struct video *v, struct video_command *cmd);
+uint32_t video_resource_queue(struct video *v, struct video_command *cmd);
+uint32_t video_resource_destroy_all(struct video *v, struct video_command *cmd);
+/* commands_params.c: */
+uint32_t video_get_params(struct video *v, struct video_command *cmd);
+uint32_t video_set_params(struct video *v, struct video_command *cmd);
+uint32_t video_query_control(struct video *v, struct video_command *cmd);
+uint32_t video_get_control(struct video *v, struct video_command *cmd);
+uint32_t video_set_control(struct video *v, struct video_command *cmd);
+
+#endif

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+#include "host/video/format.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "protocol/virtio_video.h"
+
+static const struct video_coded_format coded[] = {
+	{
+		.number = VIRTIO_VIDEO_FORMAT_H264,
+		.name = "h264",
+		.caps = "video/x-h264,stream-format=byte-stream,alignment=au",
+		.parser = "h264parse",
+		.headers = VIDEO_HEADERS_H264,
+		.profiles = {{VIRTIO_VIDEO_PROFILE_H264_BASELINE, "profile={(string)constrained-baseline,(string)baseline}"},
+			     {VIRTIO_VIDEO_PROFILE_H264_MAIN, "profile=main"},
+			     {VIRTIO_VIDEO_PROFILE_H264_HIGH, "profile=high"}},
+		.first_level = VIRTIO_VIDEO_LEVEL_H264_1_0,
+		.last_level = VIRTIO_VIDEO_LEVEL_H264_5_1,
+		.decoder_package = "gstreamer1.0-libav",
+		.encoder_package = "gstreamer1.0-plugins-ugly",
+	},
+	{
+		.number = VIRTIO_VIDEO_FORMAT_HEVC,
+		.name = "hevc",
+		.caps = "video/x-h265,stream-format=byte-stream,alignment=au",
+		.parser = "h265parse",
+		.headers = VIDEO_HEADERS_HEVC,
+		.profiles = {{VIRTIO_VIDEO_PROFILE_HEVC_MAIN, "profile=main"}},
+		.decoder_package = "gstreamer1.0-libav",
+		.encoder_package = "gstreamer1.0-plugins-bad",
+	},
+	{
+		.number = VIRTIO_VIDEO_FORMAT_VP8,
+		.name = "vp8",
+		.caps = "video/x-vp8",
+		.profiles = {{VIRTIO_VIDEO_PROFILE_VP8_PROFILE0, NULL}},
+		.decoder_package = "gstreamer1.0-plugins-good",
+		.encoder_package = "gstreamer1.0-plugins-good",
+	},
+	{
+		.number = VIRTIO_VIDEO_FORMAT_VP9,
+		.name = "vp9",
+		.caps = "video/x-vp9",
+		.parser = "vp9parse",
+		.profiles = {{VIRTIO_VIDEO_PROFILE_VP9_PROFILE0, NULL}},
+		.decoder_package = "gstreamer1.0-plugins-good",
+		.encoder_package = "gstreamer1.0-plugins-good",
+	},
+};
+
+static const struct video_picture_format pictures[] = {
+	{VIRTIO_VIDEO_FORMAT_NV12, "NV12", 2, {1, 0, 2}, {1, 1, 2}},
+	{VIRTIO_VIDEO_FORMAT_YUV420, "I420", 3, {1, 0, 1}, {2, 0, 1}},
+	{VIRTIO_VIDEO_FORMAT_YVU420, "YV12", 3, {2, 0, 1}, {1, 0, 1}},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+const struct video_coded_format *video_coded_format_at(unsigned i)
+{
+	return i < COUNT(coded) ? &coded[i] : NULL;
+}
+
+const struct video_picture_format *video_picture_format_at(unsigned i)
+{
+	return i < COUNT(pictures) ? &pictures[i] : NULL;
+}
+
+const struct video_coded_format *video_coded_format_find(uint32_t number)
+{
+	for (unsigned i = 0; i < COUNT(coded); i++) {
+		if (coded[i].number == number)
+			return &coded[i];
+	}
+	return NULL;
+}
+
+const struct video_picture_format *video_picture_format_find(uint32_t number)
+{
+	for (unsigned i = 0; i < COUNT(pictures); i++) {
+		if (pictures[i].number == number)
+			return &pictures[i];
+	}
+	return NULL;
+}
+
+const struct video_picture_format *video_picture_format_named(const char *name)
+{
+	for (unsigned i = 0; i < COUNT(pictures); i++) {
+		if (strcmp(pictures[i].name, name) == 0)
+			return &pictures[i];
+	}
+	return NULL;
+}
+
+const struct video_profile *video_profile_find(const struct video_coded_format *format, uint32_t number)
+{
+	for (unsigned i = 0; i < VIDEO_MAX_PROFILES && format->profiles[i].number != 0; i++) {
+		if (format->profiles[i].number == number)
+			return &format->profiles[i];
+	}
+	return NULL;
+}

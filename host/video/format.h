@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The formats: one row for each coded format and each picture format, with all that the rest of the device needs to
+ * know about it. Rows are constant and live forever. Thread: any.
+ */
+#ifndef MULLION_HOST_VIDEO_FORMAT_H
+#define MULLION_HOST_VIDEO_FORMAT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define VIDEO_MAX_PROFILES 4u
+
+struct video_profile {
+	uint32_t number; /* VIRTIO_VIDEO_PROFILE_* */
+	const char *caps; /* what an encoder's output is then, for GStreamer; NULL: nothing to say */
+};
+
+/* How the parameter sets of a bitstream are told from its pictures (headers.h). */
+enum video_headers_kind { VIDEO_HEADERS_NONE, VIDEO_HEADERS_H264, VIDEO_HEADERS_HEVC };
+
+struct video_coded_format {
+	uint32_t number; /* VIRTIO_VIDEO_FORMAT_* */
+	const char *name;
+	const char *caps;   /* GStreamer's name for one access unit or frame per buffer */
+	const char *parser; /* GStreamer element that goes before a decoder, if it is there; NULL: none */
+	enum video_headers_kind headers;
+	struct video_profile profiles[VIDEO_MAX_PROFILES]; /* ended by number 0; the first is the default */
+	uint32_t first_level, last_level; /* VIRTIO_VIDEO_LEVEL_*; 0: the format has none */
+	const char *decoder_package, *encoder_package; /* Debian's that have one, for who has none */
+};
+
+/* Where the samples of U or V are: in which plane, from which byte on, how many bytes apart. */
+struct video_component {
+	uint8_t plane, offset, step;
+};
+
+/* Pictures are 8 bits a sample, with chroma halved both ways; plane 0 is Y. */
+struct video_picture_format {
+	uint32_t number; /* VIRTIO_VIDEO_FORMAT_* */
+	const char *name; /* GStreamer's too */
+	uint8_t planes;
+	struct video_component u, v;
+};
+
+/* Row @i, or NULL past the last. */
+const struct video_coded_format *video_coded_format_at(unsigned i);
+const struct video_picture_format *video_picture_format_at(unsigned i);
+
+/* The row with that number, or NULL. */
+const struct video_coded_format *video_coded_format_find(uint32_t number);
+const struct video_picture_format *video_picture_format_find(uint32_t number);
+
+/* The row with GStreamer's name for it, or NULL. */
+const struct video_picture_format *video_picture_format_named(const char *name);
+
+/* The format's profile with that number, or NULL. */
+const struct video_profile *video_profile_find(const struct video_coded_format *format, uint32_t number);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which GStreamer element decodes or encodes a format, and how an encoder is told what to aim at.
+ * Thread: any, one at a time.
+ */
+#ifndef MULLION_HOST_VIDEO_GST_ELEMENTS_H
+#define MULLION_HOST_VIDEO_GST_ELEMENTS_H
+
+#include <stdbool.h>
+
+#include <gst/gst.h>
+
+#include "host/video/codec.h"
+
+/* Initialise GStreamer, once. Returns false, after printing why, if that fails. */
+bool gst_elements_init(void);
+
+/*
+ * The best element for @coded: hardware before software, then by rank; or the one called @name, if it does that at all.
+ * NULL if there is none; the caller unrefs it.
+ */
+GstElementFactory *gst_elements_find(const struct video_coded_format *coded, bool encoder, const char *name);
+
+bool gst_elements_is_hardware(GstElementFactory *factory);
+
+/* Set what all encoders need for answers without delay; @running: only what may change then. */
+void gst_elements_set_up_encoder(GstElement *encoder, const struct codec_controls *controls, bool running);
+
+/* As codec_ops.doctor. */
+void gst_elements_doctor(void (*report)(void *owner, const char *verdict, const char *name, const char *text,
+					const char *cure),
+			 void *owner);
+
+#endif

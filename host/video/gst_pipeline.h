@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One codec of GStreamer, which two files share: codec_gst.c is its face to the loop, gst_pipeline.c the pipeline and
+ * what runs on GStreamer's threads. Nothing else includes this.
+ */
+#ifndef MULLION_HOST_VIDEO_GST_PIPELINE_H
+#define MULLION_HOST_VIDEO_GST_PIPELINE_H
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <gst/app/gstappsink.h>
+#include <gst/app/gstappsrc.h>
+#include <gst/gst.h>
+#include <gst/video/video.h>
+
+#include "host/base/loop.h"
+#include "host/video/codec.h"
+#include "host/video/picture.h"
+
+/* Inputs between appsrc and the codec, whose timestamps are remembered. */
+#define GST_PIPELINE_STAMPS 64u
+/* The meta by which a timestamp travels: one field, "ns". */
+#define GST_PIPELINE_META "MullionInput"
+
+struct stamp {
+	uint64_t count, timestamp;
+};
+
+struct codec_gst {
+	struct codec base;
+	GstElement *pipeline, *coder;
+	GstAppSrc *src;
+	GstAppSink *sink;
+	GstClockTime step; /* of a PTS */
+	sem_t stop;
+
+	/* The loop's. */
+	struct codec_config config;
+	struct video_layout layout; /* encoder */
+	GstVideoInfo input_info;    /* encoder */
+	struct loop_task task;
+	uint64_t count; /* of inputs */
+	GstSample *head;
+	GstCaps *head_caps; /* that head_info was made of */
+	GstVideoInfo head_info;
+	uint32_t width, height; /* as last taken; 0: not yet */
+	uint32_t said_width, said_height; /* as last shown to the stream */
+	struct codec_stats stats;
+
+	/* Under the lock, which nobody holds for long. */
+	pthread_mutex_t lock;
+	bool detached; /* the loop let go of it */
+	bool posted, playing, failed, broken, ended, draining;
+	char why[160];
+	uint32_t parsed_width, parsed_height; /* what the parser says, before anything is decoded */
+	struct stamp stamps[GST_PIPELINE_STAMPS];
+	uint64_t last_stamp;
+	struct codec_controls new_controls; /* set before the next picture is encoded, where that may block */
+	bool has_new_controls;
+};
+
+/* Make the pipeline, not started, with @factory's element in it. Returns 0 or -ENOTSUP. Thread: loop. */
+int gst_pipeline_build(struct codec_gst *g, GstElementFactory *factory);
+
+/*
+ * Start it on a thread of its own, which waits for g->stop, stops it and frees @g: whatever may block is done there.
+ * Returns 0 or a negative errno. Thread: loop.
+ */
+int gst_pipeline_start(struct codec_gst *g);
+
+/* Pipelines whose g->stop was posted and that have not stopped. gst_pipeline_stop() posts it. Thread: any. */
+unsigned gst_pipeline_stopping(void);
+void gst_pipeline_stop(struct codec_gst *g);
+
+/*
+ * The guest's timestamp of the input that was stamped @pts. A parser may cut one input in pieces; those without a PTS
+ * follow the last. Thread: any.
+ */
+uint64_t gst_pipeline_find_stamp(struct codec_gst *g, GstClockTime pts);
+
+#endif

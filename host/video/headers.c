@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#include "host/video/headers.h"
+
+#include <string.h>
+
+enum unit { UNIT_OTHER, UNIT_SEQUENCE, UNIT_PICTURE };
+
+/* H.264 table 7-1, HEVC table 7-1: VPS and SPS begin a sequence, a PPS belongs to it. */
+static enum unit unit_of(enum video_headers_kind kind, uint8_t first)
+{
+	if (kind == VIDEO_HEADERS_H264) {
+		const unsigned type = first & 0x1f;
+
+		return type == 7 ? UNIT_SEQUENCE : type == 8 ? UNIT_PICTURE : UNIT_OTHER;
+	}
+	if (kind == VIDEO_HEADERS_HEVC) {
+		const unsigned type = first >> 1 & 0x3f;
+
+		return type == 32 || type == 33 ? UNIT_SEQUENCE : type == 34 ? UNIT_PICTURE : UNIT_OTHER;
+	}
+	return UNIT_OTHER;
+}
+
+/* The next start code 00 00 01 at or after @from, or @bytes. */
+static size_t find_start(const uint8_t *data, size_t bytes, size_t from)
+{
+	while (from + 3 <= bytes) {
+		if (data[from + 2] > 1)
+			from += 3;
+		else if (data[from] == 0 && data[from + 1] == 0 && data[from + 2] == 1)
+			return from;
+		else
+			from++;
+	}
+	return bytes;
+}
+
+bool video_headers_scan(struct video_headers *h, enum video_headers_kind kind, const uint8_t *data, size_t bytes)
+{
+	bool begun = false;
+
+	if (kind == VIDEO_HEADERS_NONE)
+		return false;
+	for (size_t at = find_start(data, bytes, 0), end; at + 3 < bytes; at = end) {
+		enum unit unit = unit_of(kind, data[at + 3]);
+
+		end = find_start(data, bytes, at + 3);
+		if (unit == UNIT_OTHER)
+			continue;
+		if (unit == UNIT_SEQUENCE && !begun) {
+			begun = true;
+			h->bytes = 0;
+		}
+		if (end - at <= sizeof(h->data) - h->bytes) {
+			memcpy(h->data + h->bytes, data + at, end - at);
+			h->bytes += end - at;
+		}
+	}
+	return begun;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The parameter sets of an H.264 or HEVC stream, remembered. After a seek or a drain a stream goes on with a new codec,
+ * and the guest may go on with any picture: many streams carry their parameter sets once, at the start.
+ * Thread: the device's loop, for every call.
+ */
+#ifndef MULLION_HOST_VIDEO_HEADERS_H
+#define MULLION_HOST_VIDEO_HEADERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "host/video/format.h"
+
+/* More than that is not remembered. Real ones take under 200 bytes. */
+#define VIDEO_HEADERS_MAX 4096u
+
+struct video_headers {
+	size_t bytes;
+	uint8_t data[VIDEO_HEADERS_MAX]; /* in Annex B form, start codes included */
+};
+
+/*
+ * Look through @data, one access unit in Annex B form (the host's own copy), and remember the parameter sets in it.
+ * Those that begin a new sequence replace all older ones. Returns true if it has any that do.
+ */
+bool video_headers_scan(struct video_headers *h, enum video_headers_kind kind, const uint8_t *data, size_t bytes);
+
+#endif

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+#include "host/video/picture.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "host/video/buffer.h"
+
+static uint32_t half(uint32_t n)
+{
+	return (n + 1) / 2;
+}
+
+void video_layout_init(struct video_layout *layout, const struct video_picture_format *format, uint32_t width,
+		       uint32_t height)
+{
+	assert(width >= 1 && width <= VIDEO_MAX_SIDE && height >= 1 && height <= VIDEO_MAX_SIDE);
+	*layout = (struct video_layout){.format = format, .width = 2 * half(width), .height = 2 * half(height)};
+	for (unsigned i = 0; i < format->planes; i++) {
+		struct video_plane *p = &layout->planes[i];
+
+		p->stride_bytes = i == 0 ? layout->width : layout->width / 2 * format->u.step;
+		p->size_bytes = p->stride_bytes * (i == 0 ? layout->height : layout->height / 2);
+		layout->total_bytes += p->size_bytes;
+	}
+}
+
+/* Where plane @i starts: where the guest placed it, or behind the planes before it. */
+static size_t plane_offset(const struct video_layout *layout, const struct video_buffer *buffer, unsigned i)
+{
+	size_t offset = buffer->planes[0].offset;
+
+	if (i < buffer->plane_count)
+		return buffer->planes[i].offset;
+	for (unsigned k = 0; k < i; k++)
+		offset += layout->planes[k].size_bytes;
+	return offset;
+}
+
+bool video_layout_fits(const struct video_layout *layout, const struct video_buffer *buffer)
+{
+	if (buffer->plane_count != 1 && buffer->plane_count != layout->format->planes)
+		return false;
+	for (unsigned i = 0; i < layout->format->planes; i++) {
+		size_t offset = plane_offset(layout, buffer, i), size = layout->planes[i].size_bytes;
+		size_t end = i < buffer->plane_count ? buffer->planes[i].end : buffer->bytes;
+
+		if (buffer->plane_count == 1)
+			end = buffer->bytes;
+		if (offset > end || size > end - offset)
+			return false;
+	}
+	return true;
+}
+
+static void copy_rows(struct video_cursor *to, size_t to_stride, const uint8_t *from, size_t from_stride, size_t row_bytes,
+		      uint32_t rows)
+{
+	/* No gaps on either side: one copy. */
+	if (to_stride == row_bytes && from_stride == row_bytes) {
+		video_cursor_write(to, from, row_bytes * rows);
+		return;
+	}
+	for (uint32_t y = 0; y < rows; y++, from += from_stride) {
+		video_cursor_write(to, from, row_bytes);
+		if (y + 1 < rows)
+			video_cursor_skip(to, to_stride - row_bytes);
+	}
+}
+
+/* One row of samples of @c, out of @picture. */
+static const uint8_t *component_row(const struct video_picture *picture, const struct video_component *c, uint32_t y)
+{
+	return picture->planes[c->plane] + y * picture->strides[c->plane] + c->offset;
+}
+
+/* Rows of one chroma plane, put together from wherever the picture has the samples. */
+static void write_chroma(const struct video_picture *picture, const struct video_layout *layout, unsigned plane,
+			 struct video_cursor *to)
+{
+	const struct video_picture_format *f = layout->format;
+	const bool both = f->u.plane == f->v.plane;
+	const struct video_component *first = both || f->u.plane == plane ? &picture->format->u : &picture->format->v;
+	const uint32_t width = half(picture->width), rows = half(picture->height);
+	const size_t row_bytes = (size_t)width * f->u.step;
+	uint8_t row[VIDEO_MAX_SIDE];
+
+	if (picture->format->u.step == f->u.step) {
+		copy_rows(to, layout->planes[plane].stride_bytes, component_row(picture, first, 0),
+			  picture->strides[first->plane], row_bytes, rows);
+		return;
+	}
+	for (uint32_t y = 0; y < rows; y++) {
+		const uint8_t *u = component_row(picture, first, y);
+		const uint8_t *v = both ? component_row(picture, &picture->format->v, y) : NULL;
+
+		for (uint32_t x = 0; both && x < width; x++) {
+			row[2 * x] = u[x];
+			row[2 * x + 1] = v[x];
+		}
+		for (uint32_t x = 0; !both && x < width; x++)
+			row[x] = u[2 * x];
+		video_cursor_write(to, row, row_bytes);
+		if (y + 1 < rows)
+			video_cursor_skip(to, layout->planes[plane].stride_bytes - row_bytes);
+	}
+}
+
+void video_picture_write(const struct video_picture *picture, const struct video_layout *layout,
+			 const struct video_buffer *buffer)
+{
+	struct video_cursor to;
+
+	assert(picture->width <= layout->width && picture->height <= layout->height);
+	video_cursor_init(&to, buffer, plane_offset(layout, buffer, 0));
+	copy_rows(&to, layout->planes[0].stride_bytes, picture->planes[0], picture->strides[0], picture->width, picture->height);
+	for (unsigned i = 1; i < layout->format->planes; i++) {
+		video_cursor_init(&to, buffer, plane_offset(layout, buffer, i));
+		write_chroma(picture, layout, i, &to);
+	}
+}
+
+void video_picture_read(const struct video_picture *picture, const struct video_layout *layout,
+			const struct video_buffer *buffer)
+{
+	assert(picture->format == layout->format);
+	assert(picture->width <= layout->width && picture->height <= layout->height);
+	for (unsigned i = 0; i < layout->format->planes; i++) {
+		const uint32_t rows = i == 0 ? picture->height : half(picture->height);
+		const size_t row_bytes = i == 0 ? picture->width : (size_t)half(picture->width) * layout->format->u.step;
+		uint8_t *to = picture->planes[i];
+		struct video_cursor from;
+
+		video_cursor_init(&from, buffer, plane_offset(layout, buffer, i));
+		for (uint32_t y = 0; y < rows; y++, to += picture->strides[i]) {
+			video_cursor_read(&from, to, row_bytes);
+			if (y + 1 < rows)
+				video_cursor_skip(&from, layout->planes[i].stride_bytes - row_bytes);
+		}
+	}
+}

@@ -1,0 +1,507 @@
+// SPDX-License-Identifier: MIT
+#include "host/video/stream.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/base/log.h"
+#include "protocol/virtio_video.h"
+
+#define DEFAULT_WIDTH 640u
+#define DEFAULT_HEIGHT 480u
+#define DEFAULT_CODED_BYTES (1u << 20)
+#define DEFAULT_BITRATE 4000000u
+#define DEFAULT_FRAME_RATE 30u
+
+/* ---- state ---- */
+
+static const char *const state_names[STREAM_STATE_COUNT] = {
+	[STREAM_IDLE] = "idle",
+	[STREAM_RUNNING] = "running",
+	[STREAM_DRAINING] = "draining",
+	[STREAM_FAILED] = "failed",
+};
+
+static const bool may_enter[STREAM_STATE_COUNT][STREAM_STATE_COUNT] = {
+	[STREAM_IDLE] = {[STREAM_RUNNING] = true, [STREAM_DRAINING] = true, [STREAM_FAILED] = true},
+	[STREAM_RUNNING] = {[STREAM_IDLE] = true, [STREAM_DRAINING] = true, [STREAM_FAILED] = true},
+	[STREAM_DRAINING] = {[STREAM_IDLE] = true, [STREAM_RUNNING] = true, [STREAM_FAILED] = true},
+	[STREAM_FAILED] = {[STREAM_IDLE] = true},
+};
+
+const char *stream_state_name(enum stream_state state)
+{
+	return state_names[state];
+}
+
+static void stream_enter(struct video_stream *s, enum stream_state to)
+{
+	assert(may_enter[s->state][to]);
+	if (log_enabled(LOG_TOPIC_VIDEO, LOG_TRACE))
+		log_line(LOG_TOPIC_VIDEO, LOG_TRACE, "stream %u: %s -> %s", s->config.id, state_names[s->state], state_names[to]);
+	s->state = to;
+}
+
+/* ---- queues ---- */
+
+static void push(struct stream_side *side, struct video_buffer *b)
+{
+	b->queued = true;
+	b->next_queued = NULL;
+	*side->last_queued = b;
+	side->last_queued = &b->next_queued;
+}
+
+static struct video_buffer *pop(struct stream_side *side)
+{
+	struct video_buffer *b = side->first_queued;
+
+	side->first_queued = b->next_queued;
+	if (!side->first_queued)
+		side->last_queued = &side->first_queued;
+	b->queued = false;
+	return b;
+}
+
+static void finish_first(struct video_stream *s, enum video_queue q, const struct stream_done *done)
+{
+	s->config.front->buffer_done(s->config.owner, s, q, pop(&s->sides[q]), done);
+}
+
+static void cancel_queued(struct video_stream *s, enum video_queue q)
+{
+	static const struct stream_done cancelled = {.error = true};
+
+	while (s->sides[q].first_queued)
+		finish_first(s, q, &cancelled);
+}
+
+static void end_drain(struct video_stream *s, bool cancelled)
+{
+	void *request = s->drain_request;
+
+	s->drain_request = NULL;
+	s->drain_sent = false;
+	s->config.front->drain_done(s->config.owner, s, request, cancelled);
+}
+
+/* ---- the codec ---- */
+
+static void pump(struct video_stream *s, bool codec_spoke);
+
+static void on_changed(void *owner)
+{
+	pump(owner, true);
+}
+
+static void add_stats(struct codec_stats *sum, const struct codec_stats *s)
+{
+	memcpy(sum->element, s->element, sizeof(sum->element));
+	sum->hardware = s->hardware;
+	sum->frames_in += s->frames_in;
+	sum->frames_out += s->frames_out;
+	sum->bytes_in += s->bytes_in;
+	sum->bytes_out += s->bytes_out;
+	sum->copies += s->copies;
+}
+
+static void let_go_of_codec(struct video_stream *s)
+{
+	struct codec_stats stats = {0};
+
+	if (!s->codec)
+		return;
+	s->codec->ops->stats(s->codec, &stats);
+	add_stats(s->config.stats, &stats);
+	s->codec->ops->destroy(s->codec);
+	s->codec = NULL;
+}
+
+static void fail(struct video_stream *s, const char *why)
+{
+	log_line(LOG_TOPIC_VIDEO, LOG_WARN, "stream %u: %s; the guest is told and may clear it and go on", s->config.id, why);
+	let_go_of_codec(s);
+	stream_enter(s, STREAM_FAILED);
+	cancel_queued(s, VIDEO_INPUT);
+	cancel_queued(s, VIDEO_OUTPUT);
+	if (s->drain_request)
+		end_drain(s, true);
+	s->config.front->event(s->config.owner, s, STREAM_EVENT_ERROR);
+}
+
+static int make_codec(struct video_stream *s)
+{
+	struct codec_config c = {
+		.encoder = s->config.encoder,
+		.coded = s->coded,
+		.element = s->config.element,
+		.layout = &s->layout,
+		.controls = s->controls,
+		.loop = s->config.loop,
+		.changed = on_changed,
+		.owner = s,
+	};
+
+	return s->config.codec->create(&c, &s->codec);
+}
+
+/* The host's own copy of a bitstream, with the remembered parameter sets before it if a new codec starts without. */
+static int decode(struct video_stream *s, const struct video_buffer *b, bool first)
+{
+	const size_t before = first ? s->headers.bytes : 0;
+	struct video_cursor from;
+	uint8_t *data = malloc(before + b->data_bytes);
+
+	if (!data)
+		return -ENOMEM;
+	memcpy(data, s->headers.data, before);
+	video_cursor_init(&from, b, b->planes[0].offset);
+	video_cursor_read(&from, data + before, b->data_bytes);
+	if (!video_headers_scan(&s->headers, s->coded->headers, data + before, b->data_bytes))
+		return s->codec->ops->decode(s->codec, data, before + b->data_bytes, b->timestamp);
+	/* It brings its own. */
+	memmove(data, data + before, b->data_bytes);
+	return s->codec->ops->decode(s->codec, data, b->data_bytes, b->timestamp);
+}
+
+/* Give the codec what it has room for. Returns false if the stream failed. */
+static bool feed(struct video_stream *s, bool *progress)
+{
+	struct stream_side *side = &s->sides[VIDEO_INPUT];
+
+	while (side->first_queued) {
+		struct video_buffer *b = side->first_queued;
+		const bool first = !s->codec;
+		struct stream_done done = {.timestamp = s->config.encoder ? b->timestamp : 0};
+		int err;
+
+		/* Nothing in it: an old way to say that the end has come. */
+		if (b->data_bytes == 0) {
+			finish_first(s, VIDEO_INPUT, &done);
+			continue;
+		}
+		err = first ? make_codec(s) : 0;
+		if (err == 0 && first && s->state == STREAM_IDLE)
+			stream_enter(s, STREAM_RUNNING);
+		if (err == 0 && !s->codec->ops->has_room(s->codec))
+			return true;
+		if (err == 0)
+			err = s->config.encoder ? s->codec->ops->encode(s->codec, b, b->timestamp, b->force_keyframe)
+						: decode(s, b, first);
+		if (err < 0) {
+			fail(s, err == -ENOTSUP ? "this host has no such codec" : strerror(-err));
+			return false;
+		}
+		*progress = true;
+		finish_first(s, VIDEO_INPUT, &done);
+	}
+	if (s->state == STREAM_DRAINING && s->codec && !s->drain_sent) {
+		s->drain_sent = true;
+		s->codec->ops->drain(s->codec);
+		*progress = true;
+	}
+	return true;
+}
+
+/* Everything is out: mark an empty buffer, then answer. Returns false while there is no buffer to mark. */
+static bool finish_drain(struct video_stream *s)
+{
+	static const struct stream_done end = {.end = true};
+
+	if (s->sides[VIDEO_OUTPUT].first_queued)
+		finish_first(s, VIDEO_OUTPUT, &end);
+	else if (s->drain_was_empty || !s->sides[VIDEO_OUTPUT].buffers)
+		s->end_owed = true;
+	else
+		return false;
+	let_go_of_codec(s);
+	stream_enter(s, STREAM_IDLE);
+	end_drain(s, false);
+	return true;
+}
+
+/* Returns false if the stream failed: pictures of that size are more than it can have. */
+static bool announce(struct video_stream *s, const struct codec_output *out)
+{
+	if (out->width == 0 || out->height == 0 || out->width > VIDEO_MAX_SIDE || out->height > VIDEO_MAX_SIDE) {
+		fail(s, "its pictures are larger than 8192 each way");
+		return false;
+	}
+	if (s->format_known && out->width == s->visible_width && out->height == s->visible_height)
+		return true;
+	stream_set_picture(s, s->layout.format, out->width, out->height);
+	s->format_known = true;
+	s->output_held = s->sides[VIDEO_OUTPUT].buffers != NULL;
+	s->config.front->event(s->config.owner, s, STREAM_EVENT_FORMAT);
+	return true;
+}
+
+static void deliver_frame(struct video_stream *s, const struct codec_output *out)
+{
+	struct video_buffer *b = s->sides[VIDEO_OUTPUT].first_queued;
+	size_t bytes = 0;
+	int err = s->codec->ops->take(s->codec, b, s->config.encoder ? NULL : &s->layout, &bytes);
+	struct stream_done done = {
+		.timestamp = out->timestamp,
+		.bytes = s->config.encoder ? (uint32_t)bytes : 0,
+		.error = err < 0 || out->damaged,
+		.key_frame = s->config.encoder && out->key_frame,
+		.delta_frame = s->config.encoder && !out->key_frame,
+	};
+
+	if (err < 0)
+		log_line(LOG_TOPIC_VIDEO, LOG_WARN, "stream %u: buffer %u is too small for the packet, which is lost; use larger ones",
+			 s->config.id, b->id);
+	finish_first(s, VIDEO_OUTPUT, &done);
+}
+
+/* Hand out what the codec has, to the buffers that the guest queued. Returns false if the stream failed. */
+static bool deliver(struct video_stream *s, struct codec_output *out, bool *progress)
+{
+	while (s->codec) {
+		s->codec->ops->output(s->codec, out);
+		switch (out->kind) {
+		case CODEC_NOTHING:
+			return true;
+		case CODEC_FORMAT:
+			/* What is before the change went out already; what comes after waits for new buffers. */
+			if (!announce(s, out))
+				return false;
+			s->codec->ops->take(s->codec, NULL, NULL, NULL);
+			break;
+		case CODEC_FRAME:
+			if (s->output_held || !s->sides[VIDEO_OUTPUT].first_queued)
+				return true;
+			deliver_frame(s, out);
+			break;
+		case CODEC_END:
+			if (!finish_drain(s))
+				return true;
+			break;
+		case CODEC_BROKEN:
+			/* A drain then ends with what came out so far. */
+			let_go_of_codec(s);
+			s->drain_sent = false;
+			if (s->state == STREAM_RUNNING)
+				stream_enter(s, STREAM_IDLE);
+			break;
+		case CODEC_FAILED:
+			fail(s, "the codec failed");
+			return false;
+		}
+		*progress = true;
+	}
+	return true;
+}
+
+static void on_watchdog(struct loop_timer *t)
+{
+	struct video_stream *s = t->owner;
+
+	s->watching = false;
+	fail(s, "the codec did nothing for too long and was given up");
+}
+
+/*
+ * Something waits for the codec, and the codec has nothing that waits for the guest. The time runs anew whenever the
+ * codec says or does anything.
+ */
+static void watch(struct video_stream *s, bool waiting, bool moved)
+{
+	if (!waiting && s->watching) {
+		loop_cancel_timer(s->config.loop, &s->watchdog);
+		s->watching = false;
+	} else if (waiting && (moved || !s->watching)) {
+		loop_arm_timer(s->config.loop, &s->watchdog, loop_now_ns() + s->config.timeout_ms * 1000000ull);
+		s->watching = true;
+	}
+}
+
+/* Move everything on as far as it goes. */
+static void pump(struct video_stream *s, bool codec_spoke)
+{
+	struct codec_output out = {.kind = CODEC_NOTHING};
+	bool moved = codec_spoke, progress = true;
+
+	while (progress && s->state != STREAM_FAILED) {
+		progress = false;
+		if (!feed(s, &progress) || !deliver(s, &out, &progress))
+			break;
+		if (s->state == STREAM_DRAINING && !s->codec && !s->sides[VIDEO_INPUT].first_queued)
+			progress |= finish_drain(s);
+		moved |= progress;
+	}
+	watch(s, s->codec && out.kind == CODEC_NOTHING && (s->drain_sent || s->sides[VIDEO_INPUT].first_queued), moved);
+}
+
+/* ---- what the front asks ---- */
+
+int stream_create(const struct stream_config *config, struct video_stream **out)
+{
+	struct video_stream *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->config = *config;
+	for (unsigned q = 0; q < VIDEO_QUEUE_COUNT; q++) {
+		s->sides[q].last_queued = &s->sides[q].first_queued;
+		s->sides[q].plane_bytes = DEFAULT_CODED_BYTES;
+	}
+	s->watchdog = (struct loop_timer){.expired = on_watchdog, .owner = s};
+	s->controls = (struct codec_controls){
+		.bitrate = DEFAULT_BITRATE,
+		.peak_bitrate = DEFAULT_BITRATE * 2,
+		.frame_rate = DEFAULT_FRAME_RATE,
+		.repeat_headers = 1,
+	};
+	stream_set_coded(s, config->coded);
+	stream_set_picture(s, video_picture_format_at(0), DEFAULT_WIDTH, DEFAULT_HEIGHT);
+	*out = s;
+	return 0;
+}
+
+void stream_destroy(struct video_stream *s)
+{
+	if (!s)
+		return;
+	stream_drop_buffers(s, VIDEO_INPUT);
+	stream_drop_buffers(s, VIDEO_OUTPUT);
+	loop_cancel_timer(s->config.loop, &s->watchdog);
+	free(s);
+}
+
+struct video_buffer *stream_find_buffer(const struct video_stream *s, enum video_queue q, uint32_t id)
+{
+	for (struct video_buffer *b = s->sides[q].buffers; b; b = b->next) {
+		if (b->id == id)
+			return b;
+	}
+	return NULL;
+}
+
+void stream_add_buffer(struct video_stream *s, enum video_queue q, struct video_buffer *b)
+{
+	b->next = s->sides[q].buffers;
+	s->sides[q].buffers = b;
+	s->sides[q].buffer_count++;
+}
+
+void stream_drop_buffers(struct video_stream *s, enum video_queue q)
+{
+	struct stream_side *side = &s->sides[q];
+
+	stream_clear(s, q);
+	while (side->buffers) {
+		struct video_buffer *b = side->buffers;
+
+		side->buffers = b->next;
+		side->buffer_count--;
+		video_buffer_destroy(b);
+	}
+}
+
+/* A picture must fit, or the buffer is none. A decoder's is judged once the guest was told the size. */
+static bool fits(const struct video_stream *s, enum video_queue q, const struct video_buffer *b)
+{
+	if (q == stream_coded_queue(s))
+		return true;
+	if (!s->config.encoder && (!s->format_known || s->output_held))
+		return true;
+	return video_layout_fits(&s->layout, b);
+}
+
+int stream_queue_input(struct video_stream *s, struct video_buffer *b)
+{
+	if (s->state == STREAM_FAILED)
+		return -EPIPE;
+	if (s->state == STREAM_DRAINING)
+		return -EBUSY;
+	if (!fits(s, VIDEO_INPUT, b))
+		return -EMSGSIZE;
+	if (s->force_keyframe) {
+		b->force_keyframe = true;
+		s->force_keyframe = false;
+	}
+	push(&s->sides[VIDEO_INPUT], b);
+	s->end_owed = false;
+	pump(s, false);
+	return 0;
+}
+
+int stream_queue_output(struct video_stream *s, struct video_buffer *b)
+{
+	static const struct stream_done end = {.end = true};
+
+	if (s->state == STREAM_FAILED)
+		return -EPIPE;
+	if (!fits(s, VIDEO_OUTPUT, b))
+		return -EMSGSIZE;
+	push(&s->sides[VIDEO_OUTPUT], b);
+	if (s->end_owed) {
+		s->end_owed = false;
+		finish_first(s, VIDEO_OUTPUT, &end);
+		return 0;
+	}
+	pump(s, false);
+	return 0;
+}
+
+int stream_drain(struct video_stream *s, void *request)
+{
+	if (s->state == STREAM_FAILED)
+		return -EPIPE;
+	if (s->state == STREAM_DRAINING)
+		return -EBUSY;
+	s->drain_was_empty = !s->codec && !s->sides[VIDEO_INPUT].first_queued;
+	s->drain_request = request;
+	stream_enter(s, STREAM_DRAINING);
+	pump(s, false);
+	return 0;
+}
+
+void stream_clear(struct video_stream *s, enum video_queue q)
+{
+	const bool cut_drain = s->state == STREAM_DRAINING && (q == VIDEO_INPUT || !s->output_held);
+	/* What was put into the codec is given up. After a drain it could take no more anyway. */
+	const bool restart = q == VIDEO_INPUT || (cut_drain && s->drain_sent);
+
+	cancel_queued(s, q);
+	s->end_owed = false;
+	if (q == VIDEO_OUTPUT)
+		s->output_held = false;
+	if (restart)
+		let_go_of_codec(s);
+	if (cut_drain)
+		end_drain(s, true);
+	if (restart && s->state != STREAM_IDLE)
+		stream_enter(s, STREAM_IDLE);
+	else if (cut_drain && !restart)
+		stream_enter(s, s->codec ? STREAM_RUNNING : STREAM_IDLE);
+	watch(s, false, false);
+	pump(s, false);
+}
+
+void stream_set_picture(struct video_stream *s, const struct video_picture_format *format, uint32_t width, uint32_t height)
+{
+	video_layout_init(&s->layout, format, width, height);
+	s->visible_width = width;
+	s->visible_height = height;
+}
+
+void stream_set_coded(struct video_stream *s, const struct video_coded_format *coded)
+{
+	assert(!s->codec);
+	s->coded = coded;
+	s->headers.bytes = 0;
+	s->format_known = false;
+	s->controls.profile = coded->profiles[0].number;
+	s->controls.level = coded->last_level ? VIRTIO_VIDEO_LEVEL_H264_4_0 : 0;
+}
+
+void stream_apply_controls(struct video_stream *s)
+{
+	if (s->codec)
+		s->codec->ops->control(s->codec, &s->controls);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The session core: one stream of coded video through one codec at a time, whatever protocol the guest speaks. It owns
+ * the guest's buffers, two queues of them, and the order in which things are answered; a front (video.c) turns that
+ * into answers of its protocol.
+ *
+ *   input queue: buffers and at most one drain, in order -> codec -> output queue: empty buffers of the guest
+ *
+ * Bitstreams are copied out of guest memory before anything looks at them, and pictures are copied into it by this
+ * loop: no codec ever holds a guest's page. So a buffer is back with the guest as soon as it was copied, and clearing,
+ * destroying and resetting never wait for a codec: it is let go, and stops by itself.
+ *
+ * Thread: the device's loop, for every call.
+ */
+#ifndef MULLION_HOST_VIDEO_STREAM_H
+#define MULLION_HOST_VIDEO_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "host/base/loop.h"
+#include "host/video/buffer.h"
+#include "host/video/codec.h"
+#include "host/video/format.h"
+#include "host/video/headers.h"
+#include "host/video/picture.h"
+
+struct video_stream;
+
+enum video_queue { VIDEO_INPUT, VIDEO_OUTPUT, VIDEO_QUEUE_COUNT };
+
+/*
+ * IDLE      no codec: new, drained, or cleared. The next input makes one.
+ * RUNNING   a codec is at work.
+ * DRAINING  a drain is queued; no input is taken until it is answered.
+ * FAILED    the codec gave up or was given up. Clearing or dropping the input buffers makes it IDLE.
+ */
+enum stream_state { STREAM_IDLE, STREAM_RUNNING, STREAM_DRAINING, STREAM_FAILED, STREAM_STATE_COUNT };
+
+/* How a buffer comes back. */
+struct stream_done {
+	uint64_t timestamp;
+	uint32_t bytes;   /* of a packet */
+	bool error;       /* not processed, or wrong */
+	bool end;         /* the last one of a drain; nothing is in it */
+	bool key_frame, delta_frame;
+};
+
+enum stream_event { STREAM_EVENT_FORMAT, STREAM_EVENT_ERROR, STREAM_EVENT_COUNT };
+
+/* What a front is told. It may not call back into the stream from here. */
+struct stream_front_ops {
+	/* b->request is answered; the buffer is the guest's again. */
+	void (*buffer_done)(void *owner, struct video_stream *s, enum video_queue q, struct video_buffer *b,
+			    const struct stream_done *done);
+	/* The drain @request is over, or was @cancelled. */
+	void (*drain_done)(void *owner, struct video_stream *s, void *request, bool cancelled);
+	/* FORMAT: output pictures have another size; the new one is in s->output. ERROR: the stream is FAILED. */
+	void (*event)(void *owner, struct video_stream *s, enum stream_event event);
+};
+
+struct stream_config {
+	uint32_t id;
+	bool encoder;
+	const struct video_coded_format *coded;
+	const struct codec_ops *codec;
+	const char *element; /* as in codec_config */
+	unsigned timeout_ms; /* how long a codec may do nothing while something waits for it */
+	struct loop *loop;
+	const struct stream_front_ops *front;
+	void *owner;
+	struct codec_stats *stats; /* of the device; what the stream did is added */
+};
+
+/* One of the two queues. */
+struct stream_side {
+	struct video_buffer *buffers; /* all, newest first */
+	unsigned buffer_count;
+	struct video_buffer *first_queued, **last_queued;
+	uint32_t plane_bytes; /* of a coded buffer: what it should hold */
+};
+
+struct video_stream {
+	struct stream_config config;
+	enum stream_state state;
+	struct stream_side sides[VIDEO_QUEUE_COUNT];
+	/* The picture side: a decoder's output, an encoder's input. */
+	struct video_layout layout;
+	uint32_t visible_width, visible_height;
+	const struct video_coded_format *coded;
+	struct codec_controls controls;
+
+	/* The rest is stream.c's. */
+	struct codec *codec;
+	struct video_headers headers;
+	void *drain_request; /* DRAINING: the front's word on it */
+	bool drain_sent;     /* the codec was told */
+	bool drain_was_empty; /* nothing had been put in */
+	bool end_owed;       /* a drain was answered without an output buffer to mark: the next one is */
+	bool format_known;   /* a decoder's first picture was announced */
+	bool output_held;    /* a new size was announced; the output buffers are still those of the old one */
+	bool force_keyframe;
+	struct loop_timer watchdog;
+	bool watching;
+	struct video_stream *next;
+};
+
+int stream_create(const struct stream_config *config, struct video_stream **out);
+/* Everything that waits is cancelled first, without an event. NULL is fine. */
+void stream_destroy(struct video_stream *s);
+
+const char *stream_state_name(enum stream_state state);
+
+/* ---- buffers ---- */
+
+struct video_buffer *stream_find_buffer(const struct video_stream *s, enum video_queue q, uint32_t id);
+/* The stream owns @b, whose id is not in use, from now on. */
+void stream_add_buffer(struct video_stream *s, enum video_queue q, struct video_buffer *b);
+/* Clear the queue, then forget its buffers. */
+void stream_drop_buffers(struct video_stream *s, enum video_queue q);
+
+/*
+ * Queue @b, which is not queued; buffer_done comes later. Input: @b holds what b->data_bytes, timestamp and
+ * force_keyframe say. Returns 0, -EBUSY while draining (input), -EPIPE when the stream is FAILED, -EMSGSIZE if the
+ * buffer is too small for a picture.
+ */
+int stream_queue_input(struct video_stream *s, struct video_buffer *b);
+int stream_queue_output(struct video_stream *s, struct video_buffer *b);
+
+/*
+ * Process what is queued, mark an empty output buffer as the end, then call drain_done with @request. With nothing to
+ * process, or no output buffer in the stream, it doesn't wait for one to mark: the next one queued is. Returns 0 (then drain_done comes, maybe before this returns), -EBUSY while another drain
+ * waits, -EPIPE when FAILED.
+ */
+int stream_drain(struct video_stream *s, void *request);
+
+/*
+ * Give every queued buffer of @q back as an error, without processing. Input: also cancels a drain and lets go of all
+ * that was not taken out of the codec. Output: also cancels a drain, unless the queue is cleared for a new size, in
+ * which case the drain goes on.
+ */
+void stream_clear(struct video_stream *s, enum video_queue q);
+
+/* ---- parameters ---- */
+
+/* The picture side in another format or size, which has no buffers now. Sizes: 1..VIDEO_MAX_SIDE */
+void stream_set_picture(struct video_stream *s, const struct video_picture_format *format, uint32_t width,
+			uint32_t height);
+/* Another coded format; the stream is IDLE. */
+void stream_set_coded(struct video_stream *s, const struct video_coded_format *coded);
+
+/* Which queue has the coded data, and which the pictures. */
+static inline enum video_queue stream_coded_queue(const struct video_stream *s)
+{
+	return s->config.encoder ? VIDEO_OUTPUT : VIDEO_INPUT;
+}
+
+/* s->controls changed: tell the codec that runs. */
+void stream_apply_controls(struct video_stream *s);
+
+#endif

@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The virtio-video devices: queues, config space, dispatch, events, and the one place that answers.
+ */
+#include "host/video/video.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/video/device.h"
+#include "protocol/virtio.h"
+
+#define BYTES(type) ((uint16_t)sizeof(struct type))
+#define HEADER BYTES(virtio_video_cmd_hdr)
+#define ROW(name, request, answer, stream, queue, handler) \
+	{VIRTIO_VIDEO_CMD_##name, #name, BYTES(request), answer, stream, queue, handler}
+
+static const struct video_command_row rows[] = {
+	ROW(QUERY_CAPABILITY, virtio_video_query_capability, BYTES(virtio_video_query_capability_resp), false, true,
+	    video_query_capability),
+	ROW(STREAM_CREATE, virtio_video_stream_create, HEADER, false, false, video_stream_create),
+	ROW(STREAM_DESTROY, virtio_video_stream_destroy, HEADER, true, false, video_stream_destroy),
+	ROW(STREAM_DRAIN, virtio_video_stream_drain, HEADER, true, false, video_stream_drain),
+	ROW(RESOURCE_CREATE, virtio_video_resource_create, HEADER, true, true, video_resource_create),
+	ROW(RESOURCE_QUEUE, virtio_video_resource_queue, BYTES(virtio_video_resource_queue_resp), true, true,
+	    video_resource_queue),
+	ROW(RESOURCE_DESTROY_ALL, virtio_video_resource_destroy_all, HEADER, true, true, video_resource_destroy_all),
+	ROW(QUEUE_CLEAR, virtio_video_queue_clear, HEADER, true, true, video_queue_clear),
+	ROW(GET_PARAMS, virtio_video_get_params, BYTES(virtio_video_get_params_resp), true, true, video_get_params),
+	ROW(SET_PARAMS, virtio_video_set_params, HEADER, true, true, video_set_params),
+	ROW(GET_PARAMS_EXT, virtio_video_get_params, BYTES(virtio_video_get_params_ext_resp), true, true, video_get_params),
+	ROW(SET_PARAMS_EXT, virtio_video_set_params_ext, HEADER, true, true, video_set_params),
+	ROW(QUERY_CONTROL, virtio_video_query_control, BYTES(virtio_video_query_control_resp), false, false,
+	    video_query_control),
+	ROW(GET_CONTROL, virtio_video_get_control, BYTES(virtio_video_get_control_resp), true, false, video_get_control),
+	ROW(SET_CONTROL, virtio_video_set_control, HEADER, true, false, video_set_control),
+	{0},
+};
+
+static const struct virtio_device_ops decoder_ops, encoder_ops;
+
+static struct video *video_from_device(struct virtio_device *d)
+{
+	assert(d->ops == &decoder_ops || d->ops == &encoder_ops);
+	return (struct video *)d;
+}
+
+uint32_t video_refuse(struct video *v, const struct video_command *cmd, uint32_t code, const char *format, ...)
+{
+	char why[200], name[24];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(why, sizeof(why), format, args);
+	va_end(args);
+	log_guest(LOG_TOPIC_VIDEO, &v->log_limit, "%s: stream %u: %s", video_command_name(cmd, name, sizeof(name)),
+		  cmd->stream_id, why);
+	return code;
+}
+
+/* ---- the answer point ---- */
+
+/* Write a header and @body behind it, and give the chain back. */
+static void answer(struct video *v, struct chain *c, uint32_t code, const void *body, size_t body_bytes)
+{
+	/* The stream id of answers is 0, as drivers know it from crosvm. */
+	const struct virtio_video_cmd_hdr header = {.type = code};
+	struct writer *w = chain_writer(c);
+
+	if (code >= VIRTIO_VIDEO_RESP_ERR_INVALID_OPERATION)
+		v->stats.errors++;
+	/* No room: the driver learns from the used length. It was logged when the command was refused for it. */
+	if (write_obj(w, &header) == 0 && body_bytes > 0 && writer_copy(w, body, body_bytes) < 0)
+		log_guest(LOG_TOPIC_VIDEO, &v->log_limit, "answer 0x%x: no room for %zu bytes", code, body_bytes);
+	chain_finish(c);
+}
+
+static void on_buffer_done(void *owner, struct video_stream *s, enum video_queue q, struct video_buffer *b,
+			   const struct stream_done *done)
+{
+	struct virtio_video_resource_queue_resp resp = {.timestamp = done->timestamp, .size = done->bytes};
+
+	resp.flags = (done->error ? VIRTIO_VIDEO_BUFFER_FLAG_ERR : 0) | (done->end ? VIRTIO_VIDEO_BUFFER_FLAG_EOS : 0) |
+		     (done->key_frame ? VIRTIO_VIDEO_BUFFER_FLAG_IFRAME : 0) |
+		     (done->delta_frame ? VIRTIO_VIDEO_BUFFER_FLAG_PFRAME : 0);
+	if (log_enabled(LOG_TOPIC_VIDEO, LOG_TRACE))
+		log_line(LOG_TOPIC_VIDEO, LOG_TRACE, "stream %u: %s %u is back, flags 0x%x", s->config.id,
+			 q == VIDEO_INPUT ? "input" : "output", b->id, resp.flags);
+	answer(owner, b->request, VIRTIO_VIDEO_RESP_OK_RESOURCE_QUEUE, &resp.timestamp,
+	       sizeof(resp) - offsetof(struct virtio_video_resource_queue_resp, timestamp));
+}
+
+static void on_drain_done(void *owner, struct video_stream *s, void *request, bool cancelled)
+{
+	(void)s;
+	answer(owner, request, cancelled ? VIRTIO_VIDEO_RESP_ERR_INVALID_OPERATION : VIRTIO_VIDEO_RESP_OK_NODATA, NULL, 0);
+}
+
+/* ---- events ---- */
+
+static const uint32_t event_types[STREAM_EVENT_COUNT] = {
+	[STREAM_EVENT_FORMAT] = VIRTIO_VIDEO_EVENT_DECODER_RESOLUTION_CHANGED,
+	[STREAM_EVENT_ERROR] = VIRTIO_VIDEO_EVENT_ERROR,
+};
+
+/* Send one event if there is a buffer for it. Returns false if not. */
+static bool send_event(struct video *v, const struct virtio_video_event *event)
+{
+	struct chain *c;
+
+	if (virtq_pop(v->device.queues[VIRTIO_VIDEO_QUEUE_EVENT], &c) != 1)
+		return false;
+	if (write_obj(chain_writer(c), event) < 0)
+		log_guest(LOG_TOPIC_VIDEO, &v->log_limit, "event buffer of %zu bytes; an event has 8: it is lost",
+			  writer_left(chain_writer(c)));
+	chain_finish(c);
+	v->stats.events++;
+	return true;
+}
+
+/* Events wait in their stream until the driver has posted buffers; the same one twice is once. */
+static void send_events(struct video *v)
+{
+	for (struct video_stream_entry *e = v->streams; e; e = e->next) {
+		for (unsigned i = 0; i < STREAM_EVENT_COUNT; i++) {
+			const struct virtio_video_event event = {.event_type = event_types[i], .stream_id = e->id};
+
+			if (!e->events[i])
+				continue;
+			if (!send_event(v, &event))
+				return;
+			e->events[i] = false;
+		}
+	}
+}
+
+static void on_event(void *owner, struct video_stream *s, enum stream_event event)
+{
+	struct video *v = owner;
+	struct video_stream_entry *e = video_find_stream(v, s->config.id);
+
+	/* None while the stream is being made. */
+	if (!e)
+		return;
+	e->events[event] = true;
+	send_events(v);
+}
+
+/* ---- streams ---- */
+
+static const struct stream_front_ops front_ops = {
+	.buffer_done = on_buffer_done,
+	.drain_done = on_drain_done,
+	.event = on_event,
+};
+
+struct video_stream_entry *video_find_stream(struct video *v, uint32_t id)
+{
+	for (struct video_stream_entry *e = v->streams; e; e = e->next) {
+		if (e->id == id)
+			return e;
+	}
+	return NULL;
+}
+
+uint32_t video_stream_create(struct video *v, struct video_command *cmd)
+{
+	const struct virtio_video_stream_create *w = &cmd->u.stream_create;
+	struct stream_config config = {
+		.id = cmd->stream_id,
+		.encoder = v->config.encoder,
+		.coded = video_find_coded(v, w->coded_format),
+		.codec = v->config.codec,
+		.element = v->config.element,
+		.timeout_ms = v->config.timeout_ms,
+		.loop = v->device.loop,
+		.front = &front_ops,
+		.owner = v,
+		.stats = &v->stats.codec,
+	};
+	struct video_stream_entry *e;
+
+	if (video_find_stream(v, cmd->stream_id))
+		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_STREAM_ID, "exists; use another number");
+	if (!config.coded)
+		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
+				    "coded format 0x%x is not offered; see QUERY_CAPABILITY", w->coded_format);
+	if (w->in_mem_type != VIRTIO_VIDEO_MEM_TYPE_GUEST_PAGES || w->out_mem_type != VIRTIO_VIDEO_MEM_TYPE_GUEST_PAGES)
+		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
+				    "buffers as virtio objects were not offered; use guest pages");
+	if (v->stream_count >= v->config.limits.streams)
+		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY, "%u streams are the most",
+				    v->config.limits.streams);
+	e = calloc(1, sizeof(*e));
+	if (!e || stream_create(&config, &e->stream) < 0) {
+		free(e);
+		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY, "the host has no memory");
+	}
+	e->id = cmd->stream_id;
+	memcpy(e->tag, w->tag, sizeof(e->tag) - 1);
+	e->next = v->streams;
+	v->streams = e;
+	v->stream_count++;
+	return VIRTIO_VIDEO_RESP_OK_NODATA;
+}
+
+void video_drop_stream(struct video *v, struct video_stream_entry *e)
+{
+	struct video_stream_entry **at = &v->streams;
+
+	while (*at != e)
+		at = &(*at)->next;
+	for (unsigned q = 0; q < VIDEO_QUEUE_COUNT; q++) {
+		for (const struct video_buffer *b = e->stream->sides[q].buffers; b; b = b->next)
+			v->buffer_bytes -= b->bytes;
+	}
+	stream_destroy(e->stream);
+	*at = e->next;
+	v->stream_count--;
+	free(e);
+}
+
+const struct video_coded_format *video_find_coded(const struct video *v, uint32_t number)
+{
+	for (unsigned i = 0; i < v->coded_count; i++) {
+		if (v->coded[i]->number == number)
+			return v->coded[i];
+	}
+	return NULL;
+}
+
+/* ---- dispatch ---- */
+
+static uint32_t dispatch(struct video *v, struct video_command *cmd)
+{
+	struct video_stream_entry *e;
+
+	if (cmd->row->has_stream) {
+		e = video_find_stream(v, cmd->stream_id);
+		if (!e)
+			return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_STREAM_ID, "no such stream; create it first");
+		cmd->stream = e->stream;
+	}
+	return cmd->row->handler(v, cmd);
+}
+
+static void handle(void *owner, struct chain *c)
+{
+	struct video *v = owner;
+	struct video_command cmd;
+	uint32_t code = video_command_decode(&cmd, c, rows);
+	char name[24];
+
+	cmd.serial = ++v->serial;
+	v->stats.commands++;
+	if (log_enabled(LOG_TOPIC_VIDEO, LOG_TRACE))
+		log_line(LOG_TOPIC_VIDEO, LOG_TRACE, "#%llu %s stream %u", (unsigned long long)cmd.serial,
+			 video_command_name(&cmd, name, sizeof(name)), cmd.stream_id);
+	if (code != 0)
+		video_refuse(v, &cmd, code, "%s", cmd.why);
+	else
+		code = dispatch(v, &cmd);
+	if (code == VIDEO_PENDING)
+		return;
+	if (cmd.answer_bytes > writer_left(chain_writer(c)) - sizeof(struct virtio_video_cmd_hdr)) {
+		code = video_refuse(v, &cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
+				    "the answer has %zu bytes more than its header; give room for %u", cmd.answer_bytes,
+				    VIDEO_ANSWER_MAX);
+		cmd.answer_bytes = 0;
+	}
+	if (log_enabled(LOG_TOPIC_VIDEO, LOG_TRACE))
+		log_line(LOG_TOPIC_VIDEO, LOG_TRACE, "#%llu answer 0x%x", (unsigned long long)cmd.serial, code);
+	answer(v, c, code, cmd.answer, cmd.answer_bytes);
+}
+
+/* ---- device ops ---- */
+
+static int start(struct virtio_device *d)
+{
+	(void)d;
+	return 0;
+}
+
+static void kick(struct virtio_device *d, unsigned q)
+{
+	struct video *v = video_from_device(d);
+
+	if (q == VIRTIO_VIDEO_QUEUE_EVENT)
+		send_events(v);
+	else
+		virtq_drain(d->queues[q], handle, v);
+}
+
+static void reset(struct virtio_device *d)
+{
+	struct video *v = video_from_device(d);
+
+	while (v->streams)
+		video_drop_stream(v, v->streams);
+}
+
+static int config(struct virtio_device *d, uint32_t off, void *buf, size_t n, bool write)
+{
+	const struct video *v = video_from_device(d);
+	struct virtio_video_config space = {
+		.max_caps_length = VIDEO_ANSWER_MAX,
+		.max_resp_length = VIDEO_ANSWER_MAX,
+	};
+
+	if (write || off > sizeof(space) || n > sizeof(space) - off)
+		return -EINVAL;
+	/* The name of the guest's V4L2 device. */
+	snprintf((char *)space.device_name, sizeof(space.device_name), "mullion %s", v->config.encoder ? "encoder" : "decoder");
+	memcpy(buf, (const char *)&space + off, n);
+	return 0;
+}
+
+static void destroy(struct virtio_device *d)
+{
+	virtio_device_finish(d);
+	free(video_from_device(d));
+}
+
+static const uint16_t queue_max[] = {1024, 256, 0};
+
+#define VIDEO_FEATURES \
+	(VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_GUEST_PAGES) | VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_NON_CONTIG))
+#define DEVICE_OPS(device_name, device_id) \
+	{ \
+		.name = device_name, .id = device_id, .features = VIDEO_FEATURES, .queue_max = queue_max, \
+		.config_bytes = sizeof(struct virtio_video_config), .start = start, .kick = kick, .reset = reset, \
+		.config = config, .destroy = destroy, \
+	}
+
+static const struct virtio_device_ops decoder_ops = DEVICE_OPS("video-decoder", VIRTIO_ID_VIDEO_DECODER);
+static const struct virtio_device_ops encoder_ops = DEVICE_OPS("video-encoder", VIRTIO_ID_VIDEO_ENCODER);
+
+static void find_formats(struct video *v, char *names, size_t size)
+{
+	const struct video_coded_format *format;
+	size_t used = 0;
+
+	names[0] = '\0';
+	for (unsigned i = 0; (format = video_coded_format_at(i)) != NULL; i++) {
+		if (!v->config.codec->can(format, v->config.encoder, v->config.element))
+			continue;
+		assert(v->coded_count < sizeof(v->coded) / sizeof(v->coded[0]));
+		v->coded[v->coded_count++] = format;
+		if (used < size)
+			used += (size_t)snprintf(names + used, size - used, " %s", format->name);
+	}
+}
+
+int video_create(const struct video_config *config_in, struct loop *loop, const struct guest_mem *mem,
+		 struct virtio_device **out)
+{
+	const struct virtio_device_ops *ops = config_in->encoder ? &encoder_ops : &decoder_ops;
+	struct video *v = calloc(1, sizeof(*v));
+	char names[64];
+	int err;
+
+	if (!v)
+		return -ENOMEM;
+	err = virtio_device_init(&v->device, ops, ops->features, loop, mem);
+	if (err < 0) {
+		free(v);
+		return err;
+	}
+	v->config = *config_in;
+	if (config_in->element) {
+		snprintf(v->element, sizeof(v->element), "%s", config_in->element);
+		v->config.element = v->element;
+	}
+	find_formats(v, names, sizeof(names));
+	if (v->coded_count == 0) {
+		log_line(LOG_TOPIC_VIDEO, LOG_ERROR, "%s: %s%s has nothing to offer; mullion doctor says what to install", ops->name,
+			 v->config.element ? "codec=" : "this host", v->config.element ? v->config.element : "");
+		destroy(&v->device);
+		return -ENOTSUP;
+	}
+	log_line(LOG_TOPIC_VIDEO, LOG_INFO, "%s:%s by %s%s%s", ops->name, names, v->config.codec->name,
+		 v->config.element ? " " : "", v->config.element ? v->config.element : "");
+	*out = &v->device;
+	return 0;
+}
+
+void video_get_stats(struct virtio_device *d, struct video_stats *out)
+{
+	const struct video *v = video_from_device(d);
+
+	*out = v->stats;
+	out->streams = v->stream_count;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The virtio-video decoder and encoder devices (protocol/virtio_video.h). Thread: the device's loop.
+ */
+#ifndef MULLION_HOST_VIDEO_VIDEO_H
+#define MULLION_HOST_VIDEO_VIDEO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "host/video/codec.h"
+#include "host/virtio/device.h"
+
+/* What one guest may take; more is answered OUT_OF_MEMORY. */
+struct video_limits {
+	unsigned streams;
+	unsigned buffers;         /* of one queue of one stream */
+	unsigned buffer_entries;  /* pieces of one buffer */
+	uint64_t buffer_bytes;    /* of all buffers of all streams together */
+};
+
+struct video_config {
+	bool encoder;
+	const char *element; /* the codec element to use; NULL: the best for each format */
+	unsigned timeout_ms; /* for a codec that does nothing */
+	struct video_limits limits;
+	const struct codec_ops *codec;
+};
+
+/* Defaults: a decoder with no codec chosen, 4 s, 32 streams. */
+void video_config_init(struct video_config *config);
+
+/*
+ * Read @options ("kind=decoder|encoder,codec=ELEMENT,streams=N,memory=MIB,timeout=SECONDS") into @config. Returns 0, or -EINVAL after printing which word is
+ * wrong and what is allowed. Strings in @config point into @options.
+ */
+int video_config_parse(struct video_config *config, char *options);
+
+/*
+ * Make the device. Prints one line that says which formats it offers. Returns 0 or a negative errno after printing why:
+ * -ENOTSUP when the host has no codec for it at all. @config->element is copied.
+ */
+int video_create(const struct video_config *config, struct loop *loop, const struct guest_mem *mem,
+		 struct virtio_device **out);
+
+struct video_stats {
+	uint64_t commands, errors, events;
+	unsigned streams; /* now */
+	struct codec_stats codec; /* of streams that let go of their codec; element: the last */
+};
+void video_get_stats(struct virtio_device *d, struct video_stats *out);
+
+#endif
