@@ -18,9 +18,10 @@ nested_arm64_ready() {
 		nested_reason="no qemu-system-aarch64 (package qemu-system-arm)"
 	elif ! nested_sysroot=$("$nested_lib/sysroot.sh" arm64); then
 		nested_reason="the arm64 libraries could not be fetched (see above)"
-	elif ! nested_kernel=$("$nested_top/tests/linux/arm64-guest.sh"); then
-		nested_reason="the arm64 kernel could not be fetched (see above)"
+	elif ! "$nested_top/samples/linux/build.sh" debian13-arm64; then
+		nested_reason="the arm64 guest could not be built (see above)"
 	else
+		nested_kernel=$("$nested_top/samples/linux/build.sh" --path debian13-arm64)
 		return 0
 	fi
 	return 1
