@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Tests with stock Linux guests; each prints TAP.
-nested-tests := tests/linux/guests tests/linux/arm64
+nested-tests := tests/linux/guests tests/linux/arm64 tests/bare/arm64
 # The User Mode Linux kernel for tests of mullion-gpu; kept outside the checkout.
 .PHONY: uml
 uml:

@@ -190,6 +190,11 @@ static void platform(struct tree *t)
 	CELLS(t, "clocks", PHANDLE_CLOCK);
 	text(t, "clock-names", "apb_pclk");
 	end(t);
+
+	begin(t, "pvpanic@%llx", LAYOUT_PVPANIC);
+	text(t, "compatible", "qemu,pvpanic-mmio");
+	CELLS(t, "reg", PAIR(LAYOUT_PVPANIC), PAIR(2));
+	end(t);
 }
 
 static void mmio(struct tree *t, unsigned slot)

@@ -9,11 +9,13 @@
 #include "vmm/arm64/machine.h"
 #include "vmm/arm64/pl011.h"
 #include "vmm/arm64/pl031.h"
+#include "vmm/pvpanic.h"
 #include "vmm/vm.h"
 
 struct platform {
 	struct pl011 *uart;
 	struct pl031 *rtc;
+	struct pvpanic *pvpanic;
 	struct v2m *v2m;
 };
 
@@ -24,6 +26,8 @@ int arch_platform_create(struct vm *vm, const char *serial, struct platform **ou
 
 	if (!err)
 		err = pl031_create(vm, LAYOUT_RTC, &p->rtc);
+	if (!err)
+		err = pvpanic_create(vm, vm_mmio(vm), LAYOUT_PVPANIC, &p->pvpanic);
 	if (!err && !vm_arch(vm)->gic.has_its)
 		err = v2m_create(vm, &p->v2m);
 	if (err)
@@ -44,6 +48,7 @@ void arch_platform_destroy(struct platform *p)
 		return;
 	pl011_destroy(p->uart);
 	pl031_destroy(p->rtc);
+	pvpanic_destroy(p->pvpanic);
 	v2m_destroy(p->v2m);
 	free(p);
 }
