@@ -13,3 +13,5 @@ fuzz_gpu-src = tests/fuzz/driver.c tests/fuzz/requests.c tests/lib/fake_renderer
 fuzz-targets += fuzz_boot
 fuzz_boot-src := tests/fuzz/driver.c vmm/x86_64/boot.c vmm/image.c vmm/elf.c vmm/x86_64/bzimage.c \
 	vmm/x86_64/machine.c vmm/x86_64/aml.c vmm/x86_64/tables.c
+fuzz-targets += fuzz_vhost_frontend
+fuzz_vhost_frontend-src := tests/fuzz/driver.c vmm/vhost_user_session.c

@@ -36,3 +36,6 @@ test_virgl_stream-src := guest-drivers/bare/virgl.c host/gpu/virgl_stream.c
 # The serial port's host end.
 unit-tests += test_character
 test_character-src := vmm/character.c vmm/terminal.c
+# The frontend's end of vhost-user.
+unit-tests += test_vhost_user_session
+test_vhost_user_session-src := vmm/vhost_user_session.c
