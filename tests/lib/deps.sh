@@ -37,7 +37,7 @@ perl                   | demo check | runs the tests (TAP::Harness) and reads th
 edid-decode            | check      | checks the EDID blocks that the GPU device generates
 acpica-tools           | check      | disassembles and so checks the ACPI tables
 passt                  | check      | user-mode network for the virtio-net tests
-qemu-utils             | check      | qemu-storage-daemon: a disk over vhost-user
+qemu-utils             | check-13   | qemu-storage-daemon: a disk over vhost-user
 virtiofsd              | check-13   | a folder over vhost-user (Debian 12 has it in qemu-system-common)
 gcc-aarch64-linux-gnu  | check arm64 | compiles for arm64: bare-metal guests, and all with make ARCH=arm64
 libfdt-dev             | native-arm64 | writes the device tree of an arm64 guest
