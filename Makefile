@@ -206,7 +206,7 @@ FUZZ_SECONDS ?= 30
 fuzz: $(fuzz-programs)
 	$(Q)for f in $^; do echo "$$f"; FUZZ_SECONDS=$(FUZZ_SECONDS) $$f || exit 1; done
 bench: all $(bench-binaries)
-	$(Q)tests/bench/run $(bench-binaries)
+	$(Q)tests/bench/run $(bench-binaries) $(bench-scripts)
 
 demo: deps
 	+$(Q)$(MAKE) --no-print-directory DEPS=done all

@@ -64,7 +64,7 @@ if ! linux_where; then
 	say "the Linux guest can't run: $where_why"
 	exit 1
 fi
-guest=$("$nested_build" --path debian13)
+guest=$("$nested_build" --path "$linux_guest")
 case $where in
 here) size=1024x768 frames=300 checked=24 cpus=2 every=10 limit=120 ;;
 nested) size=320x240 frames=24 checked=3 cpus=1 every=1 limit=400 ;;
@@ -88,7 +88,7 @@ END
 mkdir -p "\$JOB/linux"
 echo "demo: mullion boots Debian 13"
 timeout -k 5 $limit '$mullion' run --kernel '$guest/vmlinuz' --initrd "\$JOB/guest.cpio" --memory 1G --cpus $cpus \
-	--append "console=ttyS0 quiet panic=-1 vt.global_cursor_default=0 mullion.do=gl mullion.mods=base,fs,gpu mullion.root=/dev/vda mullion.frames=$frames mullion.checked=$checked" \
+	--append "console=$linux_console quiet panic=-1 vt.global_cursor_default=0 mullion.do=gl mullion.mods=base,fs,gpu mullion.root=/dev/vda mullion.frames=$frames mullion.checked=$checked" \
 	--disk '$guest/rootfs.ext4,readonly' --rng --gpu size=$size --display "png:\$JOB/linux,every=$every" \
 	--serial stdio --console none </dev/null
 END

@@ -13,6 +13,7 @@
 
 struct pvpanic {
 	struct vm *vm;
+	struct bus *bus;
 	struct bus_range range;
 };
 
@@ -31,7 +32,7 @@ static void access_pvpanic(void *owner, uint64_t offset, void *data, unsigned si
 	}
 }
 
-int pvpanic_create(struct vm *vm, uint16_t port, struct pvpanic **out)
+int pvpanic_create(struct vm *vm, struct bus *bus, uint64_t address, struct pvpanic **out)
 {
 	struct pvpanic *p = calloc(1, sizeof(*p));
 	int err;
@@ -39,8 +40,9 @@ int pvpanic_create(struct vm *vm, uint16_t port, struct pvpanic **out)
 	if (!p)
 		return -ENOMEM;
 	p->vm = vm;
-	p->range = (struct bus_range){.base = port, .size = 1, .access = access_pvpanic, .owner = p};
-	err = bus_add(vm_pio(vm), &p->range);
+	p->bus = bus;
+	p->range = (struct bus_range){.base = address, .size = 1, .access = access_pvpanic, .owner = p};
+	err = bus_add(bus, &p->range);
 	if (err) {
 		free(p);
 		return err;
@@ -53,6 +55,6 @@ void pvpanic_destroy(struct pvpanic *p)
 {
 	if (!p)
 		return;
-	bus_remove(vm_pio(p->vm), &p->range);
+	bus_remove(p->bus, &p->range);
 	free(p);
 }

@@ -15,7 +15,7 @@
 
 struct walk {
 	uint32_t node; /* that the following were seen in */
-	bool is_virtio;
+	const char *compatible;
 	uint64_t reg_base, reg_bytes;
 	uint32_t line;
 };
@@ -31,12 +31,21 @@ static void append(const char *text)
 	memcpy(boot.command_line + n, text, add + 1);
 }
 
-/* All that is known of a node has been seen: note a virtio device. */
+static bool is_compatible(const struct walk *w, const char *with)
+{
+	return w->compatible && !strcmp(w->compatible, with);
+}
+
+/* All that is known of a node has been seen: note the devices that the library drives. */
 static void finish_node(struct walk *w)
 {
 	char option[80];
 
-	if (w->is_virtio && w->reg_base && w->line) {
+	if (is_compatible(w, "pci-host-ecam-generic"))
+		boot.pci_ecam = w->reg_base;
+	if (is_compatible(w, "qemu,pvpanic-mmio"))
+		boot.pvpanic = w->reg_base;
+	if (is_compatible(w, "virtio,mmio") && w->reg_base && w->line) {
 		snprintf(option, sizeof(option), "virtio_mmio.device=0x%lx@0x%lx:%u", w->reg_bytes, w->reg_base,
 			 w->line);
 		append(option);
@@ -75,7 +84,7 @@ static bool property(const struct fdt_property *p, void *arg)
 	} else if (!strcmp(p->node, "psci") && !strcmp(p->name, "method")) {
 		boot.psci_by_smc = !strcmp((const char *)p->value, "smc");
 	} else if (!strcmp(p->name, "compatible")) {
-		w->is_virtio = !strcmp((const char *)p->value, "virtio,mmio");
+		w->compatible = (const char *)p->value;
 	} else if (!strcmp(p->name, "reg")) {
 		w->reg_base = fdt_u64(p, 0);
 		w->reg_bytes = fdt_u64(p, 1);

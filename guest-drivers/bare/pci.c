@@ -2,6 +2,7 @@
 #include <linux/errno.h>
 #include <linux/pci_regs.h>
 
+#include "guest-drivers/bare/boot.h"
 #include "guest-drivers/bare/io.h"
 #include "guest-drivers/bare/pci.h"
 #include "guest-drivers/bare/platform.h"
@@ -42,26 +43,47 @@ void pci_write32(const struct pci_function *f, unsigned offset, uint32_t v)
 
 #else
 
-/* No configuration ports on this machine; its devices are on virtio-mmio. */
+/* A register's address, or 0: no such function can be. */
+static uintptr_t ecam(const struct pci_function *f, unsigned offset)
+{
+	uint64_t at = boot.pci_ecam + ((uint64_t)f->slot << 15) + ((uint64_t)f->function << 12);
+
+	return !boot.pci_ecam || f->bus || platform_map_device(at, 4096) ? 0 : (uintptr_t)(at + offset);
+}
+
 uint8_t pci_read8(const struct pci_function *f, unsigned offset)
 {
-	return (void)f, (void)offset, 0xff;
+	uintptr_t at = ecam(f, offset);
+
+	return at ? mmio_read8(at) : 0xff;
 }
 uint16_t pci_read16(const struct pci_function *f, unsigned offset)
 {
-	return (void)f, (void)offset, 0xffff;
+	uintptr_t at = ecam(f, offset);
+
+	return at ? mmio_read16(at) : 0xffff;
 }
 uint32_t pci_read32(const struct pci_function *f, unsigned offset)
 {
-	return (void)f, (void)offset, 0xffffffffu;
+	uintptr_t at = ecam(f, offset);
+
+	return at ? mmio_read32(at) : 0xffffffffu;
 }
+
 void pci_write16(const struct pci_function *f, unsigned offset, uint16_t v)
 {
-	(void)f, (void)offset, (void)v;
+	uintptr_t at = ecam(f, offset);
+
+	if (at)
+		mmio_write16(at, v);
 }
+
 void pci_write32(const struct pci_function *f, unsigned offset, uint32_t v)
 {
-	(void)f, (void)offset, (void)v;
+	uintptr_t at = ecam(f, offset);
+
+	if (at)
+		mmio_write32(at, v);
 }
 
 #endif

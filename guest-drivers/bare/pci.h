@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* PCI functions by configuration mechanism 1 (x86-64). Addresses are assigned by firmware or the VMM, not here. */
+/*
+ * PCI functions: by configuration mechanism 1 on x86-64, memory-mapped (ECAM, bus 0 alone) on arm64. Addresses are
+ * assigned by firmware or the VMM, not here.
+ */
 #ifndef MULLION_BARE_PCI_H
 #define MULLION_BARE_PCI_H
 

@@ -17,10 +17,18 @@
 #define PLATFORM_GICC_BASE 0x08010000u
 #define PLATFORM_GICR_BASE 0x080a0000u
 
+/* The GIC's number of what a PCI function's interrupt line register names: shared interrupts start at 32. */
+#define PLATFORM_PCI_LINE(line) ((line) + 32u)
+
 /* The EL1 virtual timer's private interrupt (PPI 11). */
 #define PLATFORM_VTIMER_IRQ 27
 
-/* The identity mapping that the start code builds: the first GiB as device memory, RAM above it. */
+#define PLATFORM_PVPANIC_PANICKED 0x01
+
+/*
+ * The identity mapping that the start code builds: the first GiB as device memory, RAM above it. Its table has an
+ * entry a GiB, for 512 of them.
+ */
 #define PLATFORM_MAPPED_BYTES 0x100000000ull
 
 #endif

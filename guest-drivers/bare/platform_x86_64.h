@@ -34,6 +34,8 @@
 /* PCI configuration mechanism 1. */
 #define PLATFORM_PCI_ADDRESS_PORT 0xcf8
 #define PLATFORM_PCI_DATA_PORT 0xcfc
+/* The IOAPIC's input of what a PCI function's interrupt line register names. */
+#define PLATFORM_PCI_LINE(line) (line)
 
 /* The identity mapping that the start code gives, or expects: everything below this. */
 #define PLATFORM_MAPPED_BYTES 0x100000000ull

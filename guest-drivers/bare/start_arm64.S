@@ -175,6 +175,7 @@ fault_entry:
 
 	.section .noclear, "aw", @nobits
 	.balign	4096
+	.globl	page_table
 page_table:
 	.skip	4096
 	.balign	16

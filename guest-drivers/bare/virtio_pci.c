@@ -7,6 +7,7 @@
 #include "guest-drivers/bare/boot.h"
 #include "guest-drivers/bare/io.h"
 #include "guest-drivers/bare/irq.h"
+#include "guest-drivers/bare/platform.h"
 #include "guest-drivers/bare/string.h"
 #include "guest-drivers/bare/virtio.h"
 
@@ -140,22 +141,26 @@ static void interrupts_off(struct virtio_dev *d)
 		pci_msix_enable(&d->pci, &d->msix, false);
 }
 
-/* One message for config changes and one for each queue, or as many as the table holds. */
+static int pin_on(struct virtio_dev *d)
+{
+	int rc;
+
+	pci_msix_enable(&d->pci, &d->msix, false);
+	pci_write16(&d->pci, PCI_COMMAND, pci_read16(&d->pci, PCI_COMMAND) & (uint16_t)~PCI_COMMAND_INTX_DISABLE);
+	d->line = PLATFORM_PCI_LINE(pci_read8(&d->pci, PCI_INTERRUPT_LINE));
+	rc = irq_attach_line(d->line, false, pin_interrupt, d);
+	d->pci_intx = !rc;
+	return rc;
+}
+
+/* One message for config changes and one for each queue, or as many as the table holds; else the pin. */
 static int interrupts_on(struct virtio_dev *d, unsigned queues)
 {
 	unsigned want = queues + 1;
 	char option[2];
 
-	if (boot_option("virtio_pci.intx", 0, option, sizeof(option))) {
-		int rc;
-
-		pci_write16(&d->pci, PCI_COMMAND,
-			    pci_read16(&d->pci, PCI_COMMAND) & (uint16_t)~PCI_COMMAND_INTX_DISABLE);
-		d->line = pci_read8(&d->pci, PCI_INTERRUPT_LINE);
-		rc = irq_attach_line(d->line, false, pin_interrupt, d);
-		d->pci_intx = !rc;
-		return rc;
-	}
+	if (boot_option("virtio_pci.intx", 0, option, sizeof(option)))
+		return pin_on(d);
 	if (!d->msix.table || d->msix.entries < 2)
 		return -EOPNOTSUPP;
 	if (want > d->msix.entries)
@@ -170,7 +175,7 @@ static int interrupts_on(struct virtio_dev *d, unsigned queues)
 		v->message = irq_attach_message(i ? queue_interrupt : config_interrupt, v, &address, &data);
 		if (v->message < 0) {
 			interrupts_off(d);
-			return v->message;
+			return v->message == -EOPNOTSUPP ? pin_on(d) : v->message;
 		}
 		d->vector_count = i + 1;
 		pci_msix_set(&d->msix, i, address, data);

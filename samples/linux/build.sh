@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: MIT
 # Builds the Linux guests out of Debian packages, without root where user namespaces work.
 #
-#   build.sh WHAT...       WHAT: debian13, debian13-initramfs, debian13-cloud, debian12, debian12-cloud
+#   build.sh WHAT...       WHAT: debian13, debian13-initramfs, debian13-cloud, debian12, debian12-cloud for x86-64;
+#                          debian13-arm64, debian13-arm64-tools for arm64 (from any machine: nothing of it is run)
 #   build.sh --path WHAT   only print its folder (it may not exist yet)
 #
 # Each folder holds vmlinuz and initrd.cpio: busybox, uncompressed modules and lists of their load order
-# (samples/linux/initrd.sh adds /init). debian13 also has rootfs.ext4 (Mesa, kmscube, glmark2-es2-drm, eglinfo ...)
-# and nested.cpio, the modules of the emulated machine that tests/lib/nested.sh starts with the same kernel.
-# debian13-initramfs is the same root file system packed into the initramfs: no disk needed, more memory.
+# (samples/linux/initrd.sh adds /init). debian13 and debian13-arm64 also have rootfs.ext4 (Mesa, kmscube,
+# glmark2-es2-drm, modetest, evtest, eglinfo ...) and nested.cpio, the modules of the emulated machine that
+# tests/lib/nested.sh starts with the same kernel. debian13-initramfs is the same root file system packed into the
+# initramfs: no disk needed, more memory. debian13-arm64-tools is a folder, root, with the arm64 programs that tests
+# start beside a guest: QEMU, qemu-storage-daemon, virtiofsd, passt.
 #
 # Results are kept in ${XDG_CACHE_HOME:-~/.cache}/mullion/linux, in a folder named after a hash of the recipe.
 # The package mirror is the one that this machine's apt uses, else mmdebstrap's default.
@@ -24,22 +27,35 @@ say() { echo "linux: $*" >&2; }
 mods_base="virtio_pci virtio_mmio virtio_blk virtio_console virtio_net virtio-rng pvpanic-mmio pvpanic-pci"
 mods_fs="crc32c_generic ext4 overlay"
 mods_gpu="virtio-gpu"
-mods_nested="virtio_blk irqbypass ccp kvm kvm-amd 9pnet_virtio 9p overlay tun virtio_net"
+mods_share="virtiofs"
+# The power button is ACPI's on x86-64, a GPIO line's on arm64.
+mods_input="virtio_input evdev button gpio-pl061 gpio_keys"
+mods_nested="virtio_blk irqbypass ccp kvm kvm-amd 9pnet_virtio 9p overlay tun virtio_net uinput evdev"
 
 pkgs_mesa="libgl1-mesa-dri libegl1 libegl-mesa0 libgles2 libgbm1 libdrm2"
-pkgs_tools="kmscube glmark2-es2-drm mesa-utils mesa-utils-bin dash bash coreutils sed grep mawk findutils ncurses-base
+pkgs_tools="kmscube glmark2-es2-drm libdrm-tests evtest mesa-utils mesa-utils-bin dash bash coreutils sed grep mawk findutils ncurses-base
 	util-linux mount procps"
 
-# name -> suite, kernel package
+# name -> suite, architecture, what it holds, packages
 recipe() {
+	arch=amd64 suite=trixie holds=kernel
+	pkgs="linux-image-$arch busybox-static"
 	case $1 in
-	debian13|debian13-initramfs) suite=trixie kernel=linux-image-amd64 ;;
-	debian12) suite=bookworm kernel=linux-image-amd64 ;;
-	debian12-cloud) suite=bookworm kernel=linux-image-cloud-amd64 ;;
-	debian13-cloud) suite=trixie kernel=linux-image-cloud-amd64 ;;
-	*) die "no guest '$1'; there are debian13, debian13-initramfs, debian13-cloud, debian12 and debian12-cloud" ;;
+	debian13) holds=all ;;
+	debian13-initramfs) holds=initramfs ;;
+	debian13-cloud) pkgs="linux-image-cloud-amd64 busybox-static" ;;
+	debian12) suite=bookworm ;;
+	debian12-cloud) suite=bookworm pkgs="linux-image-cloud-amd64 busybox-static" ;;
+	debian13-arm64) arch=arm64 holds=all pkgs="linux-image-arm64 busybox-static" ;;
+	debian13-arm64-tools)
+		arch=arm64 holds=root
+		pkgs="qemu-system-arm qemu-utils virtiofsd passt dash bash coreutils"
+		;;
+	*) die "no guest '$1'; there are $names" ;;
 	esac
+	[ $holds != all ] || pkgs="$pkgs $pkgs_mesa $pkgs_tools"
 }
+names="debian13, debian13-initramfs, debian13-cloud, debian12, debian12-cloud, debian13-arm64, debian13-arm64-tools"
 
 key=$(sha256sum "$here/build.sh" | cut -c1-10)
 folder() { echo "$cache/$1-$key"; }
@@ -54,7 +70,7 @@ mirror() {
 mmdebstrap_mode() {
 	if [ "$(id -u)" = 0 ]; then
 		echo root
-	elif unshare --user true 2>/dev/null && command -v newuidmap >/dev/null 2>&1 &&
+	elif [ "$(dpkg --print-architecture)" = "$arch" ] && unshare --user true 2>/dev/null && command -v newuidmap >/dev/null 2>&1 &&
 		grep -q -E "^($(id -un)|$(id -u)):" /etc/subuid 2>/dev/null; then
 		echo unshare
 	else
@@ -62,20 +78,19 @@ mmdebstrap_mode() {
 	fi
 }
 
-# bootstrap SUITE TAR PACKAGES...: the packages and all they depend on, unpacked but not configured.
+# bootstrap TAR: the recipe's packages and all they depend on, unpacked but not configured.
 bootstrap() {
-	local suite=$1 tar=$2 url log
-	shift 2
+	local tar=$1 url log
 	url=$(mirror || true)
 	log=$tar.log
 	if ! mmdebstrap --quiet --mode="$(mmdebstrap_mode)" --variant=extract --format=tar \
-		--architectures=amd64 --components=main --include="$(echo "$*" | tr ' ' ,)" \
+		--architectures="$arch" --components=main --include="$(echo "$pkgs" | tr -s ' \t\n' ,)" \
 		--aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
 		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/lib/udev/hwdb.d/*' \
 		"$suite" "$tar" ${url:+"$url"} </dev/null >"$log" 2>&1; then
 		tail -n 8 "$log" | sed 's/^/  /' >&2
-		die "mmdebstrap could not fetch the $suite packages (its last lines are above)"
+		die "mmdebstrap could not fetch the $suite packages for $arch (its last lines are above)"
 	fi
 }
 
@@ -159,21 +174,22 @@ build() {
 	# Older builds of the same guest go away: the hash names the recipe.
 	rm -rf "$cache/$what"-??????????
 
-	if [ "$what" = debian13-initramfs ]; then
+	if [ $holds = initramfs ]; then
 		build_initramfs "$out"
 		exec 9>&-
 		return 0
 	fi
 	mkdir -p "$out"
-	local pkgs="$kernel busybox-static"
-	[ "$what" = debian13 ] && pkgs="$pkgs $pkgs_mesa $pkgs_tools"
-	say "$what: fetching the $suite packages ($kernel$([ "$what" = debian13 ] && echo ', Mesa, kmscube, glmark2'))"
-	# shellcheck disable=SC2086
-	bootstrap "$suite" "$out/all.tar" $pkgs
-	unpack_kernel "$out/all.tar" "$out/tree"
-	cp "$out"/tree/boot/vmlinuz-* "$out/vmlinuz"
-	initrd "$out" initrd.cpio "$out/tree" base fs gpu
-	if [ "$what" = debian13 ]; then
+	say "$what: fetching the $suite packages for $arch (${pkgs%% *}$([ $holds != all ] || echo ', Mesa, kmscube, glmark2'))"
+	bootstrap "$out/all.tar"
+	if [ $holds = root ]; then
+		unpack_root "$out/all.tar" "$out/root"
+	else
+		unpack_kernel "$out/all.tar" "$out/tree"
+		cp "$out"/tree/boot/vmlinuz-* "$out/vmlinuz"
+		initrd "$out" initrd.cpio "$out/tree" base fs gpu share input
+	fi
+	if [ $holds = all ]; then
 		initrd "$out" nested.cpio "$out/tree" nested
 		say "$what: writing the disk image"
 		export -f unpack_root
@@ -187,8 +203,9 @@ build() {
 			mke2fs -q -F -t ext4 -b 4096 -O ^has_journal,^metadata_csum -m 0 -E root_owner=0:0 \
 				-L mullion -d "$1/root" "$1/rootfs.ext4"' bash "$out" 2>"$out/mke2fs.log" ||
 			{ sed 's/^/  /' "$out/mke2fs.log" >&2; die "$what: mke2fs could not write the image"; }
+		rm -rf "$out/root"
 	fi
-	rm -rf "$out/tree" "$out/root" "$out/all.tar" "$out"/*.log
+	rm -rf "$out/tree" "$out/all.tar" "$out"/*.log
 	: >"$out/done"
 	exec 9>&-
 	say "$what: ready in $((SECONDS - began)) s: $out"
@@ -212,7 +229,7 @@ build_initramfs() {
 	say "debian13-initramfs: ready: $out"
 }
 
-[ $# -gt 0 ] || die "usage: build.sh [--path] debian13|debian13-initramfs|debian13-cloud|debian12|debian12-cloud..."
+[ $# -gt 0 ] || die "usage: build.sh [--path] NAME...; there are $names"
 if [ "$1" = --path ]; then
 	recipe "${2:?build.sh --path needs a name}"
 	folder "$2"

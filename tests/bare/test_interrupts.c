@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The timer, and a device's interrupts by whatever its transport uses: MSI-X on PCI, an IOAPIC line on MMIO. */
+/* The timer, and a device's interrupts by whatever its transport uses: MSI-X on PCI, a line on MMIO. */
 #include "guest-drivers/bare/console.h"
 #include "guest-drivers/bare/gpu.h"
 #include "guest-drivers/bare/io.h"

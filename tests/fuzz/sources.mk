@@ -25,3 +25,5 @@ fuzz_ctl-src := tests/fuzz/driver.c $(ctl-test-src)
 fuzz_ctl-libs = $(json-libs)
 fuzz-targets += fuzz_video
 fuzz_video-src = tests/fuzz/driver.c tests/fuzz/requests.c $(host-video-device-src) $(host-video-fake-src)
+fuzz-targets += fuzz_vhost_frontend
+fuzz_vhost_frontend-src := tests/fuzz/driver.c vmm/vhost_user_session.c

@@ -54,6 +54,8 @@ libelf-dev             | check      | builds that kernel
 kmscube                | check      | a GL program of others in that guest
 glmark2-es2-drm        | check      | another
 passt                  | check      | user-mode network for the virtio-net tests
+qemu-utils             | check-13   | qemu-storage-daemon: a disk over vhost-user
+virtiofsd              | check-13   | a folder over vhost-user (Debian 12 has it in qemu-system-common)
 gcc-aarch64-linux-gnu  | check arm64 | compiles for arm64: bare-metal guests, and all with make ARCH=arm64
 libfdt-dev             | check native-arm64 | writes the device tree of an arm64 guest
 zlib1g-dev             | check native-arm64 | unpacks arm64 kernels (gzip)
@@ -82,6 +84,9 @@ hardware_kvm() {
 		{ [ -d /sys/module/kvm_intel ] || [ -d /sys/module/kvm_amd ]; }
 }
 [ "$(uname -m)" = aarch64 ] && want="${want}native-arm64 "
+case $want in
+*" check "*) grep -q '^VERSION_CODENAME=bookworm' /etc/os-release || want="${want}check-13 " ;;
+esac
 case $want in
 *" demo "*|*" check "*) hardware_kvm || want="${want}nested " ;;
 esac

@@ -5,6 +5,8 @@
 #
 #   nested_arm64_ready                       0, or 1 with the reason in $nested_reason
 #   nested_arm64_run DIR TIMEOUT_S [FILTER]  as nested_run of nested.sh, but the host's files are under /host
+#   nested_arm64_build OUT                   cross-builds everything; sets $arm64_out, its folder. 0, or 1 with the reason
+#                                            in $nested_reason; 2 when the build failed
 #
 # Environment: NESTED_CPU (default cortex-a72), NESTED_GIC (3 or 2: what KVM has in there, too).
 
@@ -18,12 +20,26 @@ nested_arm64_ready() {
 		nested_reason="no qemu-system-aarch64 (package qemu-system-arm)"
 	elif ! nested_sysroot=$("$nested_lib/sysroot.sh" arm64); then
 		nested_reason="the arm64 libraries could not be fetched (see above)"
-	elif ! nested_kernel=$("$nested_top/tests/linux/arm64-guest.sh"); then
-		nested_reason="the arm64 kernel could not be fetched (see above)"
+	elif ! "$nested_top/samples/linux/build.sh" debian13-arm64; then
+		nested_reason="the arm64 guest could not be built (see above)"
 	else
+		nested_kernel=$("$nested_top/samples/linux/build.sh" --path debian13-arm64)
 		return 0
 	fi
 	return 1
+}
+
+nested_arm64_build() {
+	nested_reason=
+	arm64_out=$1/arm64
+	[ "$(basename "$1")" = arm64 ] && arm64_out=$1
+	if ! command -v aarch64-linux-gnu-gcc >/dev/null 2>&1; then
+		nested_reason="no arm64 cross compiler (package gcc-aarch64-linux-gnu)"
+		return 1
+	fi
+	# Neither the job server nor the sanitizers of the make that runs the tests.
+	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -s -j"$(nproc)" -C "$nested_top" ARCH=arm64 O="$arm64_out" DEPS=done \
+		SAN= all >&2 || return 2
 }
 
 nested_arm64_run() {

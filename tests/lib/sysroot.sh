@@ -7,12 +7,12 @@
 #
 # It is this machine's Debian release, as the cross compiler is, or Debian 12 elsewhere. Kept in
 # ${XDG_CACHE_HOME:-~/.cache}/mullion/sysroot, named after a hash of this file and the release. It can be the root of a
-# running machine too (the nested tests do that): bash, coreutils and the run-time libraries are in it.
+# running machine too (the nested tests do that): bash, coreutils, perl, dtc and the run-time libraries are in it.
 set -euo pipefail
 
 packages="libc6-dev linux-libc-dev libfdt-dev zlib1g-dev libzstd-dev libvirglrenderer-dev libepoxy-dev libegl-dev libgbm-dev
 	libpixman-1-dev libpng-dev libvncserver-dev libdrm-dev libgles-dev libjson-c-dev libcmocka-dev libegl1 libegl-mesa0 libgl1-mesa-dri
-	bash coreutils grep sed perl-base"
+	bash coreutils grep sed perl device-tree-compiler"
 
 die() { echo "sysroot: $*" >&2; exit 1; }
 only=

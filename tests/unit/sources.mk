@@ -68,3 +68,6 @@ ctl-test-src := tests/lib/vm_stub.c tests/lib/ctl_stub.c vmm/bus.c vmm/ctl.c vmm
 unit-tests += test_ctl
 test_ctl-src := $(ctl-test-src)
 test_ctl-libs = $(json-libs)
+# The frontend's end of vhost-user.
+unit-tests += test_vhost_user_session
+test_vhost_user_session-src := vmm/vhost_user_session.c

@@ -224,6 +224,11 @@ static void platform(struct tree *t)
 	CELLS(t, "gpios", PHANDLE_GPIO, LAYOUT_GPIO_POWER, 0);
 	end(t);
 	end(t);
+
+	begin(t, "pvpanic@%llx", LAYOUT_PVPANIC);
+	text(t, "compatible", "qemu,pvpanic-mmio");
+	CELLS(t, "reg", PAIR(LAYOUT_PVPANIC), PAIR(2));
+	end(t);
 }
 
 static void mmio(struct tree *t, unsigned slot)

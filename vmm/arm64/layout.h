@@ -49,6 +49,7 @@ struct boot_entry {
 #define LAYOUT_UART 0x09000000ull
 #define LAYOUT_RTC 0x09010000ull
 #define LAYOUT_GPIO 0x09030000ull
+#define LAYOUT_PVPANIC 0x09070000ull /* QEMU has it on PCI */
 #define LAYOUT_VIRTIO_MMIO 0x0a000000ull
 #define LAYOUT_VIRTIO_MMIO_SIZE 0x1000ull
 #define LAYOUT_VIRTIO_MMIO_SLOTS 32u

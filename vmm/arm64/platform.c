@@ -10,12 +10,14 @@
 #include "vmm/arm64/pl011.h"
 #include "vmm/arm64/pl031.h"
 #include "vmm/arm64/pl061.h"
+#include "vmm/pvpanic.h"
 #include "vmm/vm.h"
 
 struct platform {
 	struct pl011 *uart;
 	struct pl031 *rtc;
 	struct pl061 *gpio;
+	struct pvpanic *pvpanic;
 	struct v2m *v2m;
 };
 
@@ -28,6 +30,8 @@ int arch_platform_create(struct vm *vm, const char *serial, struct platform **ou
 		err = pl031_create(vm, LAYOUT_RTC, &p->rtc);
 	if (!err)
 		err = pl061_create(vm, LAYOUT_GPIO, LAYOUT_GSI_GPIO, LAYOUT_GPIO_POWER, &p->gpio);
+	if (!err)
+		err = pvpanic_create(vm, vm_mmio(vm), LAYOUT_PVPANIC, &p->pvpanic);
 	if (!err && !vm_arch(vm)->gic.has_its)
 		err = v2m_create(vm, &p->v2m);
 	if (err)
@@ -49,6 +53,7 @@ void arch_platform_destroy(struct platform *p)
 	pl011_destroy(p->uart);
 	pl061_destroy(p->gpio);
 	pl031_destroy(p->rtc);
+	pvpanic_destroy(p->pvpanic);
 	v2m_destroy(p->v2m);
 	free(p);
 }

@@ -8,6 +8,7 @@
 #include "vmm/arch.h"
 #include "vmm/pvpanic.h"
 #include "vmm/serial.h"
+#include "vmm/vm.h"
 #include "vmm/x86_64/power.h"
 #include "vmm/x86_64/rtc.h"
 
@@ -28,7 +29,7 @@ int arch_platform_create(struct vm *vm, const char *serial, struct platform **ou
 	if (!err)
 		err = rtc_create(vm, &p->rtc);
 	if (!err)
-		err = pvpanic_create(vm, LAYOUT_PORT_PVPANIC, &p->pvpanic);
+		err = pvpanic_create(vm, vm_pio(vm), LAYOUT_PORT_PVPANIC, &p->pvpanic);
 	if (err)
 		log_line(LOG_TOPIC_VMM, LOG_ERROR, "can't make the platform's devices: %s", strerror(-err));
 	else

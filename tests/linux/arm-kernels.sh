@@ -1,39 +1,35 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Debian 13's kernels for arm machines, as guests and as the emulated arm64 machine around them, from any machine.
+# Debian 13's less usual kernels for arm machines, from any machine; the usual one comes with samples/linux/build.sh.
 #
-#   arm64-guest.sh [NAME]          builds it if it is not there, and prints its folder
-#   arm64-guest.sh --path [NAME]   only prints the folder
+#   arm-kernels.sh NAME          builds it if it is not there, and prints its folder
+#   arm-kernels.sh --path NAME   only prints the folder
 #
-# NAME: arm64 (default), arm64-16k (pages of 16 KiB), armhf (32-bit, with LPAE). The folder holds vmlinuz, initrd.cpio (as
-# samples/linux/build.sh makes it for x86-64: busybox, modules and their lists) and, for arm64, nested.cpio: the modules of
-# the emulated machine. Kept in ${XDG_CACHE_HOME:-~/.cache}/mullion/linux.
+# NAME: arm64-16k (pages of 16 KiB), armhf (32-bit, with LPAE). The folder holds vmlinuz and initrd.cpio (as
+# samples/linux/build.sh makes it: busybox, modules and their lists). Kept in
+# ${XDG_CACHE_HOME:-~/.cache}/mullion/linux.
 set -euo pipefail
 
 mods_base="virtio_mmio virtio_blk virtio_net virtio-rng"
-mods_gpu="virtio-gpu"
-mods_keys="gpio_keys evdev"
-mods_nested="9pnet_virtio 9p overlay"
 
 die() { echo "linux: $*" >&2; exit 1; }
 only=
 [ "${1:-}" = --path ] && { only=1; shift; }
-name=${1:-arm64}
+name=${1:-}
 case $name in
-arm64) architecture=arm64 kernel=linux-image-arm64 ;;
 arm64-16k) architecture=arm64 kernel=linux-image-arm64-16k ;;
 armhf) architecture=armhf kernel=linux-image-armmp-lpae ;;
-*) die "no kernel \"$name\"; there are arm64, arm64-16k and armhf" ;;
+*) die "no kernel \"$name\"; there are arm64-16k and armhf" ;;
 esac
 top=${XDG_CACHE_HOME:-$HOME/.cache}/mullion/linux
-out=$top/debian13-$name-$(sha256sum "${BASH_SOURCE[0]}" | cut -c1-10)
+out=$top/kernel-$name-$(sha256sum "${BASH_SOURCE[0]}" | cut -c1-10)
 if [ -n "$only" ] || [ -e "$out/done" ]; then
 	echo "$out"
 	exit 0
 fi
 command -v mmdebstrap >/dev/null 2>&1 || die "mmdebstrap is missing: apt-get install mmdebstrap"
 mkdir -p "$top"
-exec 9>"$top/debian13-$name.lock"
+exec 9>"$top/kernel-$name.lock"
 flock 9
 
 # The .ko files under $1 that the modules $2... need, dependencies first, each once; what is built in is left out.
@@ -78,8 +74,8 @@ initrd() {
 
 if [ ! -e "$out/done" ]; then
 	began=$SECONDS
-	echo "linux: debian13-$name: fetching the trixie packages" >&2
-	rm -rf "$top/debian13-$name"-??????????
+	echo "linux: kernel $name: fetching the trixie packages" >&2
+	rm -rf "$top/kernel-$name"-??????????
 	mkdir -p "$out/tree"
 	mirror=$(apt-get indextargets --format '$(ORIGIN) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
 		awk '$1 == "Debian" && $2 == "main" && $3 !~ /security/ { print $3; exit }' || true)
@@ -95,14 +91,9 @@ if [ ! -e "$out/done" ]; then
 	tar -C "$out/tree" -xf "$out/all.tar" --no-same-owner --transform='s,^\./\(lib\|bin\)/,./usr/\1/,' --wildcards \
 		'./boot/vmlinuz-*' './*bin/busybox' './*lib/modules/*.ko*'
 	cp "$out"/tree/boot/vmlinuz-* "$out/vmlinuz"
-	if [ "$name" = arm64 ]; then
-		initrd initrd.cpio base gpu keys
-		initrd nested.cpio nested
-	else
-		initrd initrd.cpio base
-	fi
+	initrd initrd.cpio base
 	rm -rf "$out/tree" "$out/all.tar" "$out/log"
 	: >"$out/done"
-	echo "linux: debian13-$name: ready in $((SECONDS - began)) s: $out" >&2
+	echo "linux: kernel $name: ready in $((SECONDS - began)) s: $out" >&2
 fi
 echo "$out"

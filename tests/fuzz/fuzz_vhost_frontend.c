@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A vhost-user backend that says anything, to a frontend that asks anything. A call that fails must leave nothing
+ * open and a reason; one that succeeds, a session that goes on.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "protocol/vhost_user.h"
+#include "tests/fuzz/fuzz.h"
+#include "vmm/vhost_user_session.h"
+
+#define CALLS_MAX 12u
+
+enum call { CALL_GET_CONFIG, CALL_SET_CONFIG, CALL_FEATURES, CALL_STOP, CALL_ASKED, CALL_UNASKED, CALL_COUNT };
+
+static void check(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
+static int call(struct vhost_session *s, uint8_t op)
+{
+	uint8_t config[VHOST_USER_MAX_CONFIG] = {0};
+	uint32_t size = 1 + op % VHOST_USER_MAX_CONFIG;
+	bool changed;
+
+	switch (op % CALL_COUNT) {
+	case CALL_GET_CONFIG:
+		return vhost_session_get_config(s, config, size);
+	case CALL_SET_CONFIG:
+		return vhost_session_set_config(s, 0, config, size);
+	case CALL_FEATURES:
+		return vhost_session_set_features(s, op);
+	case CALL_STOP:
+		return vhost_session_stop_ring(s, op / CALL_COUNT);
+	case CALL_ASKED:
+		return s->backend_fd < 0 ? 0 : vhost_session_asked(s, &changed);
+	default:
+		return vhost_session_unasked(s);
+	}
+}
+
+/* All that the backend will ever say is in the socket before the first question. */
+static void say(int fd, struct fuzz_input *in, size_t n)
+{
+	n = n < in->left ? n : in->left;
+	check(write(fd, in->data, n) == (ssize_t)n && !shutdown(fd, SHUT_WR));
+	in->data += n;
+	in->left -= n;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct fuzz_input in = {.data = data, .left = size};
+	uint8_t kind = fuzz_u8(&in), calls[CALLS_MAX];
+	struct vhost_session s = {.features = kind & 1 ? 1ull << VHOST_USER_F_PROTOCOL_FEATURES : 0,
+				  .protocol = kind & 2 ? 1ull << VHOST_USER_PROTOCOL_F_REPLY_ACK : 0};
+	unsigned count = kind % CALLS_MAX + 1;
+	int front[2], back[2], err = 0;
+
+	check(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, front));
+	check(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, back));
+	s.fd = front[0];
+	s.backend_fd = back[0];
+	fuzz_take(&in, calls, sizeof(calls));
+	say(back[1], &in, fuzz_u8(&in));
+	say(front[1], &in, in.left);
+	vhost_session_allow(&s);
+	for (unsigned i = 0; i < count && !err; i++) {
+		err = call(&s, calls[i]);
+		check(err <= 0 && (!err == (s.fd >= 0)) && (!err || (s.why[0] && s.backend_fd < 0)));
+	}
+	vhost_session_close(&s);
+	close(front[1]);
+	close(back[1]);
+	return 0;
+}
+
+/* One call a seed, with the answer that it wants. */
+size_t fuzz_seed(unsigned index, uint8_t *buf, size_t cap)
+{
+	static const uint32_t requests[CALL_COUNT] = {VHOST_USER_GET_CONFIG, VHOST_USER_SET_CONFIG,
+						      VHOST_USER_SET_FEATURES, VHOST_USER_GET_VRING_BASE,
+						      VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, 0};
+	struct vhost_user_header h = {.flags = VHOST_USER_VERSION | VHOST_USER_REPLY, .size = 8};
+	unsigned op = index % CALL_COUNT;
+	uint8_t *p = buf;
+
+	if (index >= 4 * CALL_COUNT || cap < 512)
+		return 0;
+	memset(buf, 0, 512);
+	*p++ = (uint8_t)(index / CALL_COUNT);
+	*p = (uint8_t)op;
+	p += CALLS_MAX;
+	h.request = requests[op];
+	if (op == CALL_ASKED)
+		h.flags = VHOST_USER_VERSION | VHOST_USER_NEED_REPLY;
+	if (op == CALL_GET_CONFIG)
+		h.size = 12 + 1;
+	*p++ = op == CALL_ASKED ? 20 : 0;
+	memcpy(p, &h, sizeof(h));
+	p += sizeof(h);
+	if (op == CALL_GET_CONFIG)
+		p[4] = 1; /* struct vhost_user_config: size */
+	return (size_t)(p + h.size - buf);
+}

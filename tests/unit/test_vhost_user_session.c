@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: MIT
+/* What a vhost-user frontend does when the other end hangs up in the middle of anything, or answers nonsense. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "protocol/vhost_user.h"
+#include "vmm/vhost_user_session.h"
+
+#define BIT(n) (1ull << (n))
+#define FEATURES (BIT(32) | BIT(VHOST_USER_F_PROTOCOL_FEATURES))
+#define PROTOCOL                                                                                                       \
+	(BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                                       \
+	 BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) | BIT(VHOST_USER_PROTOCOL_F_CONFIG))
+#define QUEUES 3u
+#define REPLY (VHOST_USER_VERSION | VHOST_USER_REPLY)
+
+/* One answer with a number, as on the wire. */
+struct answer {
+	uint32_t request, flags, size;
+	uint32_t number[2];
+};
+#define ANSWER(r, n) {.request = (r), .flags = REPLY, .size = 8, .number = {(uint32_t)(n), (uint32_t)((n) >> 32)}}
+
+/* What a good backend answers to vhost_session_open(). */
+static const struct answer good[] = {
+	ANSWER(VHOST_USER_GET_FEATURES, FEATURES), ANSWER(VHOST_USER_GET_PROTOCOL_FEATURES, PROTOCOL),
+	ANSWER(VHOST_USER_SET_OWNER, 0ull),	   ANSWER(VHOST_USER_GET_QUEUE_NUM, (uint64_t)QUEUES),
+	ANSWER(VHOST_USER_SET_BACKEND_REQ_FD, 0ull),
+};
+#define GOOD (sizeof(good) / sizeof(good[0]))
+
+/* A backend that accepts one connection, says @size bytes whatever it is asked, with @fd_count descriptors, ends. */
+struct peer {
+	char path[64];
+	int listener;
+	const void *data;
+	size_t size;
+	unsigned fd_count;
+	pthread_t thread;
+};
+
+static void *peer_run(void *arg)
+{
+	struct peer *p = arg;
+	union {
+		char bytes[CMSG_SPACE(sizeof(int) * 16)];
+		struct cmsghdr align;
+	} control = {0};
+	struct iovec v = {.iov_base = (void *)(uintptr_t)p->data, .iov_len = p->size};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+	int fd = accept(p->listener, NULL, NULL);
+	char byte[64];
+
+	if (fd < 0)
+		return NULL;
+	if (p->fd_count) {
+		struct cmsghdr *c;
+		int fds[16];
+
+		for (unsigned i = 0; i < p->fd_count; i++)
+			fds[i] = STDERR_FILENO;
+		m.msg_control = control.bytes;
+		m.msg_controllen = CMSG_SPACE(sizeof(int) * p->fd_count);
+		c = CMSG_FIRSTHDR(&m);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int) * p->fd_count);
+		memcpy(CMSG_DATA(c), fds, sizeof(int) * p->fd_count);
+	}
+	if (!p->size || sendmsg(fd, &m, MSG_NOSIGNAL) == (ssize_t)p->size)
+		shutdown(fd, SHUT_WR);
+	while (read(fd, byte, sizeof(byte)) > 0)
+		;
+	close(fd);
+	return NULL;
+}
+
+/* Open a session with a backend that says @data. Returns what vhost_session_open() did. */
+static int open_with(struct vhost_session *s, const void *data, size_t size, unsigned fd_count)
+{
+	struct peer p = {.data = data, .size = size, .fd_count = fd_count};
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int err;
+
+	snprintf(p.path, sizeof(p.path), "/tmp/mullion-test-%d.sock", (int)getpid());
+	strcpy(a.sun_path, p.path);
+	unlink(p.path);
+	p.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(p.listener >= 0 && !bind(p.listener, (const struct sockaddr *)&a, sizeof(a)) && !listen(p.listener, 1));
+	assert_int_equal(pthread_create(&p.thread, NULL, peer_run, &p), 0);
+	err = vhost_session_open(s, p.path);
+	if (err) {
+		assert_int_equal(s->fd, -1);
+		assert_int_equal(s->backend_fd, -1);
+		assert_true(s->why[0]);
+	} else {
+		shutdown(s->fd, SHUT_WR);
+	}
+	assert_int_equal(pthread_join(p.thread, NULL), 0);
+	close(p.listener);
+	unlink(p.path);
+	return err;
+}
+
+static unsigned open_descriptors(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	assert_non_null(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+static void opens_with_a_good_backend(void **state)
+{
+	unsigned before = open_descriptors();
+	struct vhost_session s;
+
+	(void)state;
+	assert_int_equal(open_with(&s, good, sizeof(good), 0), 0);
+	assert_int_equal(s.queue_limit, QUEUES);
+	assert_true(vhost_session_can(&s, VHOST_USER_PROTOCOL_F_CONFIG));
+	vhost_session_close(&s);
+	assert_int_equal(open_descriptors(), before);
+}
+
+static void hanging_up_at_every_byte_is_an_error(void **state)
+{
+	unsigned before = open_descriptors();
+	struct vhost_session s;
+
+	(void)state;
+	for (size_t cut = 0; cut < sizeof(good); cut++)
+		assert_int_equal(open_with(&s, good, cut, 0), -EPIPE);
+	assert_int_equal(open_descriptors(), before);
+}
+
+static void wrong_answers_are_an_error(void **state)
+{
+	static const uint32_t sizes[] = {0, 1, 7, 9, 4096, 0x7fffffff, 0xffffffff};
+	struct vhost_session s;
+
+	(void)state;
+	for (size_t i = 0; i < GOOD; i++) {
+		struct answer bad[GOOD];
+
+		for (size_t k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++) {
+			memcpy(bad, good, sizeof(good));
+			bad[i].size = sizes[k];
+			assert_int_equal(open_with(&s, bad, sizeof(bad), 0), -EPROTO);
+		}
+		memcpy(bad, good, sizeof(good));
+		bad[i].request++;
+		assert_int_equal(open_with(&s, bad, sizeof(bad), 0), -EPROTO);
+		memcpy(bad, good, sizeof(good));
+		bad[i].flags = VHOST_USER_VERSION;
+		assert_int_equal(open_with(&s, bad, sizeof(bad), 0), -EPROTO);
+		bad[i].flags = VHOST_USER_REPLY | 2;
+		assert_int_equal(open_with(&s, bad, sizeof(bad), 0), -EPROTO);
+	}
+}
+
+static void a_refusal_is_an_error(void **state)
+{
+	struct answer bad[GOOD];
+	struct vhost_session s;
+
+	(void)state;
+	memcpy(bad, good, sizeof(good));
+	bad[2].number[1] = 1;
+	assert_int_equal(open_with(&s, bad, sizeof(bad), 0), -EREMOTEIO);
+}
+
+static void descriptors_nobody_asked_for_are_not_kept(void **state)
+{
+	unsigned before = open_descriptors();
+	struct vhost_session s;
+
+	(void)state;
+	assert_int_equal(open_with(&s, good, sizeof(good), 16), 0);
+	vhost_session_close(&s);
+	assert_int_equal(open_descriptors(), before);
+}
+
+static void more_queues_than_the_word_holds_are_cut(void **state)
+{
+	struct answer many[GOOD];
+	struct vhost_session s;
+
+	(void)state;
+	memcpy(many, good, sizeof(good));
+	many[3].number[1] = 0xffffffff;
+	assert_int_equal(open_with(&s, many, sizeof(many), 0), 0);
+	assert_int_equal(s.queue_limit, 0xffff);
+	vhost_session_close(&s);
+}
+
+/* A session after its beginning, whose backend has said @data and hung up; @asked: on its own channel. */
+static void running(struct vhost_session *s, int peer[2], const void *data, size_t size, bool asked)
+{
+	int front[2], back[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, front), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, back), 0);
+	*s = (struct vhost_session){.fd = front[0], .backend_fd = back[0], .features = FEATURES, .protocol = PROTOCOL};
+	peer[0] = front[1];
+	peer[1] = back[1];
+	assert_int_equal(write(peer[asked], data, size), size);
+	shutdown(peer[asked], SHUT_WR);
+	vhost_session_allow(s);
+}
+
+static void stop(struct vhost_session *s, int peer[2])
+{
+	vhost_session_close(s);
+	close(peer[0]);
+	close(peer[1]);
+}
+
+static void config_space_of_another_size_is_an_error(void **state)
+{
+	uint8_t wire[12 + 12 + 8] = {0}, config[8];
+	struct vhost_user_header h = {.request = VHOST_USER_GET_CONFIG, .flags = REPLY, .size = 12 + 8};
+	struct vhost_user_config c = {.size = 8};
+	struct vhost_session s;
+	int peer[2];
+
+	(void)state;
+	for (unsigned wrong = 0; wrong < 4; wrong++) {
+		struct vhost_user_header hw = h;
+		struct vhost_user_config cw = c;
+
+		hw.size += wrong == 1;
+		cw.size += wrong == 2;
+		cw.offset += wrong == 3;
+		memcpy(wire, &hw, sizeof(hw));
+		memcpy(wire + 12, &cw, 12);
+		memcpy(wire + 24, "abcdefgh", 8);
+		running(&s, peer, wire, sizeof(wire), false);
+		assert_int_equal(vhost_session_get_config(&s, config, 8), wrong ? -EPROTO : 0);
+		assert_int_equal(s.fd < 0, wrong != 0);
+		stop(&s, peer);
+	}
+	assert_memory_equal(config, "abcdefgh", 8);
+}
+
+static void its_own_requests_may_be_cut_anywhere(void **state)
+{
+	const struct vhost_user_header h = {
+		.request = VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, .flags = VHOST_USER_VERSION, .size = 8};
+	uint8_t wire[20] = {0};
+	struct vhost_session s;
+	bool changed;
+	int peer[2];
+
+	(void)state;
+	memcpy(wire, &h, sizeof(h));
+	for (size_t cut = 0; cut <= sizeof(wire); cut++) {
+		running(&s, peer, wire, cut, true);
+		assert_int_equal(vhost_session_asked(&s, &changed), 0);
+		assert_int_equal(changed, cut == sizeof(wire));
+		/* It hung up: that end is closed, the device's own connection is not. */
+		assert_int_equal(s.backend_fd < 0, cut < sizeof(wire));
+		assert_true(s.fd >= 0);
+		stop(&s, peer);
+	}
+}
+
+static void its_own_nonsense_disconnects_it(void **state)
+{
+	static const struct vhost_user_header bad[] = {
+		{.request = 1, .flags = VHOST_USER_VERSION, .size = 4097},
+		{.request = 1, .flags = VHOST_USER_VERSION, .size = 0xffffffff},
+		{.request = 1, .flags = 0, .size = 0},
+		{.request = 1, .flags = REPLY, .size = 0},
+	};
+	struct vhost_session s;
+	bool changed;
+	int peer[2];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		running(&s, peer, &bad[i], sizeof(bad[i]), true);
+		assert_int_equal(vhost_session_asked(&s, &changed), -EPROTO);
+		assert_int_equal(s.fd, -1);
+		stop(&s, peer);
+	}
+	running(&s, peer, "x", 1, false);
+	assert_int_equal(vhost_session_unasked(&s), -EPROTO);
+	assert_int_equal(s.fd, -1);
+	stop(&s, peer);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(opens_with_a_good_backend),
+		cmocka_unit_test(hanging_up_at_every_byte_is_an_error),
+		cmocka_unit_test(wrong_answers_are_an_error),
+		cmocka_unit_test(a_refusal_is_an_error),
+		cmocka_unit_test(descriptors_nobody_asked_for_are_not_kept),
+		cmocka_unit_test(more_queues_than_the_word_holds_are_cut),
+		cmocka_unit_test(config_space_of_another_size_is_an_error),
+		cmocka_unit_test(its_own_requests_may_be_cut_anywhere),
+		cmocka_unit_test(its_own_nonsense_disconnects_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
