@@ -68,3 +68,6 @@ ctl-test-src := tests/lib/vm_stub.c tests/lib/ctl_stub.c vmm/bus.c vmm/ctl.c vmm
 unit-tests += test_ctl
 test_ctl-src := $(ctl-test-src)
 test_ctl-libs = $(json-libs)
+# What a worker process may do; every case in a process of its own.
+unit-tests += test_sandbox
+test_sandbox-src = tests/lib/elsewhere.c $(host-sandbox-src)
