@@ -66,11 +66,14 @@ common-cflags := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. $(warnings) -
 common-ldflags := $(sanitize) -Wl,-z,relro,-z,now -pthread
 
 gpu-packages := virglrenderer epoxy egl gbm pixman-1 libpng libdrm libvncserver
+# The sandbox of device programs.
+sandbox-packages := libseccomp
 host-cc := $(if $(foreign),$(cross-cc),$(CC))
 host-pkg-config := $(if $(foreign),$(cross-pkg-config),$(PKG_CONFIG))
-have-gpu := $(if $(has-sysroot),$(shell $(host-pkg-config) --exists $(gpu-packages) 2>/dev/null && echo yes))
+have-gpu := $(if $(has-sysroot),$(shell $(host-pkg-config) --exists $(gpu-packages) $(sandbox-packages) 2>/dev/null && echo yes))
 gpu-cflags := $(if $(have-gpu),$(shell $(host-pkg-config) --cflags $(gpu-packages))) -DVIRGL_RENDERER_UNSTABLE_APIS
 gpu-libs := $(if $(have-gpu),$(shell $(host-pkg-config) --libs $(gpu-packages)))
+sandbox-libs := $(if $(have-gpu),$(shell $(host-pkg-config) --libs $(sandbox-packages)))
 
 # The control socket's.
 json-cflags := $(if $(has-sysroot),$(shell $(host-pkg-config) --cflags json-c 2>/dev/null))
@@ -83,7 +86,7 @@ video-libs := $(if $(have-video),$(shell $(host-pkg-config) --libs $(video-packa
 core-src := $(protocol-src) $(host-base-src) $(host-virtio-src)
 device-src := $(host-block-src) $(host-net-src) $(host-console-src) $(host-rng-src) $(host-input-src)
 gpu-src := $(host-display-src) $(host-gpu-src)
-gpu-program-src := $(gpu-src) $(host-vhost-src) $(host-gpu-program-src)
+gpu-program-src := $(gpu-src) $(host-vhost-src) $(host-sandbox-src) $(host-gpu-program-src)
 vmm-all-src := $(vmm-src) $(vmm-$(ARCH)-src)
 vmm-libs := $(vmm-$(ARCH)-libs) $(json-libs)
 
@@ -96,7 +99,7 @@ library-objects := $(call objects,$(core-src) $(device-src))
 all: $(if $(has-sysroot),host vmm) bare
 	@echo "built into $(O)/: $(if $(has-sysroot),mullion)$(if $(have-gpu),$(comma) mullion-gpu.so$(comma) mullion-gpu)$(if $(have-video),$(comma) mullion-video.so)$(comma) bare/*.elf"
 	$(if $(has-sysroot),,@echo "skipped mullion: no $(ARCH) libraries in $(SYSROOT) (make deps ARCH=$(ARCH) gets them)")
-	$(if $(have-gpu),,@echo "skipped mullion-gpu.so: needs pkg-config packages: $(gpu-packages) (make deps installs them)")
+	$(if $(have-gpu),,@echo "skipped mullion-gpu.so: needs pkg-config packages: $(gpu-packages) $(sandbox-packages) (make deps installs them)")
 	$(if $(have-video),,@echo "skipped mullion-video.so: needs pkg-config packages: $(video-packages) (make deps installs them)")
 comma := ,
 host: $(O)/libmullion.a $(if $(have-gpu),$(O)/mullion-gpu.so $(O)/mullion-gpu) $(if $(have-video),$(O)/mullion-video.so)
@@ -144,7 +147,7 @@ $(O)/mullion-gpu.so: $(call objects,$(gpu-src))
 # The same device as a program that lends it over vhost-user.
 $(O)/mullion-gpu: $(call objects,$(gpu-program-src)) $(O)/libmullion.a
 	$(call say,LD,$@)
-	$(Q)$(host-cc) $(common-ldflags) -o $@ $^ $(LDFLAGS) $(gpu-libs) -lm
+	$(Q)$(host-cc) $(common-ldflags) -o $@ $^ $(LDFLAGS) $(gpu-libs) $(sandbox-libs) -lm
 
 $(O)/mullion-video.so: $(call objects,$(host-video-src))
 	$(call say,LD,$@)
@@ -162,12 +165,13 @@ $(O)/tests/$(1)/$(2): $(call objects,tests/$(1)/$(2).c $($(2)-src)) $(test-lib-o
 	@mkdir -p $$(@D)
 	$$(Q)$$(host-cc) $$(common-ldflags) -o $$@ $$(filter %.o,$$^) $$(O)/libmullion.a $$(LDFLAGS) $$(cmocka-libs) \
 		$(if $(filter host/gpu/% host/display/%,$($(2)-src)),$$(gpu-libs)) \
-		$(if $(filter host/video/codec_gst.c,$($(2)-src)),$$(video-libs)) $($(2)-libs) -ldl -lm
+		$(if $(filter host/video/codec_gst.c,$($(2)-src)),$$(video-libs)) \
+		$(if $(filter host/vhost/seccomp.c,$($(2)-src)),$$(sandbox-libs)) $($(2)-libs) -ldl -lm
 $(if $(filter host/gpu/% host/display/%,$($(2)-src)),$(call objects,tests/$(1)/$(2).c): extra-cflags = $$(gpu-cflags))
 $(if $(filter host/video/codec_gst.c,$($(2)-src)),$(call objects,tests/$(1)/$(2).c): extra-cflags = $$(video-cflags))
 endef
-# A test that links the renderer, or GStreamer, can't be built where its libraries are missing; all says so.
-lacks = $(if $(have-gpu),,host/gpu/% host/display/%) $(if $(have-video),,host/video/codec_gst.c)
+# A test that links the renderer, the sandbox or GStreamer, can't be built where its libraries are missing; all says so.
+lacks = $(if $(have-gpu),,host/gpu/% host/display/% host/vhost/seccomp.c) $(if $(have-video),,host/video/codec_gst.c)
 buildable = $(foreach t,$(1),$(if $(filter $(lacks),$($(t)-src)),,$(t)))
 unit-tests := $(call buildable,$(unit-tests))
 device-tests := $(call buildable,$(device-tests))

@@ -27,6 +27,7 @@
 #include "host/gpu/virgl_pixels.h"
 #include "host/gpu/virgl_state.h"
 #include "host/gpu/virgl_stream.h"
+#include "host/gpu/warm_up.h"
 #include "protocol/virgl.h"
 #include "protocol/virtio.h"
 #include "protocol/virtio_gpu.h"
@@ -207,7 +208,7 @@ static int start_library(struct virgl *v, const char *egl_why, char *why, size_t
 static int create(const struct renderer_config *config, struct renderer **out, char *why, size_t why_size)
 {
 	struct virgl *v = &the_virgl;
-	char egl_why[200];
+	char egl_why[200], wrong[200];
 	int err;
 
 	if (in_use) {
@@ -224,7 +225,11 @@ static int create(const struct renderer_config *config, struct renderer **out, c
 	in_use = true;
 	if (gpu_egl_info(v->egl)->software)
 		keep_heap();
-	err = start_library(v, egl_why, why, why_size);
+	err = gpu_warm_up(v->egl, wrong, sizeof(wrong));
+	if (err < 0)
+		snprintf(why, why_size, "virgl: the GL driver does not work: %s", wrong);
+	else
+		err = start_library(v, egl_why, why, why_size);
 	if (err < 0) {
 		destroy(&v->base);
 		return err;

@@ -20,6 +20,7 @@ libpixman-1-dev        | build      | the software 2D renderer
 libpng-dev             | build      | --display png: frames as PNG files
 libjson-c-dev          | build      | the JSON of the control socket (mullion ctl)
 libvncserver-dev       | build      | --display vnc; its client library looks at it in the tests
+libseccomp-dev         | build      | the sandbox of device programs: which system calls are left to them
 libdrm-dev             | build      | headers for the scene program of the Linux guest (KMS)
 libgles-dev            | build      | GLES headers for the same program
 libgstreamer1.0-dev    | build      | GStreamer: the codecs of the virtio-video devices

@@ -11,7 +11,7 @@
 set -euo pipefail
 
 packages="libc6-dev linux-libc-dev libfdt-dev zlib1g-dev libzstd-dev libvirglrenderer-dev libepoxy-dev libegl-dev libgbm-dev
-	libpixman-1-dev libpng-dev libvncserver-dev libdrm-dev libgles-dev libjson-c-dev libcmocka-dev libegl1 libegl-mesa0 libgl1-mesa-dri
+	libpixman-1-dev libpng-dev libvncserver-dev libseccomp-dev libdrm-dev libgles-dev libjson-c-dev libcmocka-dev libegl1 libegl-mesa0 libgl1-mesa-dri
 	bash coreutils grep sed perl device-tree-compiler"
 
 die() { echo "sysroot: $*" >&2; exit 1; }
