@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "host/base/log.h"
@@ -16,6 +17,7 @@
 #include "host/display/display.h"
 #include "host/gpu/resource.h"
 #include "host/vhost/keeper.h"
+#include "host/vhost/sandbox.h"
 #include "host/vhost/server.h"
 #include "host/vhost/worker.h"
 #include "host/virtio/device.h"
@@ -35,7 +37,8 @@ struct program {
 	const char *gpu;
 	const char *display;
 	bool in_band;
-	unsigned long max_deaths, hang_s;
+	unsigned long max_deaths, hang_s, shader_cache_mib;
+	enum sandbox_mode sandbox;
 };
 
 static void print_help(void)
@@ -51,7 +54,10 @@ static void print_help(void)
 	     "  --display WHERE       where the guest's frames go:");
 	for (const struct display_output_ops *const *o = display_outputs; *o; o++)
 		printf("                          %s\n", (*o)->help);
-	printf("  --in-band             offer kicks and interrupts by messages (User Mode Linux with simulated time)\n"
+	printf("  --sandbox MODE        what keeps a hostile guest in: auto, all that this host allows (the default);\n"
+	       "                        strict, all of it or no start; off\n"
+	       "  --shader-cache MIB    keep the guest's compiled shaders, in memory, while this runs (default 0: no)\n"
+	       "  --in-band             offer kicks and interrupts by messages (User Mode Linux with simulated time)\n"
 	       "  --max-deaths N        so many crashes of the renderer in a minute, and 3D is off (default 5)\n"
 	       "  --hang-limit SECONDS  one that is not done after so long counts as crashed; 0: never (default 10)\n"
 	       "  --print-capabilities  what this program can do, as JSON for VMM managers\n"
@@ -101,6 +107,8 @@ static int parse(struct program *p, int argc, char **argv)
 		DISPLAY,
 		VIRGL,
 		IN_BAND,
+		SANDBOX,
+		SHADER_CACHE,
 		MAX_DEATHS,
 		HANG_LIMIT,
 		CAPABILITIES,
@@ -115,6 +123,8 @@ static int parse(struct program *p, int argc, char **argv)
 		{"display", required_argument, NULL, DISPLAY},
 		{"virgl", no_argument, NULL, VIRGL},
 		{"in-band", no_argument, NULL, IN_BAND},
+		{"sandbox", required_argument, NULL, SANDBOX},
+		{"shader-cache", required_argument, NULL, SHADER_CACHE},
 		{"max-deaths", required_argument, NULL, MAX_DEATHS},
 		{"hang-limit", required_argument, NULL, HANG_LIMIT},
 		{"print-capabilities", no_argument, NULL, CAPABILITIES},
@@ -151,6 +161,14 @@ static int parse(struct program *p, int argc, char **argv)
 		case IN_BAND:
 			p->in_band = true;
 			break;
+		case SANDBOX:
+			if (sandbox_mode_parse(optarg, &p->sandbox))
+				return usage("--sandbox is auto, strict or off, not ", optarg);
+			break;
+		case SHADER_CACHE:
+			if (!read_number(optarg, 1024, &p->shader_cache_mib))
+				return usage("--shader-cache takes MiB, 0 to 1024, not ", optarg);
+			break;
 		case MAX_DEATHS:
 			if (!read_number(optarg, KEEPER_MAX_DEATHS, &p->max_deaths) || !p->max_deaths)
 				return usage("--max-deaths takes a number from 1 to 10000, not ", optarg);
@@ -174,6 +192,9 @@ static int parse(struct program *p, int argc, char **argv)
 	}
 	if (optind < argc)
 		return usage("no argument is expected, but there is ", argv[optind]);
+	/* It listens, and serves viewers, with what the sandbox takes away. */
+	if (p->sandbox != SANDBOX_OFF && p->display && !strncmp(p->display, "vnc", 3))
+		return usage("--display vnc needs --sandbox off: a device in its sandbox may not open sockets", "");
 	if (!p->socket_path == (p->fd < 0))
 		return usage(p->socket_path ? "--socket-path and --fd exclude each other" : "needs --socket-path or --fd", "");
 	return -1;
@@ -240,9 +261,11 @@ static int construct(const struct program *p, const struct worker_place *place, 
 	config.device = w->device;
 	config.mem = w->mem;
 	err = vhost_server_create(&config, &w->server);
-	if (!err)
-		worker_pulse_start(&w->pulse, place->memory, w->loop);
-	return err;
+	if (err)
+		return err;
+	worker_pulse_start(&w->pulse, place->memory, w->loop);
+	/* Drivers are loaded, and a first shader is compiled; the frontend has not been listened to. */
+	return sandbox_lock(place->sandbox);
 }
 
 static int work(void *owner, const struct worker_place *place)
@@ -255,6 +278,43 @@ static int work(void *owner, const struct worker_place *place)
 	journal_close(w.journal);
 	guest_mem_destroy(w.mem);
 	loop_destroy(w.loop);
+	return status;
+}
+
+/* The directory of png:DIR[,...], made if missing: the sandbox takes only what is there. */
+static int find_frames(const struct program *p, char **out)
+{
+	static const char png[] = "png:";
+
+	*out = NULL;
+	if (!p->display || strncmp(p->display, png, strlen(png)) != 0)
+		return 0;
+	*out = strndup(p->display + strlen(png), strcspn(p->display + strlen(png), ","));
+	if (!*out)
+		return -ENOMEM;
+	/* The display says what is wrong with it. */
+	mkdir(*out, 0777);
+	return 0;
+}
+
+static int run(struct program *p, struct keeper_config *config)
+{
+	struct sandbox_config sandbox = {
+		.mode = p->sandbox,
+		.profile = &sandbox_gpu,
+		.device = p->render_node,
+		.shader_cache_bytes = (uint64_t)p->shader_cache_mib << 20,
+	};
+	char *frames;
+	int status = EXIT_FAILURE;
+
+	if (find_frames(p, &frames))
+		return status;
+	sandbox.writable = frames;
+	if (!sandbox_create(&sandbox, &config->sandbox))
+		status = keeper_run(config);
+	sandbox_destroy(config->sandbox);
+	free(frames);
 	return status;
 }
 
@@ -280,5 +340,5 @@ int main(int argc, char **argv)
 	config.in_band = p.in_band;
 	config.max_deaths = (unsigned)p.max_deaths;
 	config.hang_ns = p.hang_s * 1000000000ull;
-	return keeper_run(&config);
+	return run(&p, &config);
 }

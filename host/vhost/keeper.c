@@ -59,7 +59,7 @@ static unsigned recent_deaths(const struct keeper *k, uint64_t now)
 
 static int start_worker(struct keeper *k)
 {
-	struct worker_place place = {.memory = k->memory};
+	struct worker_place place = {.memory = k->memory, .sandbox = k->config->sandbox};
 	int pair[2], err = 0;
 
 	place.degraded = recent_deaths(k, loop_now_ns()) >= k->config->max_deaths;
@@ -96,7 +96,12 @@ void keeper_end_program(struct keeper *k, int status)
 
 static void say_death(const struct keeper *k, int status)
 {
-	if (WIFSIGNALED(status))
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR,
+			 "%s: the worker made a system call that its sandbox forbids (the kernel's log has its number), and "
+			 "was killed: another one takes over",
+			 k->config->name);
+	else if (WIFSIGNALED(status))
 		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: the worker died (signal %d, %s): another one takes over",
 			 k->config->name, WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else

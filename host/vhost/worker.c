@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "host/vhost/sandbox.h"
 
 #define PULSE_NS 250000000ull
 
@@ -68,16 +68,22 @@ static void close_others(int *keep, unsigned count)
 	close_range((unsigned)next, ~0u, 0);
 }
 
-static void live(pid_t keeper, int (*work)(void *owner, const struct worker_place *place), void *work_owner,
-		 const struct worker_place *place)
-{
-	int keep[] = {place->link, place->journal};
+struct life {
+	int (*work)(void *owner, const struct worker_place *place);
+	void *owner;
+	const struct worker_place *place;
+};
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != keeper)
-		_exit(EXIT_FAILURE);
+static int live(struct sandbox *s, void *arg)
+{
+	const struct life *l = arg;
+	int keep[] = {l->place->link, l->place->journal};
+
+	/* Also where the sandbox does nothing: the frontend's socket must end with the keeper. */
 	close_others(keep, sizeof(keep) / sizeof(keep[0]));
-	exit(work(work_owner, place));
+	if (sandbox_prepare(s, keep, l->place->journal < 0 ? 1 : 2))
+		return EXIT_FAILURE;
+	return l->work(l->owner, l->place);
 }
 
 static int reap(struct worker *w)
@@ -103,31 +109,24 @@ static void process_ended(struct loop_fd *f, uint32_t events)
 int worker_start(struct worker *w, int (*work)(void *owner, const struct worker_place *place), void *work_owner,
 		 const struct worker_place *place)
 {
-	pid_t keeper = getpid();
-	pid_t pid;
-	int fd, err;
+	struct life life = {work, work_owner, place};
+	struct sandbox_child child;
+	int err;
 
 	atomic_store((_Atomic uint64_t *)&place->memory->pulse_ns, 0);
 	w->started_ns = loop_now_ns();
-	pid = fork();
-	if (pid < 0)
-		return -errno;
-	if (!pid)
-		live(keeper, work, work_owner, place);
-	fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	err = fd < 0 ? -errno : 0;
-	if (!err) {
-		w->watch = (struct loop_fd){.fd = fd, .ready = process_ended, .owner = w};
-		err = loop_add_fd(w->loop, &w->watch, EPOLLIN);
-		if (err)
-			close(fd);
-	}
+	err = sandbox_spawn(place->sandbox, live, &life, &child);
+	if (err)
+		return err;
+	w->watch = (struct loop_fd){.fd = child.pidfd, .ready = process_ended, .owner = w};
+	err = loop_add_fd(w->loop, &w->watch, EPOLLIN);
 	if (err) {
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
+		kill(child.pid, SIGKILL);
+		waitpid(child.pid, NULL, 0);
+		close(child.pidfd);
 		return err;
 	}
-	w->pid = pid;
+	w->pid = child.pid;
 	return 0;
 }
 

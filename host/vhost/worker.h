@@ -17,6 +17,8 @@
 #include "host/virtio/device.h"
 #include "host/virtio/inflight.h"
 
+struct sandbox;
+
 /* Shared by a keeper and its workers, in turn. */
 struct worker_memory {
 	uint64_t pulse_ns; /* when the worker's loop last came round (loop_now_ns()); 0: it has not begun */
@@ -34,6 +36,8 @@ struct worker_place {
 	struct worker_memory *memory;
 	int journal;   /* a memfd for host/virtio/journal.h; -1: none */
 	bool degraded; /* the ones before died too often: do without what may be the reason */
+	/* Of this worker, which is prepared; to be locked before the first word of the frontend's. */
+	struct sandbox *sandbox;
 };
 
 struct worker {
@@ -46,8 +50,8 @@ struct worker {
 };
 
 /*
- * Start a process that runs @work(@work_owner, @place) and ends with what it returns. It keeps the descriptors of @place
- * and the standard ones, no others, and dies with this process. w->loop, ended and owner are set by the caller; ended is
+ * Start a process in place->sandbox that runs @work(@work_owner, @place) and ends with what it returns. It keeps the
+ * descriptors of @place and the standard ones, no others, and dies with this process. w->loop, ended and owner are set by the caller; ended is
  * called once, on the loop. Returns 0 or a negative errno.
  */
 int worker_start(struct worker *w, int (*work)(void *owner, const struct worker_place *place), void *work_owner,

@@ -18,6 +18,7 @@
 #include "host/display/display.h"
 #include "host/gpu/gpu.h"
 #include "host/vhost/keeper.h"
+#include "host/vhost/sandbox.h"
 #include "host/vhost/server.h"
 #include "host/vhost/worker.h"
 #include "host/virtio/journal.h"
@@ -28,9 +29,8 @@
 
 enum { KILLS = 100, SIZE = 256, PICTURE = 1 };
 
-/* Seen by the bench, the keeper and its workers. */
+/* Seen by the bench and the workers. */
 struct shared {
-	atomic_int worker;
 	atomic_ullong shown_ns; /* when the last frame came to the display */
 };
 
@@ -94,7 +94,8 @@ static int work(void *owner, const struct worker_place *place)
 	if (vhost_server_create(&config, &server))
 		return 1;
 	worker_pulse_start(&pulse, place->memory, loop);
-	shared->worker = getpid();
+	if (sandbox_lock(place->sandbox))
+		return 1;
 	loop_run(loop);
 	return 0;
 }
@@ -102,6 +103,22 @@ static int work(void *owner, const struct worker_place *place)
 /* ---- the guest ---- */
 
 static struct vhost_peer *peer;
+static pid_t keeper;
+
+/* The keeper's only child. In its own world it has another number. */
+static pid_t find_worker(void)
+{
+	char path[64];
+	FILE *f;
+	int pid = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)keeper, (int)keeper);
+	f = fopen(path, "r");
+	if (!f || fscanf(f, "%d", &pid) != 1)
+		die("no worker to kill");
+	fclose(f);
+	return pid;
+}
 
 static void command(void *request, size_t bytes)
 {
@@ -162,7 +179,8 @@ static void start(void)
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		die("start");
-	switch (fork()) {
+	keeper = fork();
+	switch (keeper) {
 	case -1:
 		die("fork");
 	case 0:
@@ -171,9 +189,12 @@ static void start(void)
 		if (!freopen("/dev/null", "w", stderr))
 			_exit(1);
 		{
+			const struct sandbox_config sandbox = {.mode = SANDBOX_AUTO, .profile = &sandbox_gpu};
 			struct keeper_config mine = config;
 
 			mine.fd = pair[1];
+			if (sandbox_create(&sandbox, &mine.sandbox))
+				_exit(1);
 			_exit(keeper_run(&mine));
 		}
 	default:
@@ -190,12 +211,14 @@ static double recover(void)
 {
 	const struct timespec moment = {.tv_nsec = rand() % 3000000};
 	uint64_t killed;
+	pid_t worker;
 
 	for (unsigned i = 0; i < 5; i++)
 		frame();
 	nanosleep(&moment, NULL);
+	worker = find_worker();
 	killed = bench_now_ns();
-	kill(shared->worker, SIGKILL);
+	kill(worker, SIGKILL);
 	do
 		frame();
 	while (shared->shown_ns < killed);

@@ -22,6 +22,7 @@
 
 #include "host/base/step.h"
 #include "host/vhost/keeper.h"
+#include "host/vhost/sandbox.h"
 #include "host/vhost/server.h"
 #include "host/vhost/worker.h"
 #include "tests/device/rings.h"
@@ -157,7 +158,8 @@ static void begin(struct world *w, const struct fake_guest_options *options, enu
 	w->keeper = fork();
 	assert_true(w->keeper >= 0);
 	if (!w->keeper) {
-		const struct keeper_config config = {
+		const struct sandbox_config off = {.mode = SANDBOX_OFF, .profile = &sandbox_gpu};
+		struct keeper_config config = {
 			.name = "echo",
 			.fd = pair[1],
 			.config_bytes = 8,
@@ -172,6 +174,8 @@ static void begin(struct world *w, const struct fake_guest_options *options, enu
 		/* What it has to say of deaths is expected. */
 		if (!freopen("/dev/null", "w", stderr))
 			_exit(99);
+		if (sandbox_create(&off, &config.sandbox))
+			_exit(98);
 		_exit(keeper_run(&config));
 	}
 	close(pair[1]);
