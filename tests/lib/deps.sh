@@ -26,11 +26,11 @@ libgles-dev            | build      | GLES headers for the same program
 libgstreamer1.0-dev    | build      | GStreamer: the codecs of the virtio-video devices
 libgstreamer-plugins-base1.0-dev | build | its libraries for raw video, and for feeding pipelines
 gstreamer1.0-tools     | check      | makes clips for the video tests
-gstreamer1.0-plugins-base | demo check | videoconvert, and the elements that feed pipelines
-gstreamer1.0-plugins-good | demo check | VP8 and VP9 codecs
-gstreamer1.0-plugins-bad | demo check | bitstream parsers, the HEVC encoder
-gstreamer1.0-plugins-ugly | demo check | the H.264 encoder
-gstreamer1.0-libav     | demo check | the H.264 and HEVC decoders (FFmpeg)
+gstreamer1.0-plugins-base | check | videoconvert, and the elements that feed pipelines
+gstreamer1.0-plugins-good | check | VP8 and VP9 codecs
+gstreamer1.0-plugins-bad | check | bitstream parsers, the HEVC encoder
+gstreamer1.0-plugins-ugly | check | the H.264 encoder
+gstreamer1.0-libav     | check | the H.264 and HEVC decoders (FFmpeg)
 libcmocka-dev          | check      | the C unit and device tests
 libegl1                | demo check | EGL at run time
 libegl-mesa0           | demo check | the EGL driver (Mesa)
