@@ -68,7 +68,7 @@ static struct display_call *new_call(struct ctl_client *client, void (*act)(stru
 	if (d->ops)
 		return d;
 	free(d);
-	ctl_refuse(client, "the guest has no displays: start it with --gpu");
+	ctl_refuse(client, "the guest has no displays that can be reached: start it with --gpu, without isolate=yes");
 	return NULL;
 }
 
@@ -423,7 +423,7 @@ void ctl_screenshot(struct ctl_client *client, struct json_object *request)
 	s->path = strdup(path);
 	s->part = malloc(strlen(path) + sizeof(PART_SUFFIX));
 	if (!s->ops) {
-		ctl_refuse(client, "the guest has no displays: start it with --gpu");
+		ctl_refuse(client, "the guest has no displays that can be reached: start it with --gpu, without isolate=yes");
 	} else if (!s->pool || !s->path || !s->part) {
 		ctl_refuse(client, "out of memory or threads");
 	} else if (ctl_defer(client, &s->call, SCREENSHOT_LIMIT_S, GPU_SILENT ", or the file system doesn't")) {
