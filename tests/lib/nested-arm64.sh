@@ -37,6 +37,11 @@ nested_arm64_build() {
 		nested_reason="no arm64 cross compiler (package gcc-aarch64-linux-gnu)"
 		return 1
 	fi
+	# make takes its libraries from there, and would do with less if they weren't there yet.
+	if ! "$nested_lib/sysroot.sh" arm64 >&2; then
+		nested_reason="the arm64 libraries could not be fetched (see above)"
+		return 1
+	fi
 	# Neither the job server nor the sanitizers of the make that runs the tests.
 	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -s -j"$(nproc)" -C "$nested_top" ARCH=arm64 O="$arm64_out" DEPS=done \
 		SAN= all >&2 || return 2
