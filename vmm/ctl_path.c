@@ -57,11 +57,12 @@ static int fill(struct sockaddr_un *a, const char *path)
 	return 0;
 }
 
-int ctl_connect(const char *path)
+/* @flags: SOCK_NONBLOCK, to be told -EAGAIN where somebody listens, but has not taken others yet. */
+static int connect_to(const char *path, int flags)
 {
 	struct sockaddr_un a;
 	int err = fill(&a, path);
-	int fd = err ? -1 : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = err ? -1 : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 
 	if (err)
 		return err;
@@ -72,6 +73,11 @@ int ctl_connect(const char *path)
 	err = -errno;
 	close(fd);
 	return err;
+}
+
+int ctl_connect(const char *path)
+{
+	return connect_to(path, 0);
 }
 
 int ctl_listen(const char *path)
@@ -100,7 +106,7 @@ int ctl_listen(const char *path)
 	if (!err && link(fresh, path) < 0)
 		err = -errno;
 	if (err == -EEXIST && !lstat(path, &st) && S_ISSOCK(st.st_mode)) {
-		int peer = ctl_connect(path);
+		int peer = connect_to(path, SOCK_NONBLOCK);
 
 		if (peer >= 0)
 			close(peer);

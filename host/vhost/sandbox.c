@@ -378,6 +378,8 @@ int sandbox_prepare(struct sandbox *s, int *keep, size_t keep_count)
 	}
 	s->missing[SANDBOX_TREE] = sandbox_has(s, SANDBOX_MOUNT_NAMESPACE) ? -sandbox_make_tree(s) : ENOTSUP;
 	s->missing[SANDBOX_IDENTITY] = become_other_user(s);
+	/* Another user's process forgets it. Whoever died just now has closed what the worker would serve. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	s->missing[SANDBOX_LIMITS] = -apply_limits(s);
 	keep_shader_cache(s);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
