@@ -231,8 +231,10 @@ void vnc_look(struct vnc_watcher *v, struct vnc_place *p)
 void vnc_leave(struct vnc_watcher *v)
 {
 	free(v->client->frameBuffer);
+	/* From 0.9.15 on the library frees these two itself. */
 	free(v->client->rcSource);
 	free(v->client->rcMask);
+	v->client->rcSource = v->client->rcMask = NULL;
 	rfbClientCleanup(v->client);
 }
 
