@@ -203,7 +203,8 @@ static int link_received(void *owner, struct message *m)
 		return 0;
 	case REPLY_FRONTEND:
 		/* All that a worker is asked for a frontend is answered by 8 bytes: a number, or a ring and its position. */
-		if (!k->is_waiting || m->header.request != k->waiting.header.request || m->header.size != sizeof(uint64_t))
+		if (!k->is_waiting || m->header.request != k->waiting.header.request ||
+		    m->header.size != sizeof(uint64_t))
 			return -EPROTO;
 		keeper_answer_waiting(k, m);
 		return 0;

@@ -44,7 +44,7 @@ struct world {
 	struct virtq_setup setup;
 	struct fake_request *requests[REQUESTS];
 	bool backwards; /* requests are given back in the opposite order */
-	bool together;  /* all of them at once */
+	bool together;	/* all of them at once */
 	struct chain *held[REQUESTS];
 	unsigned held_count;
 };
@@ -240,7 +240,8 @@ static void what_is_given_back_together_is_seen_together(void **state)
 
 				create(&w, &rings[kind], false);
 				w.together = true;
-				assert_true(serve_and_die(&w, steps[step], steps[step] == STEP_FINISHING ? REQUESTS : 1));
+				assert_true(
+					serve_and_die(&w, steps[step], steps[step] == STEP_FINISHING ? REQUESTS : 1));
 				if (take)
 					fake_guest_poll(w.g, 0);
 				done = count_done(&w);

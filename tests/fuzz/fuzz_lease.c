@@ -119,8 +119,9 @@ static void compare(const struct lease *a, const struct lease *b)
 
 		if (r->has_num != s->has_num || r->has_addr != s->has_addr || r->has_base != s->has_base ||
 		    r->has_kick != s->has_kick || r->enabled != s->enabled || (r->has_num && r->num != s->num) ||
-		    (r->has_base && r->base != s->base) || (r->has_addr && memcmp(&r->addr, &s->addr, sizeof(r->addr))) ||
-		    (r->kick < 0) != (s->kick < 0) || (r->call < 0) != (s->call < 0) || (r->error < 0) != (s->error < 0))
+		    (r->has_base && r->base != s->base) ||
+		    (r->has_addr && memcmp(&r->addr, &s->addr, sizeof(r->addr))) || (r->kick < 0) != (s->kick < 0) ||
+		    (r->call < 0) != (s->call < 0) || (r->error < 0) != (s->error < 0))
 			abort();
 	}
 }
@@ -136,7 +137,8 @@ static void repeat(const struct lease *l)
 	lease_init(&heard);
 	asked = 0;
 	if (loop_create("fuzz", &loop) || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ||
-	    message_socket_open(&to, loop, pair[0], &ops, &heard) || message_socket_open(&from, loop, pair[1], &ops, &heard))
+	    message_socket_open(&to, loop, pair[0], &ops, &heard) ||
+	    message_socket_open(&from, loop, pair[1], &ops, &heard))
 		abort();
 	if (lease_repeat(l, &to, PROTOCOL, &replies))
 		abort();
