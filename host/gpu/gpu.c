@@ -231,7 +231,7 @@ static void handle(struct gpu *g, struct chain *c, unsigned queue)
 		gpu_refuse(g, &cmd, code, "%s", cmd.why);
 	else if (g->degraded && cmd.row->feature == VIRTIO_GPU_F_VIRGL)
 		code = gpu_refuse(g, &cmd, VIRTIO_GPU_RESP_ERR_UNSPEC,
-				  "3D is off: the process that draws died too often; reset the device for another try");
+				  "3D is off: the process that draws died too often; start the machine anew for another try");
 	else if (cmd.fenced && gpu_fences_waiting(g->fences, NULL) >= g->limits.pending)
 		code = gpu_refuse(g, &cmd, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY, "%u fenced requests wait already",
 				  g->limits.pending);

@@ -25,16 +25,33 @@
 
 /* ---- the life of a worker ---- */
 
-/* Rings that no worker is to go on with: those that don't run. */
-static void clear_stale_rings(struct keeper *k)
+/* What the lease and the memory of the worker before say of the rings must fit. */
+static void reconcile_rings(struct keeper *k)
 {
-	/* The message that waits may have started or stopped one already. */
-	if (k->is_waiting)
-		return;
 	for (unsigned i = 0; i < LEASE_MAX_RINGS; i++) {
-		if (!lease_ring_runs(&k->lease, i))
-			atomic_store((_Atomic uint32_t *)&k->memory->rings[i].active, 0);
+		struct inflight_ring *ring = &k->memory->rings[i];
+		bool active = atomic_load((_Atomic uint32_t *)&ring->active) == 1;
+
+		/* The guest broke it, or the worker died half way through a reset. */
+		if (lease_ring_runs(&k->lease, i) && !active)
+			lease_note_position(&k->lease, i, ring->stopped_at);
+		/* No worker is to go on with it; but the message that waits may have started it already. */
+		if (!lease_ring_runs(&k->lease, i) && !k->is_waiting)
+			atomic_store((_Atomic uint32_t *)&ring->active, 0);
 	}
+}
+
+/* The next guest's worker shares nothing with the one before, nor with what that may have left behind. */
+static int fresh_memory(struct keeper *k)
+{
+	struct worker_memory *fresh;
+	int err = worker_memory_create(&fresh);
+
+	if (err)
+		return err;
+	worker_memory_destroy(k->memory);
+	k->memory = fresh;
+	return 0;
 }
 
 static int fresh_journal(struct keeper *k)
@@ -63,7 +80,7 @@ static int start_worker(struct keeper *k)
 	int pair[2], err = 0;
 
 	place.degraded = recent_deaths(k, loop_now_ns()) >= k->config->max_deaths;
-	clear_stale_rings(k);
+	reconcile_rings(k);
 	if (!lease_has_state(&k->lease) && !k->is_waiting)
 		err = fresh_journal(k);
 	if (err)
@@ -113,11 +130,11 @@ static void worker_ended(void *owner, int status)
 {
 	struct keeper *k = owner;
 	uint64_t now = loop_now_ns();
-	int err;
+	int err = 0;
 
 	keeper_close_link(k);
 	if (k->leaving) {
-		memset(k->memory, 0, sizeof(*k->memory));
+		err = fresh_memory(k);
 		memset(k->deaths, 0, 2 * k->config->max_deaths * sizeof(*k->deaths));
 	} else {
 		if (!k->known) {
@@ -138,7 +155,8 @@ static void worker_ended(void *owner, int status)
 		}
 		keeper_answer_stopped_ring(k);
 	}
-	err = start_worker(k);
+	if (!err)
+		err = start_worker(k);
 	if (err) {
 		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: no worker can be started: %s", k->config->name,
 			 strerror(-err));
@@ -149,8 +167,9 @@ static void worker_ended(void *owner, int status)
 static void watch_worker(struct loop_timer *t)
 {
 	struct keeper *k = t->owner;
-	uint64_t now = loop_now_ns();
+	/* In this order, or a pulse in between would come from the future. */
 	uint64_t pulse = atomic_load((_Atomic uint64_t *)&k->memory->pulse_ns);
+	uint64_t now = loop_now_ns();
 	uint64_t limit = pulse ? k->config->hang_ns : START_LIMIT_NS;
 	uint64_t since = pulse ? pulse : k->worker.started_ns;
 
@@ -159,6 +178,10 @@ static void watch_worker(struct loop_timer *t)
 		log_line(LOG_TOPIC_VHOST, LOG_ERROR,
 			 "%s: the worker does not come to the end of its work for %llu s: it is killed",
 			 k->config->name, (unsigned long long)(limit / 1000000000u));
+		worker_kill(&k->worker);
+	} else if (k->worker.pid && k->leaving && now - k->left_ns > STOP_LIMIT_MS * 1000000ull) {
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: the worker does not end with its frontend: it is killed",
+			 k->config->name);
 		worker_kill(&k->worker);
 	}
 	loop_arm_timer(k->loop, t, now + WATCH_NS);

@@ -64,7 +64,7 @@ void keeper_answer_waiting(struct keeper *k, const struct message *m)
 
 	if (vhost_request_replies(w->header.request)) {
 		if (w->header.request == VHOST_USER_GET_VRING_BASE)
-			lease_note_stop(&k->lease, m->payload.state.index, m->payload.state.num);
+			lease_note_stop(&k->lease, w->payload.state.index, m->payload.state.num);
 		reply(k, w->header.request, &m->payload, m->header.size);
 		end_waiting(k);
 		return;
@@ -267,6 +267,7 @@ void keeper_drop_frontend(struct loop_task *t)
 	}
 	/* The next guest gets a worker that knows nothing of this one. */
 	k->leaving = true;
+	k->left_ns = loop_now_ns();
 	k->ready = false;
 	keeper_close_link(k);
 }

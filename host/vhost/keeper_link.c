@@ -23,11 +23,12 @@ void keeper_replace_worker(struct loop_task *t)
 	struct keeper *k = t->owner;
 
 	k->replace_posted = false;
-	message_socket_close(&k->link);
-	message_socket_close(&k->worker_backend);
-	/* One that is about to end does; one that is not must not serve on. */
+	/* One that is about to end does; one that is not must not serve on. First: to one that lives a closed link is the
+	 * end of its guest, and it would clear what the next one is to go on with. */
 	if (!k->leaving)
 		worker_kill(&k->worker);
+	message_socket_close(&k->link);
+	message_socket_close(&k->worker_backend);
 }
 
 static void give_up_worker(struct keeper *k)
@@ -35,6 +36,11 @@ static void give_up_worker(struct keeper *k)
 	if (!k->replace_posted)
 		loop_post(k->loop, &k->replace_task);
 	k->replace_posted = true;
+}
+
+static void expect(struct keeper *k, enum reply_for reply)
+{
+	k->replies[(k->reply_first + k->reply_count++) % MAX_REPLIES] = reply;
 }
 
 void keeper_ask(struct keeper *k, enum reply_for reply, uint32_t request, uint32_t flags, const void *payload,
@@ -51,7 +57,7 @@ void keeper_ask(struct keeper *k, enum reply_for reply, uint32_t request, uint32
 		give_up_worker(k);
 		return;
 	}
-	k->replies[(k->reply_first + k->reply_count++) % MAX_REPLIES] = reply;
+	expect(k, reply);
 }
 
 void keeper_ask_config(struct keeper *k, enum reply_for reply)
@@ -78,7 +84,8 @@ static int worker_asks(void *owner, struct message *m)
 		return 0;
 	case VHOST_USER_BACKEND_VRING_CALL:
 	case VHOST_USER_BACKEND_VRING_ERR:
-		if (m->header.size != sizeof(m->payload.state))
+		if (m->header.size != sizeof(m->payload.state) ||
+		    !(k->lease.protocol_features & PROTOCOL_BIT(INBAND_NOTIFICATIONS)))
 			return -EPROTO;
 		keeper_tell_frontend(k, m->header.request, &m->payload.state, sizeof(m->payload.state));
 		return 0;
@@ -114,8 +121,11 @@ static int open_worker_backend(struct keeper *k)
 /* All is known that a frontend may ask for, and the worker has been told what there is. */
 static void worker_is_ready(struct keeper *k)
 {
-	int err = lease_repeat(&k->lease, &k->link, keeper_worker_protocol(k, k->lease.protocol_features));
+	unsigned replies;
+	int err = lease_repeat(&k->lease, &k->link, keeper_worker_protocol(k, k->lease.protocol_features), &replies);
 
+	while (!err && replies--)
+		expect(k, REPLY_REPEATED);
 	if (!err)
 		err = open_worker_backend(k);
 	if (err) {
@@ -182,8 +192,19 @@ static int link_received(void *owner, struct message *m)
 		else if (what == REPLY_CONFIG_CHANGED && k->lease.protocol_features & PROTOCOL_BIT(CONFIG))
 			keeper_tell_frontend(k, VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, NULL, 0);
 		return 0;
+	case REPLY_REPEATED:
+		if (m->header.size != sizeof(uint64_t))
+			return -EPROTO;
+		/* It said why, and has told the guest. */
+		if (m->payload.u64)
+			log_line(LOG_TOPIC_VHOST, LOG_WARN,
+				 "%s: a ring can't go on in the new worker; the guest has to reset the device",
+				 k->config->name);
+		return 0;
 	case REPLY_FRONTEND:
-		if (!k->is_waiting || m->header.request != k->waiting.header.request)
+		/* All that a worker is asked for a frontend is answered by 8 bytes: a number, or a ring and its position. */
+		if (!k->is_waiting || m->header.request != k->waiting.header.request ||
+		    m->header.size != sizeof(uint64_t))
 			return -EPROTO;
 		keeper_answer_waiting(k, m);
 		return 0;

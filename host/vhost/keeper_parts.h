@@ -21,9 +21,10 @@ enum reply_for {
 	REPLY_QUEUES,
 	REPLY_CONFIG,	      /* refresh the copy of the config space */
 	REPLY_CONFIG_CHANGED, /* the same, then tell the frontend */
+	REPLY_REPEATED,	      /* of the lease: a ring goes on or can't */
 	REPLY_FRONTEND,	      /* the message that waits */
 };
-#define MAX_REPLIES 32u
+#define MAX_REPLIES (LEASE_MAX_REPLIES + 16u)
 
 struct keeper {
 	const struct keeper_config *config;
@@ -48,6 +49,7 @@ struct keeper {
 	struct worker worker;
 	bool ready;   /* it answered what we asked first */
 	bool leaving; /* it is to end, with its guest */
+	uint64_t left_ns; /* since when */
 	struct message_socket link;
 	struct message_socket worker_backend;
 	enum reply_for replies[MAX_REPLIES];

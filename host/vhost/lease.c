@@ -81,11 +81,22 @@ static int note_reset(struct lease *l, const struct message *m)
 		struct lease_ring *r = &l->rings[i];
 
 		close_fd(&r->kick);
-		r->has_addr = r->has_base = r->has_kick = r->enabled = false;
+		r->has_addr = r->has_base = r->has_kick = r->enabled = r->started = false;
+		r->base = 0;
 	}
 	l->status = 0;
 	l->was_enabled = false;
 	return 0;
+}
+
+/* As the device server has it (host/vhost/rings.c). */
+static bool is_startable(const struct lease *l, const struct lease_ring *r)
+{
+	bool in_band = l->protocol_features & VIRTIO_BIT(VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS);
+
+	return l->has_features && r->has_num && r->has_addr && (r->has_kick || in_band) &&
+	       (r->enabled || !(l->features & VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES))) &&
+	       (!l->has_status || l->status & VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
 static bool any_ring_runs(const struct lease *l)
@@ -191,6 +202,9 @@ static int note_base(struct lease *l, const struct message *m)
 
 	if (!r)
 		return -EINVAL;
+	/* A driver that starts over: see vhost_rings_set_base(), which drops all rings too. */
+	if (r->started || (r->base && m->payload.state.num != r->base && !any_ring_runs(l)))
+		note_reset(l, m);
 	r->base = m->payload.state.num;
 	r->has_base = true;
 	return 0;
@@ -265,11 +279,23 @@ static const struct {
 	{VHOST_USER_SET_STATUS, note_status},	      {VHOST_USER_GPU_SET_SOCKET, note_display},
 };
 
+/* What starts a ring is that nothing is missing any more, whichever message came last. */
+static void note_starts(struct lease *l)
+{
+	for (unsigned i = 0; i < LEASE_MAX_RINGS; i++)
+		l->rings[i].started |= is_startable(l, &l->rings[i]);
+}
+
 int lease_note(struct lease *l, const struct message *m)
 {
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (rows[i].request == m->header.request)
-			return rows[i].note(l, m);
+		if (rows[i].request == m->header.request) {
+			int err = rows[i].note(l, m);
+
+			if (!err)
+				note_starts(l);
+			return err;
+		}
 	}
 	return 0;
 }
@@ -281,7 +307,17 @@ void lease_note_stop(struct lease *l, uint32_t index, uint32_t base)
 	if (!r)
 		return;
 	close_fd(&r->kick);
-	r->has_addr = r->has_kick = false;
+	r->has_addr = r->has_kick = r->started = false;
+	r->base = base;
+	r->has_base = true;
+}
+
+void lease_note_position(struct lease *l, uint32_t index, uint32_t base)
+{
+	struct lease_ring *r = find(l, index);
+
+	if (!r)
+		return;
 	r->base = base;
 	r->has_base = true;
 }
@@ -290,11 +326,7 @@ void lease_note_stop(struct lease *l, uint32_t index, uint32_t base)
 
 bool lease_ring_runs(const struct lease *l, unsigned index)
 {
-	const struct lease_ring *r = &l->rings[index];
-
-	return l->has_features && r->has_num && r->has_addr && r->has_kick &&
-	       (r->enabled || !(l->features & VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES))) &&
-	       (!l->has_status || l->status & VIRTIO_CONFIG_S_DRIVER_OK);
+	return l->rings[index].started;
 }
 
 bool lease_has_state(const struct lease *l)
@@ -304,47 +336,57 @@ bool lease_has_state(const struct lease *l)
 
 /* ---- saying it again ---- */
 
-static int repeat_ring_fd(struct message_socket *to, uint32_t request, unsigned index, int fd)
+static int repeat_ring_fd(struct message_socket *to, uint32_t request, uint32_t flags, unsigned index, int fd)
 {
 	uint64_t value = index | (fd < 0 ? VHOST_USER_VRING_NO_FD : 0);
 
-	return message_send_fds(to, request, 0, &value, sizeof(value), &fd, fd < 0 ? 0 : 1);
+	return message_send_fds(to, request, flags, &value, sizeof(value), &fd, fd < 0 ? 0 : 1);
 }
 
-static int repeat_state(struct message_socket *to, uint32_t request, unsigned index, uint32_t num)
+static int repeat_state(struct message_socket *to, uint32_t request, uint32_t flags, unsigned index, uint32_t num)
 {
 	const struct vhost_user_vring_state state = {.index = index, .num = num};
 
-	return message_send(to, request, 0, &state, sizeof(state));
+	return message_send(to, request, flags, &state, sizeof(state));
+}
+
+static uint32_t ask(unsigned *replies)
+{
+	++*replies;
+	return VHOST_USER_NEED_REPLY;
 }
 
 /* Interrupts and errors first, and what starts the ring last. */
-static int repeat_ring(const struct lease *l, unsigned index, struct message_socket *to)
+static int repeat_ring(const struct lease *l, unsigned index, struct message_socket *to, unsigned *replies)
 {
 	const struct lease_ring *r = &l->rings[index];
 	int err = 0;
 
 	if (r->error >= 0)
-		err = repeat_ring_fd(to, VHOST_USER_SET_VRING_ERR, index, r->error);
+		err = repeat_ring_fd(to, VHOST_USER_SET_VRING_ERR, 0, index, r->error);
 	if (!err && r->call >= 0)
-		err = repeat_ring_fd(to, VHOST_USER_SET_VRING_CALL, index, r->call);
+		err = repeat_ring_fd(to, VHOST_USER_SET_VRING_CALL, 0, index, r->call);
 	if (!err && r->has_num)
-		err = repeat_state(to, VHOST_USER_SET_VRING_NUM, index, r->num);
+		err = repeat_state(to, VHOST_USER_SET_VRING_NUM, 0, index, r->num);
 	if (!err && r->has_base)
-		err = repeat_state(to, VHOST_USER_SET_VRING_BASE, index, r->base);
+		err = repeat_state(to, VHOST_USER_SET_VRING_BASE, 0, index, r->base);
 	if (!err && r->has_addr)
 		err = message_send(to, VHOST_USER_SET_VRING_ADDR, 0, &r->addr, sizeof(r->addr));
 	if (!err && r->has_kick)
-		err = repeat_ring_fd(to, VHOST_USER_SET_VRING_KICK, index, r->kick);
-	if (!err && r->enabled)
-		err = repeat_state(to, VHOST_USER_SET_VRING_ENABLE, index, 1);
+		err = repeat_ring_fd(to, VHOST_USER_SET_VRING_KICK, ask(replies), index, r->kick);
+	/* One that was disabled while it ran is started all the same: what is in flight on it must come to an end. */
+	if (!err && (r->enabled || r->started))
+		err = repeat_state(to, VHOST_USER_SET_VRING_ENABLE, ask(replies), index, 1);
+	if (!err && !r->enabled && r->started)
+		err = repeat_state(to, VHOST_USER_SET_VRING_ENABLE, ask(replies), index, 0);
 	return err;
 }
 
-int lease_repeat(const struct lease *l, struct message_socket *to, uint64_t protocol_features)
+int lease_repeat(const struct lease *l, struct message_socket *to, uint64_t protocol_features, unsigned *replies)
 {
 	int err = message_send(to, VHOST_USER_SET_PROTOCOL_FEATURES, 0, &protocol_features, sizeof(protocol_features));
 
+	*replies = 0;
 	if (!err && l->has_features)
 		err = message_send(to, VHOST_USER_SET_FEATURES, 0, &l->features, sizeof(l->features));
 	if (!err && l->display >= 0)
@@ -360,6 +402,6 @@ int lease_repeat(const struct lease *l, struct message_socket *to, uint64_t prot
 		err = message_send(to, VHOST_USER_SET_STATUS, 0, &status, sizeof(status));
 	}
 	for (unsigned i = 0; i < LEASE_MAX_RINGS && !err; i++)
-		err = repeat_ring(l, i, to);
+		err = repeat_ring(l, i, to, replies);
 	return err;
 }

@@ -25,6 +25,7 @@ struct lease_region {
 
 struct lease_ring {
 	bool has_num, has_addr, has_base, has_kick, enabled;
+	bool started; /* and not stopped since; disabled, it only pauses */
 	uint32_t num, base;
 	struct vhost_user_vring_addr addr;
 	int kick, call, error; /* descriptors of our own; -1: none */
@@ -52,16 +53,21 @@ int lease_note(struct lease *l, const struct message *m);
 
 /* The frontend stopped ring @index, which stands at @base: the answer of GET_VRING_BASE. */
 void lease_note_stop(struct lease *l, uint32_t index, uint32_t base);
+/* The device itself stopped ring @index at @base (a broken ring, half a reset): it is to go on from there. */
+void lease_note_position(struct lease *l, uint32_t index, uint32_t base);
 
 /* A device with this lease is at work, or was when the machine paused: it has state. */
 bool lease_has_state(const struct lease *l);
-/* Ring @index is one that a device would start. */
+/* Ring @index was started and not stopped since; it may be disabled. */
 bool lease_ring_runs(const struct lease *l, unsigned index);
 
 /*
  * Say all of it on @to, in an order in which a device server takes it. @protocol_features: as for a frontend that agreed
- * on these. Returns 0 or what message_send_fds() returns.
+ * on these, REPLY_ACK among them: what starts a ring is to be answered, since a ring that can't go on (the guest broke
+ * it) is no reason to end the connection. *replies is how many answers will come. Returns 0 or what message_send_fds()
+ * returns.
  */
-int lease_repeat(const struct lease *l, struct message_socket *to, uint64_t protocol_features);
+#define LEASE_MAX_REPLIES (3 * LEASE_MAX_RINGS)
+int lease_repeat(const struct lease *l, struct message_socket *to, uint64_t protocol_features, unsigned *replies);
 
 #endif

@@ -262,8 +262,11 @@ int vhost_rings_set_base(struct vhost_rings *r, uint32_t index, uint32_t base)
 
 	if (!q)
 		return -EINVAL;
-	/* A driver that starts over without having stopped (User Mode Linux), or another one than before the stop. */
-	if (q->running || (q->parked && base != q->base && !any_running(r)))
+	/*
+	 * A driver that starts over without having stopped (User Mode Linux), or another one than before the stop; the
+	 * stop may have been another process's, which the keeper repeated with the position alone.
+	 */
+	if (q->running || ((q->parked || q->base) && base != q->base && !any_running(r)))
 		vhost_rings_reset(r);
 	q->base = base;
 	return 0;

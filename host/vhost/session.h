@@ -35,7 +35,6 @@ struct vhost_server {
 	bool draining;
 	uint32_t drained_ring;
 	uint64_t drain_end_ns;
-	bool drain_needs;
 	struct loop_timer drain_timer;
 
 	struct loop_timer reap_timer; /* unmaps memory once the device has let go of it */

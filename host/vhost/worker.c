@@ -77,11 +77,14 @@ struct life {
 static int live(struct sandbox *s, void *arg)
 {
 	const struct life *l = arg;
-	int keep[] = {l->place->link, l->place->journal};
+	int keep[2] = {l->place->link};
+	unsigned count = 1;
 
+	if (l->place->journal >= 0)
+		keep[count++] = l->place->journal;
 	/* Also where the sandbox does nothing: the frontend's socket must end with the keeper. */
-	close_others(keep, sizeof(keep) / sizeof(keep[0]));
-	if (sandbox_prepare(s, keep, l->place->journal < 0 ? 1 : 2))
+	close_others(keep, count);
+	if (sandbox_prepare(s, keep, count))
 		return EXIT_FAILURE;
 	return l->work(l->owner, l->place);
 }

@@ -337,7 +337,6 @@ void inflight_set_finishing(struct inflight *f, unsigned slot, uint32_t written,
 
 void inflight_set_used(struct inflight *f, uint16_t used)
 {
-	step_reached(STEP_PUBLISHED);
 	atomic_store_explicit((_Atomic uint32_t *)&f->shared->used, used, memory_order_release);
 	step_reached(STEP_COUNTED);
 }

@@ -88,12 +88,44 @@ static uint8_t *map_area(const struct virtq *q, uint64_t gpa, uint64_t bytes, ui
 }
 
 /*
+ * Give back what the process before this one was about to: all of it at once, since the driver may have seen all of it
+ * already, and may not see less. The ring stands before it.
+ */
+static int finish_left(struct virtq *q)
+{
+	struct chain *again = calloc(q->size, sizeof(*again));
+	struct chain **list = calloc(q->size, sizeof(struct chain *));
+	unsigned n = 0, descriptors = 0;
+	struct inflight_slot s;
+	int err = again && list ? 0 : -ENOMEM;
+
+	while (!err && inflight_finishing(q->inflight, &s)) {
+		if (s.position != q->ops->used_position(q, descriptors))
+			err = -EINVAL;
+		descriptors += s.descriptors;
+		again[n] = (struct chain){.id = s.id, .descriptors = s.descriptors, .writer.total = s.written};
+		list[n] = &again[n];
+		n++;
+	}
+	if (!err && n) {
+		if (q->ops->is_published && q->ops->is_published(q))
+			q->ops->stand(q, q->ops->used_position(q, descriptors), 0);
+		else
+			/* Whether the driver wants to hear of it is not the question: it may have been told or not. */
+			(void)q->ops->complete(q, list, n);
+		step_reached(STEP_PUBLISHED);
+	}
+	free(list);
+	free(again);
+	return err;
+}
+
+/*
  * Go on with the ring that a process before this one had: what it was about to give back is given back, the rest comes
  * out of virtq_pop() again.
  */
 static int take_over(struct virtq *q, bool packed)
 {
-	struct inflight_slot s;
 	uint16_t used;
 	int err = inflight_recover(q->inflight, q->size, packed, &used);
 
@@ -101,20 +133,9 @@ static int take_over(struct virtq *q, bool packed)
 		return err;
 	q->taken = inflight_descriptors(q->inflight);
 	q->ops->stand(q, used, q->taken);
-	while (inflight_finishing(q->inflight, &s)) {
-		struct chain again = {.id = s.id, .descriptors = s.descriptors, .writer.total = s.written};
-		struct chain *one = &again;
-
-		if (s.position != q->ops->used_position(q, 0))
-			return -EINVAL;
-		if (q->ops->is_published && q->ops->is_published(q)) {
-			q->ops->stand(q, q->ops->used_position(q, s.descriptors), 0);
-			q->taken -= s.descriptors;
-		} else {
-			/* Whether the driver wants to hear of it is not the question: it may have been told or not. */
-			(void)q->ops->complete(q, &one, 1);
-		}
-	}
+	err = finish_left(q);
+	if (err)
+		return err;
 	used = q->ops->used_position(q, 0);
 	inflight_recovered(q->inflight, used);
 	q->taken = inflight_descriptors(q->inflight);
@@ -327,6 +348,7 @@ void chain_finish_all(struct chain *const *c, unsigned n)
 		if (q->inflight)
 			say_finishing(q, c, n);
 		interrupt = q->ops->complete(q, c, n);
+		step_reached(STEP_PUBLISHED);
 		if (q->inflight)
 			say_finished(q, c, n);
 		q->in_flight -= n;

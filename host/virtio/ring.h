@@ -76,7 +76,7 @@ struct ring_ops {
 	void (*stand)(struct virtq *q, uint16_t used, unsigned in_flight);
 	/* Fill @c again from what is known of it. Returns NULL, or what is wrong. */
 	const char *(*fetch_again)(struct virtq *q, struct chain *c, const struct inflight_slot *s);
-	/* The used entry at the queue's position was written already. NULL: writing it again does no harm. */
+	/* The used entries that follow the queue's position were shown already. NULL: writing them again does no harm. */
 	bool (*is_published)(const struct virtq *q);
 };
 

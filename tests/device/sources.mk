@@ -32,10 +32,11 @@ test_gpu_control-src = $(gpu-test-src)
 test_gpu_fence-src = $(gpu-test-src)
 test_gpu_3d-src = $(gpu-test-src)
 vhost-test-src := tests/lib/vhost_peer.c $(filter host/vhost/%,$(host-vhost-src)) $(host-sandbox-src)
-device-tests += test_vhost_messages test_vhost_rings test_keeper
+device-tests += test_vhost_messages test_vhost_rings test_keeper test_vhost_leaks
 test_vhost_messages-src := $(vhost-test-src)
 test_vhost_rings-src := $(vhost-test-src)
 test_keeper-src := $(vhost-test-src)
+test_vhost_leaks-src := $(vhost-test-src)
 # Video over the fake codec.
 video-test-src = tests/lib/video_world.c $(host-video-device-src) $(host-video-fake-src)
 device-tests += test_video_commands test_video_stream

@@ -33,7 +33,7 @@
 #define REQUESTS 8u
 #define LOST 'x'
 
-enum mood { WELL, CAN_NOT_START, TALKS_NONSENSE, DIES_AT_STEPS, DIES_WHEN_READY };
+enum mood { WELL, CAN_NOT_START, TALKS_NONSENSE, DIES_AT_STEPS, DIES_WHEN_READY, IN_BAND };
 
 /* Seen by test, keeper and workers. */
 struct shared {
@@ -104,7 +104,12 @@ static int work(void *owner, const struct worker_place *place)
 	struct vhost_server *server;
 	struct worker_pulse pulse;
 	struct vhost_server_config config = {
-		.fd = place->link, .inflight = place->memory->rings, .ended = ended, .owner = &j};
+		.fd = place->link,
+		.in_band = s->mood == IN_BAND,
+		.inflight = place->memory->rings,
+		.ended = ended,
+		.owner = &j,
+	};
 	unsigned number = ++s->workers;
 
 	s->degraded = place->degraded;
@@ -162,6 +167,7 @@ static void begin(struct world *w, const struct fake_guest_options *options, enu
 		struct keeper_config config = {
 			.name = "echo",
 			.fd = pair[1],
+			.in_band = mood == IN_BAND,
 			.config_bytes = 8,
 			.journal_bytes = 64 << 10,
 			.max_deaths = 5,
@@ -372,6 +378,97 @@ static void a_death_during_any_message_is_made_good(void **state)
 	}
 }
 
+static void a_ring_that_is_disabled_is_not_forgotten(void **state)
+{
+	(void)state;
+	for (unsigned kind = 0; kind < RING_KINDS; kind++) {
+		const struct vhost_user_vring_state off = {.index = 0, .num = 0};
+		struct world w;
+
+		begin(&w, &rings[kind], WELL);
+		start(&w);
+		assert_int_equal(serve(&w, 0, 0, NULL), 0);
+		assert_int_equal(vhost_peer_tell(w.peer, VHOST_USER_SET_VRING_ENABLE, &off, sizeof(off), NULL, 0), 0);
+		die(&w);
+		/* As QEMU stops a device: the next worker knows where the ring stands. */
+		virtio_device_stop_queue(&w.peer->device, 0);
+		if (!rings[kind].packed)
+			assert_int_equal(w.peer->base[0], REQUESTS);
+		w.peer->resume = true;
+		assert_int_equal(
+			virtio_device_start_queue(&w.peer->device, 0, &fake_guest_ring(w.peer->guest, 0)->setup), 0);
+		assert_int_equal(serve(&w, 0, 50, NULL), 0);
+		assert_int_equal(w.shared->workers, 2);
+		assert_int_equal(end(&w), 0);
+	}
+}
+
+static bool is_seen(void *arg)
+{
+	struct world *w = ((void **)arg)[0];
+	const struct fake_request *r = ((void **)arg)[1];
+
+	fake_guest_poll(w->peer->guest, 0);
+	return r->done;
+}
+
+static void a_ring_without_descriptors_goes_on_too(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w, &rings[1], IN_BAND);
+	w.peer->in_band = true;
+	start(&w);
+	for (uint8_t i = 0; i < 6; i++) {
+		struct fake_request *r = fake_guest_add(w.peer->guest, 0, &i, 1, 4);
+
+		fake_guest_kick(w.peer->guest, 0);
+		assert_true(fake_guest_run_until(w.peer->guest, is_seen, (void *[]){&w, r}, 30000));
+		assert_false(r->lost);
+		assert_int_equal(r->out[0], i + 1);
+		assert_int_equal(w.shared->executed[i], 1);
+		fake_guest_free_request(w.peer->guest, r);
+		if (i % 2)
+			die(&w);
+	}
+	assert_int_equal(end(&w), 0);
+}
+
+static bool has_successor(void *arg)
+{
+	struct world *w = arg;
+
+	return w->shared->starts >= 2;
+}
+
+/* The device has stopped its rings by itself: the next one stops them in the same place, and takes a reset. */
+static void a_guest_that_broke_its_ring_gets_its_reset(void **state)
+{
+	(void)state;
+	for (unsigned kind = 0; kind < 2; kind++) {
+		struct world w;
+		const uint16_t far = 9999;
+		const struct fake_ring *ring;
+
+		begin(&w, &rings[kind], WELL);
+		start(&w);
+		assert_int_equal(serve(&w, 0, 0, NULL), 0);
+		assert_int_equal(serve(&w, 1, 0, NULL), 0);
+		ring = fake_guest_ring(w.peer->guest, 1);
+		memcpy((uint8_t *)fake_guest_ptr(w.peer->guest, ring->setup.driver_gpa, 4) + 2, &far, sizeof(far));
+		fake_guest_force_kick(w.peer->guest, 1);
+		fake_guest_run_until(w.peer->guest, NULL, NULL, 50);
+		die(&w);
+		assert_true(fake_guest_run_until(w.peer->guest, has_successor, &w, 30000));
+		/* And one after it, which learns it all from the keeper. */
+		die(&w);
+		assert_int_equal(fake_guest_start(w.peer->guest, &w.peer->device), 0);
+		assert_int_equal(serve(&w, 1, 50, NULL), 0);
+		assert_int_equal(end(&w), 0);
+	}
+}
+
 static void a_worker_that_can_not_start_ends_the_program(void **state)
 {
 	struct world w;
@@ -429,6 +526,9 @@ int main(void)
 		cmocka_unit_test(a_worker_that_dies_at_a_step_is_replaced),
 		cmocka_unit_test(a_worker_that_hangs_is_replaced),
 		cmocka_unit_test(a_death_during_any_message_is_made_good),
+		cmocka_unit_test(a_ring_that_is_disabled_is_not_forgotten),
+		cmocka_unit_test(a_ring_without_descriptors_goes_on_too),
+		cmocka_unit_test(a_guest_that_broke_its_ring_gets_its_reset),
 		cmocka_unit_test(a_worker_that_can_not_start_ends_the_program),
 		cmocka_unit_test(a_first_worker_that_talks_nonsense_ends_the_program),
 		cmocka_unit_test(a_later_worker_that_talks_nonsense_is_replaced),

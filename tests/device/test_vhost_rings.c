@@ -133,6 +133,24 @@ static void a_new_driver_gets_a_fresh_device(void **state)
 	}
 }
 
+/* A process that took over was told the position of a ring that had been stopped before, no more. */
+static void another_position_is_another_driver_s(void **state)
+{
+	struct vhost_peer *p = begin(NULL, false);
+	struct vhost_user_vring_state base = {.index = 1, .num = 5};
+	unsigned resets;
+
+	(void)state;
+	assert_int_equal(vhost_peer_tell(p, VHOST_USER_SET_VRING_BASE, &base, sizeof(base), NULL, 0), 0);
+	resets = p->echo->resets;
+	assert_int_equal(vhost_peer_tell(p, VHOST_USER_SET_VRING_BASE, &base, sizeof(base), NULL, 0), 0);
+	assert_int_equal(p->echo->resets, resets);
+	base.num = 0;
+	assert_int_equal(vhost_peer_tell(p, VHOST_USER_SET_VRING_BASE, &base, sizeof(base), NULL, 0), 0);
+	assert_int_equal(p->echo->resets, resets + 1);
+	vhost_peer_destroy(p);
+}
+
 static void status_starts_and_resets_the_device(void **state)
 {
 	struct vhost_peer *p = vhost_peer_create(NULL, false, false);
@@ -504,6 +522,7 @@ int main(void)
 		cmocka_unit_test(notifications_may_be_messages),
 		cmocka_unit_test(a_stopped_ring_goes_on_where_it_was),
 		cmocka_unit_test(a_new_driver_gets_a_fresh_device),
+		cmocka_unit_test(another_position_is_another_driver_s),
 		cmocka_unit_test(status_starts_and_resets_the_device),
 		cmocka_unit_test(get_vring_base_waits_for_what_is_in_flight),
 		cmocka_unit_test(get_vring_base_gives_up_on_a_request_that_never_ends),

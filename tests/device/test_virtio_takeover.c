@@ -44,6 +44,7 @@ struct world {
 	struct virtq_setup setup;
 	struct fake_request *requests[REQUESTS];
 	bool backwards; /* requests are given back in the opposite order */
+	bool together;	/* all of them at once */
 	struct chain *held[REQUESTS];
 	unsigned held_count;
 };
@@ -121,7 +122,9 @@ static void serve(struct world *w)
 		assert_int_equal(virtq_start(w->e->device.queues[0], &setup), 0);
 	}
 	fake_guest_force_kick(w->g, 0);
-	for (unsigned i = 0; i < w->held_count; i++)
+	if (w->together && w->held_count)
+		chain_finish_all(w->held, w->held_count);
+	for (unsigned i = 0; i < w->held_count && !w->together; i++)
 		chain_finish(w->held[w->backwards ? w->held_count - 1 - i : i]);
 	w->held_count = 0;
 }
@@ -212,6 +215,53 @@ static void a_death_at_any_step_loses_and_repeats_nothing(void **state)
 		}
 	}
 	assert_int_equal(deaths, RING_KINDS * STEP_RECOVERING * 2 * REQUESTS);
+}
+
+static unsigned read_used_index(struct world *w)
+{
+	uint16_t index;
+
+	memcpy(&index, (uint8_t *)fake_guest_ptr(w->g, w->setup.device_gpa, 4) + 2, sizeof(index));
+	return index;
+}
+
+/* A driver that has seen an index of used entries must not see a smaller one, and all that go together or none. */
+static void what_is_given_back_together_is_seen_together(void **state)
+{
+	static const unsigned steps[] = {STEP_FINISHING, STEP_PUBLISHED, STEP_COUNTED};
+
+	(void)state;
+	need_steps();
+	for (unsigned kind = 0; kind < RING_KINDS; kind++) {
+		for (unsigned step = 0; step < sizeof(steps) / sizeof(steps[0]); step++) {
+			for (unsigned take = 0; take < 2; take++) {
+				struct world w;
+				unsigned seen, done;
+
+				create(&w, &rings[kind], false);
+				w.together = true;
+				assert_true(
+					serve_and_die(&w, steps[step], steps[step] == STEP_FINISHING ? REQUESTS : 1));
+				if (take)
+					fake_guest_poll(w.g, 0);
+				done = count_done(&w);
+				assert_true(done == 0 || done == REQUESTS);
+				seen = rings[kind].packed ? 0 : read_used_index(&w);
+				/* The next one dies as soon as it has shown anything. */
+				serve_and_die(&w, STEP_PUBLISHED, 1);
+				if (!rings[kind].packed) {
+					assert_int_equal(read_used_index(&w), REQUESTS);
+					assert_true(seen <= REQUESTS);
+				}
+				fake_guest_poll(w.g, 0);
+				assert_int_equal(count_done(&w), REQUESTS);
+				serve(&w);
+				fake_guest_poll(w.g, 0);
+				assert_int_equal(check(&w), 0);
+				destroy(&w);
+			}
+		}
+	}
 }
 
 /* The second one dies while it takes over, or at the same or another step. */
@@ -306,6 +356,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_death_at_any_step_loses_and_repeats_nothing),
+		cmocka_unit_test(what_is_given_back_together_is_seen_together),
 		cmocka_unit_test(two_deaths_in_a_row_lose_and_repeat_nothing),
 		cmocka_unit_test(a_ring_that_was_stopped_is_not_taken_over),
 		cmocka_unit_test(nonsense_in_the_memory_is_refused_or_harmless),

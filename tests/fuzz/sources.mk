@@ -17,8 +17,9 @@ fuzz_boot-src := tests/fuzz/driver.c vmm/x86_64/boot.c vmm/image.c vmm/elf.c vmm
 	vmm/x86_64/machine.c vmm/x86_64/aml.c vmm/x86_64/tables.c
 fuzz-targets += fuzz_journal
 fuzz_journal-src := tests/fuzz/driver.c
-fuzz-targets += fuzz_vhost_server
+fuzz-targets += fuzz_vhost_server fuzz_lease
 fuzz_vhost_server-src = tests/fuzz/driver.c $(vhost-test-src)
+fuzz_lease-src = tests/fuzz/driver.c $(vhost-test-src)
 # ctl-test-src is in tests/unit/sources.mk.
 fuzz-targets += fuzz_ctl
 fuzz_ctl-src := tests/fuzz/driver.c $(ctl-test-src)
