@@ -76,6 +76,8 @@ static void reset(struct virtio_device *d)
 {
 	/* Queues first: chains that the device finishes now must not reach the guest any more. */
 	stop_queues(d);
+	for (unsigned i = 0; i < d->queue_count; i++)
+		virtq_forget_left(d->queues[i]);
 	d->status = 0;
 	d->negotiated = 0;
 	d->broken = false;

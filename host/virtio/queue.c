@@ -212,6 +212,12 @@ void virtq_stop(struct virtq *q)
 	forget(q);
 }
 
+void virtq_forget_left(struct virtq *q)
+{
+	if (q->inflight && !q->ops && inflight_is_active(q->inflight))
+		inflight_end(q->inflight, 0);
+}
+
 static struct chain *get_chain(struct virtq *q)
 {
 	struct chain *c = q->free_chains;

@@ -84,6 +84,12 @@ void virtq_drain(struct virtq *q, void (*handle)(void *owner, struct chain *c), 
  */
 uint32_t virtq_position(const struct virtq *q);
 
+/*
+ * What a process before this one left in flight means nothing any more: the device is reset. No-op without tracking, or
+ * once the queue was started.
+ */
+void virtq_forget_left(struct virtq *q);
+
 /* Chains popped and not finished. */
 unsigned virtq_in_flight(const struct virtq *q);
 
