@@ -445,16 +445,41 @@ static void check_module(struct doctor *d, const char *name, const char *cure)
 
 static void usage(FILE *to)
 {
-	fputs("usage: mullion doctor [--json]\n"
+	fputs("usage: mullion doctor [--json] [--pid N]\n"
 	      "Check what this host can do for guests, one line each: ok, warn (a feature is missing) or fail.\n"
 	      "  --json   print a list of objects instead: verdict, name, text, cure\n"
-	      "Exit status: 0 a guest can run, 1 it can't, 2 wrong options.\n",
+	      "  --pid N  look at process N instead: what keeps the worker of an isolated device in; of a parent (a\n"
+	      "           keeper, mullion-gpu, or mullion), at its children. docs/sandbox.md explains the lines.\n"
+	      "Exit status: 0 a guest can run (--pid: the sandbox is there), 1 it can't (isn't), 2 wrong options.\n",
 	      to);
+}
+
+static long read_pid(const char *word)
+{
+	char *end = NULL;
+	long pid;
+
+	errno = 0;
+	pid = word ? strtol(word, &end, 10) : 0;
+	return word && !errno && end != word && !*end && pid > 0 && pid <= INT_MAX ? pid : 0;
+}
+
+static int check_one_process(struct doctor *d, long pid)
+{
+	bool confined = doctor_process(pid, report, d);
+
+	if (d->json)
+		printf("\n]\n");
+	else
+		printf("%s\n",
+		       confined ? "The sandbox is there." : "The sandbox is not there: see the lines that say fail.");
+	return confined ? 0 : 1;
 }
 
 int doctor_main(int argc, char **argv)
 {
 	struct doctor d = {.can_run = true};
+	long pid = 0;
 
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--json")) {
@@ -462,12 +487,22 @@ int doctor_main(int argc, char **argv)
 		} else if (!strcmp(argv[i], "--help")) {
 			usage(stdout);
 			return 0;
+		} else if (!strcmp(argv[i], "--pid")) {
+			pid = read_pid(argv[++i]);
+			if (!pid) {
+				fprintf(stderr, "mullion doctor: --pid takes the number of a process, not \"%s\"\n",
+					i < argc ? argv[i] : "");
+				return 2;
+			}
 		} else {
-			fprintf(stderr, "mullion doctor: unknown option \"%s\"; --json and --help are all there are\n",
+			fprintf(stderr,
+				"mullion doctor: unknown option \"%s\"; --json, --pid and --help are all there are\n",
 				argv[i]);
 			return 2;
 		}
 	}
+	if (pid)
+		return check_one_process(&d, pid);
 	check_architecture(&d);
 	check_kvm(&d);
 	check_memory(&d);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `mullion doctor`: what this host can do, and the cure for what it can't. */
+/* `mullion doctor`: what this host can do, and the cure for what it can't; what keeps a process in. */
 #ifndef MULLION_VMM_DOCTOR_H
 #define MULLION_VMM_DOCTOR_H
 
@@ -7,7 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* @argv[0] is "doctor". Returns the exit status: 0 when a guest can run, 1 when not, 2 for wrong options. */
+/*
+ * @argv[0] is "doctor". Returns the exit status: 0 when a guest can run (--pid: when the process is confined), 1 when not,
+ * 2 for wrong options.
+ */
 int doctor_main(int argc, char **argv);
 
 /* What a throw-away guest showed of /dev/kvm's processor (doctor_speed.c). */
@@ -34,6 +37,12 @@ struct doctor_guest {
 
 /* A line: "ok", "warn" or "fail", what, how it is, what to do about it (NULL: nothing). */
 typedef void doctor_report(void *owner, const char *verdict, const char *name, const char *text, const char *cure);
+
+/*
+ * What keeps process @pid in, or, when it has children, each of those (doctor_process.c). Returns false if a line says
+ * "fail": one of them isn't confined, or can't be looked at.
+ */
+bool doctor_process(long pid, doctor_report *report, void *owner);
 
 /* ---- of the processor architecture's folder ---- */
 extern const struct doctor_guest doctor_guest;

@@ -29,7 +29,7 @@ unit-tests += test_gpu_command
 test_gpu_command-src = host/gpu/command.c
 unit-tests += test_module test_doctor
 test_module-src := vmm/module.c
-test_doctor-src := vmm/module.c vmm/doctor.c vmm/doctor_speed.c vmm/$(ARCH)/doctor.c $(if $(filter arm64,$(ARCH)),vmm/arm64/space.c)
+test_doctor-src := vmm/module.c vmm/doctor.c vmm/doctor_process.c vmm/doctor_speed.c vmm/$(ARCH)/doctor.c $(if $(filter arm64,$(ARCH)),vmm/arm64/space.c)
 # Buses, options, images and the platform's devices.
 unit-tests += test_bus test_options test_cli
 test_bus-src := vmm/bus.c
@@ -74,3 +74,5 @@ test_vhost_user_session-src := vmm/vhost_user_session.c
 # What a worker process may do; every case in a process of its own.
 unit-tests += test_sandbox
 test_sandbox-src = tests/lib/elsewhere.c $(host-sandbox-src)
+unit-tests += test_doctor_process
+test_doctor_process-src = vmm/doctor_process.c tests/lib/elsewhere.c $(host-sandbox-src)

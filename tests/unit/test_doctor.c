@@ -125,6 +125,10 @@ static void other_options_are_refused(void **state)
 	assert_string_equal(output, "");
 	assert_int_equal(doctor("--help"), 0);
 	assert_non_null(strstr(output, "--json"));
+	assert_non_null(strstr(output, "--pid"));
+	/* And a process that no number names. */
+	assert_int_equal(doctor("--pid"), 2);
+	assert_string_equal(output, "");
 }
 
 int main(void)
