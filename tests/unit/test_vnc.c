@@ -142,8 +142,10 @@ static void a_viewer_of_fixed_size_sees_what_fits(void **state)
 	vnc_create_here(p, "");
 	vnc_show(p);
 	vnc_look(&v, p);
-	/* It knows raw pixels, and nothing else. */
+	/* It knows raw pixels, and nothing else. Messages are taken in turn: after the key the server knows that, too. */
 	assert_true(WriteToRFBServer(v.client, only_raw, sizeof(only_raw)));
+	vnc_type(&v, 'a');
+	vnc_assert_keys(p, &v, "+30 -30 ");
 	assert_true(vnc_sees_all(&v, p));
 	assert_int_equal(vnc_present(p, 0, DISPLAY_XRGB8888, 100, 130, (struct display_rect){0, 0, 100, 130}), 0);
 	assert_true(vnc_wait_for(&v, shows_top_left, &(struct vnc_view){p->pixels, 100, 130}));
