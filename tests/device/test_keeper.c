@@ -10,13 +10,16 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,12 +31,16 @@
 #include "tests/device/rings.h"
 #include "tests/lib/echo.h"
 #include "tests/lib/fake_guest.h"
+#include "tests/lib/tap.h"
 #include "tests/lib/vhost_peer.h"
 
 #define REQUESTS 8u
 #define LOST 'x'
 
-enum mood { WELL, CAN_NOT_START, TALKS_NONSENSE, DIES_AT_STEPS, DIES_WHEN_READY, IN_BAND };
+/* The request during which a worker that was taken over does what it may not. */
+#define TAKEN_OVER 3
+
+enum mood { WELL, CAN_NOT_START, TALKS_NONSENSE, DIES_AT_STEPS, DIES_WHEN_READY, IN_BAND, TAKEN_OVER_IN_SANDBOX };
 
 /* Seen by test, keeper and workers. */
 struct shared {
@@ -44,12 +51,20 @@ struct shared {
 	char die_at[32]; /* of the first worker, for DIES_AT_STEPS */
 	atomic_uint executed[256];
 	atomic_uint starts; /* of devices */
+
+	/* For TAKEN_OVER_IN_SANDBOX. */
+	unsigned forbidden; /* what the first worker does: a row of the table */
+	atomic_int result;  /* what came of it: 0 it was done, else an errno; CAME_NOT_BACK */
+	char missing[512];  /* of the sandbox */
 };
+
+#define CAME_NOT_BACK -1
 
 struct world {
 	struct shared *shared;
 	struct vhost_peer *peer;
 	pid_t keeper;
+	FILE *log; /* what keeper and workers say */
 };
 
 /* ---- the worker ---- */
@@ -67,6 +82,76 @@ static void put(struct chain *c, char answer)
 	chain_set_stage(c, CHAIN_APPLIED);
 }
 
+/* ---- what a worker may not do ---- */
+
+static int or_errno(long result)
+{
+	return result < 0 ? errno : 0;
+}
+
+static int make_socket(void)
+{
+	return or_errno(socket(AF_UNIX, SOCK_STREAM, 0));
+}
+
+static int start_program(void)
+{
+	char *const argv[] = {(char *)(uintptr_t) "true", NULL};
+
+	return or_errno(execve("/usr/bin/true", argv, argv + 1));
+}
+
+static int trace(void)
+{
+	return or_errno(ptrace(PTRACE_ATTACH, getppid(), NULL, NULL));
+}
+
+static int start_process(void)
+{
+	return or_errno(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
+}
+
+static int signal_another(void)
+{
+	return or_errno(kill(-1, SIGTERM));
+}
+
+static int read_memory_of_another(void)
+{
+	return or_errno(syscall(SYS_process_vm_readv, getppid(), NULL, 0, NULL, 0, 0));
+}
+
+static int write_password_file(void)
+{
+	return or_errno(open("/etc/passwd", O_WRONLY | O_APPEND | O_CLOEXEC));
+}
+
+static int read_password_file(void)
+{
+	return or_errno(open("/etc/passwd", O_RDONLY | O_CLOEXEC));
+}
+
+static const struct {
+	const char *name;
+	int (*act)(void);
+	bool kills; /* else it gets an error, and goes on */
+} forbidden[] = {
+	{"socket", make_socket, true},
+	{"execve", start_program, true},
+	{"ptrace", trace, true},
+	{"fork", start_process, true},
+	{"kill", signal_another, true},
+	{"process_vm_readv", read_memory_of_another, true},
+	{"writing /etc/passwd", write_password_file, false},
+	{"reading /etc/passwd", read_password_file, false},
+};
+
+static void be_taken_over(struct shared *s)
+{
+	if (s->mood == TAKEN_OVER_IN_SANDBOX && s->workers == 1)
+		s->result = forbidden[s->forbidden].act();
+}
+
 /* A request is a number; its answer is the number plus one. */
 static void handle(struct echo *e, unsigned queue, struct chain *c)
 {
@@ -80,6 +165,8 @@ static void handle(struct echo *e, unsigned queue, struct chain *c)
 		if (read_obj(chain_reader(c), &number))
 			abort();
 		j->shared->executed[number]++;
+		if (number == TAKEN_OVER)
+			be_taken_over(j->shared);
 		put(c, (char)(number + 1));
 		break;
 	case CHAIN_EXECUTING:
@@ -133,6 +220,9 @@ static int work(void *owner, const struct worker_place *place)
 	if (vhost_server_create(&config, &server))
 		return 1;
 	worker_pulse_start(&pulse, place->memory, j.loop);
+	if (sandbox_lock(place->sandbox))
+		return 1;
+	snprintf(s->missing, sizeof(s->missing), "%s", sandbox_missing(place->sandbox));
 	s->worker = getpid();
 	s->starts++;
 	/* Ready once it has answered; the tests that want this kill it then. */
@@ -153,17 +243,20 @@ static int work(void *owner, const struct worker_place *place)
 
 static void begin(struct world *w, const struct fake_guest_options *options, enum mood mood)
 {
+	const struct sandbox_config sandbox = {.mode = mood == TAKEN_OVER_IN_SANDBOX ? SANDBOX_AUTO : SANDBOX_OFF,
+					       .profile = &sandbox_gpu};
 	int pair[2];
 
 	*w = (struct world){0};
 	w->shared = mmap(NULL, sizeof(*w->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(w->shared, MAP_FAILED);
 	w->shared->mood = mood;
+	w->log = tmpfile();
+	assert_non_null(w->log);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	w->keeper = fork();
 	assert_true(w->keeper >= 0);
 	if (!w->keeper) {
-		const struct sandbox_config off = {.mode = SANDBOX_OFF, .profile = &sandbox_gpu};
 		struct keeper_config config = {
 			.name = "echo",
 			.fd = pair[1],
@@ -177,10 +270,9 @@ static void begin(struct world *w, const struct fake_guest_options *options, enu
 		};
 
 		close(pair[0]);
-		/* What it has to say of deaths is expected. */
-		if (!freopen("/dev/null", "w", stderr))
+		if (dup2(fileno(w->log), STDERR_FILENO) < 0)
 			_exit(99);
-		if (sandbox_create(&off, &config.sandbox))
+		if (sandbox_create(&sandbox, &config.sandbox))
 			_exit(98);
 		_exit(keeper_run(&config));
 	}
@@ -210,6 +302,7 @@ static void clean_up(struct world *w)
 	virtio_device_finish(&w->peer->device);
 	vhost_peer_destroy(w->peer);
 	munmap(w->shared, sizeof(*w->shared));
+	fclose(w->log);
 }
 
 /* The frontend leaves. Returns the exit status of the keeper. */
@@ -519,6 +612,46 @@ static void many_deaths_end_in_doing_with_less_then_in_giving_up(void **state)
 	assert_int_equal(end_by_itself(&w), EXIT_FAILURE);
 }
 
+static bool log_has(struct world *w, const char *what)
+{
+	char text[8192];
+	ssize_t n = pread(fileno(w->log), text, sizeof(text) - 1, 0);
+
+	text[n > 0 ? n : 0] = '\0';
+	return strstr(text, what) != NULL;
+}
+
+/* One that a guest took over, in the midst of its requests. */
+static void what_a_worker_may_not_do_ends_it_or_fails_and_the_guest_goes_on(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++) {
+		struct world w;
+
+		begin(&w, &rings[i % RING_KINDS], TAKEN_OVER_IN_SANDBOX);
+		w.shared->forbidden = i;
+		w.shared->result = CAME_NOT_BACK;
+		start(&w);
+		/* A request before: the first worker is ready then, and has said what its sandbox lacks. */
+		assert_int_equal(serve(&w, 0, 100, NULL), 0);
+		if (*w.shared->missing) {
+			printf("# without %s\n", w.shared->missing);
+			end(&w);
+			tap_skip("the sandbox is not complete on this host");
+		}
+		/* At most the request in which it happened is lost, and it is not done again. */
+		if (serve(&w, 0, 0, NULL) != forbidden[i].kills)
+			fail_msg("%s: it was not the one request that got an error", forbidden[i].name);
+		if (w.shared->workers != (forbidden[i].kills ? 2 : 1) ||
+		    (forbidden[i].kills ? w.shared->result != CAME_NOT_BACK : w.shared->result <= 0) ||
+		    log_has(&w, "that its sandbox forbids") != forbidden[i].kills)
+			fail_msg("%s: %u workers, result %d", forbidden[i].name, w.shared->workers, w.shared->result);
+		for (unsigned n = 0; n < 4; n++)
+			assert_int_equal(serve(&w, n % ECHO_QUEUES, 16 * n + 128, NULL), 0);
+		assert_int_equal(end(&w), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -533,6 +666,7 @@ int main(void)
 		cmocka_unit_test(a_first_worker_that_talks_nonsense_ends_the_program),
 		cmocka_unit_test(a_later_worker_that_talks_nonsense_is_replaced),
 		cmocka_unit_test(many_deaths_end_in_doing_with_less_then_in_giving_up),
+		cmocka_unit_test(what_a_worker_may_not_do_ends_it_or_fails_and_the_guest_goes_on),
 	};
 
 	return cmocka_run_group_tests_name("keeper", tests, NULL, NULL);
