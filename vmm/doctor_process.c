@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -35,6 +36,9 @@
 #define MAX_DEPTH 3u
 #define MAX_CHILDREN 64u
 #define SECCOMP_FILTERED 2u
+/* Documentation/admin-guide/devices.txt */
+#define DRM_MAJOR 226
+#define NVIDIA_MAJOR 195
 
 struct subject {
 	long pid;
@@ -48,6 +52,7 @@ struct status {
 	char name[64];
 	long parent;
 	unsigned uid, gid; /* the effective ones */
+	bool is_over;	   /* it waits for its parent to hear so */
 	unsigned threads;
 	unsigned seccomp, filters, no_new_privs; /* the least of all threads */
 	uint64_t capabilities;			 /* effective, permitted, inheritable or ambient, of any thread */
@@ -99,7 +104,11 @@ static void take_status_line(struct status *st, const char *line)
 
 	if (sscanf(line, "Name:\t%63[^\n]", st->name) == 1 || sscanf(line, "PPid:\t%ld", &st->parent) == 1)
 		return;
-	if (sscanf(line, "Uid:\t%u\t%u", &a, &b) == 2)
+	if (!strncmp(line, "State:\tZ", 8))
+		st->is_over = true;
+	else if (sscanf(line, "Threads:\t%u", &a) == 1)
+		st->is_over &= a <= 1; /* its other threads may go on without the first */
+	else if (sscanf(line, "Uid:\t%u\t%u", &a, &b) == 2)
 		st->uid = b;
 	else if (sscanf(line, "Gid:\t%u\t%u", &a, &b) == 2)
 		st->gid = b;
@@ -149,7 +158,8 @@ static int read_status(long pid, struct status *out)
 	}
 	closedir(d);
 	/* The name of the process is that of its first thread. */
-	if (!st.threads || read_thread(pid, NULL, &st))
+	st.is_over = false;
+	if (!st.threads || read_thread(pid, NULL, &st) || st.is_over)
 		return -ESRCH;
 	*out = st;
 	return 0;
@@ -327,7 +337,6 @@ enum kind {
 	TIMERFD,
 	SIGNALFD,
 	GPU,
-	UDMABUF,
 	DMABUF,
 	PIPE,
 	NULLS,
@@ -350,26 +359,38 @@ static const struct {
 	{"anon_inode:[signalfd]", 0, SIGNALFD},
 	{"/memfd:", 0, MEMFD},
 	{"/dmabuf:", 0, DMABUF},
-	{"/dev/dri/", 0, GPU},
-	{"/dev/udmabuf", 0, UDMABUF},
-	{"/dev/null", 0, NULLS},
 	{NULL, S_IFSOCK, SOCKET},
 	{NULL, S_IFIFO, PIPE},
-	{NULL, S_IFCHR, DEVICE},
 	{NULL, S_IFBLK, DEVICE},
 	{NULL, S_IFDIR, FOLDER},
 	{NULL, S_IFREG, FILES},
 };
 
 static const char *const kind_names[KINDS] = {
-	[SOCKET] = "socket",	[MEMFD] = "memfd",	 [EVENTFD] = "eventfd", [EPOLL] = "epoll",
-	[TIMERFD] = "timerfd",	[SIGNALFD] = "signalfd", [GPU] = "GPU (dri)",	[UDMABUF] = "udmabuf",
-	[DMABUF] = "dma-buf",	[PIPE] = "pipe",	 [NULLS] = "/dev/null", [DEVICE] = "other device",
-	[FOLDER] = "directory", [FILES] = "file",	 [OTHER] = "other",
+	[SOCKET] = "socket",   [MEMFD] = "memfd",	[EVENTFD] = "eventfd",	   [EPOLL] = "epoll",
+	[TIMERFD] = "timerfd", [SIGNALFD] = "signalfd", [GPU] = "GPU node",	   [DMABUF] = "dma-buf",
+	[PIPE] = "pipe",       [NULLS] = "/dev/null",	[DEVICE] = "other device", [FOLDER] = "directory",
+	[FILES] = "file",      [OTHER] = "other",
 };
 
-static enum kind kind_of(const char *link, mode_t type)
+/* By number: what was opened before the file tree was changed has another name since. */
+static enum kind device_kind(dev_t number)
 {
+	switch (major(number)) {
+	case DRM_MAJOR:
+	case NVIDIA_MAJOR:
+		return GPU;
+	default:
+		return number == makedev(1, 3) ? NULLS : DEVICE;
+	}
+}
+
+static enum kind kind_of(const char *link, const struct stat *st)
+{
+	const mode_t type = st->st_mode & S_IFMT;
+
+	if (type == S_IFCHR)
+		return device_kind(st->st_rdev);
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		if (kinds[i].prefix ? !strncmp(link, kinds[i].prefix, strlen(kinds[i].prefix)) : type == kinds[i].type)
 			return kinds[i].kind;
@@ -410,7 +431,7 @@ static void check_descriptors(struct subject *s)
 		if (n < 0 || fstatat(dirfd(d), e->d_name, &st, 0))
 			continue;
 		link[n] = '\0';
-		kind = kind_of(link, st.st_mode & S_IFMT);
+		kind = kind_of(link, &st);
 		counts[kind]++;
 		all++;
 		/* Its output goes where it was started. */
@@ -444,7 +465,7 @@ static unsigned find_children(long pid, long children[MAX_CHILDREN])
 		struct status st = {.name = ""};
 		long other = strtol(e->d_name, NULL, 10);
 
-		if (other > 0 && read_thread(other, NULL, &st) == 0 && st.parent == pid)
+		if (other > 0 && read_thread(other, NULL, &st) == 0 && st.parent == pid && !st.is_over)
 			children[count++] = other;
 	}
 	if (d)

@@ -82,7 +82,7 @@ static void put(struct chain *c, char answer)
 	chain_set_stage(c, CHAIN_APPLIED);
 }
 
-/* ---- what a worker may not do ---- */
+/* ---- what a worker may not do; harmless where it may ---- */
 
 static int or_errno(long result)
 {
@@ -103,17 +103,21 @@ static int start_program(void)
 
 static int trace(void)
 {
-	return or_errno(ptrace(PTRACE_ATTACH, getppid(), NULL, NULL));
+	return or_errno(ptrace(PTRACE_TRACEME, 0, NULL, NULL));
 }
 
 static int start_process(void)
 {
-	return or_errno(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
+	const long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+
+	if (pid == 0)
+		_exit(0);
+	return or_errno(pid);
 }
 
 static int signal_another(void)
 {
-	return or_errno(kill(-1, SIGTERM));
+	return or_errno(kill(getppid(), 0));
 }
 
 static int read_memory_of_another(void)

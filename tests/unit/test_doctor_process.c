@@ -135,6 +135,7 @@ static void a_worker_in_its_sandbox_is_said_to_be(void **state)
 	assert_line("files", "ok", "read-only tmpfs");
 	assert_line("limits", "ok", "core 0");
 	assert_line("descriptors", "ok", "1 socket");
+	assert_line("descriptors", "ok", "/dev/null");
 	assert_line("process", "ok", "child of");
 	/* It is not root, whoever runs this. */
 	assert_line("user", "ok", "");
@@ -230,11 +231,17 @@ static void names_are_shown_without_their_tricks(void **state)
 
 static void a_process_that_is_not_there_is_one_line(void **state)
 {
+	siginfo_t over;
 	pid_t pid = fork();
 
 	(void)state;
 	if (pid == 0)
 		_exit(0);
+	/* Neither one that is over, nor one that is gone. */
+	assert_int_equal(waitid(P_PID, (id_t)pid, &over, WEXITED | WNOWAIT), 0);
+	assert_false(look(pid));
+	assert_int_equal(line_count, 1);
+	assert_line("process", "fail", "there is no process");
 	assert_int_equal(elsewhere_wait(pid), 0);
 	assert_false(look(pid));
 	assert_int_equal(line_count, 1);
