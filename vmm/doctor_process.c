@@ -488,7 +488,7 @@ static void refuse(struct subject *s, int err)
 
 static void check(struct subject *s, unsigned depth)
 {
-	struct status st, parent;
+	struct status st = {.name = ""}, parent;
 	long children[MAX_CHILDREN];
 	unsigned count;
 	char number[32], link[64], list[LINE_BYTES / 2] = "";
