@@ -65,6 +65,8 @@ static const uint8_t object_resource[] = {
 
 static int add(struct rebuild *r, const uint32_t *words, size_t count)
 {
+	if (!count)
+		return 0;
 	if (r->count + count > r->capacity) {
 		size_t capacity = 2 * (r->count + count) + 256;
 		uint32_t *larger = realloc(r->words, capacity * sizeof(*larger));

@@ -274,12 +274,10 @@ int message_send_fds(struct message_socket *s, uint32_t request, uint32_t flags,
 		return -ENOBUFS;
 	h.msg_control = &control;
 	h.msg_controllen = CMSG_SPACE(count * sizeof(int));
-	*CMSG_FIRSTHDR(&h) = (struct cmsghdr){
-		.cmsg_len = CMSG_LEN(count * sizeof(int)),
-		.cmsg_level = SOL_SOCKET,
-		.cmsg_type = SCM_RIGHTS,
-	};
-	memcpy(CMSG_DATA(CMSG_FIRSTHDR(&h)), fds, count * sizeof(int));
+	control.align.cmsg_len = CMSG_LEN(count * sizeof(int));
+	control.align.cmsg_level = SOL_SOCKET;
+	control.align.cmsg_type = SCM_RIGHTS;
+	memcpy(CMSG_DATA(&control.align), fds, count * sizeof(int));
 	do {
 		n = sendmsg(s->watch.fd, &h, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
