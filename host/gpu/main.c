@@ -15,7 +15,7 @@
 #include "host/base/log.h"
 #include "host/base/loop.h"
 #include "host/display/display.h"
-#include "host/gpu/resource.h"
+#include "host/gpu/gpu.h"
 #include "host/vhost/keeper.h"
 #include "host/vhost/sandbox.h"
 #include "host/vhost/server.h"
@@ -216,6 +216,11 @@ static void frontend_ended(void *owner)
 	loop_stop(((struct work *)owner)->loop);
 }
 
+static int take_display(void *owner, int fd)
+{
+	return gpu_set_display_socket(((struct work *)owner)->device, fd);
+}
+
 static int make_device(const struct program *p, const struct worker_place *place, struct work *w)
 {
 	struct device_setup setup = {.loop = w->loop, .mem = w->mem, .display = p->display, .degraded = place->degraded};
@@ -244,6 +249,7 @@ static int construct(const struct program *p, const struct worker_place *place, 
 		.fd = place->link,
 		.in_band = p->in_band,
 		.inflight = place->memory->rings,
+		.display = take_display,
 		.ended = frontend_ended,
 		.owner = w,
 	};
