@@ -114,7 +114,7 @@ static bool is_startable(const struct vhost_ring *q)
 
 	/* Section "Ring states": without the protocol's features a ring is enabled from the start. */
 	return !q->running && q->size && q->has_addr && (q->has_kick || r->in_band) && r->has_features &&
-	       (q->enabled || !(r->features & PROTOCOL_BIT)) && (!r->has_status || r->status & VIRTIO_CONFIG_S_DRIVER_OK);
+	       (q->enabled || !(r->features & PROTOCOL_BIT)) && (!r->has_status || vhost_status_is_ready(r->status));
 }
 
 static int ring_setup(const struct vhost_ring *q, struct virtq_setup *s)
