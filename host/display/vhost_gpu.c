@@ -55,7 +55,7 @@ struct remote_display {
 	struct {
 		uint32_t request;
 		struct display_question *question; /* NULL: nobody waits for it any more */
-	} asked[MAX_ASKED];		    /* in the order of sending */
+	} asked[MAX_ASKED];			   /* in the order of sending */
 	unsigned asked_count;
 	struct loop_timer timer;
 
@@ -114,7 +114,8 @@ static void on_timer(struct loop_timer *t)
 	struct remote_display *d = t->owner;
 
 	while (d->questions && d->questions->due_ns <= loop_now_ns()) {
-		log_line(LOG_TOPIC_DISPLAY, LOG_WARN, "the frontend's display does not say its %s; the guest is told our own",
+		log_line(LOG_TOPIC_DISPLAY, LOG_WARN,
+			 "the frontend's display does not say its %s; the guest is told our own",
 			 d->questions->edid ? "EDID" : "sizes");
 		end_question(d, d->questions, NULL);
 	}
@@ -228,8 +229,8 @@ static bool put_state(struct remote_display *d, unsigned index)
 	}
 	if (s->place_due) {
 		s->place_due = false;
-		return put(d, s->cursor_shown ? VHOST_USER_GPU_CURSOR_POS : VHOST_USER_GPU_CURSOR_POS_HIDE, &s->cursor.pos,
-			   sizeof(s->cursor.pos), 0);
+		return put(d, s->cursor_shown ? VHOST_USER_GPU_CURSOR_POS : VHOST_USER_GPU_CURSOR_POS_HIDE,
+			   &s->cursor.pos, sizeof(s->cursor.pos), 0);
 	}
 	return false;
 }
@@ -321,8 +322,8 @@ static void read_modes(const struct virtio_gpu_resp_display_info *info, struct d
 		const struct virtio_gpu_rect *r = &info->pmodes[i].r;
 
 		out->modes[i].rect = (struct display_rect){r->x, r->y, r->width, r->height};
-		out->modes[i].enabled = info->pmodes[i].enabled && r->width > 0 && r->height > 0 && r->width <= MAX_SIDE &&
-					r->height <= MAX_SIDE;
+		out->modes[i].enabled = info->pmodes[i].enabled && r->width > 0 && r->height > 0 &&
+					r->width <= MAX_SIDE && r->height <= MAX_SIDE;
 	}
 }
 
@@ -406,8 +407,8 @@ static bool receive(struct remote_display *d)
 	memcpy(&header, d->in, sizeof(header));
 	bytes = payload_bytes(header.request);
 	if (!(header.flags & VHOST_USER_GPU_FLAG_REPLY) || header.size != bytes) {
-		log_line(LOG_TOPIC_DISPLAY, LOG_WARN, "message %u with flags 0x%x and %u bytes is no answer", header.request,
-			 header.flags, header.size);
+		log_line(LOG_TOPIC_DISPLAY, LOG_WARN, "message %u with flags 0x%x and %u bytes is no answer",
+			 header.request, header.flags, header.size);
 		end_soon(d, "it speaks something else");
 		return false;
 	}

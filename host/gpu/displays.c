@@ -136,8 +136,8 @@ static void answered(struct display_question *question, const struct display_ans
 			const struct display_rect *r = &a->modes[i].rect;
 
 			mode->enabled = a->modes[i].enabled && i < q->gpu->scanout_count;
-			mode->r = mode->enabled ? (struct virtio_gpu_rect){r->x, r->y, r->width, r->height} :
-						  (struct virtio_gpu_rect){0};
+			mode->r = mode->enabled ? (struct virtio_gpu_rect){r->x, r->y, r->width, r->height}
+						: (struct virtio_gpu_rect){0};
 		}
 	}
 	unlink_question(q);
@@ -156,7 +156,8 @@ uint32_t gpu_ask_display(struct gpu *g, struct gpu_command *cmd, uint32_t own)
 	q->code = own;
 	memcpy((char *)&q->answer + sizeof(struct virtio_gpu_ctrl_hdr), cmd->answer, cmd->answer_bytes);
 	q->cmd.answer = (char *)&q->answer + sizeof(struct virtio_gpu_ctrl_hdr);
-	q->question = (struct display_question){.edid = cmd->type == VIRTIO_GPU_CMD_GET_EDID, .answered = answered, .owner = q};
+	q->question = (struct display_question){
+		.edid = cmd->type == VIRTIO_GPU_CMD_GET_EDID, .answered = answered, .owner = q};
 	if (q->question.edid)
 		q->question.scanout = cmd->u.edid.scanout;
 	if (g->remote->ops->ask(g->remote, &q->question)) {

@@ -64,8 +64,11 @@ static void print_help(void)
 	       "  --help, --version\n\n"
 	       "OPTIONS, separated by commas:\n%s\n"
 	       "Environment: MULLION_LOG=LEVEL or TOPIC:LEVEL,... (topics here: vhost, virtio, gpu, display)\n\n"
-	       "Example, with User Mode Linux as the VMM:\n"
+	       "A VMM with a display of its own (QEMU) is sent all frames besides, and tells the guest its sizes.\n\n"
+	       "Examples, with QEMU and with User Mode Linux as the VMM:\n"
 	       "  mullion-gpu --socket-path gpu.sock &\n"
+	       "  qemu-system-x86_64 -M q35,memory-backend=mem -object memory-backend-memfd,id=mem,size=2G,share=on -m 2G \\\n"
+	       "    -vga none -chardev socket,path=gpu.sock,id=g -device vhost-user-gpu-pci,chardev=g ...\n"
 	       "  linux mem=512M ... virtio_uml.device=gpu.sock:16\n",
 	       mullion_device_module.help);
 }

@@ -31,7 +31,8 @@ static struct display_peer *give_display(struct gpu_world *w)
 
 static struct fake_request *ask(struct gpu_world *w, uint32_t type, size_t room)
 {
-	struct virtio_gpu_cmd_get_edid request = {.hdr = {.type = type, .flags = VIRTIO_GPU_FLAG_FENCE, .fence_id = 77}};
+	struct virtio_gpu_cmd_get_edid request = {
+		.hdr = {.type = type, .flags = VIRTIO_GPU_FLAG_FENCE, .fence_id = 77}};
 	size_t bytes = type == VIRTIO_GPU_CMD_GET_EDID ? sizeof(request) : sizeof(request.hdr);
 	struct fake_request *r = fake_guest_add(w->guest, VIRTIO_GPU_QUEUE_CONTROL, &request, bytes, room);
 
@@ -186,9 +187,9 @@ static void expect(const struct peer_scanout *s, const uint32_t *pixels)
 static void every_new_socket_is_shown_all(void **state)
 {
 	for (int blind = 0; blind < 2; blind++) {
-		struct gpu_world *w =
-			gpu_world_create(&(struct gpu_world_options){.blind = blind, .scanouts = 2});
-		struct virtio_gpu_update_cursor c = {.pos = {.scanout_id = 1, .x = 9, .y = 8}, .resource_id = 1, .hot_x = 2};
+		struct gpu_world *w = gpu_world_create(&(struct gpu_world_options){.blind = blind, .scanouts = 2});
+		struct virtio_gpu_update_cursor c = {
+			.pos = {.scanout_id = 1, .x = 9, .y = 8}, .resource_id = 1, .hot_x = 2};
 		uint32_t *pixels;
 		struct display_peer *p;
 
@@ -200,7 +201,8 @@ static void every_new_socket_is_shown_all(void **state)
 		assert_int_equal(gpu_scan(w, 1, 1, gpu_rect(0, 0, 64, 64)), OK);
 		assert_int_equal(gpu_flush(w, 1, gpu_rect(0, 0, 64, 64)), OK);
 		c.hdr.type = VIRTIO_GPU_CMD_UPDATE_CURSOR;
-		assert_int_equal(fake_guest_request(w->guest, VIRTIO_GPU_QUEUE_CURSOR, &c, sizeof(c), NULL, 0, NULL), 0);
+		assert_int_equal(fake_guest_request(w->guest, VIRTIO_GPU_QUEUE_CURSOR, &c, sizeof(c), NULL, 0, NULL),
+				 0);
 		p = give_display(w);
 		expect(&p->scanouts[1], pixels);
 		assert_int_equal(p->scanouts[1].images, 1);

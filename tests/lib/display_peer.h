@@ -23,7 +23,7 @@ struct peer_scanout {
 
 struct display_peer {
 	struct loop *loop;
-	int fd; /* ours */
+	int fd;	   /* ours */
 	int given; /* the other end; the test gives it away */
 	uint64_t features;
 	struct peer_scanout scanouts[16];
