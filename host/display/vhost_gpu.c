@@ -4,7 +4,8 @@
  * So a frontend that does not read costs nothing but the newest picture.
  *
  * A message is sent when poll() reports room. For a Unix socket that means that three quarters of its buffer are free,
- * more than a message has; so all of it goes by one call, and a process killed before or after leaves no half of it.
+ * more than a message has (208 KiB by default); so all of it goes by one call, and a process killed before or after leaves
+ * no half of it.
  */
 #include "host/display/vhost_gpu.h"
 
@@ -26,7 +27,6 @@
 #define PIXEL_BYTES 4u
 #define MAX_PIXEL_BYTES (MAX_SIDE * PIXEL_BYTES)
 #define CURSOR_PIXELS (64 * 64)
-#define SOCKET_BYTES (1 << 20)
 #define MAX_ASKED 16u /* questions without an answer on one socket */
 #define ANSWER_LIMIT_NS 2000000000ull
 
@@ -572,12 +572,10 @@ int display_vhost_gpu_create(struct loop *loop, struct display_output **out)
 int display_vhost_gpu_connect(struct display_output *o, int fd)
 {
 	struct remote_display *d = from_base(o);
-	int bytes = SOCKET_BYTES, err;
+	int err;
 
 	disconnect(d);
 	d->watch.fd = fd;
-	/* The system may allow less; then it takes more turns. */
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 	err = loop_add_fd(d->loop, &d->watch, EPOLLIN | EPOLLOUT | EPOLLET);
 	if (err) {
 		close(fd);
