@@ -178,11 +178,14 @@ static bool read_some(struct display_peer *p)
 void display_peer_run(struct display_peer *p, int ms)
 {
 	const uint64_t end = loop_now_ns() + (uint64_t)ms * 1000000;
+	unsigned quiet = 0;
 
-	do {
-		loop_run_once(p->loop, 0);
-		while (read_some(p))
-			loop_run_once(p->loop, 0);
-		loop_run_once(p->loop, 1);
-	} while (loop_now_ns() < end);
+	/* Both sides have said all they have to say, however slow the machine is. */
+	while (quiet < 4 || loop_now_ns() < end) {
+		loop_run_once(p->loop, ms && quiet ? 1 : 0);
+		if (read_some(p))
+			quiet = 0;
+		else
+			quiet++;
+	}
 }

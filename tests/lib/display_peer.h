@@ -36,7 +36,7 @@ struct display_peer {
 
 struct display_peer *display_peer_create(struct loop *loop);
 void display_peer_destroy(struct display_peer *p);
-/* Run the loop and read for about @ms; protocol features are answered, nothing else. */
+/* Run the loop and read until nothing more comes, at least @ms; protocol features are answered, nothing else. */
 void display_peer_run(struct display_peer *p, int ms);
 /* A message in pieces: cut before byte @cut (0: whole), the loop runs in between. */
 void display_peer_send(struct display_peer *p, uint32_t request, uint32_t flags, const void *payload, size_t bytes,
