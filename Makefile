@@ -22,6 +22,7 @@ prefix ?= /usr/local
 bindir ?= $(prefix)/bin
 libdir ?= $(prefix)/lib
 mandir ?= $(prefix)/share/man
+datadir ?= $(prefix)/share
 DESTDIR ?=
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 PKG_CONFIG ?= pkg-config
@@ -94,7 +95,7 @@ objects = $(patsubst %.c,$(O)/obj/%.o,$(1))
 library-objects := $(call objects,$(core-src) $(device-src))
 
 # ---- targets ----
-.PHONY: all host vmm bare samples check check-built check-unit check-bare check-uml check-linux fuzz bench demo lint format deps ci help \
+.PHONY: all host vmm bare samples check check-built check-unit check-bare check-uml check-qemu check-linux fuzz bench demo lint format deps ci help \
 	install clean tests
 all: $(if $(has-sysroot),host vmm) bare
 	@echo "built into $(O)/: $(if $(has-sysroot),mullion)$(if $(have-gpu),$(comma) mullion-gpu.so$(comma) mullion-gpu)$(if $(have-video),$(comma) mullion-video.so)$(comma) bare/*.elf"
@@ -112,6 +113,7 @@ help:
 	@echo "  make            build all that this machine can build: host vmm bare samples"
 	@echo "  make check-unit unit and device tests (seconds)     check-bare  bare guests on /dev/kvm"
 	@echo "  make check-uml  Linux and Mesa against mullion-gpu, in User Mode Linux (make uml builds the kernel: minutes, once)"
+	@echo "  make check-qemu a stock Linux guest in QEMU's emulation, with mullion-gpu as its vhost-user-gpu-pci"
 	@echo "  make check-linux stock Linux guests (nested where KVM only emulates)"
 	@echo "  make fuzz       run each fuzz target for FUZZ_SECONDS (default 30)"
 	@echo "  make bench      measure; table and \$$O/bench.json"
@@ -197,13 +199,15 @@ check-built: all tests
 	+$(Q)$(if $(SAN),,$(MAKE) --no-print-directory DEPS=done O=$(san-out) SAN=address,undefined STEPS=1 tests)
 	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs) --tier fuzz $(fuzz-programs) \
 		$(if $(SAN),,--tier sanitizer $(patsubst $(O)/%,$(san-out)/%,$(unit-programs) $(device-programs) $(fuzz-programs))) \
-		--tier uml $(uml-tests) --tier bare $(bare-runners) --tier nested $(nested-tests)
+		--tier uml $(uml-tests) --tier qemu $(qemu-tests) --tier bare $(bare-runners) --tier nested $(nested-tests)
 check-unit: tests
 	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs)
 check-bare: all
 	$(Q)tests/run --tier bare $(bare-runners)
 check-uml: all
 	$(Q)tests/run --tier uml $(uml-tests)
+check-qemu: all
+	$(Q)tests/run --tier qemu $(qemu-tests)
 check-linux: all
 	$(Q)tests/run --tier nested $(nested-tests)
 FUZZ_SECONDS ?= 30
@@ -239,6 +243,9 @@ install: all
 	$(if $(have-gpu),$(INSTALL) -m 755 $(O)/mullion-gpu $(DESTDIR)$(bindir)/mullion-gpu)
 	$(INSTALL) -m 644 docs/mullion.1 docs/mullion-ctl.1 docs/mullion-gpu.1 $(DESTDIR)$(mandir)/man1/
 	$(if $(have-video),$(INSTALL) -m 644 $(O)/mullion-video.so $(DESTDIR)$(libdir)/mullion/mullion-video.so)
+	$(if $(have-gpu),$(INSTALL) -d $(DESTDIR)$(datadir)/qemu/vhost-user)
+	$(if $(have-gpu),sed 's|@bindir@|$(bindir)|' share/qemu/vhost-user/50-mullion-gpu.json.in \
+		>$(DESTDIR)$(datadir)/qemu/vhost-user/50-mullion-gpu.json)
 
 clean:
 	rm -rf $(O)

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "protocol/vhost_user.h"
+#include "protocol/vhost_user_gpu.h"
 #include "protocol/virtio.h"
 #include "protocol/virtio_gpu.h"
 #include "protocol/virtio_input.h"
@@ -17,6 +18,16 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "Mullion runs on littl
 #define SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " is not " #bytes " bytes")
 #define AT(type, field, offset) \
 	_Static_assert(offsetof(type, field) == (offset), #type "." #field " is not at " #offset)
+
+/* vhost-user-gpu.rst: "Wire format", "Payload types". */
+SIZE(struct vhost_user_gpu_header, 12);
+AT(struct vhost_user_gpu_header, size, 8);
+SIZE(struct vhost_user_gpu_cursor_pos, 12);
+SIZE(struct vhost_user_gpu_cursor_update, 20 + 64 * 64 * 4);
+AT(struct vhost_user_gpu_cursor_update, hot_x, 12);
+SIZE(struct vhost_user_gpu_scanout, 12);
+SIZE(struct vhost_user_gpu_update, 20);
+SIZE(struct vhost_user_gpu_edid_request, 4);
 
 /* Section 2.7: split rings. */
 SIZE(struct vring_desc, 16);

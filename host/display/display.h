@@ -39,6 +39,31 @@ struct display_cursor {
 	bool moved_only;       /* pixels are those of the last call */
 };
 
+/* What a display says of itself. */
+struct display_answer {
+	struct {
+		struct display_rect rect; /* where it is on the user's desktop, and its preferred size */
+		bool enabled;
+	} modes[DISPLAY_MAX_SCANOUTS];
+	uint8_t edid[1024];
+	uint32_t edid_bytes;
+};
+
+/* A question to a display that is somebody else's, who may take some time. The asker keeps it until it is answered. */
+struct display_question {
+	bool edid;	  /* the EDID of @scanout; else the modes of all */
+	unsigned scanout;
+	/*
+	 * Called once, later than ask() and not after withdraw(); @answer has what was asked for and is lent. NULL: the
+	 * display is gone, too slow, or doesn't know.
+	 */
+	void (*answered)(struct display_question *q, const struct display_answer *answer);
+	void *owner;
+	uint64_t due_ns;	       /* private */
+	bool sent;		       /* private */
+	struct display_question *next; /* private */
+};
+
 struct display_output {
 	const struct display_output_ops *ops;
 };
@@ -58,7 +83,13 @@ struct display_output_ops {
 	/* @scanout shows nothing any more. */
 	void (*blank)(struct display_output *o, unsigned scanout);
 	void (*cursor)(struct display_output *o, unsigned scanout, const struct display_cursor *cursor);
-	/* Finish what is queued, then free. */
+	/*
+	 * For displays that know their own sizes; NULL: it is the device that decides. Returns 0, or -EAGAIN when nobody can be
+	 * asked now. Never waits.
+	 */
+	int (*ask)(struct display_output *o, struct display_question *q);
+	void (*withdraw)(struct display_output *o, struct display_question *q);
+	/* Finish what is queued, then free. Questions that wait are answered with NULL. */
 	void (*destroy)(struct display_output *o);
 };
 

@@ -29,9 +29,15 @@ struct gpu_command_row {
 	uint16_t answer_bytes;  /* least room for the answer, header included; 0: needs none */
 	uint8_t queue;
 	uint8_t feature; /* VIRTIO_GPU_F_*, or GPU_ANY_FEATURES */
-	/* Returns a VIRTIO_GPU_RESP_* code; never touches the header of the answer. */
+	/*
+	 * Returns a VIRTIO_GPU_RESP_* code, or GPU_PENDING and gpu_answer() follows; never touches the header of the answer.
+	 */
 	uint32_t (*handler)(struct gpu *g, struct gpu_command *cmd);
+	bool repeatable; /* changes nothing: a process that takes over does it again */
 };
+
+/* It is answered later; until then its chain is the handler's. */
+#define GPU_PENDING 0u
 
 #define GPU_ANY_FEATURES 0xffu
 
@@ -44,6 +50,7 @@ struct gpu_command {
 	bool fenced;
 	bool has_ring; /* ring_idx means something */
 	uint64_t serial; /* of the request, for trace lines */
+	struct chain *chain; /* the request; NULL when restored */
 	struct reader *rest; /* behind the fixed part: memory entries, a command stream */
 	const struct gpu_range *ranges; /* when restored (record.h): instead of memory entries in @rest */
 	/* What the handler adds to the header of the answer; its memory lives until the answer is written. */

@@ -27,7 +27,7 @@ uint32_t gpu_get_display_info(struct gpu *g, struct gpu_command *cmd)
 		x += mode->width;
 	}
 	gpu_answer_with(cmd, info);
-	return VIRTIO_GPU_RESP_OK_DISPLAY_INFO;
+	return gpu_ask_display(g, cmd, VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
 }
 
 static struct gpu_scanout *find_scanout(struct gpu *g, uint32_t id)
@@ -55,7 +55,7 @@ uint32_t gpu_get_edid(struct gpu *g, struct gpu_command *cmd)
 		edid->size = (uint32_t)edid_generate(&info, edid->edid);
 	}
 	gpu_answer_with(cmd, edid);
-	return VIRTIO_GPU_RESP_OK_EDID;
+	return gpu_ask_display(g, cmd, VIRTIO_GPU_RESP_OK_EDID);
 }
 
 static uint32_t show(struct gpu *g, const struct gpu_command *cmd, struct gpu_scanout *s, struct gpu_resource *res,
@@ -171,7 +171,7 @@ static uint32_t present(struct gpu *g, const struct gpu_command *cmd, struct gpu
 	struct display_frame frame;
 	int err;
 
-	if (!g->display || g->display->ops->blind) {
+	if (!gpu_is_watched(g)) {
 		g->stats.frames++;
 		return VIRTIO_GPU_RESP_OK_NODATA;
 	}
@@ -183,11 +183,7 @@ static uint32_t present(struct gpu *g, const struct gpu_command *cmd, struct gpu
 	g->stats.frames++;
 	g->stats.pixel_copies++;
 	g->stats.pixel_copy_bytes += (uint64_t)frame.damage.width * frame.damage.height * GPU_PIXEL_BYTES;
-	err = g->display->ops->present(g->display, s->index, &frame);
-	/* The guest did nothing wrong: the frame is lost, not the command. */
-	if (err < 0)
-		log_guest(LOG_TOPIC_GPU, &g->log_limit, "scanout %u: display %s did not take a frame: %s", s->index,
-			  g->display->ops->name, strerror(-err));
+	gpu_present(g, s, &frame);
 	return VIRTIO_GPU_RESP_OK_NODATA;
 }
 
@@ -210,12 +206,6 @@ uint32_t gpu_resource_flush(struct gpu *g, struct gpu_command *cmd)
 			code = present(g, cmd, &g->scanouts[i], &changed);
 	}
 	return code;
-}
-
-void gpu_tell_cursor(struct gpu *g, struct gpu_scanout *s)
-{
-	if (g->display && g->display->ops->cursor)
-		g->display->ops->cursor(g->display, s->index, &s->cursor);
 }
 
 /* The wire has the image's top left corner, which may lie left of or above the screen (negative). */

@@ -26,26 +26,6 @@ struct gpu_shots {
 
 /* ---- screenshots ---- */
 
-/* An output that looks keeps the frame up to date; without one it is read now. */
-static int read_frame(struct gpu *g, struct gpu_scanout *s, struct display_frame *frame)
-{
-	const bool is_watched = g->display && !g->display->ops->blind;
-	int err;
-
-	if (!s->res)
-		return -ENODATA;
-	if (is_watched && !s->stale) {
-		gpu_scanout_frame(s, frame);
-		return 0;
-	}
-	err = gpu_scanout_update(s, g->renderer, &s->picture.rect, frame);
-	if (err < 0)
-		return err;
-	g->stats.pixel_copies++;
-	g->stats.pixel_copy_bytes += (uint64_t)frame->width * frame->height * GPU_PIXEL_BYTES;
-	return 0;
-}
-
 static int take(struct gpu_shots *shots, unsigned display)
 {
 	struct gpu *g = shots->gpu;
@@ -55,7 +35,7 @@ static int take(struct gpu_shots *shots, unsigned display)
 
 	if (display >= g->scanout_count)
 		return -EINVAL;
-	err = read_frame(g, &g->scanouts[display], &frame);
+	err = gpu_read_frame(g, &g->scanouts[display], gpu_is_watched(g), &frame);
 	if (err < 0)
 		return err;
 	whole = (struct display_rect){0, 0, frame.width, frame.height};

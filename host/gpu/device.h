@@ -27,6 +27,8 @@ struct gpu {
 	struct gpu_limits limits;
 	struct renderer *renderer;
 	struct display_output *display; /* NULL: none */
+	struct display_output *remote;	/* the vhost-user frontend's (host/display/vhost_gpu.h); NULL: none was given yet */
+	struct gpu_question *questions; /* commands that wait for an answer of @remote */
 	struct gpu_resource_table *resources;
 	struct gpu_context_table *contexts;
 	struct gpu_fences *fences;
@@ -82,8 +84,27 @@ void gpu_blank_scanout(struct gpu *g, struct gpu_scanout *s);
 /* Enter context cmd->ctx_id and make it in the renderer. Returns the answer's code. */
 uint32_t gpu_make_context(struct gpu *g, const struct gpu_command *cmd, uint32_t capset_id, const char *name);
 
-/* Tell the display of the cursor of @s. */
+/* Answer a command whose handler returned GPU_PENDING, and finish its chain. */
+void gpu_answer(struct gpu *g, struct gpu_command *cmd, uint32_t code);
+
+/* displays.c: somebody looks, so pixels must be read. */
+bool gpu_is_watched(const struct gpu *g);
+/* Show @frame of @s, or nothing, or its cursor. */
+void gpu_present(struct gpu *g, struct gpu_scanout *s, const struct display_frame *frame);
+void gpu_tell_blank(struct gpu *g, struct gpu_scanout *s);
 void gpu_tell_cursor(struct gpu *g, struct gpu_scanout *s);
+/*
+ * All of what @s shows now; @is_current: the frame was kept up to date. Returns 0, -ENODATA (nothing), or a negative errno
+ * of the renderer.
+ */
+int gpu_read_frame(struct gpu *g, struct gpu_scanout *s, bool is_current, struct display_frame *frame);
+/*
+ * Have the frontend's display answer GET_DISPLAY_INFO or GET_EDID. Returns GPU_PENDING, or @own: what the handler has put
+ * into @cmd is the answer.
+ */
+uint32_t gpu_ask_display(struct gpu *g, struct gpu_command *cmd, uint32_t own);
+/* Finish what waits for answers; the guest is not told any. */
+void gpu_end_questions(struct gpu *g);
 
 /* Handlers: a VIRTIO_GPU_RESP_* code each. commands_scanout.c: */
 uint32_t gpu_get_display_info(struct gpu *g, struct gpu_command *cmd);

@@ -18,13 +18,17 @@
 #define ROOM(type) ((uint16_t)sizeof(struct type))
 #define HEADER ROOM(virtio_gpu_ctrl_hdr)
 #define ROW(name, request, answer, feature, handler) \
-	{VIRTIO_GPU_CMD_##name, #name, ROOM(request), answer, VIRTIO_GPU_QUEUE_CONTROL, feature, handler}
+	{VIRTIO_GPU_CMD_##name, #name, ROOM(request), answer, VIRTIO_GPU_QUEUE_CONTROL, feature, handler, false}
+#define QUESTION_ROW(name, request, answer, feature, handler) \
+	{VIRTIO_GPU_CMD_##name, #name, ROOM(request), ROOM(answer), VIRTIO_GPU_QUEUE_CONTROL, feature, handler, true}
 #define CURSOR_ROW(name, handler) \
-	{VIRTIO_GPU_CMD_##name, #name, ROOM(virtio_gpu_update_cursor), 0, VIRTIO_GPU_QUEUE_CURSOR, GPU_ANY_FEATURES, handler}
+	{VIRTIO_GPU_CMD_##name, #name, ROOM(virtio_gpu_update_cursor), 0, VIRTIO_GPU_QUEUE_CURSOR, GPU_ANY_FEATURES, handler, \
+	 false}
 
 static const struct gpu_command_row rows[] = {
-	ROW(GET_DISPLAY_INFO, virtio_gpu_ctrl_hdr, ROOM(virtio_gpu_resp_display_info), GPU_ANY_FEATURES, gpu_get_display_info),
-	ROW(GET_EDID, virtio_gpu_cmd_get_edid, ROOM(virtio_gpu_resp_edid), VIRTIO_GPU_F_EDID, gpu_get_edid),
+	QUESTION_ROW(GET_DISPLAY_INFO, virtio_gpu_ctrl_hdr, virtio_gpu_resp_display_info, GPU_ANY_FEATURES,
+		     gpu_get_display_info),
+	QUESTION_ROW(GET_EDID, virtio_gpu_cmd_get_edid, virtio_gpu_resp_edid, VIRTIO_GPU_F_EDID, gpu_get_edid),
 	ROW(RESOURCE_CREATE_2D, virtio_gpu_resource_create_2d, HEADER, GPU_ANY_FEATURES, gpu_resource_create_2d),
 	ROW(RESOURCE_UNREF, virtio_gpu_resource_unref, HEADER, GPU_ANY_FEATURES, gpu_resource_unref),
 	ROW(SET_SCANOUT, virtio_gpu_set_scanout, HEADER, GPU_ANY_FEATURES, gpu_set_scanout),
@@ -160,8 +164,9 @@ static void give_back(struct gpu *g, const struct gpu_command *cmd, struct chain
 		chain_finish(c);
 }
 
-static void answer(struct gpu *g, struct gpu_command *cmd, struct chain *c, uint32_t code)
+void gpu_answer(struct gpu *g, struct gpu_command *cmd, uint32_t code)
 {
+	struct chain *c = cmd->chain;
 	const bool failed = code >= VIRTIO_GPU_RESP_ERR_UNSPEC;
 	struct virtio_gpu_ctrl_hdr header = {.type = code};
 	struct writer *w = chain_writer(c);
@@ -170,6 +175,8 @@ static void answer(struct gpu *g, struct gpu_command *cmd, struct chain *c, uint
 		g->stats.errors++;
 	if (log_enabled(LOG_TOPIC_GPU, LOG_TRACE))
 		log_line(LOG_TOPIC_GPU, LOG_TRACE, "#%llu answer 0x%x", (unsigned long long)cmd->serial, code);
+	if (chain_stage(c) == CHAIN_TAKEN)
+		chain_set_stage(c, CHAIN_EXECUTING);
 	/* Section 5.7.6.7: an answer to a fenced request carries the fence back. */
 	if (cmd->fenced) {
 		header.flags = VIRTIO_GPU_FLAG_FENCE;
@@ -208,6 +215,7 @@ static void handle(struct gpu *g, struct chain *c, unsigned queue)
 
 	code = gpu_command_decode(&cmd, c, queue, g->device.negotiated, rows);
 	cmd.serial = ++g->serial;
+	cmd.chain = c;
 	g->stats.commands++;
 	if (log_enabled(LOG_TOPIC_GPU, LOG_TRACE)) {
 		char name[24];
@@ -223,10 +231,11 @@ static void handle(struct gpu *g, struct chain *c, unsigned queue)
 		return;
 	}
 	if (chain_stage(c) == CHAIN_EXECUTING) {
-		answer(g, &cmd, c, refuse_unknown(g, &cmd));
+		gpu_answer(g, &cmd, refuse_unknown(g, &cmd));
 		return;
 	}
-	chain_set_stage(c, CHAIN_EXECUTING);
+	if (code != 0 || !cmd.row->repeatable)
+		chain_set_stage(c, CHAIN_EXECUTING);
 	if (code != 0)
 		gpu_refuse(g, &cmd, code, "%s", cmd.why);
 	else if (g->degraded && cmd.row->feature == VIRTIO_GPU_F_VIRGL)
@@ -241,7 +250,8 @@ static void handle(struct gpu *g, struct chain *c, unsigned queue)
 				  "fence on ring %u of context %u, which doesn't exist; create it first", cmd.ring_idx, cmd.ctx_id);
 	else
 		code = cmd.row->handler(g, &cmd);
-	answer(g, &cmd, c, code);
+	if (code != GPU_PENDING)
+		gpu_answer(g, &cmd, code);
 }
 
 static void handle_control(void *owner, struct chain *c)
@@ -269,8 +279,7 @@ void gpu_blank_scanout(struct gpu *g, struct gpu_scanout *s)
 		return;
 	gpu_scanout_off(s, g->resources);
 	gpu_record_scanout(g, s);
-	if (g->display)
-		g->display->ops->blank(g->display, s->index);
+	gpu_tell_blank(g, s);
 }
 
 void gpu_drop_resource(struct gpu *g, struct gpu_resource *res)
@@ -330,6 +339,7 @@ static void reset(struct virtio_device *d)
 		gpu_drop_context(g, gpu_context_first(g->contexts));
 	while (gpu_resource_first(g->resources))
 		gpu_drop_resource(g, gpu_resource_first(g->resources));
+	gpu_end_questions(g);
 	gpu_fences_reset(g->fences);
 	g->renderer->ops->reset(g->renderer);
 	for (unsigned i = 0; i < g->scanout_count; i++) {
@@ -338,8 +348,7 @@ static void reset(struct virtio_device *d)
 		if (!s->cursor.pixels)
 			continue;
 		s->cursor = (struct display_cursor){0};
-		if (g->display && g->display->ops->cursor)
-			g->display->ops->cursor(g->display, i, &s->cursor);
+		gpu_tell_cursor(g, s);
 	}
 	g->events = 0;
 	g->journal = journal;
@@ -376,6 +385,8 @@ static void destroy(struct virtio_device *d)
 	gpu_shots_destroy(g->shots);
 	if (g->renderer)
 		g->renderer->ops->destroy(g->renderer);
+	gpu_end_questions(g);
+	display_destroy(g->remote);
 	display_destroy(g->display);
 	gpu_fences_destroy(g->fences);
 	gpu_content_destroy(g->content);

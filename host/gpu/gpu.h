@@ -57,6 +57,13 @@ int gpu_create(const struct gpu_config *config, struct loop *loop, const struct 
 /* Plug in, resize or unplug (0x0) a display; the guest gets a display event and reads new EDID. */
 int gpu_set_mode(struct virtio_device *d, unsigned scanout, const struct gpu_mode *mode);
 
+/*
+ * The vhost-user frontend shows what the device does on the display at socket @fd (taken, also on failure), from now on
+ * and until it closes it; it is also asked for sizes and EDID. A display of the configuration goes on as well. Returns 0
+ * or a negative errno.
+ */
+int gpu_set_display_socket(struct virtio_device *d, int fd);
+
 struct gpu_stats {
 	uint64_t commands, errors, fences, frames;
 	uint64_t pixel_copies, pixel_copy_bytes;

@@ -15,7 +15,7 @@
 #include "host/base/log.h"
 #include "host/base/loop.h"
 #include "host/display/display.h"
-#include "host/gpu/resource.h"
+#include "host/gpu/gpu.h"
 #include "host/vhost/keeper.h"
 #include "host/vhost/sandbox.h"
 #include "host/vhost/server.h"
@@ -64,8 +64,11 @@ static void print_help(void)
 	       "  --help, --version\n\n"
 	       "OPTIONS, separated by commas:\n%s\n"
 	       "Environment: MULLION_LOG=LEVEL or TOPIC:LEVEL,... (topics here: vhost, virtio, gpu, display)\n\n"
-	       "Example, with User Mode Linux as the VMM:\n"
+	       "A VMM with a display of its own (QEMU) is sent all frames besides, and tells the guest its sizes.\n\n"
+	       "Examples, with QEMU and with User Mode Linux as the VMM:\n"
 	       "  mullion-gpu --socket-path gpu.sock &\n"
+	       "  qemu-system-x86_64 -M q35,memory-backend=mem -object memory-backend-memfd,id=mem,size=2G,share=on -m 2G \\\n"
+	       "    -vga none -chardev socket,path=gpu.sock,id=g -device vhost-user-gpu-pci,chardev=g ...\n"
 	       "  linux mem=512M ... virtio_uml.device=gpu.sock:16\n",
 	       mullion_device_module.help);
 }
@@ -216,6 +219,11 @@ static void frontend_ended(void *owner)
 	loop_stop(((struct work *)owner)->loop);
 }
 
+static int take_display(void *owner, int fd)
+{
+	return gpu_set_display_socket(((struct work *)owner)->device, fd);
+}
+
 static int make_device(const struct program *p, const struct worker_place *place, struct work *w)
 {
 	struct device_setup setup = {.loop = w->loop, .mem = w->mem, .display = p->display, .degraded = place->degraded};
@@ -244,6 +252,7 @@ static int construct(const struct program *p, const struct worker_place *place, 
 		.fd = place->link,
 		.in_band = p->in_band,
 		.inflight = place->memory->rings,
+		.display = take_display,
 		.ended = frontend_ended,
 		.owner = w,
 	};

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "host/vhost/rings.h"
 #include "protocol/virtio.h"
 
 static void close_fd(int *fd)
@@ -96,7 +97,7 @@ static bool is_startable(const struct lease *l, const struct lease_ring *r)
 
 	return l->has_features && r->has_num && r->has_addr && (r->has_kick || in_band) &&
 	       (r->enabled || !(l->features & VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES))) &&
-	       (!l->has_status || l->status & VIRTIO_CONFIG_S_DRIVER_OK);
+	       (!l->has_status || vhost_status_is_ready(l->status));
 }
 
 static bool any_ring_runs(const struct lease *l)

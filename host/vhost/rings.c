@@ -11,7 +11,12 @@
 #include "host/vhost/memory.h"
 #include "protocol/virtio.h"
 
-#define TRANSPORT_BITS VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES)
+#define PROTOCOL_BIT VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES)
+/*
+ * Not the device's. QEMU offers RING_RESET whatever the backend offers: such a reset is between it and the driver, and
+ * what comes here is a ring that stops and starts.
+ */
+#define TRANSPORT_BITS (PROTOCOL_BIT | VIRTIO_BIT(VIRTIO_F_RING_RESET))
 #define READY (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)
 
 static void close_fd(int *fd)
@@ -109,7 +114,7 @@ static bool is_startable(const struct vhost_ring *q)
 
 	/* Section "Ring states": without the protocol's features a ring is enabled from the start. */
 	return !q->running && q->size && q->has_addr && (q->has_kick || r->in_band) && r->has_features &&
-	       (q->enabled || !(r->features & TRANSPORT_BITS)) && (!r->has_status || r->status & VIRTIO_CONFIG_S_DRIVER_OK);
+	       (q->enabled || !(r->features & PROTOCOL_BIT)) && (!r->has_status || vhost_status_is_ready(r->status));
 }
 
 static int ring_setup(const struct vhost_ring *q, struct virtq_setup *s)

@@ -19,9 +19,19 @@
 #include "host/base/loop.h"
 #include "host/virtio/device.h"
 #include "protocol/vhost_user.h"
+#include "protocol/virtio.h"
 
 struct vhost_memory;
 struct vhost_rings;
+
+/*
+ * The driver is ready, for a frontend that told @status. QEMU 10 tells FEATURES_OK of every device and the driver's own bits
+ * only of network cards: without them the rings say it.
+ */
+static inline bool vhost_status_is_ready(uint64_t status)
+{
+	return status & VIRTIO_CONFIG_S_DRIVER_OK || status == VIRTIO_CONFIG_S_FEATURES_OK;
+}
 
 /* Frontends choose the size of a ring; Linux's User Mode takes 256 for every one. */
 #define VHOST_RING_MAX_SIZE 1024u

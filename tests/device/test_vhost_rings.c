@@ -176,6 +176,23 @@ static void status_starts_and_resets_the_device(void **state)
 	vhost_peer_destroy(p);
 }
 
+/* As QEMU 10 does: FEATURES_OK and no more, and a feature of its own. */
+static void a_status_without_the_driver_does_not_hold_up_rings(void **state)
+{
+	struct vhost_peer *p = vhost_peer_create(NULL, false, false);
+	uint64_t word;
+
+	(void)state;
+	assert_true(vhost_peer_handshake(p));
+	word = p->features | VIRTIO_BIT(VIRTIO_F_RING_RESET);
+	assert_int_equal(vhost_peer_tell(p, VHOST_USER_SET_FEATURES, &word, 8, NULL, 0), 0);
+	word = VIRTIO_CONFIG_S_FEATURES_OK;
+	assert_int_equal(vhost_peer_tell(p, VHOST_USER_SET_STATUS, &word, 8, NULL, 0), 0);
+	assert_int_equal(fake_guest_start(p->guest, &p->device), 0);
+	echoes(p, 0, 1);
+	vhost_peer_destroy(p);
+}
+
 static struct chain *held[8];
 static unsigned held_count;
 
@@ -524,6 +541,7 @@ int main(void)
 		cmocka_unit_test(a_new_driver_gets_a_fresh_device),
 		cmocka_unit_test(another_position_is_another_driver_s),
 		cmocka_unit_test(status_starts_and_resets_the_device),
+		cmocka_unit_test(a_status_without_the_driver_does_not_hold_up_rings),
 		cmocka_unit_test(get_vring_base_waits_for_what_is_in_flight),
 		cmocka_unit_test(get_vring_base_gives_up_on_a_request_that_never_ends),
 		cmocka_unit_test(a_frontend_that_dies_loses_its_requests_and_the_next_is_served),

@@ -16,6 +16,8 @@ unit-tests += test_edid test_gpu_resource test_display
 test_edid-src = host/gpu/edid.c
 test_gpu_resource-src = host/gpu/backing.c host/gpu/resource.c host/gpu/context.c host/gpu/format.c
 test_display-src = $(host-display-src)
+unit-tests += test_vhost_gpu
+test_vhost_gpu-src = tests/lib/display_peer.c $(host-display-src)
 # The VNC display, looked at by libvncclient.
 unit-tests += test_vnc test_vnc_input test_vnc_peers
 vnc-test-src = tests/lib/vnc_world.c $(host-display-src)

@@ -1,0 +1,595 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What goes out is made from the state when the socket has room: sizes, cursors, the rest of a pass over what changed.
+ * So a frontend that does not read costs nothing but the newest picture.
+ *
+ * A message is sent when poll() reports room. For a Unix socket that means that three quarters of its buffer are free,
+ * more than a message has (208 KiB by default); so all of it goes by one call, and a process killed before or after leaves
+ * no half of it.
+ */
+#include "host/display/vhost_gpu.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "host/base/log.h"
+#include "host/base/loop.h"
+#include "host/display/picture.h"
+#include "protocol/vhost_user_gpu.h"
+#include "protocol/virtio_gpu.h"
+
+#define MAX_SIDE 16384u /* of a picture; one row of pixels is a message */
+#define PIXEL_BYTES 4u
+#define MAX_PIXEL_BYTES (MAX_SIDE * PIXEL_BYTES)
+#define CURSOR_PIXELS (64 * 64)
+#define MAX_ASKED 16u /* questions without an answer on one socket */
+#define ANSWER_LIMIT_NS 2000000000ull
+
+struct remote_scanout {
+	bool shown;
+	bool size_due;
+	struct picture picture;
+	struct display_rect pass; /* being sent, from its top; width 0: nothing */
+	struct display_rect next; /* changed since that began */
+	bool image_due, place_due;
+	struct vhost_user_gpu_cursor_update cursor;
+	bool cursor_shown;
+};
+
+struct remote_display {
+	struct display_output base;
+	struct loop *loop;
+	bool connected, broken;
+	struct loop_fd watch;
+	struct loop_task end_task;
+	bool end_posted;
+
+	bool features_asked, features_known, features_set;
+	uint64_t features;
+	struct display_question *questions; /* in order, sent ones first */
+	struct {
+		uint32_t request;
+		struct display_question *question; /* NULL: nobody waits for it any more */
+	} asked[MAX_ASKED];			   /* in the order of sending */
+	unsigned asked_count;
+	struct loop_timer timer;
+
+	struct remote_scanout scanouts[DISPLAY_MAX_SCANOUTS];
+	unsigned turn; /* whose pass goes on next */
+
+	uint8_t in[sizeof(struct vhost_user_gpu_header) + sizeof(struct virtio_gpu_resp_edid)];
+	size_t out_at, out_bytes;
+	uint8_t out[sizeof(struct vhost_user_gpu_header) + sizeof(struct vhost_user_gpu_update) + MAX_PIXEL_BYTES];
+};
+
+static struct remote_display *from_base(struct display_output *o)
+{
+	return (struct remote_display *)o;
+}
+
+static bool has(const struct remote_display *d, unsigned feature)
+{
+	return d->features >> feature & 1;
+}
+
+/* ---- questions ---- */
+
+static void unlink_question(struct remote_display *d, struct display_question *q)
+{
+	struct display_question **at = &d->questions;
+
+	while (*at && *at != q)
+		at = &(*at)->next;
+	if (*at)
+		*at = q->next;
+	for (unsigned i = 0; i < d->asked_count; i++) {
+		if (d->asked[i].question == q)
+			d->asked[i].question = NULL;
+	}
+}
+
+static void arm_timer(struct remote_display *d)
+{
+	if (d->questions)
+		loop_arm_timer(d->loop, &d->timer, d->questions->due_ns);
+	else
+		loop_cancel_timer(d->loop, &d->timer);
+}
+
+static void end_question(struct remote_display *d, struct display_question *q, const struct display_answer *answer)
+{
+	unlink_question(d, q);
+	arm_timer(d);
+	q->answered(q, answer);
+}
+
+/* The answer to the question before, if it comes, is told by its place in the row. */
+static void on_timer(struct loop_timer *t)
+{
+	struct remote_display *d = t->owner;
+
+	while (d->questions && d->questions->due_ns <= loop_now_ns()) {
+		log_line(LOG_TOPIC_DISPLAY, LOG_WARN,
+			 "the frontend's display does not say its %s; the guest is told our own",
+			 d->questions->edid ? "EDID" : "sizes");
+		end_question(d, d->questions, NULL);
+	}
+	arm_timer(d);
+}
+
+static void end_edid_questions(struct remote_display *d)
+{
+	struct display_question *q, *next;
+
+	for (q = d->questions; q; q = next) {
+		next = q->next;
+		if (q->edid)
+			end_question(d, q, NULL);
+	}
+}
+
+/* ---- the connection ---- */
+
+static void disconnect(struct remote_display *d)
+{
+	if (!d->connected)
+		return;
+	d->connected = false;
+	loop_remove_fd(d->loop, &d->watch);
+	close(d->watch.fd);
+	if (d->end_posted)
+		loop_unpost(d->loop, &d->end_task);
+	d->end_posted = d->broken = false;
+	d->features_asked = d->features_known = d->features_set = false;
+	d->features = 0;
+	d->out_at = d->out_bytes = 0;
+	d->asked_count = 0;
+	for (unsigned i = 0; i < DISPLAY_MAX_SCANOUTS; i++) {
+		picture_finish(&d->scanouts[i].picture);
+		d->scanouts[i] = (struct remote_scanout){0};
+	}
+	while (d->questions)
+		end_question(d, d->questions, NULL);
+}
+
+static void on_end_task(struct loop_task *t)
+{
+	struct remote_display *d = t->owner;
+
+	d->end_posted = false;
+	disconnect(d);
+}
+
+/* Not from within a call of the device: it is answered there. */
+static void end_soon(struct remote_display *d, const char *why)
+{
+	if (d->broken)
+		return;
+	log_line(LOG_TOPIC_DISPLAY, LOG_INFO, "the frontend's display is gone: %s", why);
+	d->broken = true;
+	d->end_posted = true;
+	loop_post(d->loop, &d->end_task);
+}
+
+/* ---- out: what is due, one message at a time ---- */
+
+static bool put(struct remote_display *d, uint32_t request, const void *payload, size_t bytes, size_t more)
+{
+	const struct vhost_user_gpu_header header = {.request = request, .size = (uint32_t)(bytes + more)};
+
+	memcpy(d->out, &header, sizeof(header));
+	if (bytes)
+		memcpy(d->out + sizeof(header), payload, bytes);
+	d->out_at = 0;
+	d->out_bytes = sizeof(header) + bytes + more;
+	return true;
+}
+
+static bool put_question(struct remote_display *d)
+{
+	struct vhost_user_gpu_edid_request edid;
+	struct display_question *q = d->questions;
+
+	while (q && q->sent)
+		q = q->next;
+	if (!q || d->asked_count == MAX_ASKED)
+		return false;
+	q->sent = true;
+	d->asked[d->asked_count].question = q;
+	d->asked[d->asked_count++].request = q->edid ? VHOST_USER_GPU_GET_EDID : VHOST_USER_GPU_GET_DISPLAY_INFO;
+	if (!q->edid)
+		return put(d, VHOST_USER_GPU_GET_DISPLAY_INFO, NULL, 0, 0);
+	edid.scanout_id = q->scanout;
+	return put(d, VHOST_USER_GPU_GET_EDID, &edid, sizeof(edid), 0);
+}
+
+/* A size goes before pixels: QEMU has nothing to copy them to without. */
+static bool put_state(struct remote_display *d, unsigned index)
+{
+	struct remote_scanout *s = &d->scanouts[index];
+
+	if (s->size_due) {
+		const struct vhost_user_gpu_scanout size = {
+			.scanout_id = index,
+			.width = s->shown ? s->picture.width : 0,
+			.height = s->shown ? s->picture.height : 0,
+		};
+
+		s->size_due = false;
+		return put(d, VHOST_USER_GPU_SCANOUT, &size, sizeof(size), 0);
+	}
+	if (s->image_due) {
+		s->image_due = s->place_due = false;
+		return put(d, VHOST_USER_GPU_CURSOR_UPDATE, &s->cursor, sizeof(s->cursor), 0);
+	}
+	if (s->place_due) {
+		s->place_due = false;
+		return put(d, s->cursor_shown ? VHOST_USER_GPU_CURSOR_POS : VHOST_USER_GPU_CURSOR_POS_HIDE,
+			   &s->cursor.pos, sizeof(s->cursor.pos), 0);
+	}
+	return false;
+}
+
+/* As many rows as fit, as they are now. What changes meanwhile waits for the next pass, so that this one ends. */
+static bool put_pixels(struct remote_display *d, unsigned index)
+{
+	struct remote_scanout *s = &d->scanouts[index];
+	struct vhost_user_gpu_update update;
+	uint32_t rows;
+	uint8_t *to;
+
+	if (s->pass.height == 0) {
+		s->pass = s->next;
+		s->next = (struct display_rect){0};
+	}
+	if (s->pass.height == 0)
+		return false;
+	rows = MAX_PIXEL_BYTES / (s->pass.width * PIXEL_BYTES);
+	if (rows > s->pass.height)
+		rows = s->pass.height;
+	update = (struct vhost_user_gpu_update){index, s->pass.x, s->pass.y, s->pass.width, rows};
+	put(d, VHOST_USER_GPU_UPDATE, &update, sizeof(update), (size_t)rows * s->pass.width * PIXEL_BYTES);
+	to = d->out + sizeof(struct vhost_user_gpu_header) + sizeof(update);
+	for (uint32_t y = s->pass.y; y < s->pass.y + rows; y++) {
+		memcpy(to, s->picture.pixels + (size_t)y * s->picture.width + s->pass.x, s->pass.width * PIXEL_BYTES);
+		to += s->pass.width * PIXEL_BYTES;
+	}
+	s->pass.y += rows;
+	s->pass.height -= rows;
+	return true;
+}
+
+static bool put_next(struct remote_display *d)
+{
+	if (!d->features_asked) {
+		d->features_asked = true;
+		return put(d, VHOST_USER_GPU_GET_PROTOCOL_FEATURES, NULL, 0, 0);
+	}
+	if (d->features_known && !d->features_set) {
+		const uint64_t features = d->features & 1ull << VHOST_USER_GPU_PROTOCOL_F_EDID;
+
+		d->features_set = true;
+		return put(d, VHOST_USER_GPU_SET_PROTOCOL_FEATURES, &features, sizeof(features), 0);
+	}
+	if (d->features_known && put_question(d))
+		return true;
+	for (unsigned i = 0; i < DISPLAY_MAX_SCANOUTS; i++) {
+		if (put_state(d, i))
+			return true;
+	}
+	for (unsigned i = 0; i < DISPLAY_MAX_SCANOUTS; i++) {
+		d->turn = (d->turn + 1) % DISPLAY_MAX_SCANOUTS;
+		if (put_pixels(d, d->turn))
+			return true;
+	}
+	return false;
+}
+
+static bool has_room(const struct remote_display *d)
+{
+	struct pollfd p = {.fd = d->watch.fd, .events = POLLOUT};
+
+	return poll(&p, 1, 0) == 1 && p.revents & POLLOUT;
+}
+
+static void send_due(struct remote_display *d)
+{
+	ssize_t n;
+
+	while (d->connected && !d->broken) {
+		if (d->out_at == d->out_bytes && (!has_room(d) || !put_next(d)))
+			return;
+		n = send(d->watch.fd, d->out + d->out_at, d->out_bytes - d->out_at, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n >= 0)
+			d->out_at += (size_t)n;
+		else if (errno == EAGAIN)
+			return;
+		else if (errno != EINTR)
+			end_soon(d, strerror(errno));
+	}
+}
+
+/* ---- in: answers ---- */
+
+static void read_modes(const struct virtio_gpu_resp_display_info *info, struct display_answer *out)
+{
+	for (unsigned i = 0; i < DISPLAY_MAX_SCANOUTS; i++) {
+		const struct virtio_gpu_rect *r = &info->pmodes[i].r;
+
+		out->modes[i].rect = (struct display_rect){r->x, r->y, r->width, r->height};
+		out->modes[i].enabled = info->pmodes[i].enabled && r->width > 0 && r->height > 0 &&
+					r->width <= MAX_SIDE && r->height <= MAX_SIDE;
+	}
+}
+
+/* For the first question of its kind; those before it get no answer any more. */
+static void take_answer(struct remote_display *d, uint32_t request, const struct display_answer *answer)
+{
+	struct display_question *q;
+	unsigned i = 0;
+
+	while (i < d->asked_count && d->asked[i].request != request)
+		i++;
+	if (i == d->asked_count)
+		return; /* asked by the process before this one */
+	q = d->asked[i].question;
+	d->asked_count -= i + 1;
+	memmove(d->asked, d->asked + i + 1, d->asked_count * sizeof(d->asked[0]));
+	if (q)
+		end_question(d, q, answer);
+}
+
+static void take(struct remote_display *d, uint32_t request, const void *payload)
+{
+	struct display_answer answer = {0};
+
+	if (request == VHOST_USER_GPU_GET_PROTOCOL_FEATURES) {
+		if (d->features_known)
+			return;
+		memcpy(&d->features, payload, sizeof(d->features));
+		d->features_known = true;
+		if (!has(d, VHOST_USER_GPU_PROTOCOL_F_EDID))
+			end_edid_questions(d);
+	} else if (request == VHOST_USER_GPU_GET_DISPLAY_INFO) {
+		struct virtio_gpu_resp_display_info info;
+
+		memcpy(&info, payload, sizeof(info));
+		read_modes(&info, &answer);
+		take_answer(d, request, &answer);
+	} else {
+		struct virtio_gpu_resp_edid edid;
+
+		memcpy(&edid, payload, sizeof(edid));
+		memcpy(answer.edid, edid.edid, sizeof(answer.edid));
+		answer.edid_bytes = edid.size;
+		take_answer(d, request, edid.size <= sizeof(answer.edid) ? &answer : NULL);
+	}
+}
+
+/* SIZE_MAX: nobody answers with that. */
+static size_t payload_bytes(uint32_t request)
+{
+	switch (request) {
+	case VHOST_USER_GPU_GET_PROTOCOL_FEATURES:
+		return sizeof(uint64_t);
+	case VHOST_USER_GPU_GET_DISPLAY_INFO:
+		return sizeof(struct virtio_gpu_resp_display_info);
+	case VHOST_USER_GPU_GET_EDID:
+		return sizeof(struct virtio_gpu_resp_edid);
+	default:
+		return SIZE_MAX;
+	}
+}
+
+/* One message is taken off the socket when all of it is there. False: no more for now. */
+static bool receive(struct remote_display *d)
+{
+	struct vhost_user_gpu_header header;
+	ssize_t n = recv(d->watch.fd, d->in, sizeof(d->in), MSG_PEEK | MSG_DONTWAIT);
+	size_t bytes;
+
+	if (n < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			end_soon(d, strerror(errno));
+		return false;
+	}
+	if (n == 0) {
+		end_soon(d, "it closed the socket");
+		return false;
+	}
+	if ((size_t)n < sizeof(header))
+		return false;
+	memcpy(&header, d->in, sizeof(header));
+	bytes = payload_bytes(header.request);
+	if (!(header.flags & VHOST_USER_GPU_FLAG_REPLY) || header.size != bytes) {
+		log_line(LOG_TOPIC_DISPLAY, LOG_WARN, "message %u with flags 0x%x and %u bytes is no answer",
+			 header.request, header.flags, header.size);
+		end_soon(d, "it speaks something else");
+		return false;
+	}
+	bytes += sizeof(header);
+	if ((size_t)n < bytes || recv(d->watch.fd, d->in, bytes, MSG_DONTWAIT) != (ssize_t)bytes)
+		return false;
+	take(d, header.request, d->in + sizeof(header));
+	return true;
+}
+
+/* Edge-triggered: half a message stays on the socket and must not call again and again. */
+static void ready(struct loop_fd *f, uint32_t events)
+{
+	struct remote_display *d = f->owner;
+
+	while (d->connected && !d->broken && receive(d))
+		;
+	if (events & EPOLLHUP)
+		end_soon(d, "it closed the socket");
+	send_due(d);
+}
+
+/* ---- ops ---- */
+
+static void merge(struct display_rect *into, const struct display_rect *r)
+{
+	const uint32_t right = into->x + into->width, bottom = into->y + into->height;
+	const uint32_t r_right = r->x + r->width, r_bottom = r->y + r->height;
+
+	if (into->height == 0) {
+		*into = *r;
+		return;
+	}
+	into->x = r->x < into->x ? r->x : into->x;
+	into->y = r->y < into->y ? r->y : into->y;
+	into->width = (r_right > right ? r_right : right) - into->x;
+	into->height = (r_bottom > bottom ? r_bottom : bottom) - into->y;
+}
+
+static int present(struct display_output *o, unsigned scanout, const struct display_frame *frame)
+{
+	const struct display_rect whole = {0, 0, frame->width, frame->height};
+	struct remote_display *d = from_base(o);
+	struct remote_scanout *s = &d->scanouts[scanout];
+	const bool is_new = !s->shown || s->picture.width != frame->width || s->picture.height != frame->height;
+	int err;
+
+	if (!d->connected)
+		return 0;
+	if (frame->width > MAX_SIDE)
+		return -EINVAL;
+	err = picture_update(&s->picture, frame, is_new ? &whole : &frame->damage);
+	if (err)
+		return err;
+	if (is_new) {
+		s->shown = s->size_due = true;
+		s->pass = (struct display_rect){0};
+		s->next = whole;
+	} else {
+		merge(&s->next, &frame->damage);
+	}
+	send_due(d);
+	return 0;
+}
+
+static void blank(struct display_output *o, unsigned scanout)
+{
+	struct remote_display *d = from_base(o);
+	struct remote_scanout *s = &d->scanouts[scanout];
+
+	if (!d->connected || !s->shown)
+		return;
+	s->shown = false;
+	s->size_due = true;
+	s->pass = s->next = (struct display_rect){0};
+	picture_finish(&s->picture);
+	send_due(d);
+}
+
+static void cursor(struct display_output *o, unsigned scanout, const struct display_cursor *c)
+{
+	struct remote_display *d = from_base(o);
+	struct remote_scanout *s = &d->scanouts[scanout];
+
+	if (!d->connected)
+		return;
+	/* The protocol places the image's corner, as the guest did. */
+	s->cursor.pos = (struct vhost_user_gpu_cursor_pos){scanout, c->x - c->hot_x, c->y - c->hot_y};
+	s->cursor_shown = c->pixels != NULL;
+	s->place_due = true;
+	if (c->pixels && !c->moved_only) {
+		s->cursor.hot_x = c->hot_x;
+		s->cursor.hot_y = c->hot_y;
+		memcpy(s->cursor.data, c->pixels, sizeof(s->cursor.data));
+		s->image_due = true;
+	} else if (!c->pixels) {
+		s->image_due = false;
+	}
+	send_due(d);
+}
+
+static int ask(struct display_output *o, struct display_question *q)
+{
+	struct remote_display *d = from_base(o);
+	struct display_question **end = &d->questions;
+
+	if (!d->connected || d->broken || d->asked_count == MAX_ASKED ||
+	    (q->edid && d->features_known && !has(d, VHOST_USER_GPU_PROTOCOL_F_EDID)))
+		return -EAGAIN;
+	q->due_ns = loop_now_ns() + ANSWER_LIMIT_NS;
+	q->sent = false;
+	q->next = NULL;
+	while (*end)
+		end = &(*end)->next;
+	*end = q;
+	arm_timer(d);
+	send_due(d);
+	return 0;
+}
+
+static void withdraw(struct display_output *o, struct display_question *q)
+{
+	unlink_question(from_base(o), q);
+	arm_timer(from_base(o));
+}
+
+static void destroy(struct display_output *o)
+{
+	struct remote_display *d = from_base(o);
+
+	disconnect(d);
+	loop_cancel_timer(d->loop, &d->timer);
+	free(d);
+}
+
+static const struct display_output_ops vhost_gpu_ops = {
+	.name = "vhost-user-gpu",
+	.present = present,
+	.blank = blank,
+	.cursor = cursor,
+	.ask = ask,
+	.withdraw = withdraw,
+	.destroy = destroy,
+};
+
+int display_vhost_gpu_create(struct loop *loop, struct display_output **out)
+{
+	struct remote_display *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return -ENOMEM;
+	d->base.ops = &vhost_gpu_ops;
+	d->loop = loop;
+	d->watch = (struct loop_fd){.fd = -1, .ready = ready, .owner = d};
+	d->end_task = (struct loop_task){.run = on_end_task, .owner = d};
+	d->timer = (struct loop_timer){.expired = on_timer, .owner = d};
+	*out = &d->base;
+	return 0;
+}
+
+int display_vhost_gpu_connect(struct display_output *o, int fd)
+{
+	struct remote_display *d = from_base(o);
+	int err;
+
+	disconnect(d);
+	d->watch.fd = fd;
+	err = loop_add_fd(d->loop, &d->watch, EPOLLIN | EPOLLOUT | EPOLLET);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	d->connected = true;
+	log_line(LOG_TOPIC_DISPLAY, LOG_INFO, "the frontend has a display; frames go there");
+	send_due(d);
+	return 0;
+}
+
+bool display_vhost_gpu_is_connected(const struct display_output *o)
+{
+	const struct remote_display *d = (const struct remote_display *)o;
+
+	return d->connected && !d->broken;
+}

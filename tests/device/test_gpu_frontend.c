@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A GPU that a vhost-user frontend has given its display: questions are answered by that, frames go there, and nothing waits.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/virtio/inflight.h"
+#include "host/virtio/queue.h"
+#include "tests/lib/display_peer.h"
+#include "tests/lib/gpu_world.h"
+
+#define OK VIRTIO_GPU_RESP_OK_NODATA
+#define BGRX VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM
+
+static struct display_peer *give_display(struct gpu_world *w)
+{
+	struct display_peer *p = display_peer_create(fake_guest_loop(w->guest));
+
+	assert_int_equal(gpu_set_display_socket(w->device, p->given), 0);
+	display_peer_run(p, 5);
+	return p;
+}
+
+static struct fake_request *ask(struct gpu_world *w, uint32_t type, size_t room)
+{
+	struct virtio_gpu_cmd_get_edid request = {
+		.hdr = {.type = type, .flags = VIRTIO_GPU_FLAG_FENCE, .fence_id = 77}};
+	size_t bytes = type == VIRTIO_GPU_CMD_GET_EDID ? sizeof(request) : sizeof(request.hdr);
+	struct fake_request *r = fake_guest_add(w->guest, VIRTIO_GPU_QUEUE_CONTROL, &request, bytes, room);
+
+	fake_guest_kick(w->guest, VIRTIO_GPU_QUEUE_CONTROL);
+	return r;
+}
+
+static struct fake_request *ask_info(struct gpu_world *w)
+{
+	return ask(w, VIRTIO_GPU_CMD_GET_DISPLAY_INFO, sizeof(struct virtio_gpu_resp_display_info));
+}
+
+/* The answer has come, with the fence: the width of the first mode, 0 when it is off. */
+static uint32_t width_in(struct gpu_world *w, struct fake_request *r)
+{
+	struct virtio_gpu_resp_display_info info;
+
+	assert_int_equal(fake_guest_wait(w->guest, r, 5000), 0);
+	assert_int_equal(r->used_len, sizeof(info));
+	memcpy(&info, r->out, sizeof(info));
+	assert_int_equal(info.hdr.type, VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
+	assert_int_equal(info.hdr.flags, VIRTIO_GPU_FLAG_FENCE);
+	assert_int_equal(info.hdr.fence_id, 77);
+	fake_guest_free_request(w->guest, r);
+	return info.pmodes[0].enabled ? info.pmodes[0].r.width : 0;
+}
+
+static void the_display_answers_for_sizes_and_edid(void **state)
+{
+	struct gpu_world *w = gpu_world_create(NULL);
+	struct display_peer *p = give_display(w);
+	struct fake_request *r = ask_info(w);
+	struct virtio_gpu_resp_edid edid;
+
+	(void)state;
+	display_peer_run(p, 5);
+	assert_int_equal(p->infos_asked, 1);
+	assert_false(r->done);
+	/* Others are not held up meanwhile. */
+	assert_int_equal(gpu_create_2d(w, 1, BGRX, 8, 8), OK);
+	assert_false(r->done);
+	display_peer_say_info(p, 640, 480, 0);
+	assert_int_equal(width_in(w, r), 640);
+
+	r = ask(w, VIRTIO_GPU_CMD_GET_EDID, sizeof(edid));
+	display_peer_run(p, 5);
+	assert_false(r->done);
+	display_peer_say_edid(p, 0x42, 128, 0);
+	assert_int_equal(fake_guest_wait(w->guest, r, 5000), 0);
+	memcpy(&edid, r->out, sizeof(edid));
+	assert_int_equal(edid.hdr.type, VIRTIO_GPU_RESP_OK_EDID);
+	assert_int_equal(edid.size, 128);
+	assert_int_equal(edid.edid[0], 0x42);
+	gpu_world_destroy(w);
+	display_peer_destroy(p);
+}
+
+static void without_an_answer_our_own_is_given(void **state)
+{
+	struct gpu_world *w = gpu_world_create(NULL);
+	struct fake_request *r = ask_info(w);
+	struct display_peer *p;
+
+	(void)state;
+	assert_int_equal(width_in(w, r), 1280);
+	/* It says nothing; it goes away; it says nonsense. */
+	p = give_display(w);
+	assert_int_equal(width_in(w, ask_info(w)), 1280);
+	r = ask_info(w);
+	display_peer_run(p, 5);
+	assert_false(r->done);
+	display_peer_destroy(p);
+	assert_int_equal(width_in(w, r), 1280);
+	assert_int_equal(width_in(w, ask_info(w)), 1280);
+	p = give_display(w);
+	r = ask_info(w);
+	display_peer_run(p, 5);
+	assert_false(r->done);
+	display_peer_send(p, 99, 0, NULL, 0, 0);
+	assert_int_equal(width_in(w, r), 1280);
+	gpu_world_destroy(w);
+	display_peer_destroy(p);
+}
+
+static void a_reset_ends_what_is_asked(void **state)
+{
+	struct gpu_world *w = gpu_world_create(NULL);
+	struct display_peer *p = give_display(w);
+	struct fake_request *r = ask_info(w);
+
+	(void)state;
+	display_peer_run(p, 5);
+	fake_guest_reset(w->guest);
+	assert_true(r->lost);
+	fake_guest_free_request(w->guest, r);
+	display_peer_say_info(p, 640, 480, 0);
+	display_peer_run(p, 5);
+	assert_int_equal(fake_guest_start(w->guest, w->device), 0);
+	r = ask_info(w);
+	display_peer_run(p, 5);
+	display_peer_say_info(p, 800, 600, 0);
+	assert_int_equal(width_in(w, r), 800);
+	/* And so does the end of the device. */
+	r = ask_info(w);
+	display_peer_run(p, 5);
+	assert_false(r->done);
+	gpu_world_destroy(w);
+	display_peer_destroy(p);
+}
+
+static void a_process_that_takes_over_asks_again(void **state)
+{
+	static struct inflight_ring ring;
+	struct gpu_world *w = gpu_world_create(NULL);
+	struct display_peer *p = give_display(w);
+	struct fake_request *r;
+	unsigned taken = 0;
+
+	(void)state;
+	fake_guest_reset(w->guest);
+	assert_int_equal(virtq_track(w->device->queues[VIRTIO_GPU_QUEUE_CONTROL], &ring), 0);
+	assert_int_equal(fake_guest_start(w->guest, w->device), 0);
+	r = ask_info(w);
+	display_peer_run(p, 5);
+	for (unsigned i = 0; i < INFLIGHT_MAX_SIZE; i++) {
+		taken += ring.slots[i].stage == INFLIGHT_TAKEN;
+		assert_int_not_equal(ring.slots[i].stage, INFLIGHT_EXECUTING);
+	}
+	assert_int_equal(taken, 1);
+	display_peer_say_info(p, 640, 480, 0);
+	assert_int_equal(width_in(w, r), 640);
+	for (unsigned i = 0; i < INFLIGHT_MAX_SIZE; i++)
+		assert_int_equal(ring.slots[i].stage, INFLIGHT_FREE);
+	gpu_world_destroy(w);
+	display_peer_destroy(p);
+}
+
+static void draw(uint32_t *pixels, uint32_t seed)
+{
+	for (uint32_t i = 0; i < 64 * 64; i++)
+		pixels[i] = (i * 7919 + seed) & 0xffffff;
+}
+
+static void expect(const struct peer_scanout *s, const uint32_t *pixels)
+{
+	assert_int_equal(s->width, 64);
+	assert_int_equal(s->height, 64);
+	for (uint32_t i = 0; i < 64 * 64; i++)
+		assert_int_equal(s->pixels[i] & 0xffffff, pixels[i]);
+}
+
+static void every_new_socket_is_shown_all(void **state)
+{
+	for (int blind = 0; blind < 2; blind++) {
+		struct gpu_world *w = gpu_world_create(&(struct gpu_world_options){.blind = blind, .scanouts = 2});
+		struct virtio_gpu_update_cursor c = {
+			.pos = {.scanout_id = 1, .x = 9, .y = 8}, .resource_id = 1, .hot_x = 2};
+		uint32_t *pixels;
+		struct display_peer *p;
+
+		(void)state;
+		assert_int_equal(gpu_create_2d(w, 1, BGRX, 64, 64), OK);
+		pixels = gpu_back(w, 1, 64 * 64 * 4, NULL);
+		draw(pixels, 1);
+		assert_int_equal(gpu_transfer(w, 1, gpu_rect(0, 0, 64, 64), 0), OK);
+		assert_int_equal(gpu_scan(w, 1, 1, gpu_rect(0, 0, 64, 64)), OK);
+		assert_int_equal(gpu_flush(w, 1, gpu_rect(0, 0, 64, 64)), OK);
+		c.hdr.type = VIRTIO_GPU_CMD_UPDATE_CURSOR;
+		assert_int_equal(fake_guest_request(w->guest, VIRTIO_GPU_QUEUE_CURSOR, &c, sizeof(c), NULL, 0, NULL),
+				 0);
+		p = give_display(w);
+		expect(&p->scanouts[1], pixels);
+		assert_int_equal(p->scanouts[1].images, 1);
+		assert_int_equal(p->scanouts[1].cursor.pos.x, 9);
+		assert_int_equal(p->scanouts[1].cursor.pos.y, 8);
+		assert_int_equal(p->scanouts[0].sizes, 0);
+
+		/* While it is there, what is drawn comes; a display of our own sees it as well. */
+		draw(pixels, 2);
+		assert_int_equal(gpu_transfer(w, 1, gpu_rect(0, 0, 64, 64), 0), OK);
+		assert_int_equal(gpu_flush(w, 1, gpu_rect(0, 0, 64, 64)), OK);
+		display_peer_run(p, 5);
+		expect(&p->scanouts[1], pixels);
+		assert_int_equal(w->display->shown[1].frames, blind ? 0 : 2);
+
+		/* Drawn while nobody looks. */
+		display_peer_destroy(p);
+		for (int i = 0; i < 3; i++)
+			loop_run_once(fake_guest_loop(w->guest), 1);
+		draw(pixels, 3);
+		assert_int_equal(gpu_transfer(w, 1, gpu_rect(0, 0, 64, 64), 0), OK);
+		assert_int_equal(gpu_flush(w, 1, gpu_rect(0, 0, 64, 64)), OK);
+		p = give_display(w);
+		expect(&p->scanouts[1], pixels);
+		assert_int_equal(p->scanouts[1].images, 1);
+		assert_int_equal(gpu_scan(w, 1, 0, gpu_rect(0, 0, 0, 0)), OK);
+		display_peer_run(p, 5);
+		assert_int_equal(p->scanouts[1].width, 0);
+		gpu_world_destroy(w);
+		display_peer_destroy(p);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_display_answers_for_sizes_and_edid),
+		cmocka_unit_test(without_an_answer_our_own_is_given),
+		cmocka_unit_test(a_reset_ends_what_is_asked),
+		cmocka_unit_test(a_process_that_takes_over_asks_again),
+		cmocka_unit_test(every_new_socket_is_shown_all),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
