@@ -20,10 +20,10 @@
 #define ALL_FEATURES 0x1full
 
 static const struct gpu_command_row rows[] = {
-	{VIRTIO_GPU_CMD_SET_SCANOUT, "SET_SCANOUT", sizeof(struct virtio_gpu_set_scanout), 24, 0, GPU_ANY_FEATURES, NULL},
-	{VIRTIO_GPU_CMD_SUBMIT_3D, "SUBMIT_3D", sizeof(struct virtio_gpu_cmd_submit), 24, 0, VIRTIO_GPU_F_VIRGL, NULL},
-	{VIRTIO_GPU_CMD_GET_EDID, "GET_EDID", sizeof(struct virtio_gpu_cmd_get_edid), 1056, 0, VIRTIO_GPU_F_EDID, NULL},
-	{VIRTIO_GPU_CMD_MOVE_CURSOR, "MOVE_CURSOR", sizeof(struct virtio_gpu_update_cursor), 0, 1, GPU_ANY_FEATURES, NULL},
+	{VIRTIO_GPU_CMD_SET_SCANOUT, "SET_SCANOUT", sizeof(struct virtio_gpu_set_scanout), 24, 0, GPU_ANY_FEATURES, NULL, false},
+	{VIRTIO_GPU_CMD_SUBMIT_3D, "SUBMIT_3D", sizeof(struct virtio_gpu_cmd_submit), 24, 0, VIRTIO_GPU_F_VIRGL, NULL, false},
+	{VIRTIO_GPU_CMD_GET_EDID, "GET_EDID", sizeof(struct virtio_gpu_cmd_get_edid), 1056, 0, VIRTIO_GPU_F_EDID, NULL, false},
+	{VIRTIO_GPU_CMD_MOVE_CURSOR, "MOVE_CURSOR", sizeof(struct virtio_gpu_update_cursor), 0, 1, GPU_ANY_FEATURES, NULL, false},
 	{0},
 };
 
