@@ -135,7 +135,7 @@ static void answered(struct display_question *question, const struct display_ans
 			struct virtio_gpu_display_one *mode = &q->answer.display_info.pmodes[i];
 			const struct display_rect *r = &a->modes[i].rect;
 
-			mode->enabled = a->modes[i].enabled && i < q->gpu->scanout_count;
+			mode->enabled = i < q->gpu->scanout_count && a->modes[i].enabled;
 			mode->r = mode->enabled ? (struct virtio_gpu_rect){r->x, r->y, r->width, r->height}
 						: (struct virtio_gpu_rect){0};
 		}
