@@ -239,6 +239,8 @@ void virtq_stop(struct virtq *q)
 	/* A ring that never ran here may still be waiting for a process that goes on with it. */
 	if (q->inflight && q->ops)
 		inflight_end(q->inflight, q->ops->position(q));
+	if (q->ops)
+		step_reached(STEP_STOPPED);
 	forget(q);
 }
 
