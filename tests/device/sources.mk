@@ -34,6 +34,8 @@ device-tests += test_gpu_control
 test_gpu_control-src = $(gpu-test-src)
 test_gpu_fence-src = $(gpu-test-src)
 test_gpu_3d-src = $(gpu-test-src)
+device-tests += test_gpu_share
+test_gpu_share-src = $(gpu-test-src)
 vhost-test-src := tests/lib/vhost_peer.c $(filter host/vhost/%,$(host-vhost-src)) $(host-sandbox-src)
 device-tests += test_vhost_messages test_vhost_rings test_vhost_inflight test_keeper test_vhost_leaks
 test_vhost_inflight-src := $(vhost-test-src)
@@ -48,3 +50,7 @@ test_video_commands-src = $(video-test-src)
 test_video_stream-src = $(video-test-src)
 device-tests += test_codec_conformance
 test_codec_conformance-src = tests/lib/codec_leaks.c $(video-test-src) $(host-video-gst-src)
+# Guests beside each other, each with a mullion-gpu of its own.
+gpu-neighbour-src := tests/lib/gpu_neighbour.c $(sort $(vhost-test-src) $(gpu3d-src))
+device-tests += test_gpu_neighbours
+test_gpu_neighbours-src := $(gpu-neighbour-src)
