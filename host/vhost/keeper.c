@@ -138,7 +138,11 @@ static void worker_ended(void *owner, int status)
 		memset(k->deaths, 0, 2 * k->config->max_deaths * sizeof(*k->deaths));
 	} else {
 		if (!k->known) {
-			/* It said why. */
+			/* It said why, unless a library ended it. */
+			if (WIFSIGNALED(status))
+				log_line(LOG_TOPIC_VHOST, LOG_ERROR,
+					 "%s: the worker died before it was ready (signal %d, %s): no other is started",
+					 k->config->name, WTERMSIG(status), strsignal(WTERMSIG(status)));
 			keeper_end_program(k, WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status)
 										       : EXIT_FAILURE);
 			return;
