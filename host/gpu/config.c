@@ -8,6 +8,7 @@
 
 #include "host/base/log.h"
 #include "host/gpu/gpu.h"
+#include "host/gpu/share.h"
 
 #define MAX_SCANOUTS 16u
 #define MAX_SIZE 16384u
@@ -21,6 +22,7 @@ void gpu_config_init(struct gpu_config *config)
 	config->scanouts = 1;
 	config->modes[0] = (struct gpu_mode){DEFAULT_WIDTH, DEFAULT_HEIGHT};
 	config->limits = gpu_limits_default;
+	config->share = 100;
 }
 
 /* The whole of @text as a decimal number in @min..@max. */
@@ -76,6 +78,10 @@ static int read_option(struct gpu_config *config, const char *key, char *value)
 		if (!read_number(value, 1, 1u << 20, &number))
 			return wrong(key, value, "a number of MiB, 1 to 1048576");
 		config->limits.resource_bytes = (uint64_t)number << 20;
+	} else if (strcmp(key, "share") == 0) {
+		if (!read_number(value, GPU_SHARE_MIN, 100, &number))
+			return wrong(key, value, "a percentage, 5 to 100 (no limit)");
+		config->share = (unsigned)number;
 	} else if (strcmp(key, "size") == 0) {
 		if (!read_mode(value, &mode))
 			return wrong(key, value, size_help);
@@ -84,7 +90,8 @@ static int read_option(struct gpu_config *config, const char *key, char *value)
 		if (!read_mode(value, &config->modes[number]))
 			return wrong(key, value, size_help);
 	} else {
-		return wrong(key, value, "no such option; there are renderer, render-node, scanouts, size, sizeN and memory");
+		return wrong(key, value, "no such option; there are renderer, render-node, scanouts, size, sizeN, memory "
+					 "and share");
 	}
 	return 0;
 }

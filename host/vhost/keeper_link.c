@@ -13,7 +13,8 @@
 /* What a worker is to do for us, whatever the frontend knows. */
 #define WORKER_PROTOCOL                                                                                                \
 	(PROTOCOL_BIT(REPLY_ACK) | PROTOCOL_BIT(BACKEND_REQ) | PROTOCOL_BIT(CONFIG) |                                  \
-	 PROTOCOL_BIT(CONFIGURE_MEM_SLOTS) | PROTOCOL_BIT(STATUS) | PROTOCOL_BIT(RESET_DEVICE))
+	 PROTOCOL_BIT(CONFIGURE_MEM_SLOTS) | PROTOCOL_BIT(STATUS) | PROTOCOL_BIT(RESET_DEVICE) |                         \
+	 PROTOCOL_BIT(INFLIGHT_SHMFD))
 
 /* ---- to the worker ---- */
 

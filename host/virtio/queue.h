@@ -46,6 +46,16 @@ struct inflight_ring;
  */
 int virtq_track(struct virtq *q, struct inflight_ring *shared);
 
+struct inflight_region;
+
+/*
+ * Say the same in @r, which is the frontend's (host/virtio/inflight_region.h) and borrowed; NULL: no more, and what it says
+ * stays. If it speaks of requests in flight when the queue is started, and the memory of virtq_track() holds no active ring,
+ * they come out of virtq_pop() first, whatever setup->position says. Only for a queue that is tracked; not NULL only while it is
+ * stopped.
+ */
+void virtq_set_region(struct virtq *q, struct inflight_region *r);
+
 unsigned virtq_index(const struct virtq *q);
 uint16_t virtq_max_size(const struct virtq *q);
 
