@@ -465,15 +465,19 @@ static void it_is_served_while_its_answer_is_waited_for(void **state)
 	struct vhost_session s;
 	pthread_t thread;
 	bool changed;
-	int peer[2];
+	int peer[2], back[2];
 	void *well;
 
 	(void)state;
-	running(&s, peer, "", 0, false);
+	running(&s, peer, "", 0, true);
+	/* Both ends are to be written to. */
+	close(s.backend_fd);
+	close(peer[1]);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, back), 0);
+	s.backend_fd = back[0];
+	peer[1] = back[1];
 	with_shmem(&s);
-	s.protocol &= ~BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK); /* its other answers */
-	s.features = BIT(32);
-	s.protocol |= BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK);
+	s.features = BIT(32); /* one question for a stop */
 	assert_int_equal(pthread_create(&thread, NULL, backend_in_need, peer), 0);
 	assert_int_equal(vhost_session_stop_ring(&s, 0), 0);
 	assert_int_equal(pthread_join(thread, &well), 0);
