@@ -16,6 +16,7 @@
 #include "host/base/loop.h"
 #include "host/display/display.h"
 #include "host/gpu/gpu.h"
+#include "host/vhost/control_server.h"
 #include "host/vhost/keeper.h"
 #include "host/vhost/sandbox.h"
 #include "host/vhost/server.h"
@@ -32,7 +33,7 @@ extern const struct device_module mullion_device_module;
 
 struct program {
 	const char *socket_path;
-	int fd;
+	int fd, control, screen;
 	const char *render_node;
 	const char *gpu;
 	const char *display;
@@ -48,6 +49,7 @@ static void print_help(void)
 	     "Lends a virtio-gpu device to a VMM over vhost-user.\n\n"
 	     "  --socket-path PATH    listen there; serves one VMM at a time, and the next when it left\n"
 	     "  --fd NUMBER           use this socket: a connected one is served once, a listening one like a path\n"
+	     "  --control-fd NUMBER   answer there to what mullion asks of the displays (mullion run starts it so)\n"
 	     "  --render-node PATH    the GPU to use, such as /dev/dri/renderD128 (default: found)\n"
 	     "  --virgl               3D for the guest: the default where the host can\n"
 	     "  --gpu OPTIONS         options of the device, see below\n"
@@ -105,6 +107,7 @@ static int parse(struct program *p, int argc, char **argv)
 	enum {
 		SOCKET_PATH = 256,
 		FD,
+		CONTROL_FD,
 		RENDER_NODE,
 		GPU,
 		DISPLAY,
@@ -121,6 +124,7 @@ static int parse(struct program *p, int argc, char **argv)
 	static const struct option options[] = {
 		{"socket-path", required_argument, NULL, SOCKET_PATH},
 		{"fd", required_argument, NULL, FD},
+		{"control-fd", required_argument, NULL, CONTROL_FD},
 		{"render-node", required_argument, NULL, RENDER_NODE},
 		{"gpu", required_argument, NULL, GPU},
 		{"display", required_argument, NULL, DISPLAY},
@@ -147,6 +151,11 @@ static int parse(struct program *p, int argc, char **argv)
 			if (!read_number(optarg, 1 << 20, &number))
 				return usage("--fd takes the number of an open socket, not ", optarg);
 			p->fd = (int)number;
+			break;
+		case CONTROL_FD:
+			if (!read_number(optarg, 1 << 20, &number))
+				return usage("--control-fd takes the number of an open socket, not ", optarg);
+			p->control = (int)number;
 			break;
 		case RENDER_NODE:
 			if (strchr(optarg, ','))
@@ -195,6 +204,11 @@ static int parse(struct program *p, int argc, char **argv)
 	}
 	if (optind < argc)
 		return usage("no argument is expected, but there is ", argv[optind]);
+	if (p->display && !strncmp(p->display, "fd:", 3)) {
+		if (!read_number(p->display + 3, 1 << 20, &number))
+			return usage("--display fd: takes the number of an open socket, not ", p->display + 3);
+		p->screen = (int)number;
+	}
 	/* It listens, and serves viewers, with what the sandbox takes away. */
 	if (p->sandbox != SANDBOX_OFF && p->display && !strncmp(p->display, "vnc", 3))
 		return usage("--display vnc needs --sandbox off: a device in its sandbox may not open sockets", "");
@@ -209,6 +223,7 @@ struct work {
 	struct loop *loop;
 	struct guest_mem *mem;
 	struct virtio_device *device;
+	struct control_server *control; /* NULL: none */
 	struct vhost_server *server;
 	struct worker_pulse pulse;
 	struct journal *journal; /* NULL: none */
@@ -246,6 +261,18 @@ static int make_device(const struct program *p, const struct worker_place *place
 	return err;
 }
 
+static int serve_control(const struct worker_place *place, struct work *w)
+{
+	const struct control_server_config config = {
+		.socket = place->control,
+		.generation = place->generation,
+		.control = {.ops = mullion_device_module.display_control, .owner = w->device, .loop = w->loop},
+		.modes = place->memory->modes,
+	};
+
+	return place->control < 0 ? 0 : control_server_create(&config, &w->control);
+}
+
 static int construct(const struct program *p, const struct worker_place *place, struct work *w)
 {
 	struct vhost_server_config config = {
@@ -265,6 +292,8 @@ static int construct(const struct program *p, const struct worker_place *place, 
 		return err;
 	}
 	err = make_device(p, place, w);
+	if (!err)
+		err = serve_control(place, w);
 	if (err)
 		return err;
 	config.device = w->device;
@@ -283,7 +312,9 @@ static int work(void *owner, const struct worker_place *place)
 	int status = construct(owner, place, &w) || loop_run(w.loop) ? EXIT_FAILURE : EXIT_SUCCESS;
 
 	vhost_server_destroy(w.server);
+	/* Its last screenshots are answered. */
 	virtio_device_destroy(w.device);
+	control_server_destroy(w.control);
 	journal_close(w.journal);
 	guest_mem_destroy(w.mem);
 	loop_destroy(w.loop);
@@ -329,7 +360,7 @@ static int run(struct program *p, struct keeper_config *config)
 
 int main(int argc, char **argv)
 {
-	struct program p = {.fd = -1, .max_deaths = 5, .hang_s = 10};
+	struct program p = {.fd = -1, .control = -1, .screen = -1, .max_deaths = 5, .hang_s = 10};
 	struct keeper_config config = {
 		.name = "gpu",
 		.config_bytes = sizeof(struct virtio_gpu_config),
@@ -346,6 +377,8 @@ int main(int argc, char **argv)
 		return status;
 	config.socket_path = p.socket_path;
 	config.fd = p.fd;
+	config.control = p.control;
+	config.screen = p.screen;
 	config.in_band = p.in_band;
 	config.max_deaths = (unsigned)p.max_deaths;
 	config.hang_ns = p.hang_s * 1000000000ull;
