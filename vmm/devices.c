@@ -205,7 +205,7 @@ static int isolate_gpu(struct devices *d, const struct options *o, struct virtio
 {
 	struct vhost_user_setup c = {
 		.kind = vhost_user_find_kind("gpu"), .socket = "its process", .connect = isolate_connect};
-	int err = isolate_create("gpu", o->gpu, o->display, input_seat_sink(d->seat), &d->isolate);
+	int err = isolate_create("gpu", o->gpu, o->display, o->gpu_arguments, input_seat_sink(d->seat), &d->isolate);
 
 	if (!err)
 		err = start_loop("gpu", &d->gpu_loop);

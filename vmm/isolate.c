@@ -22,6 +22,7 @@
 #include "vmm/module.h"
 
 #define END_MS 15000
+#define MAX_ARGUMENTS 24
 /* Where the program finds its sockets: from here on, in this order. */
 #define PROGRAM_FD 3
 enum { LINK, CONTROL, SCREEN, SOCKETS };
@@ -30,7 +31,7 @@ enum { LINK, CONTROL, SCREEN, SOCKETS };
 
 struct isolate {
 	char program[PATH_MAX];
-	const char *options, *display;
+	const char *options, *display, *const *arguments;
 	struct isolate_control *control;
 	const struct screen_module *module; /* NULL: the device has the display */
 	struct loop *screen_loop;
@@ -103,8 +104,8 @@ static int open_screen(struct isolate *i, struct input_sink *input)
 
 /* ---- the program ---- */
 
-int isolate_create(const char *name, const char *options, const char *display, struct input_sink *input,
-		   struct isolate **out)
+int isolate_create(const char *name, const char *options, const char *display, const char *const *arguments,
+		   struct input_sink *input, struct isolate **out)
 {
 	struct isolate *i = calloc(1, sizeof(*i));
 	int err;
@@ -113,6 +114,7 @@ int isolate_create(const char *name, const char *options, const char *display, s
 		return -ENOMEM;
 	i->options = options;
 	i->display = display;
+	i->arguments = arguments;
 	err = module_program(name, i->program, sizeof(i->program));
 	if (err)
 		log_line(LOG_TOPIC_VMM, LOG_ERROR,
@@ -168,8 +170,8 @@ void isolate_destroy(struct isolate *i)
 static int spawn(struct isolate *i, const int fds[SOCKETS])
 {
 	const char *display = i->screen ? "fd:5" : i->display;
-	const char *argv[] = {i->program,	 "--fd", "3",	  "--control-fd", "4", "--gpu", i->options,
-			      display ? "--display" : NULL, display, NULL};
+	const char *argv[MAX_ARGUMENTS] = {i->program, "--fd", "3", "--control-fd", "4", "--gpu", i->options};
+	unsigned count = 7;
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	sigset_t none;
@@ -177,6 +179,12 @@ static int spawn(struct isolate *i, const int fds[SOCKETS])
 
 	if (err)
 		return err;
+	if (display) {
+		argv[count++] = "--display";
+		argv[count++] = display;
+	}
+	for (const char *const *a = i->arguments; *a && count < MAX_ARGUMENTS - 1; a++)
+		argv[count++] = *a;
 	err = posix_spawnattr_init(&attributes);
 	if (err)
 		goto finish_actions;
