@@ -67,7 +67,7 @@ fi
 guest=$("$nested_build" --path "$linux_guest")
 case $where in
 here) size=1024x768 frames=300 checked=24 cpus=2 every=10 limit=120 ;;
-nested) size=320x240 frames=24 checked=3 cpus=1 every=1 limit=400 ;;
+nested) size=320x240,hang-limit=120 frames=24 checked=3 cpus=1 every=1 limit=400 ;;
 esac
 if [ "$where" = here ]; then
 	say "Linux runs on /dev/kvm: $where_why"
