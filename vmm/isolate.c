@@ -17,7 +17,7 @@
 
 #include "host/base/log.h"
 #include "host/base/loop.h"
-#include "host/display/screen.h"
+#include "host/virtio/screen_module.h"
 #include "vmm/isolate_control.h"
 #include "vmm/module.h"
 
