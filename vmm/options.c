@@ -436,6 +436,9 @@ static int set_video(struct options *o, char *arg)
 
 static int set_display(struct options *o, char *arg)
 {
+	/* Descriptors of the device's process are none of the user's. */
+	if (!strncmp(arg, "fd:", 3))
+		return wrong("--display fd: is for mullion-gpu alone; here there are none, png:DIR[,every=N] and vnc[:ADDR]");
 	o->display = arg;
 	return 0; /* what may follow is the outputs' own business */
 }

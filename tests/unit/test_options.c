@@ -251,6 +251,8 @@ static void words_for_the_home_of_the_gpu_are_not_the_devices(void **state)
 	options_finish(&o);
 	assert_int_equal(parse(&o, "--kernel k --gpu sandbox=auto,sandbox=off"), -EINVAL);
 	options_finish(&o);
+	assert_int_equal(parse(&o, "--kernel k --display fd:4"), -EINVAL);
+	options_finish(&o);
 }
 
 static void mistakes_get_one_line_with_the_cure(void **state)
