@@ -338,7 +338,7 @@ int virtq_pop(struct virtq *q, struct chain **out)
 
 	if (!q->ops)
 		return q->device->broken ? -EPROTO : 0;
-	if (q->paused)
+	if (q->paused || q->held)
 		return 0;
 	c = get_chain(q);
 	result = -EPROTO;

@@ -71,8 +71,8 @@ bool virtq_is_started(const struct virtq *q);
 void virtq_stop(struct virtq *q);
 
 /*
- * Take the next request. 1: *out is it. 0: the ring is empty (or the queue not started) and the driver will notify
- * when it is not. -EPROTO: the driver broke the ring; the device was
+ * Take the next request. 1: *out is it. 0: the ring is empty (or the queue not started, or held) and the driver will
+ * notify when it is not. -EPROTO: the driver broke the ring; the device was
  * marked (virtio_device_break()) and the queue gives nothing more.
  * Every descriptor is read exactly once into host memory; then: index in range, at most queue-size links (of an
  * indirect table VIRTQ_INDIRECT_MAX), readable before writable, each range whole inside one region, total within

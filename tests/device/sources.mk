@@ -45,6 +45,9 @@ device-tests += test_vhost_shmem
 test_vhost_shmem-src := $(vhost-test-src)
 device-tests += test_vhost_spare
 test_vhost_spare-src := $(vhost-test-src)
+# Both ends of what is asked of an isolated device's displays.
+device-tests += test_control_socket
+test_control_socket-src := host/vhost/control_server.c vmm/isolate_control.c
 test_vhost_messages-src := $(vhost-test-src)
 test_vhost_rings-src := $(vhost-test-src)
 test_keeper-src := $(vhost-test-src)
