@@ -14,6 +14,8 @@
 #define MAX_SIZE 16384u
 #define DEFAULT_WIDTH 1280u
 #define DEFAULT_HEIGHT 800u
+#define DEFAULT_HOST_VISIBLE_MIB 256ull
+#define MAX_HOST_VISIBLE_MIB 16384u
 
 void gpu_config_init(struct gpu_config *config)
 {
@@ -23,6 +25,7 @@ void gpu_config_init(struct gpu_config *config)
 	config->modes[0] = (struct gpu_mode){DEFAULT_WIDTH, DEFAULT_HEIGHT};
 	config->limits = gpu_limits_default;
 	config->share = 100;
+	config->host_visible_bytes = DEFAULT_HOST_VISIBLE_MIB << 20;
 }
 
 /* The whole of @text as a decimal number in @min..@max. */
@@ -82,6 +85,10 @@ static int read_option(struct gpu_config *config, const char *key, char *value)
 		if (!read_number(value, GPU_SHARE_MIN, 100, &number))
 			return wrong(key, value, "a percentage, 5 to 100 (no limit)");
 		config->share = (unsigned)number;
+	} else if (strcmp(key, "host-visible") == 0) {
+		if (!read_number(value, 0, MAX_HOST_VISIBLE_MIB, &number) || (number & (number - 1)))
+			return wrong(key, value, "a number of MiB that is a power of two, up to 16384, or 0 for none");
+		config->host_visible_bytes = (uint64_t)number << 20;
 	} else if (strcmp(key, "size") == 0) {
 		if (!read_mode(value, &mode))
 			return wrong(key, value, size_help);
@@ -90,8 +97,8 @@ static int read_option(struct gpu_config *config, const char *key, char *value)
 		if (!read_mode(value, &config->modes[number]))
 			return wrong(key, value, size_help);
 	} else {
-		return wrong(key, value, "no such option; there are renderer, render-node, scanouts, size, sizeN, memory "
-					 "and share");
+		return wrong(key, value, "no such option; there are renderer, render-node, scanouts, size, sizeN, memory, "
+					 "share and host-visible");
 	}
 	return 0;
 }

@@ -43,7 +43,8 @@ static const struct gpu_command_row rows[] = {
 	ROW(RESOURCE_CREATE_BLOB, virtio_gpu_resource_create_blob, HEADER, VIRTIO_GPU_F_RESOURCE_BLOB,
 	    gpu_resource_create_blob),
 	ROW(SET_SCANOUT_BLOB, virtio_gpu_set_scanout_blob, HEADER, VIRTIO_GPU_F_RESOURCE_BLOB, gpu_set_scanout_blob),
-	ROW(RESOURCE_MAP_BLOB, virtio_gpu_resource_map_blob, HEADER, VIRTIO_GPU_F_RESOURCE_BLOB, gpu_resource_map_blob),
+	ROW(RESOURCE_MAP_BLOB, virtio_gpu_resource_map_blob, ROOM(virtio_gpu_resp_map_info), VIRTIO_GPU_F_RESOURCE_BLOB,
+	    gpu_resource_map_blob),
 	ROW(RESOURCE_UNMAP_BLOB, virtio_gpu_resource_unmap_blob, HEADER, VIRTIO_GPU_F_RESOURCE_BLOB,
 	    gpu_resource_unmap_blob),
 	ROW(GET_CAPSET_INFO, virtio_gpu_get_capset_info, ROOM(virtio_gpu_resp_capset_info), VIRTIO_GPU_F_VIRGL,
@@ -293,6 +294,7 @@ void gpu_drop_resource(struct gpu *g, struct gpu_resource *res)
 	if (res->backing && g->renderer->ops->backing_detach)
 		g->renderer->ops->backing_detach(g->renderer, res);
 	g->renderer->ops->resource_destroy(g->renderer, res);
+	gpu_host_blob_drop(g, res);
 	gpu_resource_remove(g->resources, res);
 }
 
@@ -308,6 +310,16 @@ void gpu_drop_context(struct gpu *g, struct gpu_context *ctx)
 
 /* ---- device ops ---- */
 
+/* Whoever wrote there before has died. Without it the device goes on, and starts again after a death. */
+static int load(struct journal *j)
+{
+	int err = journal_load(j);
+
+	if (err)
+		log_line(LOG_TOPIC_GPU, LOG_ERROR, "the journal can't be read: %s", strerror(-err));
+	return err;
+}
+
 /* The guest's memory is there now, and none of its requests was looked at. */
 static int start(struct virtio_device *d)
 {
@@ -315,7 +327,7 @@ static int start(struct virtio_device *d)
 	struct journal *j = g->unrestored;
 
 	g->unrestored = NULL;
-	if (j)
+	if (j && load(j) == 0)
 		gpu_restore(g, j);
 	return 0;
 }
@@ -342,6 +354,8 @@ static void kick(struct virtio_device *d, unsigned q)
 {
 	struct gpu *g = gpu_from_device(d);
 
+	if (q == VIRTIO_GPU_QUEUE_CONTROL && gpu_window_is_busy(&g->window))
+		virtq_hold(d->queues[q], true);
 	if (q == VIRTIO_GPU_QUEUE_CONTROL && gpu_share_is_limited(&g->share))
 		drain_share(g);
 	else
@@ -353,10 +367,13 @@ static void reset(struct virtio_device *d)
 	struct gpu *g = gpu_from_device(d);
 	struct journal *journal = g->unrestored ? g->unrestored : g->journal;
 
+	if (journal && load(journal))
+		journal = NULL;
 	/* In one step: a death on the way leaves all of it or nothing. */
 	g->journal = journal;
 	gpu_record_clear(g);
 	g->journal = g->unrestored = NULL;
+	gpu_window_reset(g);
 	while (gpu_context_first(g->contexts))
 		gpu_drop_context(g, gpu_context_first(g->contexts));
 	while (gpu_resource_first(g->resources))
@@ -416,6 +433,7 @@ static void destroy(struct virtio_device *d)
 	gpu_content_destroy(g->content);
 	gpu_context_table_destroy(g->contexts);
 	gpu_resource_table_destroy(g->resources);
+	gpu_window_close(g);
 	free(g->capset_buffer);
 	free(g->submit_buffer);
 	virtio_device_finish(d);
@@ -529,6 +547,9 @@ int gpu_create(const struct gpu_config *config_in, struct loop *loop, const stru
 	if (err < 0)
 		goto free_capsets;
 	gpu_share_init(&g->share, loop, config_in->share, resume_share, g);
+	gpu_window_open(g, config_in->host_visible_bytes, config_in->shared_fd);
+	if (g->window.heap)
+		virtio_device_set_shmem(&g->device, VIRTIO_GPU_SHM_ID_HOST_VISIBLE, config_in->host_visible_bytes);
 	g->display = config_in->display;
 	g->unrestored = config_in->journal;
 	*out = &g->device;
