@@ -11,7 +11,6 @@
 #include <cmocka.h>
 
 #include "host/base/loop.h"
-#include "host/video/dialect.h"
 
 #define WAIT_MS 60000
 
@@ -58,8 +57,8 @@ struct video_world *video_world_create(const struct video_world_options *options
 	config.encoder = options->encoder;
 	config.codec = options->codec ? options->codec : &codec_fake_ops;
 	config.element = options->element;
-	config.dialect = speaks_agl ? &video_dialect_agl : &video_dialect_chromeos;
-	w->agl = speaks_agl;
+	config.dialect = options->dialect ? options->dialect : speaks_agl ? &video_dialect_agl : &video_dialect_chromeos;
+	w->agl = config.dialect == &video_dialect_agl;
 	if (options->timeout_ms)
 		config.timeout_ms = options->timeout_ms;
 	if (options->streams)

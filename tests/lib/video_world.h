@@ -6,6 +6,7 @@
 #ifndef MULLION_TESTS_LIB_VIDEO_WORLD_H
 #define MULLION_TESTS_LIB_VIDEO_WORLD_H
 
+#include "host/video/dialect.h"
 #include "host/video/video.h"
 #include "protocol/virtio_video.h"
 #include "tests/lib/fake_guest.h"
@@ -18,6 +19,7 @@ struct CMUnitTest;
 
 struct video_world_options {
 	bool encoder;
+	const struct video_dialect *dialect; /* NULL: that of the run (video_run_tests()) */
 	const struct codec_ops *codec; /* NULL: the fake one */
 	const char *element;
 	unsigned timeout_ms;  /* 0: the default */
