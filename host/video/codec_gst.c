@@ -5,7 +5,8 @@
  *   appsrc ! parser ! decoder ! videoconvert ! appsink
  *   appsrc ! videoconvert ! encoder ! capsfilter ! appsink
  *
- * videoconvert passes through what is 8-bit 4:2:0 already. Each codec has a thread that starts its pipeline, waits, and
+ * videoconvert passes through what is 8-bit 4:2:0 already; what a guest wants in RGB is converted on its way into its
+ * buffer (gst_convert.c). Each codec has a thread that starts its pipeline, waits, and
  * stops it (gst_pipeline.c): both may block, and a pipeline that hangs keeps that thread and nothing else.
  *
  * The guest's timestamps are cookies, in any order, which GStreamer's can't be. So buffers are stamped with a count, and
@@ -100,6 +101,7 @@ static void destroy(struct codec *c)
 	if (g->head)
 		gst_sample_unref(g->head);
 	gst_caps_replace(&g->head_caps, NULL);
+	gst_convert_finish(&g->convert);
 	gst_pipeline_stop(g); /* its thread frees it */
 }
 
@@ -297,15 +299,22 @@ static int take_picture(struct codec_gst *g, const struct video_buffer *to, cons
 {
 	struct video_picture p;
 	GstVideoFrame frame;
+	int copies = -EIO;
 
 	if (!gst_video_frame_map(&frame, &g->head_info, gst_sample_get_buffer(g->head), GST_MAP_READ))
 		return -EIO;
-	if (picture_of(&p, &frame))
+	if (video_picture_is_packed(layout->format)) {
+		copies = gst_convert_write(&g->convert, &frame, layout, to);
+	} else if (picture_of(&p, &frame)) {
 		video_picture_write(&p, layout, to);
+		copies = 1;
+	}
 	gst_video_frame_unmap(&frame);
+	if (copies < 0)
+		return copies;
 	*bytes = layout->total_bytes;
 	g->stats.bytes_out += layout->total_bytes;
-	g->stats.copies++;
+	g->stats.copies += (unsigned)copies;
 	return 0;
 }
 

@@ -18,6 +18,7 @@
 
 #include "host/base/loop.h"
 #include "host/video/codec.h"
+#include "host/video/gst_convert.h"
 #include "host/video/picture.h"
 
 /* Inputs between appsrc and the codec, whose timestamps are remembered. */
@@ -46,6 +47,7 @@ struct codec_gst {
 	GstSample *head;
 	GstCaps *head_caps; /* that head_info was made of */
 	GstVideoInfo head_info;
+	struct gst_convert convert;
 	uint32_t width, height; /* as last taken; 0: not yet */
 	uint32_t said_width, said_height; /* as last shown to the stream */
 	struct codec_stats stats;
