@@ -78,6 +78,7 @@ static const struct video_coded_format coded[] = {
 		.name = "jpeg",
 		.decode_only = true,
 		.caps = "image/jpeg",
+		.parser = "jpegparse",
 		.decoder_package = "gstreamer1.0-plugins-good",
 	},
 };

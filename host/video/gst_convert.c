@@ -11,7 +11,12 @@ static void describe(GstVideoInfo *info, const GstVideoInfo *from, const struct 
 				  (guint)GST_VIDEO_INFO_WIDTH(from), (guint)GST_VIDEO_INFO_HEIGHT(from));
 	GST_VIDEO_INFO_PLANE_STRIDE(info, 0) = (gint)layout->planes[0].stride_bytes;
 	info->size = layout->planes[0].size_bytes;
-	/* Of one size and colour space: only the samples are written in another way. */
+	/* The converter wants the two to agree on what it doesn't change. */
+	info->interlace_mode = from->interlace_mode;
+	info->par_n = from->par_n;
+	info->par_d = from->par_d;
+	info->fps_n = from->fps_n;
+	info->fps_d = from->fps_d;
 	if (GST_VIDEO_INFO_IS_YUV(info))
 		info->colorimetry = from->colorimetry;
 }

@@ -252,8 +252,8 @@ static void deliver_frame(struct video_stream *s, const struct codec_output *out
 	};
 
 	if (err < 0)
-		log_line(LOG_TOPIC_VIDEO, LOG_WARN, "stream %u: buffer %u is too small for the packet, which is lost; use larger ones",
-			 s->config.id, b->id);
+		log_line(LOG_TOPIC_VIDEO, LOG_WARN, "stream %u: buffer %u: %s", s->config.id, b->id,
+			 err == -ENOSPC ? "too small for the packet, which is lost; use larger ones" : strerror(-err));
 	finish_first(s, VIDEO_OUTPUT, &done);
 }
 

@@ -95,6 +95,19 @@ bool clip_can_make(const struct video_coded_format *format)
 	return factory != NULL;
 }
 
+bool clip_can_make_of(const struct video_coded_format *format, const char *raw)
+{
+	const char *properties;
+	GstElementFactory *factory = gst_element_factory_find(encoder_of(format, &properties));
+	GstCaps *caps = gst_caps_new_simple("video/x-raw", "format", G_TYPE_STRING, raw, NULL);
+	bool can = factory && gst_element_factory_can_sink_any_caps(factory, caps);
+
+	gst_caps_unref(caps);
+	if (factory)
+		gst_object_unref(factory);
+	return can;
+}
+
 void clip_make_of(const struct video_coded_format *format, unsigned width, unsigned height, const char *raw, struct clip *c)
 {
 	const char *properties, *encoder = encoder_of(format, &properties);

@@ -22,6 +22,8 @@ struct clip {
 
 /* Is the encoder here that makes clips of @format? */
 bool clip_can_make(const struct video_coded_format *format);
+/* Does it take pictures in the format @raw? */
+bool clip_can_make_of(const struct video_coded_format *format, const char *raw);
 /* CLIP_FRAMES pictures. @raw: what goes into the encoder, by GStreamer's name; clip_make() takes I420. */
 void clip_make_of(const struct video_coded_format *format, unsigned width, unsigned height, const char *raw, struct clip *c);
 void clip_make(const struct video_coded_format *format, unsigned width, unsigned height, struct clip *c);

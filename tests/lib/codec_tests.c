@@ -34,10 +34,18 @@ void codec_for_each_format(bool encoder, void (*fn)(const struct video_coded_for
 		tap_skip("no format has a decoder and an encoder: install gstreamer1.0-libav and -plugins-good, -bad, -ugly");
 }
 
+struct video_world *codec_world_of(bool encoder, const struct video_dialect *dialect)
+{
+	return video_world_create(&(struct video_world_options){.encoder = encoder,
+								.dialect = dialect,
+								.codec = &codec_gst_ops,
+								.timeout_ms = 60000,
+								.memory_bytes = 64 << 20});
+}
+
 struct video_world *codec_world(bool encoder)
 {
-	return video_world_create(
-		&(struct video_world_options){.encoder = encoder, .codec = &codec_gst_ops, .timeout_ms = 60000, .memory_bytes = 64 << 20});
+	return codec_world_of(encoder, NULL);
 }
 
 static void wait_for_codecs(void)

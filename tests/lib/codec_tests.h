@@ -13,6 +13,7 @@ void codec_for_each_format(bool encoder, void (*fn)(const struct video_coded_for
 
 /* A device with GStreamer's codecs, and a guest with 64 MiB. */
 struct video_world *codec_world(bool encoder);
+struct video_world *codec_world_of(bool encoder, const struct video_dialect *dialect);
 
 /* Run @tests, and wait for codecs that still stop. Returns how many failed. */
 int codec_run_tests(const struct CMUnitTest *tests, size_t count);

@@ -10,12 +10,43 @@
 #include <string.h>
 #include <time.h>
 
+/* The parts lie side by side, but listed from the last to the first, they don't for the device. */
+static uint32_t make_pieces(struct client *c, uint32_t i, size_t bytes)
+{
+	const size_t part = bytes / 3 | 1;
+	struct virtio_video_mem_entry e[3];
+
+	c->out[i] = fake_guest_alloc(c->w->guest, bytes, 4096);
+	for (unsigned k = 0; k < 3; k++)
+		e[2 - k] = (struct virtio_video_mem_entry){
+			.addr = c->out[i] + k * part, .length = (uint32_t)(k == 2 ? bytes - 2 * part : part)};
+	return video_create_scattered(c->w, c->id, VIDEO_OUT, i, e, 3);
+}
+
+/* Output buffer @i as the device saw it. */
+static const uint8_t *put_together(struct client *c, uint32_t i, size_t bytes)
+{
+	static uint8_t whole[CLIENT_MAX_PICTURE_BYTES];
+	const uint8_t *p = fake_guest_ptr(c->w->guest, c->out[i], bytes);
+	const size_t part = bytes / 3 | 1, last = bytes - 2 * part;
+
+	if (!c->decoder || !c->in_pieces)
+		return p;
+	memcpy(whole, p + 2 * part, last);
+	memcpy(whole + last, p + part, part);
+	memcpy(whole + last + part, p, part);
+	return whole;
+}
+
 void client_make_outputs(struct client *c)
 {
 	const size_t bytes = c->decoder ? c->picture_bytes : CLIENT_CODED_BYTES;
 
 	for (uint32_t i = 0; i < CLIENT_OUTPUTS; i++) {
-		assert_int_equal(video_create_buffer(c->w, c->id, VIDEO_OUT, i, bytes, &c->out[i]), VIDEO_OK);
+		uint32_t code = c->decoder && c->in_pieces ? make_pieces(c, i, bytes)
+							   : video_create_buffer(c->w, c->id, VIDEO_OUT, i, bytes, &c->out[i]);
+
+		assert_int_equal(code, VIDEO_OK);
 		c->output[i] = video_queue(c->w, c->id, VIDEO_OUT, i, 0, 0);
 	}
 	c->has_outputs = true;
@@ -43,7 +74,7 @@ static void take_output(struct client *c, uint32_t i)
 	if (resp.flags & VIRTIO_VIDEO_BUFFER_FLAG_EOS)
 		c->ended = true;
 	else if (!(resp.flags & VIRTIO_VIDEO_BUFFER_FLAG_ERR) && c->each)
-		c->each(c, fake_guest_ptr(c->w->guest, c->out[i], c->decoder ? c->picture_bytes : CLIENT_CODED_BYTES), &resp);
+		c->each(c, put_together(c, i, c->decoder ? c->picture_bytes : CLIENT_CODED_BYTES), &resp);
 	c->output[i] = video_queue(c->w, c->id, VIDEO_OUT, i, 0, 0);
 }
 

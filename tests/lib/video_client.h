@@ -18,6 +18,7 @@ struct client {
 	uint32_t id;
 	bool decoder;
 	size_t picture_bytes;
+	bool in_pieces; /* a decoder's output buffers lie in three parts */
 	uint32_t picture_format; /* that the decoder is asked for; 0: what it offers first */
 	uint64_t in[CLIENT_INPUTS], out[CLIENT_OUTPUTS];
 	struct fake_request *input[CLIENT_INPUTS], *output[CLIENT_OUTPUTS], *event, *drain;
