@@ -274,22 +274,49 @@ static void output(struct codec *c, struct codec_output *out)
 	}
 }
 
+/* The parameter sets of H.264 and HEVC, as the guest wants them: with every key frame if there is @room, or once. */
+static void write_with_headers(struct codec_gst *g, struct video_cursor *to, size_t room, const GstMapInfo *map,
+			       bool key_frame, size_t *bytes)
+{
+	const enum video_headers_kind kind = g->config.coded->headers;
+	const bool has_own = video_headers_scan(&g->headers, kind, map->data, map->size);
+	size_t at = 0, n;
+	const uint8_t *part;
+
+	if (has_own && !g->config.controls.repeat_headers && g->stats.frames_out > 0) {
+		while ((part = video_headers_skip(kind, map->data, map->size, &at, &n)) != NULL) {
+			video_cursor_write(to, part, n);
+			*bytes += n;
+		}
+		return;
+	}
+	if (!has_own && g->config.controls.repeat_headers && key_frame && g->headers.bytes <= room - map->size) {
+		at = video_headers_place(kind, map->data, map->size);
+		video_cursor_write(to, map->data, at);
+		video_cursor_write(to, g->headers.data, g->headers.bytes);
+		*bytes += g->headers.bytes;
+	}
+	video_cursor_write(to, map->data + at, map->size - at);
+	*bytes += map->size;
+}
+
 static int take_packet(struct codec_gst *g, const struct video_buffer *to, size_t *bytes)
 {
 	GstBuffer *buffer = gst_sample_get_buffer(g->head);
-	struct video_cursor at;
+	const size_t room = to->bytes - to->planes[0].offset;
+	struct video_cursor cursor;
 	GstMapInfo map;
 	int err = 0;
 
 	if (!gst_buffer_map(buffer, &map, GST_MAP_READ))
 		return -EIO;
-	if (map.size > to->bytes - to->planes[0].offset) {
+	if (map.size > room) {
 		err = -ENOSPC;
 	} else {
-		video_cursor_init(&at, to, to->planes[0].offset);
-		video_cursor_write(&at, map.data, map.size);
-		*bytes = map.size;
-		g->stats.bytes_out += map.size;
+		*bytes = 0;
+		video_cursor_init(&cursor, to, to->planes[0].offset);
+		write_with_headers(g, &cursor, room, &map, !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT), bytes);
+		g->stats.bytes_out += *bytes;
 	}
 	gst_buffer_unmap(buffer, &map);
 	return err;
@@ -357,6 +384,7 @@ static void control(struct codec *c, const struct codec_controls *controls)
 {
 	struct codec_gst *g = from_codec(c);
 
+	g->config.controls = *controls;
 	pthread_mutex_lock(&g->lock);
 	g->new_controls = *controls;
 	g->has_new_controls = true;

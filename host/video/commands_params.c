@@ -148,7 +148,8 @@ static const struct control *find_control(const struct video *v, const struct vi
 
 		if (c->number == number && number <= v->config.dialect->last_control && (c->of_decoders || s->config.encoder) &&
 		    (number != VIRTIO_VIDEO_CONTROL_PROFILE || s->coded->profiles[0].number != 0) &&
-		    (number != VIRTIO_VIDEO_CONTROL_LEVEL || s->coded->last_level != 0))
+		    (number != VIRTIO_VIDEO_CONTROL_LEVEL || s->coded->last_level != 0) &&
+		    (number != VIRTIO_VIDEO_CONTROL_PREPEND_SPSPPS_TO_IDR || s->coded->headers != VIDEO_HEADERS_NONE))
 			return c;
 	}
 	return NULL;
@@ -242,6 +243,7 @@ uint32_t video_set_control(struct video *v, struct video_command *cmd)
 	if (!is_allowed(cmd->stream, c, w.value))
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER, "control %u can't be %u", number, w.value);
 	memcpy((char *)&cmd->stream->controls + c->offset, &w.value, sizeof(w.value));
+	cmd->stream->controls.level_chosen |= number == VIRTIO_VIDEO_CONTROL_LEVEL;
 	stream_apply_controls(cmd->stream);
 	return VIRTIO_VIDEO_RESP_OK_NODATA;
 }

@@ -498,6 +498,7 @@ void stream_set_coded(struct video_stream *s, const struct video_coded_format *c
 	s->format_known = false;
 	s->controls.profile = coded->profiles[0].number;
 	s->controls.level = coded->last_level ? VIRTIO_VIDEO_LEVEL_H264_4_0 : 0;
+	s->controls.level_chosen = false;
 }
 
 void stream_apply_controls(struct video_stream *s)
