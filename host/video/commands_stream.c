@@ -9,6 +9,7 @@
 #include "host/video/device.h"
 #include "host/video/dialect.h"
 #include "host/virtio/mem.h"
+#include "host/virtio/object.h"
 
 #define MIN_SIDE 32u
 #define MAX_FRAME_RATE 240u
@@ -92,7 +93,7 @@ static uint32_t refuse_state(struct video *v, const struct video_command *cmd, i
 				    "the stream has failed; clear its input queue or destroy it");
 	default:
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
-				    "the buffer is too small for a picture, or has the wrong planes; see GET_PARAMS");
+				    "the buffer is too small for a picture, of another format, or has the wrong planes; see GET_PARAMS");
 	}
 }
 
@@ -161,6 +162,50 @@ static uint32_t read_lists(struct video *v, struct video_command *cmd, struct vi
 	return 0;
 }
 
+/* Add the object that the next entry of the request names. */
+static uint32_t read_object(struct video *v, struct video_command *cmd, struct video_buffer *b, size_t *bytes)
+{
+	struct virtio_video_object_entry entry = {0};
+	struct virtio_object *o = read_obj(cmd->rest, &entry) == 0 ? virtio_objects_find(v->config.objects, entry.uuid) : NULL;
+	struct iovec *pieces;
+
+	if (!o)
+		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
+				    "resource %u: no object %02x%02x%02x%02x-...: does the GPU share that resource?", b->id,
+				    entry.uuid[0], entry.uuid[1], entry.uuid[2], entry.uuid[3]);
+	b->objects[b->object_count++] = o;
+	if (o->is_write_only && cmd->queue == VIDEO_INPUT)
+		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
+				    "resource %u: the object is a texture, which can be written but not read", b->id);
+	pieces = realloc(b->pieces, (b->piece_count + o->piece_count) * sizeof(*pieces));
+	if (!pieces)
+		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY, "the host has no memory");
+	b->pieces = pieces;
+	memcpy(b->pieces + b->piece_count, o->pieces, o->piece_count * sizeof(*pieces));
+	b->piece_count += o->piece_count;
+	*bytes += o->bytes;
+	b->bytes += o->bytes;
+	return 0;
+}
+
+/* One object for a single buffer, or one for each plane. */
+static uint32_t read_objects(struct video *v, struct video_command *cmd, struct video_buffer *b, size_t *plane_bytes)
+{
+	const struct virtio_video_resource_create *w = &cmd->u.resource_create;
+	const unsigned count = w->planes_layout == VIRTIO_VIDEO_PLANES_LAYOUT_SINGLE_BUFFER ? 1 : w->num_planes;
+	uint32_t code = 0;
+
+	for (unsigned i = 0; i < w->num_planes; i++) {
+		if (w->num_entries[i] != (i < count ? 1 : 0))
+			return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
+					    "resource %u: plane %u has %u objects; one for a single buffer, or one for each plane",
+					    b->id, i, w->num_entries[i]);
+	}
+	for (unsigned i = 0; i < count && code == 0; i++)
+		code = read_object(v, cmd, b, &plane_bytes[i]);
+	return code;
+}
+
 /* Read the request's memory into @b, and how many bytes each plane has. */
 static uint32_t read_planes(struct video *v, struct video_command *cmd, struct video_buffer *b, size_t *plane_bytes)
 {
@@ -213,10 +258,13 @@ static uint32_t fill_buffer(struct video *v, struct video_command *cmd, struct v
 	if (count > v->config.limits.buffer_entries)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY, "resource %u: %u memory entries; the limit is %u",
 				    b->id, count, v->config.limits.buffer_entries);
-	b->pieces = calloc(count, sizeof(*b->pieces));
-	if (!b->pieces)
-		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY, "the host has no memory");
-	code = read_planes(v, cmd, b, plane_bytes);
+	if (cmd->entry->memory_types[cmd->queue] == VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT) {
+		code = read_objects(v, cmd, b, plane_bytes);
+	} else {
+		b->pieces = calloc(count, sizeof(*b->pieces));
+		code = b->pieces ? read_planes(v, cmd, b, plane_bytes)
+				 : video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY, "the host has no memory");
+	}
 	if (code != 0)
 		return code;
 	if (b->bytes > v->config.limits.buffer_bytes - v->buffer_bytes)

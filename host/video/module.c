@@ -19,6 +19,7 @@ static int create(const struct device_setup *setup, struct virtio_device **out)
 		return -ENOMEM;
 	video_config_init(&config);
 	config.codec = &codec_gst_ops;
+	config.objects = setup->objects;
 	err = video_config_parse(&config, words);
 	if (err == 0)
 		err = video_create(&config, setup->loop, setup->mem, out);

@@ -20,6 +20,7 @@ struct video_limits {
 };
 
 struct video_dialect;
+struct virtio_objects;
 
 struct video_config {
 	bool encoder;
@@ -28,6 +29,7 @@ struct video_config {
 	unsigned timeout_ms; /* for a codec that does nothing */
 	struct video_limits limits;
 	const struct codec_ops *codec;
+	struct virtio_objects *objects; /* of the guest, borrowed; NULL: buffers are guest pages only */
 };
 
 /* Defaults: a decoder with no codec chosen, dialect chromeos, 4 s, 32 streams. */

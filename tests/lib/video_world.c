@@ -57,6 +57,7 @@ struct video_world *video_world_create(const struct video_world_options *options
 	config.encoder = options->encoder;
 	config.codec = options->codec ? options->codec : &codec_fake_ops;
 	config.element = options->element;
+	config.objects = options->objects;
 	config.dialect = options->dialect ? options->dialect : speaks_agl ? &video_dialect_agl : &video_dialect_chromeos;
 	w->agl = config.dialect == &video_dialect_agl;
 	if (options->timeout_ms)

@@ -21,6 +21,7 @@ struct video_world_options {
 	bool encoder;
 	const struct video_dialect *dialect; /* NULL: that of the run (video_run_tests()) */
 	const struct codec_ops *codec; /* NULL: the fake one */
+	struct virtio_objects *objects; /* NULL: guest pages only */
 	const char *element;
 	unsigned timeout_ms;  /* 0: the default */
 	unsigned streams, buffers; /* limits; 0: the default */
