@@ -240,6 +240,59 @@ static void an_encoder_marks_key_frames_and_keeps_every_sample(void **state)
 	video_world_destroy(w);
 }
 
+static void an_encoder_takes_planes_of_their_own_and_with_gaps(void **state)
+{
+	const uint32_t luma = FILM_WIDTH * FILM_HEIGHT, chroma = luma / 4, gap = 512;
+	struct video_world *w = video_world_create(&(struct video_world_options){.encoder = true});
+	struct virtio_video_set_params c = {.params = {.queue_type = VIDEO_IN,
+						       .format = video_format_number(w, VIRTIO_VIDEO_FORMAT_YUV420),
+						       .frame_width = FILM_WIDTH, .frame_height = FILM_HEIGHT}};
+	static const uint32_t entries[] = {2, 1, 1};
+	const uint32_t lengths[] = {100, luma - 100, chroma, chroma};
+	struct virtio_video_mem_entry e[4];
+	struct {
+		struct virtio_video_resource_create c;
+		struct virtio_video_mem_entry e;
+	} single = {.c = {.queue_type = VIDEO_IN, .resource_id = 1, .planes_layout = VIRTIO_VIDEO_PLANES_LAYOUT_SINGLE_BUFFER,
+			  .num_planes = 3, .num_entries = {1}, .plane_offsets = {gap, 2 * gap + luma, 3 * gap + luma + chroma}}};
+	const size_t packet = sizeof(struct fake_header) + luma * 3 / 2;
+	uint64_t to;
+
+	(void)state;
+	assert_int_equal(video_create_stream(w, 1, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
+	assert_int_equal(video_send(w, VIRTIO_VIDEO_CMD_SET_PARAMS, 1, &c, sizeof(c), NULL, 0), VIDEO_OK);
+	for (unsigned i = 0; i < 4; i++) {
+		e[i] = (struct virtio_video_mem_entry){.addr = fake_guest_alloc_high(w->guest, lengths[i] + 3, 1), .length = lengths[i]};
+		memset(fake_guest_ptr(w->guest, e[i].addr, lengths[i]), (int)(i < 2 ? 1 : i), lengths[i]);
+	}
+	assert_int_equal(video_create_planes(w, 1, VIDEO_IN, 0, 3, entries, e), VIDEO_OK);
+	/* One plane is missing, and one is too small. */
+	assert_int_equal(video_create_planes(w, 1, VIDEO_IN, 2, 2, entries, e), VIDEO_OK);
+	assert_int_equal(video_wait(w, video_queue(w, 1, VIDEO_IN, 2, 0, 0)).hdr.type, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER);
+	e[3].length--;
+	assert_int_equal(video_create_planes(w, 1, VIDEO_IN, 3, 3, entries, e), VIDEO_OK);
+	assert_int_equal(video_wait(w, video_queue(w, 1, VIDEO_IN, 3, 0, 0)).hdr.type, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER);
+	if (!w->agl) {
+		single.e.length = 3 * gap + luma + 2 * chroma;
+		single.e.addr = fake_guest_alloc(w->guest, single.e.length, 1);
+		for (unsigned i = 0; i < 3; i++)
+			memset(fake_guest_ptr(w->guest, single.e.addr + single.c.plane_offsets[i], i ? chroma : luma), (int)i + 1,
+			       i ? chroma : luma);
+		assert_int_equal(video_send(w, VIRTIO_VIDEO_CMD_RESOURCE_CREATE, 1, &single, sizeof(single), NULL, 0), VIDEO_OK);
+	}
+	assert_int_equal(video_create_buffer(w, 1, VIDEO_OUT, 0, packet, &to), VIDEO_OK);
+	for (uint32_t id = 0; id < (w->agl ? 1 : 2); id++) {
+		struct fake_request *out = video_queue(w, 1, VIDEO_OUT, 0, 0, 0);
+		const uint8_t *p = fake_guest_ptr(w->guest, to + sizeof(struct fake_header), packet - sizeof(struct fake_header));
+
+		assert_int_equal(video_wait(w, video_queue(w, 1, VIDEO_IN, id, 0, id)).flags, 0);
+		assert_int_equal(video_wait(w, out).size, packet);
+		for (uint32_t i = 0; i < luma + 2 * chroma; i++)
+			assert_int_equal(p[i], i < luma ? 1 : i < luma + chroma ? 2 : 3);
+	}
+	video_world_destroy(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +301,7 @@ int main(void)
 		cmocka_unit_test(a_picture_may_lie_in_pieces_and_in_planes_of_their_own),
 		cmocka_unit_test(odd_sizes_are_rounded_up_and_cropped),
 		cmocka_unit_test(input_waits_while_the_guest_takes_no_pictures),
+		cmocka_unit_test(an_encoder_takes_planes_of_their_own_and_with_gaps),
 		cmocka_unit_test(an_encoder_marks_key_frames_and_keeps_every_sample),
 	};
 
