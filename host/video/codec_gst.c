@@ -315,7 +315,8 @@ static int take_packet(struct codec_gst *g, const struct video_buffer *to, size_
 	} else {
 		*bytes = 0;
 		video_cursor_init(&cursor, to, to->planes[0].offset);
-		write_with_headers(g, &cursor, room, &map, !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT), bytes);
+		write_with_headers(g, &cursor, room, &map, !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT),
+				   bytes);
 		g->stats.bytes_out += *bytes;
 	}
 	gst_buffer_unmap(buffer, &map);

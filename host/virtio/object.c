@@ -58,7 +58,8 @@ static int map_memory(struct virtio_object *o, size_t bytes)
 	o->fd = memfd_create("mullion-object", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (o->fd < 0)
 		return -errno;
-	if (ftruncate(o->fd, (off_t)bytes) < 0 || fcntl(o->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+	if (ftruncate(o->fd, (off_t)bytes) < 0 ||
+	    fcntl(o->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return -errno;
 	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, o->fd, 0);
 	if (at == MAP_FAILED)

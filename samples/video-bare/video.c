@@ -18,7 +18,13 @@
 #include "guest-drivers/bare/string.h"
 #include "guest-drivers/bare/video.h"
 
-enum { STREAM = 1, PICTURE = 1, INPUTS = 2, OUTPUTS = 3, INPUT_BYTES = 1 << 18 }; /* picture I is resource PICTURE + I */
+enum {
+	STREAM = 1,
+	PICTURE = 1,
+	INPUTS = 2,
+	OUTPUTS = 3,
+	INPUT_BYTES = 1 << 18
+}; /* picture I is resource PICTURE + I */
 
 static struct video v;
 static struct gpu g;
@@ -143,7 +149,8 @@ static int serve(void)
 	int rc = 0;
 
 	while (!rc && video_take_event(&v, &event))
-		rc = event.event_type == VIRTIO_VIDEO_EVENT_DECODER_RESOLUTION_CHANGED && !playing ? start_output() : -1;
+		rc = event.event_type == VIRTIO_VIDEO_EVENT_DECODER_RESOLUTION_CHANGED && !playing ? start_output()
+												   : -1;
 	while (!rc && playing && !drained && output[next].done) {
 		if (output[next].answer.flags & VIRTIO_VIDEO_BUFFER_FLAG_EOS) {
 			drained = true;
@@ -198,8 +205,8 @@ int main(void)
 		printf("video: error %d; start it with --video decoder --gpu --initrd CLIP.h264\n", rc);
 		return 1;
 	}
-	shares = virtio_has(&v.dev, VIRTIO_VIDEO_F_RESOURCE_VIRTIO_OBJECT) && virtio_has(&g.dev, VIRTIO_GPU_F_RESOURCE_UUID) &&
-		 !boot_option("copy", 0, none, sizeof(none));
+	shares = virtio_has(&v.dev, VIRTIO_VIDEO_F_RESOURCE_VIRTIO_OBJECT) &&
+		 virtio_has(&g.dev, VIRTIO_GPU_F_RESOURCE_UUID) && !boot_option("copy", 0, none, sizeof(none));
 	rc = video_stream_create(&v, STREAM, VIRTIO_VIDEO_FORMAT_H264, "clip");
 	for (uint32_t i = 0; !rc && i < INPUTS; i++) {
 		in[i] = alloc(INPUT_BYTES, PAGE_BYTES);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Formats: pictures of a decoder in each picture format of each dialect are those that the same elements give outside;
- * bitstreams of more than 8 bits are rounded as outside; RGB goes into encoders; and the coded formats that virtio-video has no
- * number for decode through the codec alone.
+ * bitstreams of more than 8 bits are rounded as outside; RGB goes into encoders; and the coded formats that virtio-video
+ * has no number for go through the codec alone.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,13 +35,16 @@ static void check_same(const struct sums *a, const struct sums *b)
 		assert_int_equal(a->sum[i], b->sum[i]);
 }
 
-static void decode_to(const struct video_dialect *dialect, const struct video_picture_format *picture, const struct clip *clip,
-		      bool in_pieces)
+static void decode_to(const struct video_dialect *dialect, const struct video_picture_format *picture,
+		      const struct clip *clip, bool in_pieces)
 {
 	const struct video_coded_format *h264 = video_coded_format_find(VIRTIO_VIDEO_FORMAT_H264);
 	struct video_world *w = codec_world_of(false, dialect);
 	struct sums ours = {0}, outside;
-	struct client c = {.decoder = true, .each = client_sum_picture, .arg = &ours, .in_pieces = in_pieces,
+	struct client c = {.decoder = true,
+			   .each = client_sum_picture,
+			   .arg = &ours,
+			   .in_pieces = in_pieces,
 			   .picture_format = dialect->picture_number(picture)};
 	struct video_stats stats;
 	unsigned copies;
@@ -57,7 +60,8 @@ static void decode_to(const struct video_dialect *dialect, const struct video_pi
 	/* A conversion into pieces is put together first. */
 	copies = in_pieces && video_picture_is_packed(picture) ? 2 : 1;
 	assert_int_equal(stats.codec.copies, copies * stats.codec.frames_out);
-	printf("# %s: %s%s, %u copies a picture\n", dialect->name, picture->name, in_pieces ? " in pieces" : "", copies);
+	printf("# %s: %s%s, %u copies a picture\n", dialect->name, picture->name, in_pieces ? " in pieces" : "",
+	       copies);
 	video_world_destroy(w);
 }
 
@@ -166,9 +170,12 @@ static void rgb_is_encoded_and_decoded(void **state)
 	struct clip clip = {0};
 	struct compare cmp = {.worst = 99};
 	struct client e = {.each = keep_packet, .arg = &clip, .picture_bytes = BYTES};
-	struct client d = {.decoder = true, .each = compare_picture, .arg = &cmp, .picture_format = VIRTIO_VIDEO_FORMAT_BGRA8888};
-	struct virtio_video_set_params p = {.params = {.queue_type = VIDEO_IN, .format = VIRTIO_VIDEO_FORMAT_BGRA8888,
-						       .frame_width = CLIP_WIDTH, .frame_height = CLIP_HEIGHT}};
+	struct client d = {
+		.decoder = true, .each = compare_picture, .arg = &cmp, .picture_format = VIRTIO_VIDEO_FORMAT_BGRA8888};
+	struct virtio_video_set_params p = {.params = {.queue_type = VIDEO_IN,
+						       .format = VIRTIO_VIDEO_FORMAT_BGRA8888,
+						       .frame_width = CLIP_WIDTH,
+						       .frame_height = CLIP_HEIGHT}};
 	static uint8_t picture[BYTES];
 
 	(void)state;
@@ -236,7 +243,10 @@ static void check_alone(const struct video_coded_format *format)
 {
 	static uint8_t memory[CLIP_WIDTH * CLIP_HEIGHT * 2];
 	struct iovec piece = {memory, sizeof(memory)};
-	const struct video_buffer b = {.pieces = &piece, .piece_count = 1, .bytes = sizeof(memory), .plane_count = 1,
+	const struct video_buffer b = {.pieces = &piece,
+				       .piece_count = 1,
+				       .bytes = sizeof(memory),
+				       .plane_count = 1,
 				       .planes = {{0, sizeof(memory)}}};
 	struct sums ours = {0}, outside;
 	struct codec_config config = {.coded = format, .changed = nothing};
@@ -277,9 +287,13 @@ static void encode_alone(const struct video_coded_format *format, struct clip *c
 {
 	static uint8_t picture[CLIP_WIDTH * CLIP_HEIGHT * 3 / 2], packet[CLIENT_CODED_BYTES];
 	struct iovec in_piece = {picture, sizeof(picture)}, out_piece = {packet, sizeof(packet)};
-	const struct video_buffer in = {.pieces = &in_piece, .piece_count = 1, .bytes = sizeof(picture), .plane_count = 1};
-	const struct video_buffer out = {.pieces = &out_piece, .piece_count = 1, .bytes = sizeof(packet), .plane_count = 1};
-	struct codec_config config = {.encoder = true, .coded = format, .changed = nothing,
+	const struct video_buffer in = {
+		.pieces = &in_piece, .piece_count = 1, .bytes = sizeof(picture), .plane_count = 1};
+	const struct video_buffer out = {
+		.pieces = &out_piece, .piece_count = 1, .bytes = sizeof(packet), .plane_count = 1};
+	struct codec_config config = {.encoder = true,
+				      .coded = format,
+				      .changed = nothing,
 				      .controls = {.bitrate = 1000000, .peak_bitrate = 2000000, .frame_rate = 30}};
 	struct codec_output o;
 	struct video_layout layout;

@@ -31,7 +31,8 @@ static void memory_can_be_mapped_elsewhere_and_not_be_cut(void **state)
 	memset(o->pieces[0].iov_base, 7, 5000);
 	assert_int_equal(there[4999], 7);
 	seals = fcntl(o->fd, F_GET_SEALS);
-	assert_int_equal(seals & (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	assert_int_equal(seals & (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL),
+			 F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	assert_int_equal(ftruncate(o->fd, 0), -1);
 	munmap(there, 5000);
 	virtio_object_put(o);
