@@ -40,7 +40,8 @@ struct virtio_object {
 	/* The exporter takes over what is written, but what it draws itself is not to be seen here. */
 	bool is_write_only;
 	/* The rest is object.c's. */
-	atomic_uint writes, references;
+	atomic_uint *writes; /* behind the bytes in the memfd, so that all who have it count in one place; else own_writes */
+	atomic_uint own_writes, references;
 	struct virtio_object *next;
 };
 
@@ -56,6 +57,13 @@ void virtio_objects_destroy(struct virtio_objects *t);
  */
 int virtio_object_create(const struct virtio_object_shape *shape, size_t bytes, struct virtio_object **out);
 int virtio_object_create_on(const struct iovec *pieces, unsigned count, struct virtio_object **out);
+
+/*
+ * The object whose @fd (taken, also on failure), @shape and @bytes another process sent, which may be a hostile one: size
+ * and seals are checked, so that nobody can cut off what is mapped here. Returns 0, -EPERM (not sealed), -EINVAL (a
+ * shape or size that doesn't fit), or another negative errno.
+ */
+int virtio_object_import(const struct virtio_object_shape *shape, size_t bytes, int fd, struct virtio_object **out);
 
 /* Let others find it by @uuid, until virtio_objects_withdraw(). The table holds nothing: withdraw before the last put. */
 void virtio_objects_publish(struct virtio_objects *t, struct virtio_object *o, const uint8_t uuid[VIRTIO_UUID_BYTES]);
