@@ -519,6 +519,9 @@ static int transfer_to_host(struct renderer *r, struct gpu_resource *res, const 
 		return -EINVAL;
 	if (own_of(res)->image)
 		return image_upload(res, res->renderer, t);
+	/* In the order in which they were written. */
+	if (own_of(res)->shared)
+		take_over(virgl_from(r), res->renderer);
 	enter(virgl_from(r));
 	return virgl_library_error(virgl_renderer_transfer_write_iov(res->id, t->ctx_id, (int)t->level, t->stride,
 								     t->layer_stride, &box, t->offset, NULL, 0));

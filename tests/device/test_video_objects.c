@@ -294,6 +294,28 @@ static void a_decoded_picture_is_drawn_from(void **state)
 	close_pair(&p);
 }
 
+static void the_guests_own_upload_comes_after_what_was_decoded_before(void **state)
+{
+	struct gpu3d_resource r;
+	uint8_t uuid[16];
+	struct pair p;
+
+	(void)state;
+	open_pair(&p, "virgl", false);
+	r = gpu3d_texture(p.gpu, 1, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, VIRGL_BIND_SAMPLER_VIEW, WIDTH, HEIGHT, 0);
+	assign_uuid(p.gpu, r.id, uuid);
+	start_film(&p, VIRTIO_VIDEO_FORMAT_BGRA8888);
+	assert_int_equal(create_object(&p, 0, uuid), VIDEO_OK);
+	decode(&p, 0, 1);
+	memset(r.pages, 0x42, r.bytes);
+	assert_int_equal(gpu3d_upload(p.gpu, &r), OK);
+	memset(r.pages, 0, r.bytes);
+	assert_int_equal(gpu3d_read_back(p.gpu, &r), OK);
+	for (size_t i = 0; i < r.bytes; i++)
+		assert_int_equal(r.pages[i], 0x42);
+	close_pair(&p);
+}
+
 static void a_texture_is_no_input_of_an_encoder(void **state)
 {
 	static const uint32_t one = 1;
@@ -511,6 +533,7 @@ int main(void)
 		cmocka_unit_test(the_picture_may_be_smaller_than_the_resource),
 		cmocka_unit_test(what_was_shown_before_stays),
 		cmocka_unit_test(a_decoded_picture_is_drawn_from),
+		cmocka_unit_test(the_guests_own_upload_comes_after_what_was_decoded_before),
 		cmocka_unit_test(a_texture_is_no_input_of_an_encoder),
 		cmocka_unit_test(a_blob_is_its_pages),
 		cmocka_unit_test(an_encoder_reads_what_the_gpu_has),
