@@ -43,7 +43,8 @@ uint32_t gpu_export_resource(struct gpu *g, const struct gpu_command *cmd, struc
 	const struct gpu_format *format = gpu_format_find(res->shape.format);
 	int err;
 
-	if (!g->objects || res->object)
+	/* A blob of the heap gives its memory back whoever else has it. */
+	if (!g->objects || res->object || res->host)
 		return 0;
 	if (res->kind == GPU_RESOURCE_BLOB)
 		err = virtio_object_create_on(res->backing, res->backing_count, &res->object);
