@@ -56,6 +56,10 @@ int video_config_parse(struct video_config *config, char *options)
 			if (strcmp(value, "decoder") != 0 && strcmp(value, "encoder") != 0)
 				return wrong(word, value, "write decoder or encoder");
 			config->encoder = strcmp(value, "encoder") == 0;
+		} else if (strcmp(word, "proto") == 0) {
+			if (strcmp(value, "virtio-video") != 0 && strcmp(value, "virtio-media") != 0)
+				return wrong(word, value, "write virtio-video or virtio-media");
+			config->media = strcmp(value, "virtio-media") == 0;
 		} else if (strcmp(word, "codec") == 0) {
 			config->element = value;
 		} else if (strcmp(word, "streams") == 0) {
@@ -71,7 +75,7 @@ int video_config_parse(struct video_config *config, char *options)
 				return wrong(word, value, "a number of seconds, 1 to 3600");
 			config->timeout_ms = (unsigned)number * 1000;
 		} else {
-			return wrong(word, value, "no such option; there are kind, codec, streams, memory and timeout");
+			return wrong(word, value, "no such option; there are kind, proto, codec, streams, memory and timeout");
 		}
 	}
 	return 0;

@@ -46,3 +46,6 @@ test_video_commands-src = $(video-test-src)
 test_video_stream-src = $(video-test-src)
 device-tests += test_codec_conformance
 test_codec_conformance-src = tests/lib/codec_leaks.c $(video-test-src) $(host-video-gst-src)
+media-test-src = tests/lib/media_world.c $(video-test-src)
+device-tests += test_media_stream
+test_media_stream-src = $(media-test-src)
