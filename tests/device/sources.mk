@@ -49,3 +49,5 @@ test_codec_conformance-src = tests/lib/codec_leaks.c $(video-test-src) $(host-vi
 media-test-src = tests/lib/media_world.c $(video-test-src)
 device-tests += test_media_stream
 test_media_stream-src = $(media-test-src)
+device-tests += test_media_commands
+test_media_commands-src = $(media-test-src)
