@@ -29,6 +29,7 @@
 #define VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS 14
 #define VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS 15
 #define VHOST_USER_PROTOCOL_F_STATUS 16
+#define VHOST_USER_PROTOCOL_F_SHMEM 22 /* QEMU 11.1; drafts had it at 20 and 21 */
 
 /* "Front-end message types" */
 #define VHOST_USER_GET_FEATURES 1
@@ -60,11 +61,14 @@
 #define VHOST_USER_REM_MEM_REG 38
 #define VHOST_USER_SET_STATUS 39
 #define VHOST_USER_GET_STATUS 40
+#define VHOST_USER_GET_SHMEM_CONFIG 44
 
 /* "Back-end message types" */
 #define VHOST_USER_BACKEND_CONFIG_CHANGE_MSG 2
 #define VHOST_USER_BACKEND_VRING_CALL 4
 #define VHOST_USER_BACKEND_VRING_ERR 5
+#define VHOST_USER_BACKEND_SHMEM_MAP 9 /* with the descriptor */
+#define VHOST_USER_BACKEND_SHMEM_UNMAP 10
 
 /* In the 64-bit payload of SET_VRING_KICK, CALL and ERR. */
 #define VHOST_USER_VRING_INDEX_MASK 0xffull
@@ -117,6 +121,25 @@ struct vhost_user_config {
 	uint32_t size;
 	uint32_t flags;
 	uint8_t data[VHOST_USER_MAX_CONFIG];
+};
+
+/* "VIRTIO Shared Memory Region configuration": sizes by id, 0 for none; @count of them are not 0. */
+#define VHOST_USER_SHMEM_IDS 256u
+struct vhost_user_shmem_config {
+	uint32_t count;
+	uint32_t padding;
+	uint64_t sizes[VHOST_USER_SHMEM_IDS];
+};
+
+/* "MMAP request" */
+#define VHOST_USER_SHMEM_WRITABLE 1ull
+struct vhost_user_shmem_map {
+	uint8_t id; /* of the region */
+	uint8_t padding[7];
+	uint64_t fd_offset;
+	uint64_t offset; /* in the region */
+	uint64_t length;
+	uint64_t flags;
 };
 
 #endif

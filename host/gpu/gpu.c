@@ -43,7 +43,8 @@ static const struct gpu_command_row rows[] = {
 	ROW(RESOURCE_CREATE_BLOB, virtio_gpu_resource_create_blob, HEADER, VIRTIO_GPU_F_RESOURCE_BLOB,
 	    gpu_resource_create_blob),
 	ROW(SET_SCANOUT_BLOB, virtio_gpu_set_scanout_blob, HEADER, VIRTIO_GPU_F_RESOURCE_BLOB, gpu_set_scanout_blob),
-	ROW(RESOURCE_MAP_BLOB, virtio_gpu_resource_map_blob, HEADER, VIRTIO_GPU_F_RESOURCE_BLOB, gpu_resource_map_blob),
+	ROW(RESOURCE_MAP_BLOB, virtio_gpu_resource_map_blob, ROOM(virtio_gpu_resp_map_info), VIRTIO_GPU_F_RESOURCE_BLOB,
+	    gpu_resource_map_blob),
 	ROW(RESOURCE_UNMAP_BLOB, virtio_gpu_resource_unmap_blob, HEADER, VIRTIO_GPU_F_RESOURCE_BLOB,
 	    gpu_resource_unmap_blob),
 	ROW(GET_CAPSET_INFO, virtio_gpu_get_capset_info, ROOM(virtio_gpu_resp_capset_info), VIRTIO_GPU_F_VIRGL,
@@ -292,6 +293,7 @@ void gpu_drop_resource(struct gpu *g, struct gpu_resource *res)
 	if (res->backing && g->renderer->ops->backing_detach)
 		g->renderer->ops->backing_detach(g->renderer, res);
 	g->renderer->ops->resource_destroy(g->renderer, res);
+	gpu_host_blob_drop(g, res);
 	gpu_resource_remove(g->resources, res);
 }
 
@@ -323,6 +325,8 @@ static void kick(struct virtio_device *d, unsigned q)
 {
 	struct gpu *g = gpu_from_device(d);
 
+	if (q == VIRTIO_GPU_QUEUE_CONTROL && gpu_window_is_busy(&g->window))
+		virtq_hold(d->queues[q], true);
 	virtq_drain(d->queues[q], q == VIRTIO_GPU_QUEUE_CURSOR ? handle_cursor : handle_control, g);
 }
 
@@ -335,6 +339,7 @@ static void reset(struct virtio_device *d)
 	g->journal = journal;
 	gpu_record_clear(g);
 	g->journal = g->unrestored = NULL;
+	gpu_window_reset(g);
 	while (gpu_context_first(g->contexts))
 		gpu_drop_context(g, gpu_context_first(g->contexts));
 	while (gpu_resource_first(g->resources))
@@ -392,6 +397,7 @@ static void destroy(struct virtio_device *d)
 	gpu_content_destroy(g->content);
 	gpu_context_table_destroy(g->contexts);
 	gpu_resource_table_destroy(g->resources);
+	gpu_window_close(g);
 	free(g->capset_buffer);
 	free(g->submit_buffer);
 	virtio_device_finish(d);
@@ -499,6 +505,9 @@ int gpu_create(const struct gpu_config *config_in, struct loop *loop, const stru
 	err = virtio_device_init(&g->device, &gpu_ops, gpu_ops.features | renderer_features(g), loop, mem);
 	if (err < 0)
 		goto free_capsets;
+	gpu_window_open(g, config_in->host_visible_bytes, config_in->shared_fd);
+	if (g->window.heap)
+		virtio_device_set_shmem(&g->device, VIRTIO_GPU_SHM_ID_HOST_VISIBLE, config_in->host_visible_bytes);
 	g->display = config_in->display;
 	g->unrestored = config_in->journal;
 	*out = &g->device;

@@ -241,6 +241,7 @@ static int make_device(const struct program *p, const struct worker_place *place
 		return -ENOMEM;
 	setup.options = options;
 	setup.journal = w->journal;
+	setup.shared = place->shared;
 	err = mullion_device_module.create(&setup, &w->device);
 	free(options);
 	return err;
@@ -306,6 +307,21 @@ static int find_frames(const struct program *p, char **out)
 	return 0;
 }
 
+/* What the keeper has to know of the device's options. Their mistakes are found here too, before a process is made. */
+static int read_device_options(const struct program *p, struct keeper_config *config)
+{
+	char *words = strdup(p->gpu ? p->gpu : "");
+	struct gpu_config gpu;
+	int err = words ? 0 : -ENOMEM;
+
+	gpu_config_init(&gpu);
+	if (!err)
+		err = gpu_config_parse(&gpu, words);
+	config->shared_bytes = gpu.host_visible_bytes;
+	free(words);
+	return err;
+}
+
 static int run(struct program *p, struct keeper_config *config)
 {
 	struct sandbox_config sandbox = {
@@ -317,6 +333,8 @@ static int run(struct program *p, struct keeper_config *config)
 	char *frames;
 	int status = EXIT_FAILURE;
 
+	if (read_device_options(p, config))
+		return EXIT_USAGE;
 	if (find_frames(p, &frames))
 		return status;
 	sandbox.writable = frames;

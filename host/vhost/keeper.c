@@ -16,6 +16,7 @@
 #include "host/vhost/keeper_parts.h"
 #include "host/vhost/listener.h"
 #include "host/virtio/journal.h"
+#include "host/virtio/shared_heap.h"
 
 #define WATCH_NS 500000000ull
 /* A driver and its compiler may be slow to start where all is emulated. */
@@ -54,15 +55,25 @@ static int fresh_memory(struct keeper *k)
 	return 0;
 }
 
-static int fresh_journal(struct keeper *k)
+/* What a device keeps of its guest, and what it lends to it. */
+static int fresh_state(struct keeper *k)
 {
 	if (k->journal >= 0)
 		close(k->journal);
-	k->journal = -1;
-	if (!k->config->journal_bytes)
-		return 0;
-	k->journal = journal_memfd(k->config->journal_bytes);
-	return k->journal < 0 ? k->journal : 0;
+	if (k->shared >= 0)
+		close(k->shared);
+	k->journal = k->shared = -1;
+	if (k->config->journal_bytes) {
+		k->journal = journal_memfd(k->config->journal_bytes);
+		if (k->journal < 0)
+			return k->journal;
+	}
+	if (k->config->shared_bytes) {
+		k->shared = shared_heap_memfd(k->config->shared_bytes);
+		if (k->shared < 0)
+			return k->shared;
+	}
+	return 0;
 }
 
 static unsigned recent_deaths(const struct keeper *k, uint64_t now)
@@ -82,10 +93,11 @@ static int start_worker(struct keeper *k)
 	place.degraded = recent_deaths(k, loop_now_ns()) >= k->config->max_deaths;
 	reconcile_rings(k);
 	if (!lease_has_state(&k->lease) && !k->is_waiting)
-		err = fresh_journal(k);
+		err = fresh_state(k);
 	if (err)
 		return err;
 	place.journal = k->journal;
+	place.shared = k->shared;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	place.link = pair[1];
@@ -273,6 +285,8 @@ static void destruct(struct keeper *k)
 	}
 	if (k->journal >= 0)
 		close(k->journal);
+	if (k->shared >= 0)
+		close(k->shared);
 	worker_memory_destroy(k->memory);
 	if (k->signals.fd >= 0)
 		close(k->signals.fd);
@@ -289,7 +303,7 @@ int keeper_run(const struct keeper_config *config)
 	if (!k)
 		return EXIT_FAILURE;
 	k->config = config;
-	k->listener = k->journal = k->signals.fd = -1;
+	k->listener = k->journal = k->shared = k->signals.fd = -1;
 	lease_init(&k->lease);
 	k->deaths = calloc(2 * (size_t)config->max_deaths, sizeof(*k->deaths));
 	err = k->deaths ? construct(k) : -ENOMEM;

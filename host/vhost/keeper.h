@@ -28,6 +28,7 @@ struct keeper_config {
 	bool in_band;		 /* offer notifications by messages */
 	uint32_t config_bytes;	 /* of the device's config space */
 	size_t journal_bytes;	 /* 0: the device keeps no journal, and a death resets it */
+	uint64_t shared_bytes;	 /* what it lends from host memory (host/virtio/shared_heap.h); 0: nothing */
 	/* After so many deaths in a minute the next worker is degraded; after twice as many there is none. 1.. */
 	unsigned max_deaths;
 	uint64_t hang_ns;	 /* a worker whose loop does not come round for so long is killed; 0: never */

@@ -59,21 +59,28 @@ static int reset_device(struct vhost_server *s, struct message *m)
 	return 0;
 }
 
-uint64_t vhost_protocol_features(bool in_band)
+uint64_t vhost_protocol_features(bool in_band, bool has_shmem)
 {
-	return PROTOCOL_FEATURES | (in_band ? VIRTIO_BIT(VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS) : 0);
+	return PROTOCOL_FEATURES | (in_band ? VIRTIO_BIT(VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS) : 0) |
+	       (has_shmem ? VIRTIO_BIT(VHOST_USER_PROTOCOL_F_SHMEM) : 0);
+}
+
+static uint64_t offer(const struct vhost_server *s)
+{
+	return vhost_protocol_features(s->config.in_band, s->config.device->shmem.size_bytes);
 }
 
 static int get_protocol_features(struct vhost_server *s, struct message *m)
 {
-	return reply_u64(s, m, vhost_protocol_features(s->config.in_band));
+	return reply_u64(s, m, offer(s));
 }
 
 static int set_protocol_features(struct vhost_server *s, struct message *m)
 {
-	if (m->payload.u64 & ~vhost_protocol_features(s->config.in_band))
+	if (m->payload.u64 & ~offer(s))
 		return -EINVAL;
 	s->protocol_features = m->payload.u64;
+	s->shmem.agreed = vhost_server_has(s, VHOST_USER_PROTOCOL_F_SHMEM);
 	s->rings.in_band = vhost_server_has(s, VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS);
 	return 0;
 }
@@ -275,6 +282,16 @@ static int get_status(struct vhost_server *s, struct message *m)
 	return reply_u64(s, m, vhost_rings_status(&s->rings));
 }
 
+/* Asked by the keeper before anything is negotiated; a frontend is told too, whether it can use it or not. */
+static int get_shmem_config(struct vhost_server *s, struct message *m)
+{
+	const struct virtio_shmem_region *r = &s->config.device->shmem;
+	struct vhost_user_shmem_config c = {.count = r->size_bytes != 0};
+
+	c.sizes[r->id] = r->size_bytes;
+	return reply(s, m, &c, sizeof(c));
+}
+
 static const struct request_row {
 	uint32_t request;
 	const char *name;
@@ -314,6 +331,7 @@ static const struct request_row {
 	 rem_mem_reg},
 	{VHOST_USER_SET_STATUS, "SET_STATUS", U64, U64, 0, 0, set_status},
 	{VHOST_USER_GET_STATUS, "GET_STATUS", 0, 0, 0, 0, get_status},
+	{VHOST_USER_GET_SHMEM_CONFIG, "GET_SHMEM_CONFIG", 0, 0, 0, 0, get_shmem_config},
 };
 
 static const struct request_row *find_row(uint32_t request)
@@ -348,7 +366,7 @@ bool vhost_request_replies(uint32_t request)
 	static const uint32_t replies[] = {
 		VHOST_USER_GET_FEATURES,  VHOST_USER_GET_PROTOCOL_FEATURES, VHOST_USER_GET_QUEUE_NUM,
 		VHOST_USER_GET_CONFIG,    VHOST_USER_GET_VRING_BASE,	    VHOST_USER_GET_MAX_MEM_SLOTS,
-		VHOST_USER_GET_STATUS,
+		VHOST_USER_GET_STATUS,	  VHOST_USER_GET_SHMEM_CONFIG,
 	};
 
 	for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {

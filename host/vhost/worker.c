@@ -77,11 +77,13 @@ struct life {
 static int live(struct sandbox *s, void *arg)
 {
 	const struct life *l = arg;
-	int keep[2] = {l->place->link};
+	int keep[3] = {l->place->link};
 	unsigned count = 1;
 
 	if (l->place->journal >= 0)
 		keep[count++] = l->place->journal;
+	if (l->place->shared >= 0)
+		keep[count++] = l->place->shared;
 	/* Also where the sandbox does nothing: the frontend's socket must end with the keeper. */
 	close_others(keep, count);
 	if (sandbox_prepare(s, keep, count))

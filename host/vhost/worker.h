@@ -35,6 +35,7 @@ struct worker_place {
 	int link; /* a connected socket on which the keeper is the vhost-user frontend; the worker's own */
 	struct worker_memory *memory;
 	int journal;   /* a memfd for host/virtio/journal.h; -1: none */
+	int shared;    /* one for host/virtio/shared_heap.h; -1: none */
 	bool degraded; /* the ones before died too often: do without what may be the reason */
 	/* Of this worker, which is prepared; to be locked before the first word of the frontend's. */
 	struct sandbox *sandbox;

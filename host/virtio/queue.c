@@ -149,7 +149,7 @@ static int take_over(struct virtq *q, bool packed)
 static void forget(struct virtq *q)
 {
 	q->ops = NULL;
-	q->paused = false;
+	q->paused = q->held = false;
 	q->generation++;
 	q->in_flight = 0;
 	if (q->resume_posted) {
@@ -412,23 +412,35 @@ uint64_t chain_tag(const struct chain *c)
 	return (uint64_t)q->index << 56 | inflight_counter(q->inflight, c->slot);
 }
 
+static void drain_again(struct virtq *q)
+{
+	if (q->resume_posted)
+		return;
+	q->resume_posted = true;
+	loop_post(q->device->loop, &q->resume);
+}
+
+void virtq_hold(struct virtq *q, bool held)
+{
+	if (q->held && !held && q->ops)
+		drain_again(q);
+	q->held = held && q->ops;
+}
+
 void virtq_drain(struct virtq *q, void (*handle)(void *owner, struct chain *c), void *owner)
 {
 	uint64_t generation = q->generation;
 	/* A driver that refills the ring as fast as it is emptied must not keep the loop from its other work. */
 	unsigned share = 2u * q->size;
 
-	if (!q->ops || q->paused)
+	if (!q->ops || q->paused || q->held)
 		return;
 	q->ops->disable_notify(q);
-	while (q->ops && q->generation == generation) {
+	while (q->ops && q->generation == generation && !q->held) {
 		struct chain *c;
 
 		if (!share--) {
-			if (!q->resume_posted) {
-				q->resume_posted = true;
-				loop_post(q->device->loop, &q->resume);
-			}
+			drain_again(q);
 			return;
 		}
 		/* Nothing there: notifications are on again. */

@@ -73,7 +73,7 @@ int virtq_pop(struct virtq *q, struct chain **out) MUST_CHECK;
 
 /*
  * Pop and hand out every request until the ring is really empty, with the driver's notifications suppressed
- * meanwhile; on return they are on again. @handle owns each chain. Stops when the device breaks or resets. After
+ * meanwhile; on return they are on again. @handle owns each chain. Stops when the device breaks, resets or holds the queue. After
  * twice the queue size it gives way to the loop's other work and the device's kick op is called again soon.
  */
 void virtq_drain(struct virtq *q, void (*handle)(void *owner, struct chain *c), void *owner);
@@ -98,6 +98,12 @@ unsigned virtq_outstanding(const struct virtq *q);
 
 /* While paused a started queue gives nothing, but chains may be finished. Starting and stopping end it. */
 void virtq_pause(struct virtq *q, bool paused);
+
+/*
+ * While held, virtq_drain() hands out nothing: a device has a request that it must answer before it looks at the next. When
+ * it is let go, the device's kick op is called soon. Starting and stopping let it go too.
+ */
+void virtq_hold(struct virtq *q, bool held);
 
 /*
  * Let the driver make the queue larger than the device asked for: vhost-user frontends choose sizes without being

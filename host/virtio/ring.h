@@ -105,6 +105,7 @@ struct virtq {
 	bool used_wrap;     /* packed */
 	bool notify_off;    /* the driver was told not to notify */
 	bool paused;        /* by virtq_pause() */
+	bool held;	    /* by virtq_hold() */
 	bool resume_posted; /* virtq_drain() gave way to the loop and goes on later */
 	unsigned taken;     /* packed: ring entries of chains in flight */
 	unsigned in_flight; /* of this generation */

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "host/base/log.h"
+#include "host/vhost/messages.h"
 #include "host/vhost/server.h"
 #include "protocol/virtio.h"
 #include "tests/lib/vhost_peer.h"
@@ -190,7 +191,7 @@ static void descriptors_of_refused_messages_are_closed(void **state)
 
 static void unknown_requests_end_the_connection(void **state)
 {
-	static const uint32_t unknown[] = {0, 6, 7, 19, 20, 22, 23, 26, 27, 28, 29, 30, 31, 32, 41, 42, 43, 44, 1000, UINT32_MAX};
+	static const uint32_t unknown[] = {0, 6, 7, 19, 20, 22, 23, 26, 27, 28, 29, 30, 31, 32, 41, 42, 43, 45, 1000, UINT32_MAX};
 	struct vhost_peer *p = begin(true);
 
 	(void)state;
@@ -210,7 +211,7 @@ static void another_version_or_a_huge_size_ends_the_connection(void **state)
 		{VHOST_USER_GET_FEATURES, 3, 0},
 		{VHOST_USER_SET_FEATURES, VHOST_USER_VERSION, 0x7fffffff},
 		{VHOST_USER_SET_FEATURES, VHOST_USER_VERSION, UINT32_MAX},
-		{VHOST_USER_SET_FEATURES, VHOST_USER_VERSION, 513},
+		{VHOST_USER_SET_FEATURES, VHOST_USER_VERSION, MESSAGE_MAX_BYTES + 1},
 	};
 	struct vhost_peer *p = begin(true);
 
