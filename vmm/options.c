@@ -477,8 +477,9 @@ static const struct {
 	 "default no)",
 	 set_gpu},
 	{"video", "decoder|encoder|decoder,encoder[,KEY=VALUE,...]",
-	 "virtio-video: the host's codecs (GStreamer) as V4L2 devices of the guest. Keys:\ncodec=ELEMENT (one by name; default: "
-	 "hardware first, then by rank),\nstreams=N (at a time), memory=MIB (guest memory that buffers may take),\n"
+	 "the host's codecs (GStreamer) as V4L2 devices of the guest. Keys:\nproto=virtio-video|virtio-media (what the guest's "
+	 "driver speaks; default\nvirtio-video), codec=ELEMENT (one by name; default: hardware first, then by\nrank), streams=N (at "
+	 "a time), memory=MIB (that buffers may take),\n"
 	 "timeout=SECONDS (for a codec that does nothing)",
 	 set_video},
 	{"display", "none|png:DIR[,every=N]|vnc[:ADDR][,password=FILE]",
