@@ -158,13 +158,20 @@ static void do_open(struct media *m, struct chain *c)
 	media_answer(m, c, 0, &resp.session_id, sizeof(resp) - sizeof(resp.hdr), NULL, 0);
 }
 
+/* The rest of a command whose header was read. Returns false if it is short. */
+static bool read_rest(struct chain *c, void *command, size_t bytes)
+{
+	const size_t header = sizeof(struct virtio_media_cmd_header);
+
+	return reader_copy(chain_reader(c), (char *)command + header, bytes - header) == 0;
+}
+
 static void do_close(struct media *m, struct chain *c)
 {
-	struct virtio_media_cmd_close command;
+	struct virtio_media_cmd_close command = {0};
 	struct media_session *s = NULL;
 
-	/* The header was read before. */
-	if (reader_copy(chain_reader(c), &command.session_id, sizeof(command) - sizeof(command.hdr)) == 0)
+	if (read_rest(c, &command, sizeof(command)))
 		s = media_find_session(m, command.session_id);
 	if (s)
 		media_session_close(s);
@@ -176,9 +183,9 @@ static void do_close(struct media *m, struct chain *c)
 
 static void do_ioctl(struct media *m, struct chain *c)
 {
-	struct virtio_media_cmd_ioctl command;
+	struct virtio_media_cmd_ioctl command = {0};
 
-	if (reader_copy(chain_reader(c), &command.session_id, sizeof(command) - sizeof(command.hdr)) < 0)
+	if (!read_rest(c, &command, sizeof(command)))
 		refuse(m, c, "IOCTL", -EINVAL, "a short request; the command has 16 bytes");
 	else
 		media_ioctl(m, c, &command);
@@ -186,12 +193,12 @@ static void do_ioctl(struct media *m, struct chain *c)
 
 static void do_mmap(struct media *m, struct chain *c)
 {
-	struct virtio_media_cmd_mmap command;
+	struct virtio_media_cmd_mmap command = {0};
 	const struct media_plane *p = NULL;
 	struct media_memory *memory;
 	struct media_session *s;
 
-	if (reader_copy(chain_reader(c), &command.session_id, sizeof(command) - sizeof(command.hdr)) < 0 ||
+	if (!read_rest(c, &command, sizeof(command)) ||
 	    writer_left(chain_writer(c)) < sizeof(struct virtio_media_resp_mmap)) {
 		refuse(m, c, "MMAP", -EINVAL, "the command has 20 bytes, and its answer 24");
 		return;
@@ -219,9 +226,9 @@ static void on_mapped(struct virtio_device *d, struct chain *c, int err, uint64_
 
 static void do_munmap(struct media *m, struct chain *c)
 {
-	struct virtio_media_cmd_munmap command;
+	struct virtio_media_cmd_munmap command = {0};
 
-	if (reader_copy(chain_reader(c), &command.driver_addr, sizeof(command) - sizeof(command.hdr)) < 0)
+	if (!read_rest(c, &command, sizeof(command)))
 		refuse(m, c, "MUNMAP", -EINVAL, "a short request; the command has 16 bytes");
 	else
 		media_window_unmap(&m->window, c, command.driver_addr);

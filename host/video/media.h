@@ -8,6 +8,8 @@
 #ifndef MULLION_HOST_VIDEO_MEDIA_H
 #define MULLION_HOST_VIDEO_MEDIA_H
 
+#include <stdio.h>
+
 #include "host/base/log.h"
 #include "host/video/media_window.h"
 #include "host/video/stream.h"
@@ -195,8 +197,8 @@ struct media_ioctl {
 	char why[120];	    /* of an error: the reason and a hint */
 };
 
-/* Note why in @i, and return @err for the handler to return. */
-int media_refuse(struct media_ioctl *i, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Note why in @i, and be @err for the handler to return. */
+#define MEDIA_REFUSE(i, err, ...) (snprintf((i)->why, sizeof((i)->why), __VA_ARGS__), (err))
 
 /*
  * Serve the ioctl in @c, of which @command was read; answers it. media_ioctl.c

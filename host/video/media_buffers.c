@@ -139,11 +139,11 @@ int media_reqbufs(struct media_session *s, struct media_ioctl *i)
 	int err = 0;
 
 	if (!media_find_queue(r->type, &q) || !knows_memory(r->memory))
-		return media_refuse(i, -EINVAL, "buffer type %u, memory %u; types are 9 and 10, memory is 1 (MMAP) or 2 (SHARED_PAGES)",
+		return MEDIA_REFUSE(i, -EINVAL, "buffer type %u, memory %u; types are 9 and 10, memory is 1 (MMAP) or 2 (SHARED_PAGES)",
 				    r->type, r->memory);
 	queue = &s->queues[q];
 	if (r->count > 0 && queue->streaming)
-		return media_refuse(i, -EBUSY, "the queue is on; STREAMOFF first");
+		return MEDIA_REFUSE(i, -EBUSY, "the queue is on; STREAMOFF first");
 	/* None: V4L2 has it as a STREAMOFF too. */
 	if (r->count == 0)
 		media_stop_queue(s, q);
@@ -157,7 +157,7 @@ int media_reqbufs(struct media_session *s, struct media_ioctl *i)
 	if (err < 0) {
 		media_free_buffers(s, q);
 		queue->memory = 0;
-		return media_refuse(i, err, "%u buffers are more than may be; see the option memory", r->count);
+		return MEDIA_REFUSE(i, err, "%u buffers are more than may be; see the option memory", r->count);
 	}
 	r->capabilities = capabilities();
 	r->flags = 0;
@@ -176,7 +176,7 @@ int media_create_bufs(struct media_session *s, struct media_ioctl *i)
 	int err = 0;
 
 	if (!media_find_queue(c->format.type, &q) || !knows_memory(c->memory))
-		return media_refuse(i, -EINVAL, "buffer type %u, memory %u; types are 9 and 10, memory is 1 (MMAP) or 2 (SHARED_PAGES)",
+		return MEDIA_REFUSE(i, -EINVAL, "buffer type %u, memory %u; types are 9 and 10, memory is 1 (MMAP) or 2 (SHARED_PAGES)",
 				    c->format.type, c->memory);
 	queue = &s->queues[q];
 	first = queue->count;
@@ -188,17 +188,17 @@ int media_create_bufs(struct media_session *s, struct media_ioctl *i)
 	if (c->count == 0)
 		return 0;
 	if (queue->memory != 0 && (queue->memory != c->memory || queue->plane_count != planes))
-		return media_refuse(i, -EINVAL, "the queue has buffers of another kind");
+		return MEDIA_REFUSE(i, -EINVAL, "the queue has buffers of another kind");
 	for (unsigned k = 0; k < planes; k++) {
 		const uint32_t size = p->plane_fmt[k].sizeimage;
 
 		if (p->num_planes != planes || size < sizes[k] || size > MEDIA_MAX_CODED_BYTES * 4)
-			return media_refuse(i, -EINVAL, "%u planes, plane %u of %u bytes; the format has %u and needs %u", p->num_planes, k,
+			return MEDIA_REFUSE(i, -EINVAL, "%u planes, plane %u of %u bytes; the format has %u and needs %u", p->num_planes, k,
 					    size, planes, sizes[k]);
 		sizes[k] = size;
 	}
 	if (first >= max_buffers(s))
-		return media_refuse(i, -ENOBUFS, "%u buffers are the most", max_buffers(s));
+		return MEDIA_REFUSE(i, -ENOBUFS, "%u buffers are the most", max_buffers(s));
 	queue->memory = c->memory;
 	queue->plane_count = planes;
 	while (!err && queue->count < max_buffers(s) && queue->count - first < c->count)
@@ -208,7 +208,7 @@ int media_create_bufs(struct media_session *s, struct media_ioctl *i)
 	if (c->count > 0)
 		return 0;
 	queue->memory = first > 0 ? queue->memory : 0;
-	return media_refuse(i, -ENOMEM, "the buffer is more than may be; see the option memory");
+	return MEDIA_REFUSE(i, -ENOMEM, "the buffer is more than may be; see the option memory");
 }
 
 /* ---- what is said of them ---- */
@@ -262,16 +262,16 @@ static int read_buffer(struct media_session *s, struct media_ioctl *i, enum vide
 	const struct media_queue *queue;
 
 	if (!media_find_queue(b->type, q))
-		return media_refuse(i, -EINVAL, "buffer type %u; 9 is CAPTURE, 10 is OUTPUT", b->type);
+		return MEDIA_REFUSE(i, -EINVAL, "buffer type %u; 9 is CAPTURE, 10 is OUTPUT", b->type);
 	queue = &s->queues[*q];
 	if (b->index >= queue->count)
-		return media_refuse(i, -EINVAL, "no buffer %u; the queue has %u", b->index, queue->count);
+		return MEDIA_REFUSE(i, -EINVAL, "no buffer %u; the queue has %u", b->index, queue->count);
 	if (b->length < queue->plane_count || b->length > VIDEO_MAX_PLANES)
-		return media_refuse(i, -EINVAL, "buffer %u: %u planes; it has %u", b->index, b->length, queue->plane_count);
+		return MEDIA_REFUSE(i, -EINVAL, "buffer %u: %u planes; it has %u", b->index, b->length, queue->plane_count);
 	i->tail = i->planes;
 	i->tail_bytes = b->length * sizeof(i->planes[0]);
 	if (reader_copy(i->rest, i->planes, i->tail_bytes) < 0 || i->room < sizeof(*b) + i->tail_bytes)
-		return media_refuse(i, -EINVAL, "buffer %u: the planes must follow, in the request and in the room for the answer",
+		return MEDIA_REFUSE(i, -EINVAL, "buffer %u: the planes must follow, in the request and in the room for the answer",
 				    b->index);
 	*out = queue->buffers[b->index];
 	return 0;
@@ -320,14 +320,14 @@ static int read_entries(struct media_session *s, struct media_ioctl *i, struct m
 		char *host;
 
 		if (read_obj(i->rest, &e) < 0)
-			return media_refuse(i, -EINVAL, "buffer %u: memory entries for %u bytes are missing", b->core->id, left);
+			return MEDIA_REFUSE(i, -EINVAL, "buffer %u: memory entries for %u bytes are missing", b->core->id, left);
 		if (++*entries > s->media->config.limits.buffer_entries)
-			return media_refuse(i, -ENOMEM, "buffer %u: more than %u memory entries", b->core->id,
+			return MEDIA_REFUSE(i, -ENOMEM, "buffer %u: more than %u memory entries", b->core->id,
 					    s->media->config.limits.buffer_entries);
 		/* The last may be longer than what is left of the plane. */
 		host = guest_mem_range(s->media->device.mem, e.start, e.len);
 		if (!host)
-			return media_refuse(i, -EINVAL, "buffer %u: %u bytes at 0x%llx are not guest memory", b->core->id, e.len,
+			return MEDIA_REFUSE(i, -EINVAL, "buffer %u: %u bytes at 0x%llx are not guest memory", b->core->id, e.len,
 					    (unsigned long long)e.start);
 		if (e.len > left)
 			e.len = left;
@@ -337,7 +337,7 @@ static int read_entries(struct media_session *s, struct media_ioctl *i, struct m
 			continue;
 		}
 		if (!grow_pieces(s, b, 1))
-			return media_refuse(i, -ENOMEM, "buffer %u: its memory is in too many pieces", b->core->id);
+			return MEDIA_REFUSE(i, -ENOMEM, "buffer %u: its memory is in too many pieces", b->core->id);
 		b->core->pieces[b->core->piece_count++] = (struct iovec){host, e.len};
 	}
 	return 0;
@@ -355,7 +355,7 @@ static int take_pages(struct media_session *s, struct media_ioctl *i, enum video
 	b->core->piece_count = 0;
 	for (unsigned k = 0; k < queue->plane_count; k++) {
 		if (i->planes[k].length < sizes[k])
-			return media_refuse(i, -EINVAL, "buffer %u: plane %u has %u bytes; the format needs %u", b->core->id, k,
+			return MEDIA_REFUSE(i, -EINVAL, "buffer %u: plane %u has %u bytes; the format needs %u", b->core->id, k,
 					    i->planes[k].length, sizes[k]);
 		err = read_entries(s, i, b, i->planes[k].length, &entries);
 		if (err < 0)
@@ -381,7 +381,7 @@ static int place(struct media_session *s, struct media_ioctl *i, enum video_queu
 
 		/* V4L2 counts the offset as used. A picture is whole whatever it says. */
 		if (used > b->planes[k].length || (skip > 0 && skip >= used))
-			return media_refuse(i, -EINVAL, "buffer %u: plane %u: %u bytes from %u of %u", core->id, k, used, skip,
+			return MEDIA_REFUSE(i, -EINVAL, "buffer %u: plane %u: %u bytes from %u of %u", core->id, k, used, skip,
 					    b->planes[k].length);
 		core->planes[k].offset = core->bytes + skip;
 		core->bytes += b->planes[k].length;
@@ -394,7 +394,7 @@ static int place(struct media_session *s, struct media_ioctl *i, enum video_queu
 	core->data_bytes = s->media->config.encoder ? s->stream->layout.total_bytes
 						    : b->planes[0].bytes_used - b->planes[0].data_offset;
 	if (core->data_bytes > MEDIA_MAX_CODED_BYTES && !s->media->config.encoder)
-		return media_refuse(i, -ENOMEM, "buffer %u: %zu bytes of coded data; %u are the most at once", core->id,
+		return MEDIA_REFUSE(i, -ENOMEM, "buffer %u: %zu bytes of coded data; %u are the most at once", core->id,
 				    core->data_bytes, MEDIA_MAX_CODED_BYTES);
 	return 0;
 }
@@ -411,13 +411,13 @@ int media_qbuf(struct media_session *s, struct media_ioctl *i)
 		return err;
 	queue = &s->queues[q];
 	if (v->memory != queue->memory)
-		return media_refuse(i, -EINVAL, "buffer %u: memory %u; the queue's is %u", v->index, v->memory, queue->memory);
+		return MEDIA_REFUSE(i, -EINVAL, "buffer %u: memory %u; the queue's is %u", v->index, v->memory, queue->memory);
 	if (b->state != MEDIA_FREE)
-		return media_refuse(i, -EINVAL, "buffer %u is queued already", v->index);
+		return MEDIA_REFUSE(i, -EINVAL, "buffer %u is queued already", v->index);
 	if (v->flags & V4L2_BUF_FLAG_REQUEST_FD)
-		return media_refuse(i, -EBADR, "this device has no requests");
+		return MEDIA_REFUSE(i, -EBADR, "this device has no requests");
 	if (s->failed)
-		return media_refuse(i, -EIO, "the stream has failed; restart the OUTPUT queue");
+		return MEDIA_REFUSE(i, -EIO, "the stream has failed; restart the OUTPUT queue");
 	err = queue->memory == V4L2_MEMORY_USERPTR ? take_pages(s, i, q, b) : 0;
 	if (err == 0)
 		err = place(s, i, q, b);

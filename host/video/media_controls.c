@@ -313,9 +313,9 @@ int media_g_ctrl(struct media_session *s, struct media_ioctl *i)
 	const unsigned row = find_control(s->media, i->u.control.id);
 
 	if (row == CONTROL_COUNT)
-		return media_refuse(i, -EINVAL, "no control 0x%x", i->u.control.id);
+		return MEDIA_REFUSE(i, -EINVAL, "no control 0x%x", i->u.control.id);
 	if (controls[row].flags & V4L2_CTRL_FLAG_WRITE_ONLY)
-		return media_refuse(i, -EACCES, "%s can't be read", controls[row].name);
+		return MEDIA_REFUSE(i, -EACCES, "%s can't be read", controls[row].name);
 	i->u.control.value = s->controls[row];
 	return 0;
 }
@@ -326,12 +326,12 @@ int media_s_ctrl(struct media_session *s, struct media_ioctl *i)
 	int err;
 
 	if (row == CONTROL_COUNT)
-		return media_refuse(i, -EINVAL, "no control 0x%x", i->u.control.id);
+		return MEDIA_REFUSE(i, -EINVAL, "no control 0x%x", i->u.control.id);
 	if (controls[row].flags & V4L2_CTRL_FLAG_READ_ONLY)
-		return media_refuse(i, -EACCES, "%s can't be set", controls[row].name);
+		return MEDIA_REFUSE(i, -EACCES, "%s can't be set", controls[row].name);
 	err = check_value(&controls[row], &i->u.control.value);
 	if (err < 0)
-		return media_refuse(i, err, "%s can't be %d", controls[row].name, i->u.control.value);
+		return MEDIA_REFUSE(i, err, "%s can't be %d", controls[row].name, i->u.control.value);
 	set_value(s, row, i->u.control.value);
 	stream_apply_controls(s->stream);
 	return 0;
@@ -383,27 +383,27 @@ int media_ext_ctrls(struct media_session *s, struct media_ioctl *i)
 	int err = 0;
 
 	if (x->count > MEDIA_MAX_CONTROLS)
-		return media_refuse(i, -EINVAL, "%u controls; %u are the most", x->count, MEDIA_MAX_CONTROLS);
+		return MEDIA_REFUSE(i, -EINVAL, "%u controls; %u are the most", x->count, MEDIA_MAX_CONTROLS);
 	i->tail = list;
 	i->tail_bytes = x->count * sizeof(*list);
 	if (reader_copy(i->rest, list, i->tail_bytes) < 0 || i->room < sizeof(*x) + i->tail_bytes) {
 		i->tail_bytes = 0;
-		return media_refuse(i, -EINVAL, "%u controls must follow, in the request and in the room for the answer", x->count);
+		return MEDIA_REFUSE(i, -EINVAL, "%u controls must follow, in the request and in the room for the answer", x->count);
 	}
 	i->answer_anyway = true;
 	x->error_idx = x->count;
 	x->reserved[0] = 0;
 	if (x->which == V4L2_CTRL_WHICH_REQUEST_VAL || ((set || try) && x->which == V4L2_CTRL_WHICH_DEF_VAL))
-		return media_refuse(i, -EINVAL, "values 0x%x are not there", x->which);
+		return MEDIA_REFUSE(i, -EINVAL, "values 0x%x are not there", x->which);
 	if (x->count == 0)
 		return x->which == V4L2_CTRL_WHICH_CUR_VAL || x->which == V4L2_CTRL_WHICH_DEF_VAL || has_class(s->media, x->which)
 			       ? 0
-			       : media_refuse(i, -EINVAL, "no controls of class 0x%x", x->which);
+			       : MEDIA_REFUSE(i, -EINVAL, "no controls of class 0x%x", x->which);
 	for (uint32_t k = 0; !err && k < x->count; k++) {
 		err = check_control(s, i, &list[k]);
 		if (err < 0) {
 			x->error_idx = try ? k : x->count;
-			return media_refuse(i, err, "control 0x%x: unknown, of another class, or a value that it can't have", list[k].id);
+			return MEDIA_REFUSE(i, err, "control 0x%x: unknown, of another class, or a value that it can't have", list[k].id);
 		}
 	}
 	for (uint32_t k = 0; set && k < x->count; k++)
@@ -450,7 +450,7 @@ int media_subscribe(struct media_session *s, struct media_ioctl *i)
 	case V4L2_EVENT_CTRL:
 		row = find_control(s->media, e->id);
 		if (row == CONTROL_COUNT)
-			return media_refuse(i, -EINVAL, "no control 0x%x", e->id);
+			return MEDIA_REFUSE(i, -EINVAL, "no control 0x%x", e->id);
 		s->wants_control[row] = MEDIA_SUBSCRIBED | e->flags;
 		if (!(e->flags & V4L2_EVENT_SUB_FL_SEND_INITIAL) || controls[row].type == V4L2_CTRL_TYPE_CTRL_CLASS)
 			return 0;
@@ -459,7 +459,7 @@ int media_subscribe(struct media_session *s, struct media_ioctl *i)
 		media_send_notes(s->media);
 		return 0;
 	}
-	return media_refuse(i, -EINVAL, "event %u is none of this device's", e->type);
+	return MEDIA_REFUSE(i, -EINVAL, "event %u is none of this device's", e->type);
 }
 
 static void unsubscribe_control(struct media_session *s, unsigned row)

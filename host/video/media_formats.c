@@ -151,7 +151,7 @@ int media_g_fmt(struct media_session *s, struct media_ioctl *i)
 	enum video_queue q;
 
 	if (!media_find_queue(i->u.format.type, &q))
-		return media_refuse(i, -EINVAL, "buffer type %u; 9 is CAPTURE, 10 is OUTPUT", i->u.format.type);
+		return MEDIA_REFUSE(i, -EINVAL, "buffer type %u; 9 is CAPTURE, 10 is OUTPUT", i->u.format.type);
 	memset(&i->u.format.fmt, 0, sizeof(i->u.format.fmt));
 	fill_color(s, p);
 	if (q == stream_coded_queue(s->stream))
@@ -212,7 +212,7 @@ int media_try_fmt(struct media_session *s, struct media_ioctl *i)
 	struct wanted w = {0};
 
 	if (!media_find_queue(i->u.format.type, &w.queue))
-		return media_refuse(i, -EINVAL, "buffer type %u; 9 is CAPTURE, 10 is OUTPUT", i->u.format.type);
+		return MEDIA_REFUSE(i, -EINVAL, "buffer type %u; 9 is CAPTURE, 10 is OUTPUT", i->u.format.type);
 	adjust(s, &i->u.format, &w);
 	return 0;
 }
@@ -222,12 +222,12 @@ int media_s_fmt(struct media_session *s, struct media_ioctl *i)
 	struct wanted w = {0};
 
 	if (!media_find_queue(i->u.format.type, &w.queue))
-		return media_refuse(i, -EINVAL, "buffer type %u; 9 is CAPTURE, 10 is OUTPUT", i->u.format.type);
+		return MEDIA_REFUSE(i, -EINVAL, "buffer type %u; 9 is CAPTURE, 10 is OUTPUT", i->u.format.type);
 	if (s->queues[w.queue].count > 0)
-		return media_refuse(i, -EBUSY, "the queue has buffers; REQBUFS with 0 first");
+		return MEDIA_REFUSE(i, -EBUSY, "the queue has buffers; REQBUFS with 0 first");
 	/* A decoder's pictures may take another form while it runs; nothing else may. */
 	if (s->stream->state != STREAM_IDLE && (s->media->config.encoder || w.queue == VIDEO_INPUT))
-		return media_refuse(i, -EBUSY, "the codec is at work; stop the OUTPUT queue first");
+		return MEDIA_REFUSE(i, -EBUSY, "the codec is at work; stop the OUTPUT queue first");
 	adjust(s, &i->u.format, &w);
 	if (w.queue == VIDEO_INPUT) {
 		const struct v4l2_pix_format_mplane *p = &i->u.format.fmt.pix_mp;
@@ -260,7 +260,7 @@ int media_enum_fmt(struct media_session *s, struct media_ioctl *i)
 	enum video_queue q;
 
 	if (!media_find_queue(type, &q))
-		return media_refuse(i, -EINVAL, "buffer type %u; 9 is CAPTURE, 10 is OUTPUT", type);
+		return MEDIA_REFUSE(i, -EINVAL, "buffer type %u; 9 is CAPTURE, 10 is OUTPUT", type);
 	*d = (struct v4l2_fmtdesc){.index = index, .type = type};
 	if (q == stream_coded_queue(s->stream)) {
 		if (index >= s->media->coded_count)
@@ -331,7 +331,7 @@ int media_g_selection(struct media_session *s, struct media_ioctl *i)
 	struct v4l2_selection *x = &i->u.selection;
 
 	if (!has_selection(s, x->type))
-		return media_refuse(i, -EINVAL, "buffer type %u has no rectangles", x->type);
+		return MEDIA_REFUSE(i, -EINVAL, "buffer type %u has no rectangles", x->type);
 	switch (x->target) {
 	case V4L2_SEL_TGT_CROP_BOUNDS:
 		x->r = coded;
@@ -353,7 +353,7 @@ int media_g_selection(struct media_session *s, struct media_ioctl *i)
 		x->r = visible;
 		return 0;
 	}
-	return media_refuse(i, -EINVAL, "no such rectangle: 0x%x", x->target);
+	return MEDIA_REFUSE(i, -EINVAL, "no such rectangle: 0x%x", x->target);
 }
 
 /* The rectangles are fixed; setting one adjusts what was asked to that, as V4L2 allows. */
@@ -362,7 +362,7 @@ int media_s_selection(struct media_session *s, struct media_ioctl *i)
 	const uint32_t target = s->media->config.encoder ? V4L2_SEL_TGT_CROP : V4L2_SEL_TGT_COMPOSE;
 
 	if (i->u.selection.target != target)
-		return media_refuse(i, -EINVAL, "rectangle 0x%x can't be set", i->u.selection.target);
+		return MEDIA_REFUSE(i, -EINVAL, "rectangle 0x%x can't be set", i->u.selection.target);
 	return media_g_selection(s, i);
 }
 
@@ -373,7 +373,7 @@ int media_g_parm(struct media_session *s, struct media_ioctl *i)
 	struct v4l2_streamparm *p = &i->u.parm;
 
 	if (p->type != V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE && p->type != V4L2_BUF_TYPE_VIDEO_OUTPUT)
-		return media_refuse(i, -EINVAL, "buffer type %u; the frame rate is OUTPUT's", p->type);
+		return MEDIA_REFUSE(i, -EINVAL, "buffer type %u; the frame rate is OUTPUT's", p->type);
 	memset(&p->parm, 0, sizeof(p->parm));
 	p->parm.output.capability = V4L2_CAP_TIMEPERFRAME;
 	p->parm.output.timeperframe = (struct v4l2_fract){1, s->stream->controls.frame_rate};

@@ -4,9 +4,6 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "host/video/media.h"
 
@@ -59,29 +56,19 @@ static const struct media_ioctl_row *find_row(const struct media *m, uint32_t co
 	return NULL;
 }
 
-int media_refuse(struct media_ioctl *i, int err, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(i->why, sizeof(i->why), format, args);
-	va_end(args);
-	return err;
-}
-
 static int serve(struct media *m, struct media_ioctl *i, uint32_t session)
 {
 	struct media_session *s = media_find_session(m, session);
 
 	if (!s)
-		return media_refuse(i, -EINVAL, "no such session; open one");
+		return MEDIA_REFUSE(i, -EINVAL, "no such session; open one");
 	if (!i->row)
-		return media_refuse(i, -ENOTTY, "this device has no such ioctl");
+		return MEDIA_REFUSE(i, -ENOTTY, "this device has no such ioctl");
 	assert(i->row->bytes <= sizeof(i->u));
 	if (i->row->reads && reader_copy(i->rest, &i->u, i->row->bytes) < 0)
-		return media_refuse(i, -EINVAL, "%zu bytes behind the command; it takes %u", reader_left(i->rest), i->row->bytes);
+		return MEDIA_REFUSE(i, -EINVAL, "%zu bytes behind the command; it takes %u", reader_left(i->rest), i->row->bytes);
 	if (i->row->writes && i->room < i->row->bytes)
-		return media_refuse(i, -EINVAL, "room for %zu bytes behind the answer; it gives %u", i->room, i->row->bytes);
+		return MEDIA_REFUSE(i, -EINVAL, "room for %zu bytes behind the answer; it gives %u", i->room, i->row->bytes);
 	return i->row->handler(s, i);
 }
 
@@ -101,7 +88,7 @@ void media_ioctl(struct media *m, struct chain *c, const struct virtio_media_cmd
 		log_line(LOG_TOPIC_VIDEO, LOG_TRACE, "#%llu session %u: ioctl %u %s", (unsigned long long)m->serial,
 			 command->session_id, command->code, i.row ? i.row->name : "");
 	if (room < sizeof(struct virtio_media_resp_ioctl))
-		err = media_refuse(&i, -EINVAL, "no room for an answer, which has 8 bytes at least");
+		err = MEDIA_REFUSE(&i, -EINVAL, "no room for an answer, which has 8 bytes at least");
 	else
 		err = serve(m, &i, command->session_id);
 	if (err < 0 && *i.why)

@@ -223,7 +223,7 @@ int media_streamon(struct media_session *s, struct media_ioctl *i)
 	enum video_queue q;
 
 	if (!media_find_queue((uint32_t)i->u.number, &q) || s->queues[q].count == 0)
-		return media_refuse(i, -EINVAL, "buffer type %d, which is none of a codec's or has no buffers", i->u.number);
+		return MEDIA_REFUSE(i, -EINVAL, "buffer type %d, which is none of a codec's or has no buffers", i->u.number);
 	s->queues[q].streaming = true;
 	media_feed(s, q);
 	return 0;
@@ -234,7 +234,7 @@ int media_streamoff(struct media_session *s, struct media_ioctl *i)
 	enum video_queue q;
 
 	if (!media_find_queue((uint32_t)i->u.number, &q))
-		return media_refuse(i, -EINVAL, "buffer type %d; 9 is CAPTURE, 10 is OUTPUT", i->u.number);
+		return MEDIA_REFUSE(i, -EINVAL, "buffer type %d; 9 is CAPTURE, 10 is OUTPUT", i->u.number);
 	media_stop_queue(s, q);
 	media_feed(s, VIDEO_INPUT);
 	return 0;
@@ -247,7 +247,7 @@ static int stop(struct media_session *s, struct media_ioctl *i)
 	int err;
 
 	if (s->draining)
-		return media_refuse(i, -EBUSY, "a STOP is at work; wait for the buffer with the LAST flag");
+		return MEDIA_REFUSE(i, -EBUSY, "a STOP is at work; wait for the buffer with the LAST flag");
 	/* There is nothing to wait for. */
 	if (s->stopped || !s->queues[VIDEO_INPUT].streaming)
 		return 0;
@@ -255,7 +255,7 @@ static int stop(struct media_session *s, struct media_ioctl *i)
 	err = stream_drain(s->stream, s);
 	if (err < 0) {
 		s->draining = false;
-		return media_refuse(i, -EIO, "the stream has failed; restart the OUTPUT queue");
+		return MEDIA_REFUSE(i, -EIO, "the stream has failed; restart the OUTPUT queue");
 	}
 	return 0;
 }
@@ -263,7 +263,7 @@ static int stop(struct media_session *s, struct media_ioctl *i)
 static int start(struct media_session *s, struct media_ioctl *i)
 {
 	if (s->draining)
-		return media_refuse(i, -EBUSY, "a STOP is at work; wait for the buffer with the LAST flag");
+		return MEDIA_REFUSE(i, -EBUSY, "a STOP is at work; wait for the buffer with the LAST flag");
 	s->stopped = false;
 	stream_keep_output(s->stream);
 	media_feed(s, VIDEO_OUTPUT);
@@ -277,7 +277,7 @@ int media_try_decoder_cmd(struct media_session *s, struct media_ioctl *i)
 
 	(void)s;
 	if (c->cmd != V4L2_DEC_CMD_START && c->cmd != V4L2_DEC_CMD_STOP)
-		return media_refuse(i, -EINVAL, "command %u; there are START and STOP", c->cmd);
+		return MEDIA_REFUSE(i, -EINVAL, "command %u; there are START and STOP", c->cmd);
 	*c = (struct v4l2_decoder_cmd){.cmd = c->cmd};
 	return 0;
 }
@@ -297,7 +297,7 @@ int media_try_encoder_cmd(struct media_session *s, struct media_ioctl *i)
 
 	(void)s;
 	if (c->cmd != V4L2_ENC_CMD_START && c->cmd != V4L2_ENC_CMD_STOP)
-		return media_refuse(i, -EINVAL, "command %u; there are START and STOP", c->cmd);
+		return MEDIA_REFUSE(i, -EINVAL, "command %u; there are START and STOP", c->cmd);
 	*c = (struct v4l2_encoder_cmd){.cmd = c->cmd};
 	return 0;
 }

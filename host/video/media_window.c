@@ -95,6 +95,12 @@ void media_window_init(struct media_window *w, struct virtio_device *d)
 	virtio_device_set_shmem(d, VIRTIO_MEDIA_SHM_MMAP, MEDIA_WINDOW_BYTES);
 }
 
+static void release(struct media_mapping *m)
+{
+	media_memory_drop(m->memory);
+	free(m);
+}
+
 static void forget(struct media_mapping *m)
 {
 	struct media_mapping **at = &m->window->mappings;
@@ -103,8 +109,7 @@ static void forget(struct media_mapping *m)
 		at = &(*at)->next;
 	*at = m->next;
 	m->window->count--;
-	media_memory_drop(m->memory);
-	free(m);
+	release(m);
 }
 
 static struct chain *take_waiting(struct media_mapping *m)
@@ -246,14 +251,17 @@ void media_window_unmap(struct media_window *w, struct chain *c, uint64_t at)
 
 void media_window_reset(struct media_window *w)
 {
-	while (w->mappings) {
-		struct media_mapping *m = w->mappings;
+	struct media_mapping *m;
+
+	while ((m = w->mappings)) {
 		struct chain *c;
 
 		if (m->state != MAPPING_IS)
 			virtio_shmem_cancel(w->device, &m->request);
 		while ((c = take_waiting(m)))
 			chain_finish(c);
-		forget(m);
+		w->mappings = m->next;
+		release(m);
 	}
+	w->count = 0;
 }
