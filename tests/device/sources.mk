@@ -53,3 +53,5 @@ device-tests += test_media_stream
 test_media_stream-src = $(media-test-src)
 device-tests += test_media_commands
 test_media_commands-src = $(media-test-src)
+device-tests += test_media_codec
+test_media_codec-src = tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src)
