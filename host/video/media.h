@@ -25,6 +25,8 @@
 /* V4L2's own limits. */
 #define MEDIA_MAX_BUFFERS 32u
 #define MEDIA_MAX_CONTROLS 1024u
+/* Inputs that are remembered until what is made of them comes out: more than any codec holds. */
+#define MEDIA_STAMPS 64u
 /* Rows of media_controls.c's table, at most. */
 #define MEDIA_CONTROL_ROWS 20u
 
@@ -73,9 +75,10 @@ struct media_buffer {
 	size_t piece_capacity;	   /* of core->pieces */
 	struct media_memory *memory; /* MMAP */
 	struct media_plane planes[MEDIA_MAX_PLANES];
-	uint32_t flags; /* V4L2_BUF_FLAG_* that it came back with */
+	uint32_t flags; /* V4L2_BUF_FLAG_*, but for its state */
 	uint32_t sequence;
 	uint64_t timestamp_ns;
+	struct v4l2_timecode timecode; /* with V4L2_BUF_FLAG_TIMECODE */
 	struct media_buffer *next_pending;
 	struct media_note note;
 };
@@ -100,6 +103,14 @@ struct media_raw_format {
 	const char *description;
 };
 
+/* What V4L2 has copied from an OUTPUT buffer to the CAPTURE buffer that is made of it. */
+struct media_stamp {
+	uint64_t timestamp_ns;
+	uint32_t flags;
+	struct v4l2_timecode timecode;
+};
+#define MEDIA_COPIED_FLAGS (V4L2_BUF_FLAG_TIMECODE | V4L2_BUF_FLAG_TSTAMP_SRC_MASK)
+
 struct media_session {
 	struct media *media;
 	uint32_t id;
@@ -112,6 +123,8 @@ struct media_session {
 		uint32_t space;
 		uint8_t encoding, quantization, transfer;
 	} color;
+	struct media_stamp stamps[MEDIA_STAMPS]; /* of the last inputs */
+	unsigned next_stamp;
 	bool draining; /* STOP was said, and the stream works on it */
 	bool stopped;  /* it is over: what is queued on OUTPUT waits for START, or for a restart of a queue */
 	bool failed;   /* OUTPUT has to be restarted */

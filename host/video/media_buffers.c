@@ -236,9 +236,12 @@ void media_describe_buffer(const struct media_session *s, enum video_queue q, un
 	b->field = V4L2_FIELD_NONE;
 	b->timestamp.tv_sec = (__typeof__(b->timestamp.tv_sec))(m->timestamp_ns / NS_PER_S);
 	b->timestamp.tv_usec = (__typeof__(b->timestamp.tv_usec))(m->timestamp_ns % NS_PER_S / 1000);
+	b->timecode = m->flags & V4L2_BUF_FLAG_TIMECODE ? m->timecode : (struct v4l2_timecode){0};
 	b->sequence = m->sequence;
 	b->memory = queue->memory;
 	b->length = queue->plane_count;
+	b->reserved2 = 0;
+	b->request_fd = 0;
 	for (unsigned k = 0; k < queue->plane_count; k++) {
 		planes[k] = (struct v4l2_plane){
 			.bytesused = m->planes[k].bytes_used,
@@ -399,6 +402,17 @@ static int place(struct media_session *s, struct media_ioctl *i, enum video_queu
 	return 0;
 }
 
+/* OUTPUT's time is the guest's, and goes along with what is made of it. */
+static void take_stamp(struct media_session *s, struct media_buffer *b, const struct v4l2_buffer *v)
+{
+	b->timestamp_ns = (uint64_t)v->timestamp.tv_sec * NS_PER_S + (uint64_t)v->timestamp.tv_usec * 1000;
+	b->core->timestamp = b->timestamp_ns;
+	b->flags = v->flags & (MEDIA_COPIED_FLAGS | V4L2_BUF_FLAG_KEYFRAME | V4L2_BUF_FLAG_PFRAME | V4L2_BUF_FLAG_BFRAME);
+	b->timecode = v->timecode;
+	s->stamps[s->next_stamp++ % MEDIA_STAMPS] =
+		(struct media_stamp){b->timestamp_ns, b->flags & MEDIA_COPIED_FLAGS, b->timecode};
+}
+
 int media_qbuf(struct media_session *s, struct media_ioctl *i)
 {
 	struct v4l2_buffer *v = &i->u.buffer;
@@ -424,9 +438,10 @@ int media_qbuf(struct media_session *s, struct media_ioctl *i)
 	if (err < 0)
 		return err;
 	b->flags = 0;
-	/* OUTPUT's time is the guest's, and goes along with what is made of it. */
-	b->timestamp_ns = q == VIDEO_INPUT ? (uint64_t)v->timestamp.tv_sec * NS_PER_S + (uint64_t)v->timestamp.tv_usec * 1000 : 0;
-	b->core->timestamp = b->timestamp_ns;
+	b->sequence = 0;
+	b->timestamp_ns = 0;
+	if (q == VIDEO_INPUT)
+		take_stamp(s, b, v);
 	b->core->force_keyframe = false;
 	b->state = MEDIA_PENDING;
 	b->next_pending = NULL;

@@ -330,6 +330,7 @@ int media_g_selection(struct media_session *s, struct media_ioctl *i)
 	const bool encoder = s->media->config.encoder;
 	struct v4l2_selection *x = &i->u.selection;
 
+	memset(x->reserved, 0, sizeof(x->reserved));
 	if (!has_selection(s, x->type))
 		return MEDIA_REFUSE(i, -EINVAL, "buffer type %u has no rectangles", x->type);
 	switch (x->target) {
@@ -372,7 +373,7 @@ int media_g_parm(struct media_session *s, struct media_ioctl *i)
 {
 	struct v4l2_streamparm *p = &i->u.parm;
 
-	if (p->type != V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE && p->type != V4L2_BUF_TYPE_VIDEO_OUTPUT)
+	if (p->type != V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE)
 		return MEDIA_REFUSE(i, -EINVAL, "buffer type %u; the frame rate is OUTPUT's", p->type);
 	memset(&p->parm, 0, sizeof(p->parm));
 	p->parm.output.capability = V4L2_CAP_TIMEPERFRAME;

@@ -11,6 +11,21 @@
 
 /* ---- what the stream says ---- */
 
+/* Give @b what its input had. */
+static void copy_stamp(const struct media_session *s, struct media_buffer *b)
+{
+	/* The last one first. */
+	for (unsigned i = 1; i <= MEDIA_STAMPS; i++) {
+		const struct media_stamp *stamp = &s->stamps[(s->next_stamp - i) % MEDIA_STAMPS];
+
+		if (stamp->timestamp_ns != b->timestamp_ns)
+			continue;
+		b->flags |= stamp->flags;
+		b->timecode = stamp->timecode;
+		return;
+	}
+}
+
 static void on_buffer_done(void *owner, struct video_stream *stream, enum video_queue q, struct video_buffer *core,
 			   const struct stream_done *done)
 {
@@ -18,14 +33,19 @@ static void on_buffer_done(void *owner, struct video_stream *stream, enum video_
 	struct media_queue *queue = &s->queues[q];
 	struct media_buffer *b = queue->buffers[core->id];
 
-	(void)stream;
 	b->state = MEDIA_FREE;
 	if (queue->clearing)
 		return;
-	b->flags = (done->error ? V4L2_BUF_FLAG_ERROR : 0u) | (done->end ? V4L2_BUF_FLAG_LAST : 0u) |
-		   (done->key_frame ? V4L2_BUF_FLAG_KEYFRAME : 0u) | (done->delta_frame ? V4L2_BUF_FLAG_PFRAME : 0u);
+	b->flags |= done->error ? V4L2_BUF_FLAG_ERROR : 0u;
 	if (q == VIDEO_OUTPUT) {
+		b->flags |= (done->end ? V4L2_BUF_FLAG_LAST : 0u) | (done->key_frame ? V4L2_BUF_FLAG_KEYFRAME : 0u) |
+			    (done->delta_frame ? V4L2_BUF_FLAG_PFRAME : 0u);
 		b->timestamp_ns = done->timestamp;
+		if (!done->end)
+			copy_stamp(s, b);
+		/* Before the buffer: who has that looks for the event. An old size ends without. */
+		else if (s->wants_eos && !stream_output_is_held(stream))
+			media_post_note(s->media, &s->eos);
 		for (unsigned i = 0; i < queue->plane_count; i++) {
 			b->planes[i].data_offset = 0;
 			b->planes[i].bytes_used = done->end ? 0 : b->planes[i].length;
@@ -43,11 +63,8 @@ static void on_drain_done(void *owner, struct video_stream *stream, void *reques
 	(void)stream;
 	(void)request;
 	s->draining = false;
-	if (cancelled)
-		return;
-	s->stopped = true;
-	if (s->wants_eos)
-		media_post_note(s->media, &s->eos);
+	if (!cancelled)
+		s->stopped = true;
 }
 
 static void on_event(void *owner, struct video_stream *stream, enum stream_event event)
@@ -66,7 +83,7 @@ static void on_event(void *owner, struct video_stream *stream, enum stream_event
 		struct media_buffer *b = s->queues[VIDEO_INPUT].first_pending;
 
 		s->queues[VIDEO_INPUT].first_pending = b->next_pending;
-		b->flags = V4L2_BUF_FLAG_ERROR;
+		b->flags |= V4L2_BUF_FLAG_ERROR;
 		media_buffer_done(s, VIDEO_INPUT, b);
 	}
 	s->queues[VIDEO_INPUT].last_pending = &s->queues[VIDEO_INPUT].first_pending;
@@ -189,7 +206,7 @@ void media_feed(struct media_session *s, enum video_queue q)
 			continue;
 		log_guest(LOG_TOPIC_VIDEO, &s->media->log_limit, "session %u: buffer %u is not what the format needs; see G_FMT", s->id,
 			  b->core->id);
-		b->flags = V4L2_BUF_FLAG_ERROR;
+		b->flags |= V4L2_BUF_FLAG_ERROR;
 		media_buffer_done(s, q, b);
 	}
 }
@@ -211,6 +228,8 @@ void media_stop_queue(struct media_session *s, enum video_queue q)
 		media_drop_note(s->media, &queue->buffers[i]->note);
 		queue->buffers[i]->state = MEDIA_FREE;
 		queue->buffers[i]->flags = 0;
+		queue->buffers[i]->sequence = 0;
+		queue->buffers[i]->timestamp_ns = 0;
 	}
 	queue->sequence = 0;
 	s->stopped = false;

@@ -199,8 +199,9 @@ static void expect_last(struct player *p)
 
 static void expect_end(struct player *p)
 {
-	expect_last(p);
+	/* The event comes first. */
 	assert_int_equal(media_dequeue_event(p->w, p->id).type, V4L2_EVENT_EOS);
+	expect_last(p);
 }
 
 static void no_events(struct player *p)
@@ -259,6 +260,43 @@ static void a_damaged_picture_has_the_error_flag(void **state)
 	feed(&p, 2);
 	expect_picture(&p, 0);
 	expect_picture_of(&p, 1, WIDTH, HEIGHT, V4L2_BUF_FLAG_ERROR);
+	media_world_destroy(w);
+}
+
+static void time_codes_go_along(void **state)
+{
+	struct media_world *w = media_world_create(NULL);
+	const struct fake_header h = {FAKE_MAGIC, FAKE_PICTURE, WIDTH, HEIGHT, 1};
+	const struct v4l2_timecode code = {V4L2_TC_TYPE_30FPS, V4L2_TC_USERBITS_8BITCHARS, 1, 2, 3, 4, "tst"};
+	struct v4l2_buffer b = {.type = MEDIA_OUTPUT,
+				.index = 1,
+				.memory = V4L2_MEMORY_MMAP,
+				.length = 1,
+				.flags = V4L2_BUF_FLAG_TIMECODE | V4L2_BUF_FLAG_TSTAMP_SRC_SOE | V4L2_BUF_FLAG_NO_CACHE_CLEAN,
+				.timestamp = {3, 4},
+				.timecode = code};
+	struct v4l2_plane plane = {.bytesused = sizeof(h)};
+	struct virtio_media_event_dqbuf e;
+	struct player p;
+
+	(void)state;
+	start_player(&p, w);
+	memcpy(p.in[1], &h, sizeof(h));
+	assert_int_equal(media_call_long(w, p.id, VIDIOC_QBUF, &b, &plane, sizeof(plane), NULL, 0), 0);
+	assert_int_equal(b.flags, V4L2_BUF_FLAG_QUEUED | V4L2_BUF_FLAG_TIMESTAMP_COPY | V4L2_BUF_FLAG_TIMECODE |
+					  V4L2_BUF_FLAG_TSTAMP_SRC_SOE);
+	assert_int_equal(b.sequence, 0);
+	e = media_dequeue(w, p.id, MEDIA_OUTPUT);
+	assert_memory_equal(&e.buffer.timecode, &code, sizeof(code));
+	p.next_in = 2;
+	feed(&p, 2);
+	expect_picture(&p, 0);
+	e = media_dequeue(w, p.id, MEDIA_CAPTURE);
+	assert_int_equal(e.buffer.flags,
+			 V4L2_BUF_FLAG_TIMESTAMP_COPY | V4L2_BUF_FLAG_TIMECODE | V4L2_BUF_FLAG_TSTAMP_SRC_SOE);
+	assert_memory_equal(&e.buffer.timecode, &code, sizeof(code));
+	assert_int_equal(e.buffer.timestamp.tv_sec, 3);
+	assert_int_equal(e.buffer.timestamp.tv_usec, 4);
 	media_world_destroy(w);
 }
 
@@ -447,8 +485,9 @@ static void a_drain_of_nothing_ends_with_the_next_buffer(void **state)
 	(void)state;
 	open_player(&p, w);
 	assert_int_equal(media_command(w, p.id, false, STOP), 0);
-	assert_int_equal(media_dequeue_event(w, p.id).type, V4L2_EVENT_EOS);
+	no_events(&p);
 	start_capture(&p);
+	assert_int_equal(media_next_event(w, p.id).u.event.event.type, V4L2_EVENT_EOS);
 	expect_last(&p);
 	no_events(&p);
 	media_world_destroy(w);
@@ -1053,6 +1092,7 @@ int main(void)
 		cmocka_unit_test(pictures_come_out_in_order_with_their_time),
 		cmocka_unit_test(sequence_numbers_count_each_queue),
 		cmocka_unit_test(a_damaged_picture_has_the_error_flag),
+		cmocka_unit_test(time_codes_go_along),
 		cmocka_unit_test(planes_may_lie_apart),
 		cmocka_unit_test(shared_pages_are_the_guests_own),
 		cmocka_unit_test(shared_pages_must_be_there),
