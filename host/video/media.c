@@ -145,7 +145,7 @@ static void do_open(struct media *m, struct chain *c)
 		refuse(m, c, "OPEN", -EINVAL, "no room for the answer, which has 16 bytes");
 		return;
 	}
-	if (m->session_count >= m->config.limits.streams) {
+	if (m->session_count >= m->config.limits.streams * MEDIA_SESSIONS_A_STREAM) {
 		refuse(m, c, "OPEN", -ENOMEM, "no more sessions; see the option streams");
 		return;
 	}
@@ -369,5 +369,5 @@ void media_get_stats(struct virtio_device *d, struct video_stats *out)
 	const struct media *m = media_from_device(d);
 
 	*out = m->stats;
-	out->streams = m->session_count;
+	out->streams = m->running;
 }

@@ -25,6 +25,8 @@
 /* V4L2's own limits. */
 #define MEDIA_MAX_BUFFERS 32u
 #define MEDIA_MAX_CONTROLS 1024u
+/* Open at a time, for each stream that may run: V4L2 clients open a device just to look at it. */
+#define MEDIA_SESSIONS_A_STREAM 8u
 /* Inputs that are remembered until what is made of them comes out: more than any codec holds. */
 #define MEDIA_STAMPS 64u
 /* Rows of media_controls.c's table, at most. */
@@ -145,7 +147,7 @@ struct media {
 	const struct video_coded_format *coded[VIDEO_MAX_CODED];
 	unsigned coded_count;
 	struct media_session *sessions;
-	unsigned session_count;
+	unsigned session_count, running; /* those whose OUTPUT queue is on */
 	uint32_t last_id;
 	struct media_store store;
 	struct media_window window;

@@ -221,6 +221,7 @@ void media_stop_queue(struct media_session *s, enum video_queue q)
 		stream_clear(s->stream, q);
 		queue->clearing = false;
 	}
+	s->media->running -= q == VIDEO_INPUT && queue->streaming;
 	queue->streaming = false;
 	queue->first_pending = NULL;
 	queue->last_pending = &queue->first_pending;
@@ -243,6 +244,11 @@ int media_streamon(struct media_session *s, struct media_ioctl *i)
 
 	if (!media_find_queue((uint32_t)i->u.number, &q) || s->queues[q].count == 0)
 		return MEDIA_REFUSE(i, -EINVAL, "buffer type %d, which is none of a codec's or has no buffers", i->u.number);
+	if (q == VIDEO_INPUT && !s->queues[q].streaming) {
+		if (s->media->running >= s->media->config.limits.streams)
+			return MEDIA_REFUSE(i, -ENOMEM, "%u streams are running; see the option streams", s->media->running);
+		s->media->running++;
+	}
 	s->queues[q].streaming = true;
 	media_feed(s, q);
 	return 0;

@@ -14,7 +14,7 @@
 
 /* What one guest may take; more is answered OUT_OF_MEMORY, or ENOMEM. */
 struct video_limits {
-	unsigned streams;         /* sessions of virtio-media */
+	unsigned streams;         /* that run: of virtio-media more sessions may be open */
 	unsigned buffers;         /* of one queue of one stream */
 	unsigned buffer_entries;  /* pieces of one buffer */
 	uint64_t buffer_bytes;    /* of all buffers of all streams together */

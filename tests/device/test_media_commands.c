@@ -60,22 +60,52 @@ static void config_space_says_what_it_is(void **state)
 
 static void sessions_have_numbers_of_their_own(void **state)
 {
-	struct media_world *w = media_world_create(&(struct video_world_options){.streams = 3});
+	struct media_world *w = media_world_create(&(struct video_world_options){.streams = 2});
 	struct v4l2_format f = {.type = MEDIA_OUTPUT};
-	uint32_t id[4];
+	uint32_t id[17];
 
 	(void)state;
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < 16; i++) {
 		assert_int_equal(media_open(w, &id[i]), 0);
-	assert_true(id[0] != id[1] && id[1] != id[2] && id[0] != id[2]);
-	assert_int_equal(media_open(w, &id[3]), -ENOMEM);
+		for (unsigned k = 0; k < i; k++)
+			assert_int_not_equal(id[i], id[k]);
+	}
+	assert_int_equal(media_open(w, &id[16]), -ENOMEM);
 	assert_int_equal(media_call(w, id[1], VIDIOC_G_FMT, &f), 0);
 	media_close(w, id[1]);
 	assert_int_equal(media_call(w, id[1], VIDIOC_G_FMT, &f), -EINVAL);
-	assert_int_equal(media_open(w, &id[3]), 0);
-	assert_true(id[3] != id[0] && id[3] != id[1] && id[3] != id[2]);
+	assert_int_equal(media_open(w, &id[1]), 0);
+	assert_int_equal(media_open(w, &id[16]), -ENOMEM);
 	/* Of one that isn't there: nothing happens. */
 	media_close(w, 77);
+	media_world_destroy(w);
+}
+
+static void so_many_run_at_a_time(void **state)
+{
+	struct media_world *w = media_world_create(&(struct video_world_options){.streams = 2});
+	struct video_stats stats;
+	uint32_t id[3], count;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(media_open(w, &id[i]), 0);
+		count = 1;
+		assert_int_equal(media_request(w, id[i], MEDIA_OUTPUT, V4L2_MEMORY_MMAP, &count), 0);
+		assert_int_equal(media_request(w, id[i], MEDIA_CAPTURE, V4L2_MEMORY_MMAP, &count), 0);
+		assert_int_equal(media_stream(w, id[i], MEDIA_CAPTURE, true), 0);
+		assert_int_equal(media_stream(w, id[i], MEDIA_OUTPUT, true), i < 2 ? 0 : -ENOMEM);
+	}
+	/* Twice is once, and off is off. */
+	assert_int_equal(media_stream(w, id[0], MEDIA_OUTPUT, true), 0);
+	video_get_stats(w->device, &stats);
+	assert_int_equal(stats.streams, 2);
+	media_close(w, id[1]);
+	assert_int_equal(media_stream(w, id[2], MEDIA_OUTPUT, true), 0);
+	assert_int_equal(media_stream(w, id[0], MEDIA_OUTPUT, false), 0);
+	assert_int_equal(media_stream(w, id[0], MEDIA_OUTPUT, false), 0);
+	video_get_stats(w->device, &stats);
+	assert_int_equal(stats.streams, 1);
 	media_world_destroy(w);
 }
 
@@ -1023,6 +1053,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(config_space_says_what_it_is),
 		cmocka_unit_test(sessions_have_numbers_of_their_own),
+		cmocka_unit_test(so_many_run_at_a_time),
 		cmocka_unit_test(short_and_unknown_commands_are_refused),
 		cmocka_unit_test(other_ioctls_are_none_of_a_codecs),
 		cmocka_unit_test(payloads_and_their_room_must_be_whole),
