@@ -473,7 +473,7 @@ static const struct {
 	{"gpu", "[KEY=VALUE,...]",
 	 "virtio GPU that draws with the host's OpenGL. Keys: renderer=auto|virgl|2d,\nrender-node=PATH, "
 	 "scanouts=1..16\n(connectors for displays), size=WIDTHxHEIGHT (of display 0; sizeN= plugs in display N),\nmemory=MIB (what "
-	 "the guest's pictures may take on the host),\nisolate=yes (processes of its own, which may die and are replaced; "
+	 "the guest's pictures may take on the host),\nhost-visible=MIB (of it, what can be mapped into the guest; default 256),\nisolate=yes (processes of its own, which may die and are replaced; "
 	 "default no)",
 	 set_gpu},
 	{"video", "decoder|encoder|decoder,encoder[,KEY=VALUE,...]",

@@ -164,6 +164,8 @@ static int window_map(void *owner, struct virtio_shmem_request *r)
 		make_holes(w, r->offset, r->length);
 		return err;
 	}
+	/* A core dump holds the VMM, not the guest. */
+	madvise(w->at + r->offset, r->length, MADV_DONTDUMP);
 	memmove(&w->mappings[i + 1], &w->mappings[i], (w->count - i) * sizeof(*w->mappings));
 	w->mappings[i] = (struct mapping){.offset = r->offset, .length = r->length};
 	w->count++;

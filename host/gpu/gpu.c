@@ -309,6 +309,16 @@ void gpu_drop_context(struct gpu *g, struct gpu_context *ctx)
 
 /* ---- device ops ---- */
 
+/* Whoever wrote there before has died. Without it the device goes on, and starts again after a death. */
+static int load(struct journal *j)
+{
+	int err = journal_load(j);
+
+	if (err)
+		log_line(LOG_TOPIC_GPU, LOG_ERROR, "the journal can't be read: %s", strerror(-err));
+	return err;
+}
+
 /* The guest's memory is there now, and none of its requests was looked at. */
 static int start(struct virtio_device *d)
 {
@@ -316,7 +326,7 @@ static int start(struct virtio_device *d)
 	struct journal *j = g->unrestored;
 
 	g->unrestored = NULL;
-	if (j)
+	if (j && load(j) == 0)
 		gpu_restore(g, j);
 	return 0;
 }
@@ -335,6 +345,8 @@ static void reset(struct virtio_device *d)
 	struct gpu *g = gpu_from_device(d);
 	struct journal *journal = g->unrestored ? g->unrestored : g->journal;
 
+	if (journal && load(journal))
+		journal = NULL;
 	/* In one step: a death on the way leaves all of it or nothing. */
 	g->journal = journal;
 	gpu_record_clear(g);

@@ -28,7 +28,8 @@ struct gpu_config {
 	struct display_output *display; /* owned by the device once gpu_create() returned 0; NULL: none */
 	const struct renderer_ops *const *renderers; /* to choose from; NULL: the built-in list (renderer.h) */
 	/*
-	 * Where the device keeps what the guest made and set (record.h), as limits.journal_bytes says; borrowed until the
+	 * Where the device keeps what the guest made and set (record.h), as limits.journal_bytes says; mapped, and loaded by
+	 * the device when it needs to be; borrowed until the
 	 * device is destroyed, which clears it as a reset does. NULL: a guest starts again when the process dies.
 	 */
 	struct journal *journal;

@@ -36,7 +36,7 @@ struct program {
 	const char *render_node;
 	const char *gpu;
 	const char *display;
-	bool in_band;
+	bool in_band, spare;
 	unsigned long max_deaths, hang_s, shader_cache_mib;
 	enum sandbox_mode sandbox;
 };
@@ -58,6 +58,7 @@ static void print_help(void)
 	       "                        strict, all of it or no start; off\n"
 	       "  --shader-cache MIB    keep the guest's compiled shaders, in memory, while this runs (default 0: no)\n"
 	       "  --in-band             offer kicks and interrupts by messages (User Mode Linux with simulated time)\n"
+	       "  --spare               keep a second process ready to take over at once; it takes memory\n"
 	       "  --max-deaths N        so many crashes of the renderer in a minute, and 3D is off (default 5)\n"
 	       "  --hang-limit SECONDS  one that is not done after so long counts as crashed; 0: never (default 10)\n"
 	       "  --print-capabilities  what this program can do, as JSON for VMM managers\n"
@@ -110,6 +111,7 @@ static int parse(struct program *p, int argc, char **argv)
 		DISPLAY,
 		VIRGL,
 		IN_BAND,
+		SPARE,
 		SANDBOX,
 		SHADER_CACHE,
 		MAX_DEATHS,
@@ -126,6 +128,7 @@ static int parse(struct program *p, int argc, char **argv)
 		{"display", required_argument, NULL, DISPLAY},
 		{"virgl", no_argument, NULL, VIRGL},
 		{"in-band", no_argument, NULL, IN_BAND},
+		{"spare", no_argument, NULL, SPARE},
 		{"sandbox", required_argument, NULL, SANDBOX},
 		{"shader-cache", required_argument, NULL, SHADER_CACHE},
 		{"max-deaths", required_argument, NULL, MAX_DEATHS},
@@ -163,6 +166,9 @@ static int parse(struct program *p, int argc, char **argv)
 			break;
 		case IN_BAND:
 			p->in_band = true;
+			break;
+		case SPARE:
+			p->spare = true;
 			break;
 		case SANDBOX:
 			if (sandbox_mode_parse(optarg, &p->sandbox))
@@ -211,12 +217,24 @@ struct work {
 	struct virtio_device *device;
 	struct vhost_server *server;
 	struct worker_pulse pulse;
+	struct worker_memory *memory;
 	struct journal *journal; /* NULL: none */
+	bool begun;
 };
 
 static void frontend_ended(void *owner)
 {
 	loop_stop(((struct work *)owner)->loop);
+}
+
+/* It is ours from here on. */
+static void frontend_begun(void *owner)
+{
+	struct work *w = owner;
+
+	if (!w->begun)
+		worker_pulse_start(&w->pulse, w->memory, w->loop);
+	w->begun = true;
 }
 
 static int take_display(void *owner, int fd)
@@ -228,7 +246,7 @@ static int make_device(const struct program *p, const struct worker_place *place
 {
 	struct device_setup setup = {.loop = w->loop, .mem = w->mem, .display = p->display, .degraded = place->degraded};
 	char *options;
-	int err = place->journal >= 0 ? journal_open(place->journal, &w->journal) : 0;
+	int err = place->journal >= 0 ? journal_map(place->journal, &w->journal) : 0;
 
 	if (err) {
 		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "gpu: the journal can't be opened: %s", strerror(-err));
@@ -254,6 +272,7 @@ static int construct(const struct program *p, const struct worker_place *place, 
 		.in_band = p->in_band,
 		.inflight = place->memory->rings,
 		.display = take_display,
+		.begun = frontend_begun,
 		.ended = frontend_ended,
 		.owner = w,
 	};
@@ -273,7 +292,9 @@ static int construct(const struct program *p, const struct worker_place *place, 
 	err = vhost_server_create(&config, &w->server);
 	if (err)
 		return err;
-	worker_pulse_start(&w->pulse, place->memory, w->loop);
+	w->memory = place->memory;
+	if (!place->spare)
+		frontend_begun(w);
 	/* Drivers are loaded, and a first shader is compiled; the frontend has not been listened to. */
 	return sandbox_lock(place->sandbox);
 }
@@ -283,6 +304,9 @@ static int work(void *owner, const struct worker_place *place)
 	struct work w = {0};
 	int status = construct(owner, place, &w) || loop_run(w.loop) ? EXIT_FAILURE : EXIT_SUCCESS;
 
+	/* A spare one has no guest, and must not take that of another for its own. */
+	if (place->spare && !w.begun)
+		return status;
 	vhost_server_destroy(w.server);
 	virtio_device_destroy(w.device);
 	journal_close(w.journal);
@@ -365,6 +389,7 @@ int main(int argc, char **argv)
 	config.socket_path = p.socket_path;
 	config.fd = p.fd;
 	config.in_band = p.in_band;
+	config.spare = p.spare;
 	config.max_deaths = (unsigned)p.max_deaths;
 	config.hang_ns = p.hang_s * 1000000000ull;
 	return run(&p, &config);

@@ -85,6 +85,15 @@ static unsigned recent_deaths(const struct keeper *k, uint64_t now)
 	return count;
 }
 
+/* The worker is there, at the other end of @link. */
+static int begin_with(struct keeper *k, int link)
+{
+	/* Without a link it is of no use; its end is told as any other. */
+	if (keeper_open_link(k, link))
+		worker_kill(&k->worker);
+	return 0;
+}
+
 static int start_worker(struct keeper *k)
 {
 	struct worker_place place = {.memory = k->memory, .sandbox = k->config->sandbox};
@@ -92,10 +101,14 @@ static int start_worker(struct keeper *k)
 
 	place.degraded = recent_deaths(k, loop_now_ns()) >= k->config->max_deaths;
 	reconcile_rings(k);
+	if (place.degraded || (!lease_has_state(&k->lease) && !k->is_waiting))
+		keeper_drop_spare(k);
 	if (!lease_has_state(&k->lease) && !k->is_waiting)
 		err = fresh_state(k);
 	if (err)
 		return err;
+	if (keeper_take_spare(k, &pair[0]))
+		return begin_with(k, pair[0]);
 	place.journal = k->journal;
 	place.shared = k->shared;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
@@ -111,10 +124,7 @@ static int start_worker(struct keeper *k)
 		close(pair[0]);
 		return err;
 	}
-	/* Without a link it is of no use; its end is told as any other. */
-	if (keeper_open_link(k, pair[0]))
-		worker_kill(&k->worker);
-	return 0;
+	return begin_with(k, pair[0]);
 }
 
 void keeper_end_program(struct keeper *k, int status)
@@ -196,6 +206,7 @@ static void watch_worker(struct loop_timer *t)
 			 k->config->name);
 		worker_kill(&k->worker);
 	}
+	keeper_look_for_spare(k);
 	loop_arm_timer(k->loop, t, now + WATCH_NS);
 }
 
@@ -274,6 +285,7 @@ static void destruct(struct keeper *k)
 	message_socket_close(&k->frontend);
 	message_socket_close(&k->backend);
 	keeper_close_link(k);
+	keeper_drop_spare(k);
 	/* Its link is closed: it writes what there is to write, and ends. */
 	worker_stop(&k->worker, STOP_LIMIT_MS);
 	keeper_forget_waiting(k);

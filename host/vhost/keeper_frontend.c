@@ -269,6 +269,7 @@ void keeper_drop_frontend(struct loop_task *t)
 	keeper_end_maps(k);
 	keeper_forget_waiting(k);
 	lease_end(&k->lease);
+	keeper_drop_spare(k);
 	if (k->one_frontend) {
 		keeper_end_program(k, EXIT_SUCCESS);
 		return;

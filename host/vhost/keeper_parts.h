@@ -51,6 +51,9 @@ struct keeper {
 	bool drop_posted;
 
 	struct worker worker;
+	struct worker spare; /* no process: none */
+	int spare_link;	     /* our end; nothing was said on it */
+	uint64_t spare_due_ns; /* no other is started before */
 	bool ready;   /* it answered what we asked first */
 	bool leaving; /* it is to end, with its guest */
 	uint64_t left_ns; /* since when */
@@ -104,6 +107,15 @@ void keeper_answer_stopped_ring(struct keeper *k);
 void keeper_forget_waiting(struct keeper *k);
 /* A request of the device's, on the frontend's channel for them. */
 void keeper_tell_frontend(struct keeper *k, uint32_t request, const void *payload, size_t bytes);
+
+/* ---- keeper_spare.c ---- */
+
+/* Now and then: start one if there is use for it. */
+void keeper_look_for_spare(struct keeper *k);
+/* The worker died: the spare one is it from now on, and *link is where it is asked. False: there is none. */
+bool keeper_take_spare(struct keeper *k, int *link);
+/* It must not serve this guest any more. */
+void keeper_drop_spare(struct keeper *k);
 
 /* ---- keeper_shmem.c ---- */
 

@@ -118,7 +118,7 @@ static void end_connection(struct vhost_server *s)
 	vhost_memory_clear(s->memory);
 	s->protocol_features = 0;
 	s->shmem.agreed = false;
-	s->connected = false;
+	s->connected = s->begun = false;
 	vhost_server_reap(s);
 }
 
@@ -152,7 +152,12 @@ static void frontend_ended(void *owner, int err, const char *why)
 
 static int frontend_received(void *owner, struct message *m)
 {
-	return vhost_server_request(owner, m);
+	struct vhost_server *s = owner;
+
+	if (!s->begun && s->config.begun)
+		s->config.begun(s->config.owner);
+	s->begun = true;
+	return vhost_server_request(s, m);
 }
 
 static const struct message_ops frontend_ops = {.received = frontend_received, .ended = frontend_ended};

@@ -28,6 +28,7 @@ struct vhost_server {
 	char *path;     /* of the socket that we made; NULL: none */
 
 	bool connected;
+	bool begun; /* it said something */
 	struct message_socket frontend;
 	struct message_socket backend; /* our own requests to the frontend; not open: none */
 	struct vhost_shmem shmem;      /* of the device: what is asked on it */

@@ -56,6 +56,7 @@ static const struct row {
 	{VHOST_USER_REM_MEM_REG, REGION, REGION, 0, 1},
 	{VHOST_USER_SET_STATUS, U64, U64, 0, 0},
 	{VHOST_USER_GET_STATUS, 0, 0, 0, 0},
+	{VHOST_USER_GET_SHMEM_CONFIG, 0, 0, 0, 0},
 };
 #define ROWS (sizeof(rows) / sizeof(*rows))
 

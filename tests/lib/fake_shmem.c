@@ -69,7 +69,8 @@ static int ask(struct fake_shmem *h, struct virtio_shmem_request *r, bool is_map
 		return fail;
 	if (!h->later)
 		return is_map ? map(h, r) : unmap(h, r);
-	check(h->count < FAKE_SHMEM_WAITING);
+	if (h->count == FAKE_SHMEM_WAITING)
+		return -ENOSPC;
 	for (unsigned i = 0; i < h->count; i++)
 		check(h->waiting[i].request != r);
 	w = &h->waiting[h->count++];

@@ -370,6 +370,7 @@ static struct vhost_peer *make(const struct fake_guest_options *options, const s
 	p->in_band = in_band;
 	p->guest = fake_guest_create(options);
 	must(!guest_mem_create(&p->mem) && !echo_create(loop_of(p), p->mem, &p->echo), "device");
+	virtio_device_set_shmem(&p->echo->device, VHOST_PEER_SHMEM, VHOST_PEER_SHMEM_BYTES);
 	must(!virtio_device_init(&p->device, ops, p->echo->device.offered, loop_of(p), fake_guest_mem(p->guest)),
 	     "virtio_device_init");
 	return p;

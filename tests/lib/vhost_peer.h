@@ -23,6 +23,10 @@ struct vhost_server;
 /* Guest addresses plus this are the user addresses that the peer speaks of. */
 #define VHOST_PEER_USER 0x700000000000ull
 
+/* The echo device's shared memory region. */
+#define VHOST_PEER_SHMEM 3u
+#define VHOST_PEER_SHMEM_BYTES 0x100000ull
+
 struct vhost_peer {
 	struct virtio_device device; /* first: the device as the fake guest sees it */
 	struct fake_guest *guest;
@@ -48,7 +52,7 @@ struct vhost_peer {
 struct vhost_answer {
 	struct vhost_user_header header;
 	union {
-		uint8_t bytes[512];
+		uint8_t bytes[sizeof(struct vhost_user_shmem_config)];
 		uint64_t u64;
 		struct vhost_user_vring_state state;
 		struct vhost_user_config config;
