@@ -118,7 +118,7 @@ static void drop_buffers(struct codec_client *c, uint32_t type)
 
 static uint8_t *memory(struct codec_client *c, uint32_t type, uint32_t index)
 {
-	return c->w->window + c->at[side(type)][index];
+	return media_seen(c->w, c->at[side(type)][index]);
 }
 
 /* What the codec gave. */

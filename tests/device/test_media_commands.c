@@ -660,7 +660,7 @@ static void data_may_begin_behind_an_offset(void **state)
 	assert_int_equal(media_subscribe_to(w, id, V4L2_EVENT_SOURCE_CHANGE, 0, 0), 0);
 	assert_int_equal(media_request(w, id, MEDIA_OUTPUT, V4L2_MEMORY_MMAP, &count), 0);
 	assert_int_equal(media_map(w, id, 0, true, &at, NULL), 0);
-	memcpy(w->window + at + 77, &h, sizeof(h));
+	memcpy(media_seen(w, at) + 77, &h, sizeof(h));
 	assert_int_equal(media_stream(w, id, MEDIA_OUTPUT, true), 0);
 	assert_int_equal(queue(w, id, &b, (struct v4l2_plane){.bytesused = 77 + sizeof(h), .data_offset = 77}), 0);
 	assert_int_equal(media_dequeue_event(w, id).type, V4L2_EVENT_SOURCE_CHANGE);

@@ -45,7 +45,7 @@ static void make_buffers(struct player *p, uint32_t type, uint32_t count, uint8_
 		assert_int_equal(media_query(p->w, p->id, type, i, &b, &plane, 1), 0);
 		assert_int_equal(media_map(p->w, p->id, plane.m.mem_offset, true, &at[i], &bytes), 0);
 		assert_int_equal(bytes, plane.length);
-		seen[i] = p->w->window + at[i];
+		seen[i] = media_seen(p->w, at[i]);
 	}
 }
 
@@ -330,8 +330,8 @@ static void planes_may_lie_apart(void **state)
 	for (uint32_t i = 0; i < WIDTH * HEIGHT / 2; i++) {
 		const uint32_t x = i % WIDTH, y = i / WIDTH;
 
-		assert_int_equal(w->window[at[0] + i], fake_sample(0, 0, x, y));
-		assert_int_equal(w->window[at[1] + i], fake_sample(0, 1 + x % 2, x / 2, y));
+		assert_int_equal(media_seen(w, at[0])[i], fake_sample(0, 0, x, y));
+		assert_int_equal(media_seen(w, at[1])[i], fake_sample(0, 1 + x % 2, x / 2, y));
 	}
 	media_world_destroy(w);
 }
@@ -964,22 +964,22 @@ static void mappings_live_until_they_are_unmapped(void **state)
 
 	(void)state;
 	open_player(&p, w);
-	assert_int_equal(w->maps, INPUTS);
+	assert_int_equal(w->home.maps, INPUTS);
 	assert_int_equal(media_query(w, p.id, MEDIA_OUTPUT, 0, &b, &plane, 1), 0);
 	assert_int_equal(media_map(w, p.id, plane.m.mem_offset, true, &again, NULL), 0);
 	assert_int_equal(again, p.in_at[0]);
-	assert_int_equal(w->maps, INPUTS);
+	assert_int_equal(w->home.maps, INPUTS);
 	/* Without leave to write it is another. */
 	assert_int_equal(media_map(w, p.id, plane.m.mem_offset, false, &read_only, NULL), 0);
 	assert_int_not_equal(read_only, again);
 	p.in[0][7] = 0x77;
-	assert_int_equal(w->window[read_only + 7], 0x77);
+	assert_int_equal(media_seen(w, read_only)[7], 0x77);
 	media_close(w, p.id);
 	assert_int_equal(p.in[0][7], 0x77);
 	assert_int_equal(media_unmap(w, again), 0);
-	assert_int_equal(w->unmaps, 0);
+	assert_int_equal(w->home.unmaps, 0);
 	assert_int_equal(media_unmap(w, again), 0);
-	assert_int_equal(w->unmaps, 1);
+	assert_int_equal(w->home.unmaps, 1);
 	assert_int_equal(media_unmap(w, again), -EINVAL);
 	assert_int_equal(media_unmap(w, read_only + 4096), -EINVAL);
 	assert_int_equal(media_unmap(w, read_only), 0);
@@ -1006,13 +1006,12 @@ static void offsets_name_planes_that_are_there(void **state)
 	assert_int_equal(media_map(w, p.id, 0xffff0000, true, &at, NULL), -EINVAL);
 	assert_int_equal(media_request(w, p.id, MEDIA_CAPTURE, V4L2_MEMORY_USERPTR, &count), 0);
 	assert_int_equal(media_map(w, p.id, 32 * 8 << 16, true, &at, NULL), -EINVAL);
-	w->map_error = -EOPNOTSUPP;
 	media_close(w, p.id);
 	assert_int_equal(media_open(w, &p.id), 0);
 	set_format(&p, MEDIA_OUTPUT, V4L2_PIX_FMT_H264, WIDTH, HEIGHT);
 	assert_int_equal(media_request(w, p.id, MEDIA_OUTPUT, V4L2_MEMORY_MMAP, &count), 0);
+	w->home.fail = -EOPNOTSUPP;
 	assert_int_equal(media_map(w, p.id, 0, true, &at, NULL), -EOPNOTSUPP);
-	w->map_error = 0;
 	assert_int_equal(media_map(w, p.id, 0, true, &at, NULL), 0);
 	media_world_destroy(w);
 }
@@ -1038,6 +1037,12 @@ static void expect_status(struct media_world *w, struct fake_request *r, int err
 	fake_guest_free_request(w->guest, r);
 }
 
+static void answer_home(struct media_world *w)
+{
+	while (fake_shmem_answer(&w->home))
+		;
+}
+
 static void a_home_may_answer_later(void **state)
 {
 	struct media_world *w = media_world_create(NULL);
@@ -1049,15 +1054,15 @@ static void a_home_may_answer_later(void **state)
 	(void)state;
 	assert_int_equal(media_open(w, &p.id), 0);
 	assert_int_equal(media_request(w, p.id, MEDIA_OUTPUT, V4L2_MEMORY_MMAP, &count), 0);
-	w->late = true;
+	w->home.later = true;
 	first = add_map(w, p.id);
 	second = add_map(w, p.id);
 	assert_false(first->done || second->done);
-	assert_int_equal(w->asked_count, 1);
+	assert_int_equal(w->home.count, 1);
 	/* Nothing else waits for it, and a mapping that isn't there yet can't be undone. */
 	assert_int_equal(media_unmap(w, 0), -EINVAL);
 	media_close(w, p.id);
-	media_world_answer(w);
+	answer_home(w);
 	expect_status(w, first, 0);
 	expect_status(w, second, 0);
 	/* The first of two goes at once. */
@@ -1067,21 +1072,21 @@ static void a_home_may_answer_later(void **state)
 	media_settle(w);
 	assert_false(first->done);
 	assert_int_equal(media_unmap(w, 0), -EINVAL);
-	media_world_answer(w);
+	answer_home(w);
 	expect_status(w, first, 0);
 	/* And one that fails. */
 	assert_int_equal(media_open(w, &p.id), 0);
 	assert_int_equal(media_request(w, p.id, MEDIA_OUTPUT, V4L2_MEMORY_MMAP, &count), 0);
 	first = add_map(w, p.id);
-	w->map_error = -EIO;
-	media_world_answer(w);
-	expect_status(w, first, -EIO);
-	w->map_error = 0;
+	w->home.size = 0;
+	answer_home(w);
+	expect_status(w, first, -ERANGE);
+	w->home.size = w->device->shmem.size_bytes;
 	/* A reset takes back what was asked. */
 	first = add_map(w, p.id);
-	assert_int_equal(w->asked_count, 1);
+	assert_int_equal(w->home.count, 1);
 	media_world_restart(w);
-	assert_int_equal(w->cancels, 1);
+	assert_int_equal(w->home.cancels, 1);
 	fake_guest_free_request(w->guest, first);
 	media_world_destroy(w);
 }

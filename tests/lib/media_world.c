@@ -4,10 +4,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -15,89 +13,6 @@
 #include "host/video/codec_fake.h"
 
 #define WAIT_MS 10000
-
-/* ---- the home ---- */
-
-static int map_now(struct media_world *w, const struct virtio_shmem_request *r)
-{
-	assert_true(r->offset + r->length <= w->device->shmem.size_bytes);
-	assert_ptr_not_equal(mmap(w->window + r->offset, r->length, r->writable ? PROT_READ | PROT_WRITE : PROT_READ,
-				  MAP_SHARED | MAP_FIXED, r->fd, (off_t)r->fd_offset),
-			     MAP_FAILED);
-	w->maps++;
-	return 0;
-}
-
-static int unmap_now(struct media_world *w, const struct virtio_shmem_request *r)
-{
-	assert_ptr_not_equal(mmap(w->window + r->offset, r->length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
-				  -1, 0),
-			     MAP_FAILED);
-	w->unmaps++;
-	return 0;
-}
-
-static int ask(struct media_world *w, struct virtio_shmem_request *r, bool unmap)
-{
-	if (w->map_error)
-		return w->map_error;
-	if (!w->late)
-		return unmap ? unmap_now(w, r) : map_now(w, r);
-	assert_true(w->asked_count < MEDIA_WORLD_MAPPINGS);
-	w->asked_unmap[w->asked_count] = unmap;
-	w->asked[w->asked_count++] = r;
-	return -EINPROGRESS;
-}
-
-static int home_map(void *owner, struct virtio_shmem_request *r)
-{
-	return ask(owner, r, false);
-}
-
-static int home_unmap(void *owner, struct virtio_shmem_request *r)
-{
-	return ask(owner, r, true);
-}
-
-static void home_cancel(void *owner, struct virtio_shmem_request *r)
-{
-	struct media_world *w = owner;
-
-	for (unsigned i = 0; i < w->asked_count; i++) {
-		if (w->asked[i] != r)
-			continue;
-		w->asked_count--;
-		w->asked[i] = w->asked[w->asked_count];
-		w->asked_unmap[i] = w->asked_unmap[w->asked_count];
-		w->cancels++;
-	}
-}
-
-static void home_reset(void *owner)
-{
-	struct media_world *w = owner;
-
-	assert_int_equal(w->asked_count, 0);
-	assert_ptr_not_equal(mmap(w->window, w->device->shmem.size_bytes, PROT_NONE,
-				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0),
-			     MAP_FAILED);
-}
-
-static const struct virtio_shmem_ops home_ops = {
-	.map = home_map,
-	.unmap = home_unmap,
-	.cancel = home_cancel,
-	.reset = home_reset,
-};
-
-void media_world_answer(struct media_world *w)
-{
-	while (w->asked_count > 0) {
-		struct virtio_shmem_request *r = w->asked[--w->asked_count];
-
-		r->done(r, w->map_error ? w->map_error : w->asked_unmap[w->asked_count] ? unmap_now(w, r) : map_now(w, r));
-	}
-}
 
 /* ---- life ---- */
 
@@ -133,9 +48,7 @@ struct media_world *media_world_create(const struct video_world_options *options
 	w->guest = fake_guest_create(&(struct fake_guest_options){.memory_bytes = options->memory_bytes, .indirect = true});
 	assert_int_equal(video_create(&config, fake_guest_loop(w->guest), fake_guest_mem(w->guest), &w->device), 0);
 	assert_int_equal(w->device->shmem.id, VIRTIO_MEDIA_SHM_MMAP);
-	w->window = mmap(NULL, w->device->shmem.size_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	assert_ptr_not_equal(w->window, MAP_FAILED);
-	virtio_device_set_shmem_home(w->device, &home_ops, w);
+	fake_shmem_settle(&w->home, w->device);
 	assert_int_equal(fake_guest_start(w->guest, w->device), 0);
 	post_events(w);
 	return w;
@@ -143,10 +56,8 @@ struct media_world *media_world_create(const struct video_world_options *options
 
 void media_world_destroy(struct media_world *w)
 {
-	const uint64_t bytes = w->device->shmem.size_bytes;
-
 	virtio_device_destroy(w->device);
-	munmap(w->window, bytes);
+	fake_shmem_finish(&w->home);
 	fake_guest_destroy(w->guest);
 	free(w);
 }
@@ -264,6 +175,14 @@ int media_unmap(struct media_world *w, uint64_t at)
 	size_t got;
 
 	return command(w, &c, sizeof(c), &none, 0, &got);
+}
+
+uint8_t *media_seen(struct media_world *w, uint64_t at)
+{
+	uint8_t *p = fake_shmem_at(&w->home, at);
+
+	assert_non_null(p);
+	return p;
 }
 
 /* ---- V4L2 ---- */

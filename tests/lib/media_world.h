@@ -9,12 +9,12 @@
 #include "host/video/video.h"
 #include "protocol/virtio_media.h"
 #include "tests/lib/fake_guest.h"
+#include "tests/lib/fake_shmem.h"
 #include "tests/lib/video_world.h"
 
 #define MEDIA_OUTPUT V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE
 #define MEDIA_CAPTURE V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE
 #define MEDIA_WORLD_EVENTS 16u
-#define MEDIA_WORLD_MAPPINGS 64u
 
 struct media_event {
 	union {
@@ -32,14 +32,7 @@ struct media_world {
 	struct fake_request *posted[MEDIA_WORLD_EVENTS];
 	struct media_event events[256];
 	unsigned event_count;
-	/* The home. */
-	uint8_t *window;
-	bool late;    /* it answers later: media_world_answer() */
-	int map_error; /* or not at all well */
-	struct virtio_shmem_request *asked[MEDIA_WORLD_MAPPINGS];
-	bool asked_unmap[MEDIA_WORLD_MAPPINGS];
-	unsigned asked_count;
-	unsigned maps, unmaps, cancels; /* done */
+	struct fake_shmem home;
 };
 
 /* As video_world_create(). */
@@ -47,8 +40,6 @@ struct media_world *media_world_create(const struct video_world_options *options
 void media_world_destroy(struct media_world *w);
 /* Reset the device and bring it up again; events and mappings are gone. */
 void media_world_restart(struct media_world *w);
-/* Answer what the device asked of a late home. */
-void media_world_answer(struct media_world *w);
 
 /* OPEN; *@session is its id. */
 int media_open(struct media_world *w, uint32_t *session);
@@ -59,9 +50,10 @@ int media_call(struct media_world *w, uint32_t session, unsigned long ioctl, voi
 int media_call_long(struct media_world *w, uint32_t session, unsigned long ioctl, void *payload, void *tail,
 		    size_t tail_bytes, const void *more, size_t more_bytes);
 
-/* MMAP and MUNMAP. *@at is where in w->window. */
+/* MMAP and MUNMAP. *@at is where in the shared memory; media_seen() is where the guest sees it. */
 int media_map(struct media_world *w, uint32_t session, uint32_t offset, bool writable, uint64_t *at, uint64_t *bytes);
 int media_unmap(struct media_world *w, uint64_t at);
+uint8_t *media_seen(struct media_world *w, uint64_t at);
 
 /* ---- V4L2 ---- */
 
