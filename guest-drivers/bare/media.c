@@ -69,7 +69,8 @@ void media_poll(struct media *m)
 		r->done = true;
 	}
 	/* An event stays where it is until there is room. */
-	while (m->event_count < MEDIA_EVENTS && (event = virtq_get(m->dev.queues[VIRTIO_MEDIA_QUEUE_EVENT], &written))) {
+	while (m->event_count < MEDIA_EVENTS &&
+	       (event = virtq_get(m->dev.queues[VIRTIO_MEDIA_QUEUE_EVENT], &written))) {
 		if (written >= sizeof(event->hdr))
 			m->events[m->event_count++] = *event;
 		post_event(m, event);
@@ -199,7 +200,8 @@ int media_map(struct media *m, uint32_t session, uint32_t offset, void **at, uin
 
 int media_unmap(struct media *m, void *at)
 {
-	struct virtio_media_cmd_munmap c = {{VIRTIO_MEDIA_CMD_MUNMAP, 0}, (uint64_t)((uint8_t *)at - (uint8_t *)m->window)};
+	struct virtio_media_cmd_munmap c = {{VIRTIO_MEDIA_CMD_MUNMAP, 0},
+					    (uint64_t)((uint8_t *)at - (uint8_t *)m->window)};
 	struct virtio_media_resp_munmap r = {{0, 0}};
 	struct virtq_buffer b[2] = {{&c, sizeof(c)}, {&r, sizeof(r)}};
 

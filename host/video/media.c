@@ -89,8 +89,8 @@ static void send_note(struct media *m, struct chain *c, struct media_note *n)
 		err = write_obj(w, &e);
 	}
 	if (err < 0)
-		log_guest(LOG_TOPIC_VIDEO, &m->log_limit, "event buffer of %zu bytes; give each %zu: an event is lost", writer_left(w),
-			  sizeof(struct virtio_media_event_dqbuf));
+		log_guest(LOG_TOPIC_VIDEO, &m->log_limit, "event buffer of %zu bytes; give each %zu: an event is lost",
+			  writer_left(w), sizeof(struct virtio_media_event_dqbuf));
 	chain_finish(c);
 	m->stats.events++;
 }
@@ -246,9 +246,10 @@ static void on_unmapped(struct virtio_device *d, struct chain *c, int err)
 
 static void handle(void *owner, struct chain *c)
 {
-	static void (*const commands[])(struct media *m, struct chain *c) = {
-		[VIRTIO_MEDIA_CMD_OPEN] = do_open,   [VIRTIO_MEDIA_CMD_CLOSE] = do_close,   [VIRTIO_MEDIA_CMD_IOCTL] = do_ioctl,
-		[VIRTIO_MEDIA_CMD_MMAP] = do_mmap, [VIRTIO_MEDIA_CMD_MUNMAP] = do_munmap,
+	static void (*const commands[])(struct media * m, struct chain * c) = {
+		[VIRTIO_MEDIA_CMD_OPEN] = do_open,     [VIRTIO_MEDIA_CMD_CLOSE] = do_close,
+		[VIRTIO_MEDIA_CMD_IOCTL] = do_ioctl,   [VIRTIO_MEDIA_CMD_MMAP] = do_mmap,
+		[VIRTIO_MEDIA_CMD_MUNMAP] = do_munmap,
 	};
 	struct virtio_media_cmd_header header;
 	struct media *m = owner;
@@ -353,7 +354,8 @@ int media_create(const struct video_config *config_in, struct loop *loop, const 
 	media_window_init(&m->window, &m->device);
 	m->coded_count = video_find_formats(&m->config, media_has_fourcc, m->coded, names, sizeof(names));
 	if (m->coded_count == 0) {
-		log_line(LOG_TOPIC_VIDEO, LOG_ERROR, "media: %s%s has nothing to offer; mullion doctor says what to install",
+		log_line(LOG_TOPIC_VIDEO, LOG_ERROR,
+			 "media: %s%s has nothing to offer; mullion doctor says what to install",
 			 m->config.element ? "codec=" : "this host", m->config.element ? m->config.element : "");
 		destroy(&m->device);
 		return -ENOTSUP;

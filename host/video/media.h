@@ -66,15 +66,15 @@ enum media_buffer_state {
 
 struct media_plane {
 	uint32_t length;
-	size_t offset;   /* in the memory, of MMAP buffers */
+	size_t offset;	  /* in the memory, of MMAP buffers */
 	uint64_t userptr; /* the guest's word for SHARED_PAGES, which it gets back */
 	uint32_t bytes_used, data_offset;
 };
 
 struct media_buffer {
 	enum media_buffer_state state;
-	struct video_buffer *core; /* the stream owns it */
-	size_t piece_capacity;	   /* of core->pieces */
+	struct video_buffer *core;   /* the stream owns it */
+	size_t piece_capacity;	     /* of core->pieces */
 	struct media_memory *memory; /* MMAP */
 	struct media_plane planes[MEDIA_MAX_PLANES];
 	uint32_t flags; /* V4L2_BUF_FLAG_*, but for its state */
@@ -87,7 +87,7 @@ struct media_buffer {
 
 struct media_queue {
 	bool streaming;
-	bool clearing; /* what the stream gives back is not told to the guest */
+	bool clearing;	 /* what the stream gives back is not told to the guest */
 	uint32_t memory; /* V4L2_MEMORY_*; 0: no buffers */
 	unsigned count, plane_count;
 	struct media_buffer *buffers[MEDIA_MAX_BUFFERS];
@@ -152,7 +152,7 @@ struct media {
 	struct media_store store;
 	struct media_window window;
 	struct media_note *first_note, **last_note;
-	bool hold_notes; /* a command is at work: its answer goes first */
+	bool hold_notes;				      /* a command is at work: its answer goes first */
 	struct v4l2_ext_control controls[MEDIA_MAX_CONTROLS]; /* of the command at work */
 	struct video_stats stats;
 	uint64_t serial;
@@ -167,7 +167,7 @@ struct media_ioctl;
 struct media_ioctl_row {
 	uint32_t code; /* _IOC_NR() */
 	const char *name;
-	uint16_t bytes; /* of the payload */
+	uint16_t bytes;	    /* of the payload */
 	bool reads, writes; /* the payload: from the guest, to the guest */
 	uint8_t kinds;	    /* MEDIA_DECODER | MEDIA_ENCODER: others do not know it */
 	/* Returns 0 or a negative errno, which the guest gets. */
@@ -257,7 +257,8 @@ void media_free_buffers(struct media_session *s, enum video_queue q);
 void media_describe_buffer(const struct media_session *s, enum video_queue q, unsigned index, struct v4l2_buffer *b,
 			   struct v4l2_plane *planes);
 /* The plane at @offset as QUERYBUF tells them, or NULL, and the memory that it is in. */
-const struct media_plane *media_find_plane(const struct media_session *s, uint32_t offset, struct media_memory **memory);
+const struct media_plane *media_find_plane(const struct media_session *s, uint32_t offset,
+					   struct media_memory **memory);
 
 /* media_formats.c */
 void media_init_formats(struct media_session *s);

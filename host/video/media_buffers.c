@@ -139,8 +139,10 @@ int media_reqbufs(struct media_session *s, struct media_ioctl *i)
 	int err = 0;
 
 	if (!media_find_queue(r->type, &q) || !knows_memory(r->memory))
-		return MEDIA_REFUSE(i, -EINVAL, "buffer type %u, memory %u; types are 9 and 10, memory is 1 (MMAP) or 2 (SHARED_PAGES)",
-				    r->type, r->memory);
+		return MEDIA_REFUSE(
+			i, -EINVAL,
+			"buffer type %u, memory %u; types are 9 and 10, memory is 1 (MMAP) or 2 (SHARED_PAGES)",
+			r->type, r->memory);
 	queue = &s->queues[q];
 	if (r->count > 0 && queue->streaming)
 		return MEDIA_REFUSE(i, -EBUSY, "the queue is on; STREAMOFF first");
@@ -176,8 +178,10 @@ int media_create_bufs(struct media_session *s, struct media_ioctl *i)
 	int err = 0;
 
 	if (!media_find_queue(c->format.type, &q) || !knows_memory(c->memory))
-		return MEDIA_REFUSE(i, -EINVAL, "buffer type %u, memory %u; types are 9 and 10, memory is 1 (MMAP) or 2 (SHARED_PAGES)",
-				    c->format.type, c->memory);
+		return MEDIA_REFUSE(
+			i, -EINVAL,
+			"buffer type %u, memory %u; types are 9 and 10, memory is 1 (MMAP) or 2 (SHARED_PAGES)",
+			c->format.type, c->memory);
 	queue = &s->queues[q];
 	first = queue->count;
 	c->index = first;
@@ -193,8 +197,9 @@ int media_create_bufs(struct media_session *s, struct media_ioctl *i)
 		const uint32_t size = p->plane_fmt[k].sizeimage;
 
 		if (p->num_planes != planes || size < sizes[k] || size > MEDIA_MAX_CODED_BYTES * 4)
-			return MEDIA_REFUSE(i, -EINVAL, "%u planes, plane %u of %u bytes; the format has %u and needs %u", p->num_planes, k,
-					    size, planes, sizes[k]);
+			return MEDIA_REFUSE(i, -EINVAL,
+					    "%u planes, plane %u of %u bytes; the format has %u and needs %u",
+					    p->num_planes, k, size, planes, sizes[k]);
 		sizes[k] = size;
 	}
 	if (first >= max_buffers(s))
@@ -270,11 +275,13 @@ static int read_buffer(struct media_session *s, struct media_ioctl *i, enum vide
 	if (b->index >= queue->count)
 		return MEDIA_REFUSE(i, -EINVAL, "no buffer %u; the queue has %u", b->index, queue->count);
 	if (b->length < queue->plane_count || b->length > VIDEO_MAX_PLANES)
-		return MEDIA_REFUSE(i, -EINVAL, "buffer %u: %u planes; it has %u", b->index, b->length, queue->plane_count);
+		return MEDIA_REFUSE(i, -EINVAL, "buffer %u: %u planes; it has %u", b->index, b->length,
+				    queue->plane_count);
 	i->tail = i->planes;
 	i->tail_bytes = b->length * sizeof(i->planes[0]);
 	if (reader_copy(i->rest, i->planes, i->tail_bytes) < 0 || i->room < sizeof(*b) + i->tail_bytes)
-		return MEDIA_REFUSE(i, -EINVAL, "buffer %u: the planes must follow, in the request and in the room for the answer",
+		return MEDIA_REFUSE(i, -EINVAL,
+				    "buffer %u: the planes must follow, in the request and in the room for the answer",
 				    b->index);
 	*out = queue->buffers[b->index];
 	return 0;
@@ -323,15 +330,16 @@ static int read_entries(struct media_session *s, struct media_ioctl *i, struct m
 		char *host;
 
 		if (read_obj(i->rest, &e) < 0)
-			return MEDIA_REFUSE(i, -EINVAL, "buffer %u: memory entries for %u bytes are missing", b->core->id, left);
+			return MEDIA_REFUSE(i, -EINVAL, "buffer %u: memory entries for %u bytes are missing",
+					    b->core->id, left);
 		if (++*entries > s->media->config.limits.buffer_entries)
 			return MEDIA_REFUSE(i, -ENOMEM, "buffer %u: more than %u memory entries", b->core->id,
 					    s->media->config.limits.buffer_entries);
 		/* The last may be longer than what is left of the plane. */
 		host = guest_mem_range(s->media->device.mem, e.start, e.len);
 		if (!host)
-			return MEDIA_REFUSE(i, -EINVAL, "buffer %u: %u bytes at 0x%llx are not guest memory", b->core->id, e.len,
-					    (unsigned long long)e.start);
+			return MEDIA_REFUSE(i, -EINVAL, "buffer %u: %u bytes at 0x%llx are not guest memory",
+					    b->core->id, e.len, (unsigned long long)e.start);
 		if (e.len > left)
 			e.len = left;
 		left -= e.len;
@@ -358,8 +366,8 @@ static int take_pages(struct media_session *s, struct media_ioctl *i, enum video
 	b->core->piece_count = 0;
 	for (unsigned k = 0; k < queue->plane_count; k++) {
 		if (i->planes[k].length < sizes[k])
-			return MEDIA_REFUSE(i, -EINVAL, "buffer %u: plane %u has %u bytes; the format needs %u", b->core->id, k,
-					    i->planes[k].length, sizes[k]);
+			return MEDIA_REFUSE(i, -EINVAL, "buffer %u: plane %u has %u bytes; the format needs %u",
+					    b->core->id, k, i->planes[k].length, sizes[k]);
 		err = read_entries(s, i, b, i->planes[k].length, &entries);
 		if (err < 0)
 			return err;
@@ -384,8 +392,8 @@ static int place(struct media_session *s, struct media_ioctl *i, enum video_queu
 
 		/* V4L2 counts the offset as used. A picture is whole whatever it says. */
 		if (used > b->planes[k].length || (skip > 0 && skip >= used))
-			return MEDIA_REFUSE(i, -EINVAL, "buffer %u: plane %u: %u bytes from %u of %u", core->id, k, used, skip,
-					    b->planes[k].length);
+			return MEDIA_REFUSE(i, -EINVAL, "buffer %u: plane %u: %u bytes from %u of %u", core->id, k,
+					    used, skip, b->planes[k].length);
 		core->planes[k].offset = core->bytes + skip;
 		core->bytes += b->planes[k].length;
 		core->planes[k].end = core->bytes;
@@ -407,7 +415,8 @@ static void take_stamp(struct media_session *s, struct media_buffer *b, const st
 {
 	b->timestamp_ns = (uint64_t)v->timestamp.tv_sec * NS_PER_S + (uint64_t)v->timestamp.tv_usec * 1000;
 	b->core->timestamp = b->timestamp_ns;
-	b->flags = v->flags & (MEDIA_COPIED_FLAGS | V4L2_BUF_FLAG_KEYFRAME | V4L2_BUF_FLAG_PFRAME | V4L2_BUF_FLAG_BFRAME);
+	b->flags =
+		v->flags & (MEDIA_COPIED_FLAGS | V4L2_BUF_FLAG_KEYFRAME | V4L2_BUF_FLAG_PFRAME | V4L2_BUF_FLAG_BFRAME);
 	b->timecode = v->timecode;
 	s->stamps[s->next_stamp++ % MEDIA_STAMPS] =
 		(struct media_stamp){b->timestamp_ns, b->flags & MEDIA_COPIED_FLAGS, b->timecode};
@@ -425,7 +434,8 @@ int media_qbuf(struct media_session *s, struct media_ioctl *i)
 		return err;
 	queue = &s->queues[q];
 	if (v->memory != queue->memory)
-		return MEDIA_REFUSE(i, -EINVAL, "buffer %u: memory %u; the queue's is %u", v->index, v->memory, queue->memory);
+		return MEDIA_REFUSE(i, -EINVAL, "buffer %u: memory %u; the queue's is %u", v->index, v->memory,
+				    queue->memory);
 	if (b->state != MEDIA_FREE)
 		return MEDIA_REFUSE(i, -EINVAL, "buffer %u is queued already", v->index);
 	if (v->flags & V4L2_BUF_FLAG_REQUEST_FD)

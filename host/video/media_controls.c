@@ -75,8 +75,8 @@ static const uint32_t h264_profile_numbers[] = {
 	[V4L2_MPEG_VIDEO_H264_PROFILE_MAIN] = VIRTIO_VIDEO_PROFILE_H264_MAIN,
 	[V4L2_MPEG_VIDEO_H264_PROFILE_HIGH] = VIRTIO_VIDEO_PROFILE_H264_HIGH,
 };
-static const char *const h264_level_menu[] = {"1", "1b", "1.1", "1.2", "1.3", "2", "2.1", "2.2", "3",
-					      "3.1", "3.2", "4", "4.1", "4.2", "5", "5.1"};
+static const char *const h264_level_menu[] = {"1", "1b",  "1.1", "1.2", "1.3", "2",   "2.1", "2.2",
+					      "3", "3.1", "3.2", "4",	"4.1", "4.2", "5",   "5.1"};
 static const uint32_t h264_level_numbers[] = {
 	[V4L2_MPEG_VIDEO_H264_LEVEL_1_0] = 0x100, [V4L2_MPEG_VIDEO_H264_LEVEL_1_1] = 0x101,
 	[V4L2_MPEG_VIDEO_H264_LEVEL_1_2] = 0x102, [V4L2_MPEG_VIDEO_H264_LEVEL_1_3] = 0x103,
@@ -95,45 +95,93 @@ static const uint32_t vp9_profile_numbers[] = {VIRTIO_VIDEO_PROFILE_VP9_PROFILE0
 
 #define LAST(menu) ((int32_t)(sizeof(menu) / sizeof((menu)[0])) - 1)
 /* A menu of one format. Decoders only show what they take. */
-#define PROFILE(v4l2, label, kind, menu_flags, names, codec_numbers, start, offered, wire) \
-	{ \
-		.id = V4L2_CID_MPEG_VIDEO_##v4l2, .name = label, .kinds = kind, .type = V4L2_CTRL_TYPE_MENU, .flags = menu_flags, \
-		.max = LAST(names), .initial = start, .choices = offered, .menu = names, .numbers = codec_numbers, \
-		.format = VIRTIO_VIDEO_FORMAT_##wire, .apply = apply_profile, \
+#define PROFILE(v4l2, label, kind, menu_flags, names, codec_numbers, start, offered, wire)                             \
+	{                                                                                                              \
+		.id = V4L2_CID_MPEG_VIDEO_##v4l2, .name = label, .kinds = kind, .type = V4L2_CTRL_TYPE_MENU,           \
+		.flags = menu_flags, .max = LAST(names), .initial = start, .choices = offered, .menu = names,          \
+		.numbers = codec_numbers, .format = VIRTIO_VIDEO_FORMAT_##wire, .apply = apply_profile,                \
 	}
-#define PROFILES(v4l2, label, names, codec_numbers, start, offered, wire) \
-	PROFILE(v4l2, label, MEDIA_DECODER, V4L2_CTRL_FLAG_READ_ONLY, names, codec_numbers, start, offered, wire), \
+#define PROFILES(v4l2, label, names, codec_numbers, start, offered, wire)                                              \
+	PROFILE(v4l2, label, MEDIA_DECODER, V4L2_CTRL_FLAG_READ_ONLY, names, codec_numbers, start, offered, wire),     \
 		PROFILE(v4l2, label, MEDIA_ENCODER, 0, names, codec_numbers, start, offered, wire)
 
-#define CLASS(number, label) \
-	{ \
-		.id = number, .name = label, .kinds = MEDIA_CODEC, .type = V4L2_CTRL_TYPE_CTRL_CLASS, \
-		.flags = V4L2_CTRL_FLAG_READ_ONLY | V4L2_CTRL_FLAG_WRITE_ONLY, \
+#define CLASS(number, label)                                                                                           \
+	{                                                                                                              \
+		.id = number, .name = label, .kinds = MEDIA_CODEC, .type = V4L2_CTRL_TYPE_CTRL_CLASS,                  \
+		.flags = V4L2_CTRL_FLAG_READ_ONLY | V4L2_CTRL_FLAG_WRITE_ONLY,                                         \
 	}
 
 /* In the order of their numbers, as V4L2 lists them. */
 static const struct control controls[] = {
 	CLASS(V4L2_CID_USER_CLASS, "User Controls"),
-	{.id = V4L2_CID_MIN_BUFFERS_FOR_CAPTURE, .name = "Min Number of Capture Buffers", .kinds = MEDIA_DECODER,
-	 .type = V4L2_CTRL_TYPE_INTEGER, .flags = V4L2_CTRL_FLAG_READ_ONLY | V4L2_CTRL_FLAG_VOLATILE, .min = 1, .max = 32, .initial = 2},
-	{.id = V4L2_CID_MIN_BUFFERS_FOR_OUTPUT, .name = "Min Number of Output Buffers", .kinds = MEDIA_ENCODER,
-	 .type = V4L2_CTRL_TYPE_INTEGER, .flags = V4L2_CTRL_FLAG_READ_ONLY | V4L2_CTRL_FLAG_VOLATILE, .min = 1, .max = 32, .initial = 2},
+	{.id = V4L2_CID_MIN_BUFFERS_FOR_CAPTURE,
+	 .name = "Min Number of Capture Buffers",
+	 .kinds = MEDIA_DECODER,
+	 .type = V4L2_CTRL_TYPE_INTEGER,
+	 .flags = V4L2_CTRL_FLAG_READ_ONLY | V4L2_CTRL_FLAG_VOLATILE,
+	 .min = 1,
+	 .max = 32,
+	 .initial = 2},
+	{.id = V4L2_CID_MIN_BUFFERS_FOR_OUTPUT,
+	 .name = "Min Number of Output Buffers",
+	 .kinds = MEDIA_ENCODER,
+	 .type = V4L2_CTRL_TYPE_INTEGER,
+	 .flags = V4L2_CTRL_FLAG_READ_ONLY | V4L2_CTRL_FLAG_VOLATILE,
+	 .min = 1,
+	 .max = 32,
+	 .initial = 2},
 	CLASS(V4L2_CID_CODEC_CLASS, "Codec Controls"),
-	{.id = V4L2_CID_MPEG_VIDEO_BITRATE_MODE, .name = "Video Bitrate Mode", .kinds = MEDIA_ENCODER, .type = V4L2_CTRL_TYPE_MENU,
-	 .max = LAST(mode_menu), .choices = 3, .menu = mode_menu, .numbers = mode_numbers, .apply = apply_mode},
-	{.id = V4L2_CID_MPEG_VIDEO_BITRATE, .name = "Video Bitrate", .kinds = MEDIA_ENCODER, .type = V4L2_CTRL_TYPE_INTEGER,
-	 .min = 1000, .max = MAX_BITRATE, .initial = 4000000, .apply = apply_bitrate},
-	{.id = V4L2_CID_MPEG_VIDEO_BITRATE_PEAK, .name = "Video Peak Bitrate", .kinds = MEDIA_ENCODER,
-	 .type = V4L2_CTRL_TYPE_INTEGER, .min = 1000, .max = MAX_BITRATE, .initial = 8000000, .apply = apply_peak},
-	{.id = V4L2_CID_MPEG_VIDEO_REPEAT_SEQ_HEADER, .name = "Repeat Sequence Header", .kinds = MEDIA_ENCODER,
-	 .type = V4L2_CTRL_TYPE_BOOLEAN, .max = 1, .initial = 1, .apply = apply_repeat},
-	{.id = V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME, .name = "Force Key Frame", .kinds = MEDIA_ENCODER,
-	 .type = V4L2_CTRL_TYPE_BUTTON, .flags = V4L2_CTRL_FLAG_WRITE_ONLY | V4L2_CTRL_FLAG_EXECUTE_ON_WRITE, .apply = apply_key},
-	{.id = V4L2_CID_MPEG_VIDEO_H264_LEVEL, .name = "H264 Level", .kinds = MEDIA_ENCODER, .type = V4L2_CTRL_TYPE_MENU,
-	 .max = LAST(h264_level_menu), .initial = V4L2_MPEG_VIDEO_H264_LEVEL_4_0, .choices = 0xfffd, .menu = h264_level_menu,
-	 .numbers = h264_level_numbers, .format = VIRTIO_VIDEO_FORMAT_H264, .apply = apply_level},
-	PROFILES(H264_PROFILE, "H264 Profile", h264_profile_menu, h264_profile_numbers, V4L2_MPEG_VIDEO_H264_PROFILE_BASELINE, 0x17,
-		 H264),
+	{.id = V4L2_CID_MPEG_VIDEO_BITRATE_MODE,
+	 .name = "Video Bitrate Mode",
+	 .kinds = MEDIA_ENCODER,
+	 .type = V4L2_CTRL_TYPE_MENU,
+	 .max = LAST(mode_menu),
+	 .choices = 3,
+	 .menu = mode_menu,
+	 .numbers = mode_numbers,
+	 .apply = apply_mode},
+	{.id = V4L2_CID_MPEG_VIDEO_BITRATE,
+	 .name = "Video Bitrate",
+	 .kinds = MEDIA_ENCODER,
+	 .type = V4L2_CTRL_TYPE_INTEGER,
+	 .min = 1000,
+	 .max = MAX_BITRATE,
+	 .initial = 4000000,
+	 .apply = apply_bitrate},
+	{.id = V4L2_CID_MPEG_VIDEO_BITRATE_PEAK,
+	 .name = "Video Peak Bitrate",
+	 .kinds = MEDIA_ENCODER,
+	 .type = V4L2_CTRL_TYPE_INTEGER,
+	 .min = 1000,
+	 .max = MAX_BITRATE,
+	 .initial = 8000000,
+	 .apply = apply_peak},
+	{.id = V4L2_CID_MPEG_VIDEO_REPEAT_SEQ_HEADER,
+	 .name = "Repeat Sequence Header",
+	 .kinds = MEDIA_ENCODER,
+	 .type = V4L2_CTRL_TYPE_BOOLEAN,
+	 .max = 1,
+	 .initial = 1,
+	 .apply = apply_repeat},
+	{.id = V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME,
+	 .name = "Force Key Frame",
+	 .kinds = MEDIA_ENCODER,
+	 .type = V4L2_CTRL_TYPE_BUTTON,
+	 .flags = V4L2_CTRL_FLAG_WRITE_ONLY | V4L2_CTRL_FLAG_EXECUTE_ON_WRITE,
+	 .apply = apply_key},
+	{.id = V4L2_CID_MPEG_VIDEO_H264_LEVEL,
+	 .name = "H264 Level",
+	 .kinds = MEDIA_ENCODER,
+	 .type = V4L2_CTRL_TYPE_MENU,
+	 .max = LAST(h264_level_menu),
+	 .initial = V4L2_MPEG_VIDEO_H264_LEVEL_4_0,
+	 .choices = 0xfffd,
+	 .menu = h264_level_menu,
+	 .numbers = h264_level_numbers,
+	 .format = VIRTIO_VIDEO_FORMAT_H264,
+	 .apply = apply_level},
+	PROFILES(H264_PROFILE, "H264 Profile", h264_profile_menu, h264_profile_numbers,
+		 V4L2_MPEG_VIDEO_H264_PROFILE_BASELINE, 0x17, H264),
 	PROFILES(VP8_PROFILE, "VP8 Profile", number_menu, vp8_profile_numbers, 0, 1, VP8),
 	PROFILES(VP9_PROFILE, "VP9 Profile", number_menu, vp9_profile_numbers, 0, 1, VP9),
 	PROFILES(HEVC_PROFILE, "HEVC Profile", hevc_profile_menu, hevc_profile_numbers, 0, 1, HEVC),
@@ -377,7 +425,8 @@ static int check_control(const struct media_session *s, const struct media_ioctl
 /* All of them are looked at before one is set; error_idx says which was wrong only where nothing would have been set. */
 int media_ext_ctrls(struct media_session *s, struct media_ioctl *i)
 {
-	const bool set = i->row->code == _IOC_NR(VIDIOC_S_EXT_CTRLS), try = i->row->code == _IOC_NR(VIDIOC_TRY_EXT_CTRLS);
+	const bool set = i->row->code == _IOC_NR(VIDIOC_S_EXT_CTRLS),
+		   try = i->row->code == _IOC_NR(VIDIOC_TRY_EXT_CTRLS);
 	struct v4l2_ext_controls *x = &i->u.ext_controls;
 	struct v4l2_ext_control *list = s->media->controls;
 	int err = 0;
@@ -388,7 +437,8 @@ int media_ext_ctrls(struct media_session *s, struct media_ioctl *i)
 	i->tail_bytes = x->count * sizeof(*list);
 	if (reader_copy(i->rest, list, i->tail_bytes) < 0 || i->room < sizeof(*x) + i->tail_bytes) {
 		i->tail_bytes = 0;
-		return MEDIA_REFUSE(i, -EINVAL, "%u controls must follow, in the request and in the room for the answer", x->count);
+		return MEDIA_REFUSE(i, -EINVAL,
+				    "%u controls must follow, in the request and in the room for the answer", x->count);
 	}
 	i->answer_anyway = true;
 	x->error_idx = x->count;
@@ -396,14 +446,17 @@ int media_ext_ctrls(struct media_session *s, struct media_ioctl *i)
 	if (x->which == V4L2_CTRL_WHICH_REQUEST_VAL || ((set || try) && x->which == V4L2_CTRL_WHICH_DEF_VAL))
 		return MEDIA_REFUSE(i, -EINVAL, "values 0x%x are not there", x->which);
 	if (x->count == 0)
-		return x->which == V4L2_CTRL_WHICH_CUR_VAL || x->which == V4L2_CTRL_WHICH_DEF_VAL || has_class(s->media, x->which)
+		return x->which == V4L2_CTRL_WHICH_CUR_VAL || x->which == V4L2_CTRL_WHICH_DEF_VAL ||
+				       has_class(s->media, x->which)
 			       ? 0
 			       : MEDIA_REFUSE(i, -EINVAL, "no controls of class 0x%x", x->which);
 	for (uint32_t k = 0; !err && k < x->count; k++) {
 		err = check_control(s, i, &list[k]);
 		if (err < 0) {
 			x->error_idx = try ? k : x->count;
-			return MEDIA_REFUSE(i, err, "control 0x%x: unknown, of another class, or a value that it can't have", list[k].id);
+			return MEDIA_REFUSE(i, err,
+					    "control 0x%x: unknown, of another class, or a value that it can't have",
+					    list[k].id);
 		}
 	}
 	for (uint32_t k = 0; set && k < x->count; k++)
@@ -422,7 +475,8 @@ void media_describe_control(const struct media_session *s, unsigned row, struct 
 	event->type = V4L2_EVENT_CTRL;
 	event->id = c->id;
 	event->u.ctrl = (struct v4l2_event_ctrl){
-		.changes = V4L2_EVENT_CTRL_CH_FLAGS | (c->flags & V4L2_CTRL_FLAG_WRITE_ONLY ? 0u : V4L2_EVENT_CTRL_CH_VALUE),
+		.changes = V4L2_EVENT_CTRL_CH_FLAGS |
+			   (c->flags & V4L2_CTRL_FLAG_WRITE_ONLY ? 0u : V4L2_EVENT_CTRL_CH_VALUE),
 		.type = c->type,
 		.value = s->controls[row],
 		.flags = c->flags,

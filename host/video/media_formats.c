@@ -18,8 +18,10 @@ static const struct {
 	uint32_t fourcc;
 	const char *description;
 } coded_formats[] = {
-	{VIRTIO_VIDEO_FORMAT_H264, V4L2_PIX_FMT_H264, "H.264"}, {VIRTIO_VIDEO_FORMAT_HEVC, V4L2_PIX_FMT_HEVC, "HEVC"},
-	{VIRTIO_VIDEO_FORMAT_VP8, V4L2_PIX_FMT_VP8, "VP8"},	{VIRTIO_VIDEO_FORMAT_VP9, V4L2_PIX_FMT_VP9, "VP9"},
+	{VIRTIO_VIDEO_FORMAT_H264, V4L2_PIX_FMT_H264, "H.264"},
+	{VIRTIO_VIDEO_FORMAT_HEVC, V4L2_PIX_FMT_HEVC, "HEVC"},
+	{VIRTIO_VIDEO_FORMAT_VP8, V4L2_PIX_FMT_VP8, "VP8"},
+	{VIRTIO_VIDEO_FORMAT_VP9, V4L2_PIX_FMT_VP9, "VP9"},
 	{VIRTIO_VIDEO_FORMAT_MPEG2, V4L2_PIX_FMT_MPEG2, "MPEG-2 ES"},
 	{VIRTIO_VIDEO_FORMAT_MPEG4, V4L2_PIX_FMT_MPEG4, "MPEG-4 Part 2 ES"},
 };
@@ -124,7 +126,8 @@ static void fill_color(const struct media_session *s, struct v4l2_pix_format_mpl
 	p->xfer_func = s->color.transfer;
 }
 
-static void fill_raw(struct v4l2_pix_format_mplane *p, const struct media_raw_format *raw, const struct video_layout *layout)
+static void fill_raw(struct v4l2_pix_format_mplane *p, const struct media_raw_format *raw,
+		     const struct video_layout *layout)
 {
 	p->width = layout->width;
 	p->height = layout->height;
@@ -136,7 +139,8 @@ static void fill_raw(struct v4l2_pix_format_mplane *p, const struct media_raw_fo
 	}
 }
 
-static void fill_coded(struct v4l2_pix_format_mplane *p, uint32_t fourcc, uint32_t width, uint32_t height, uint32_t bytes)
+static void fill_coded(struct v4l2_pix_format_mplane *p, uint32_t fourcc, uint32_t width, uint32_t height,
+		       uint32_t bytes)
 {
 	p->width = width;
 	p->height = height;
@@ -155,7 +159,8 @@ int media_g_fmt(struct media_session *s, struct media_ioctl *i)
 	memset(&i->u.format.fmt, 0, sizeof(i->u.format.fmt));
 	fill_color(s, p);
 	if (q == stream_coded_queue(s->stream))
-		fill_coded(p, fourcc_of(s->stream->coded), s->stream->layout.width, s->stream->layout.height, s->coded_bytes);
+		fill_coded(p, fourcc_of(s->stream->coded), s->stream->layout.width, s->stream->layout.height,
+			   s->coded_bytes);
 	else
 		fill_raw(p, s->raw, &s->stream->layout);
 	return 0;
@@ -239,7 +244,8 @@ int media_s_fmt(struct media_session *s, struct media_ioctl *i)
 	}
 	if (w.raw) {
 		s->raw = w.raw;
-		stream_set_picture(s->stream, w.layout.format, w.queue == VIDEO_INPUT ? w.width : s->stream->visible_width,
+		stream_set_picture(s->stream, w.layout.format,
+				   w.queue == VIDEO_INPUT ? w.width : s->stream->visible_width,
 				   w.queue == VIDEO_INPUT ? w.height : s->stream->visible_height);
 		return 0;
 	}
@@ -267,7 +273,8 @@ int media_enum_fmt(struct media_session *s, struct media_ioctl *i)
 			return -EINVAL; /* the end of the list */
 		d->pixelformat = fourcc_of(s->media->coded[index]);
 		d->flags = V4L2_FMT_FLAG_COMPRESSED | (s->media->config.encoder ? 0u : V4L2_FMT_FLAG_DYN_RESOLUTION);
-		snprintf((char *)d->description, sizeof(d->description), "%s", coded_description(s->media->coded[index]));
+		snprintf((char *)d->description, sizeof(d->description), "%s",
+			 coded_description(s->media->coded[index]));
 	} else {
 		if (index >= COUNT(raw_formats))
 			return -EINVAL;
@@ -390,7 +397,8 @@ int media_s_parm(struct media_session *s, struct media_ioctl *i)
 		return err;
 	/* Whole frames a second; without an interval it stays as it was. */
 	if (f.numerator > 0 && f.denominator > 0)
-		s->stream->controls.frame_rate = clamp((f.denominator + f.numerator / 2) / f.numerator, 1, MAX_FRAME_RATE);
+		s->stream->controls.frame_rate =
+			clamp((f.denominator + f.numerator / 2) / f.numerator, 1, MAX_FRAME_RATE);
 	stream_apply_controls(s->stream);
 	return media_g_parm(s, i);
 }

@@ -7,9 +7,12 @@
 
 #include "host/video/media.h"
 
-#define ROW(name, kinds, handler) \
-	{_IOC_NR(VIDIOC_##name), #name, (uint16_t)_IOC_SIZE(VIDIOC_##name), (_IOC_DIR(VIDIOC_##name) & _IOC_WRITE) != 0, \
-	 (_IOC_DIR(VIDIOC_##name) & _IOC_READ) != 0, kinds, handler}
+#define ROW(name, kinds, handler)                                                                                      \
+	{                                                                                                              \
+		_IOC_NR(VIDIOC_##name), #name, (uint16_t)_IOC_SIZE(VIDIOC_##name),                                     \
+			(_IOC_DIR(VIDIOC_##name) & _IOC_WRITE) != 0, (_IOC_DIR(VIDIOC_##name) & _IOC_READ) != 0,       \
+			kinds, handler                                                                                 \
+	}
 
 /* Any other is answered ENOTTY, as V4L2 does for what a device does not have. */
 static const struct media_ioctl_row rows[] = {
@@ -66,9 +69,11 @@ static int serve(struct media *m, struct media_ioctl *i, uint32_t session)
 		return MEDIA_REFUSE(i, -ENOTTY, "this device has no such ioctl");
 	assert(i->row->bytes <= sizeof(i->u));
 	if (i->row->reads && reader_copy(i->rest, &i->u, i->row->bytes) < 0)
-		return MEDIA_REFUSE(i, -EINVAL, "%zu bytes behind the command; it takes %u", reader_left(i->rest), i->row->bytes);
+		return MEDIA_REFUSE(i, -EINVAL, "%zu bytes behind the command; it takes %u", reader_left(i->rest),
+				    i->row->bytes);
 	if (i->row->writes && i->room < i->row->bytes)
-		return MEDIA_REFUSE(i, -EINVAL, "room for %zu bytes behind the answer; it gives %u", i->room, i->row->bytes);
+		return MEDIA_REFUSE(i, -EINVAL, "room for %zu bytes behind the answer; it gives %u", i->room,
+				    i->row->bytes);
 	return i->row->handler(s, i);
 }
 
@@ -79,7 +84,8 @@ void media_ioctl(struct media *m, struct chain *c, const struct virtio_media_cmd
 		.row = find_row(m, command->code),
 		.chain = c,
 		.rest = chain_reader(c),
-		.room = room > sizeof(struct virtio_media_resp_ioctl) ? room - sizeof(struct virtio_media_resp_ioctl) : 0,
+		.room = room > sizeof(struct virtio_media_resp_ioctl) ? room - sizeof(struct virtio_media_resp_ioctl)
+								      : 0,
 	};
 	const bool trace = log_enabled(LOG_TOPIC_VIDEO, LOG_TRACE);
 	int err;
@@ -92,8 +98,8 @@ void media_ioctl(struct media *m, struct chain *c, const struct virtio_media_cmd
 	else
 		err = serve(m, &i, command->session_id);
 	if (err < 0 && *i.why)
-		log_guest(LOG_TOPIC_VIDEO, &m->log_limit, "session %u: ioctl %u %s: %s", command->session_id, command->code,
-			  i.row ? i.row->name : "", i.why);
+		log_guest(LOG_TOPIC_VIDEO, &m->log_limit, "session %u: ioctl %u %s: %s", command->session_id,
+			  command->code, i.row ? i.row->name : "", i.why);
 	if (!i.row || !i.row->writes || (err < 0 && !i.answer_anyway))
 		media_answer(m, c, err, NULL, 0, NULL, 0);
 	else

@@ -201,11 +201,12 @@ void media_feed(struct media_session *s, enum video_queue q)
 		if (!queue->first_pending)
 			queue->last_pending = &queue->first_pending;
 		b->state = MEDIA_QUEUED;
-		err = q == VIDEO_INPUT ? stream_queue_input(s->stream, b->core) : stream_queue_output(s->stream, b->core);
+		err = q == VIDEO_INPUT ? stream_queue_input(s->stream, b->core)
+				       : stream_queue_output(s->stream, b->core);
 		if (err == 0)
 			continue;
-		log_guest(LOG_TOPIC_VIDEO, &s->media->log_limit, "session %u: buffer %u is not what the format needs; see G_FMT", s->id,
-			  b->core->id);
+		log_guest(LOG_TOPIC_VIDEO, &s->media->log_limit,
+			  "session %u: buffer %u is not what the format needs; see G_FMT", s->id, b->core->id);
 		b->flags |= V4L2_BUF_FLAG_ERROR;
 		media_buffer_done(s, q, b);
 	}
@@ -243,10 +244,12 @@ int media_streamon(struct media_session *s, struct media_ioctl *i)
 	enum video_queue q;
 
 	if (!media_find_queue((uint32_t)i->u.number, &q) || s->queues[q].count == 0)
-		return MEDIA_REFUSE(i, -EINVAL, "buffer type %d, which is none of a codec's or has no buffers", i->u.number);
+		return MEDIA_REFUSE(i, -EINVAL, "buffer type %d, which is none of a codec's or has no buffers",
+				    i->u.number);
 	if (q == VIDEO_INPUT && !s->queues[q].streaming) {
 		if (s->media->running >= s->media->config.limits.streams)
-			return MEDIA_REFUSE(i, -ENOMEM, "%u streams are running; see the option streams", s->media->running);
+			return MEDIA_REFUSE(i, -ENOMEM, "%u streams are running; see the option streams",
+					    s->media->running);
 		s->media->running++;
 	}
 	s->queues[q].streaming = true;

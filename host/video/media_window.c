@@ -43,7 +43,8 @@ int media_memory_create(struct media_store *s, size_t bytes, struct media_memory
 	m->fd = memfd_create("mullion-media", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (m->fd < 0)
 		goto fail;
-	if (ftruncate(m->fd, (off_t)bytes) < 0 || fcntl(m->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+	if (ftruncate(m->fd, (off_t)bytes) < 0 ||
+	    fcntl(m->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		goto fail_close;
 	m->host = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, m->fd, 0);
 	if (m->host == MAP_FAILED)
@@ -83,8 +84,8 @@ struct media_mapping {
 	struct media_window *window;
 	enum mapping_state state;
 	struct media_memory *memory;
-	uint64_t bytes; /* as the plane has */
-	unsigned users; /* times that the guest was told where it is */
+	uint64_t bytes;	       /* as the plane has */
+	unsigned users;	       /* times that the guest was told where it is */
 	struct chain *waiting; /* linked by their owner words */
 	struct media_mapping *next;
 };
@@ -166,8 +167,8 @@ static bool find_place(struct media_window *w, uint64_t length, uint64_t *offset
 	return length <= MEDIA_WINDOW_BYTES - end;
 }
 
-static struct media_mapping *add_mapping(struct media_window *w, struct media_memory *memory, size_t offset, uint64_t bytes,
-					 bool writable)
+static struct media_mapping *add_mapping(struct media_window *w, struct media_memory *memory, size_t offset,
+					 uint64_t bytes, bool writable)
 {
 	const uint64_t length = media_whole_pages((size_t)bytes);
 	struct media_mapping *m, **at;
@@ -196,8 +197,8 @@ static struct media_mapping *add_mapping(struct media_window *w, struct media_me
 	return m;
 }
 
-void media_window_map(struct media_window *w, struct chain *c, struct media_memory *memory, size_t offset, uint64_t bytes,
-		      bool writable)
+void media_window_map(struct media_window *w, struct chain *c, struct media_memory *memory, size_t offset,
+		      uint64_t bytes, bool writable)
 {
 	struct media_mapping *m = w->mappings;
 	int err;

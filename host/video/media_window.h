@@ -66,8 +66,8 @@ void media_window_init(struct media_window *w, struct virtio_device *d);
  * Map the plane of @bytes at @offset of @memory, or find where it is mapped already. w->mapped is called for @c, maybe before
  * this returns.
  */
-void media_window_map(struct media_window *w, struct chain *c, struct media_memory *memory, size_t offset, uint64_t bytes,
-		      bool writable);
+void media_window_map(struct media_window *w, struct chain *c, struct media_memory *memory, size_t offset,
+		      uint64_t bytes, bool writable);
 /* Undo one map at @at. w->unmapped is called for @c, maybe before this returns. */
 void media_window_unmap(struct media_window *w, struct chain *c, uint64_t at);
 

@@ -135,9 +135,9 @@ int stream_queue_input(struct video_stream *s, struct video_buffer *b);
 int stream_queue_output(struct video_stream *s, struct video_buffer *b);
 
 /*
- * Process what is queued, mark an empty output buffer as the end, then call drain_done with @request, which is not NULL. With nothing to
- * process, or no output buffer in the stream, it doesn't wait for one to mark: the next one queued is. Returns 0 (then drain_done comes, maybe before this returns), -EBUSY while another drain
- * waits, -EPIPE when FAILED.
+ * Process what is queued, mark an empty output buffer as the end, then call drain_done with @request, which is not NULL.
+ * With nothing to process, or no output buffer in the stream, it doesn't wait for one to mark: the next one queued is.
+ * Returns 0 (then drain_done comes, maybe before this returns), -EBUSY while another drain waits, -EPIPE when FAILED.
  */
 int stream_drain(struct video_stream *s, void *request);
 

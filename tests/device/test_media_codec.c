@@ -214,7 +214,8 @@ static struct media_world *world(bool encoder)
 
 static void encode(uint32_t fourcc, unsigned size, struct film *f)
 {
-	struct v4l2_control rate = {V4L2_CID_MPEG_VIDEO_BITRATE, 2000000}, key = {V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME, 1};
+	struct v4l2_control rate = {V4L2_CID_MPEG_VIDEO_BITRATE, 2000000},
+			    key = {V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME, 1};
 	struct media_world *w = world(true);
 	uint8_t picture[176 * 144 * 3 / 2];
 	struct codec_client c;
@@ -329,7 +330,8 @@ static void films_survive_the_way_through_both_devices(void **state)
 		count++;
 	}
 	if (count == 0)
-		tap_skip("no format has a decoder and an encoder: install gstreamer1.0-libav and -plugins-good, -bad, -ugly");
+		tap_skip("no format has a decoder and an encoder: install gstreamer1.0-libav and -plugins-good, -bad, "
+			 "-ugly");
 }
 
 int main(void)

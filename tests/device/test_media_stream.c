@@ -272,7 +272,8 @@ static void time_codes_go_along(void **state)
 				.index = 1,
 				.memory = V4L2_MEMORY_MMAP,
 				.length = 1,
-				.flags = V4L2_BUF_FLAG_TIMECODE | V4L2_BUF_FLAG_TSTAMP_SRC_SOE | V4L2_BUF_FLAG_NO_CACHE_CLEAN,
+				.flags = V4L2_BUF_FLAG_TIMECODE | V4L2_BUF_FLAG_TSTAMP_SRC_SOE |
+					 V4L2_BUF_FLAG_NO_CACHE_CLEAN,
 				.timestamp = {3, 4},
 				.timecode = code};
 	struct v4l2_plane plane = {.bytesused = sizeof(h)};
@@ -339,8 +340,8 @@ static void planes_may_lie_apart(void **state)
 /* ---- shared pages ---- */
 
 /* QBUF of one plane in pieces of @piece bytes that lie apart. */
-static int queue_pages(struct player *p, uint32_t type, uint32_t index, const uint64_t *gpas, unsigned count, uint32_t piece,
-		       uint32_t length, uint32_t used)
+static int queue_pages(struct player *p, uint32_t type, uint32_t index, const uint64_t *gpas, unsigned count,
+		       uint32_t piece, uint32_t length, uint32_t used)
 {
 	struct v4l2_buffer b = {.index = index, .type = type, .memory = V4L2_MEMORY_USERPTR, .length = 1};
 	struct v4l2_plane plane = {.bytesused = used, .length = length, .m.userptr = 0x7f0012345000};
@@ -357,7 +358,12 @@ static int queue_pages(struct player *p, uint32_t type, uint32_t index, const ui
 
 static void shared_pages_are_the_guests_own(void **state)
 {
-	enum { PIECE = 1000, PIECES = WIDTH * HEIGHT * 3 / 2 / PIECE + 1, BYTES = WIDTH * HEIGHT * 3 / 2, CODED = 1 << 16 };
+	enum {
+		PIECE = 1000,
+		PIECES = WIDTH * HEIGHT * 3 / 2 / PIECE + 1,
+		BYTES = WIDTH * HEIGHT * 3 / 2,
+		CODED = 1 << 16
+	};
 	struct media_world *w = media_world_create(NULL);
 	uint64_t in, out[PIECES];
 	uint8_t picture[PIECES * PIECE];
@@ -701,7 +707,8 @@ static void start_returns_buffers_that_are_too_small(void **state)
 	}
 	/* And so does QBUF, when the queue is on. */
 	want(&p, 0);
-	assert_int_equal(media_dequeue(w, p.id, MEDIA_CAPTURE).buffer.flags, V4L2_BUF_FLAG_ERROR | V4L2_BUF_FLAG_TIMESTAMP_COPY);
+	assert_int_equal(media_dequeue(w, p.id, MEDIA_CAPTURE).buffer.flags,
+			 V4L2_BUF_FLAG_ERROR | V4L2_BUF_FLAG_TIMESTAMP_COPY);
 	stop_capture(&p);
 	start_capture(&p);
 	expect_picture_of(&p, 1, 128, 128, 0);

@@ -16,8 +16,20 @@
 #include "tests/fuzz/requests.h"
 
 enum operation {
-	OP_BYTES, OP_IOCTL, OP_OPEN, OP_EVENT, OP_TURN, OP_RESET, OP_UNIT, OP_REQBUFS, OP_QBUF, OP_STREAM, OP_MAP, OP_HOME,
-	OP_FORMAT, OP_COUNT
+	OP_BYTES,
+	OP_IOCTL,
+	OP_OPEN,
+	OP_EVENT,
+	OP_TURN,
+	OP_RESET,
+	OP_UNIT,
+	OP_REQBUFS,
+	OP_QBUF,
+	OP_STREAM,
+	OP_MAP,
+	OP_HOME,
+	OP_FORMAT,
+	OP_COUNT
 };
 
 enum { AREA_BYTES = 1 << 16, MAX_ASKED = 16, MAX_LIVE = 64 };
@@ -137,11 +149,15 @@ static struct virtio_media_cmd_ioctl ioctl_command(struct fuzz_input *in, unsign
 static void add_ioctl(struct world *w, struct fuzz_input *in)
 {
 	static const unsigned long ioctls[] = {
-		VIDIOC_ENUM_FMT, VIDIOC_G_FMT, VIDIOC_S_FMT, VIDIOC_TRY_FMT, VIDIOC_CREATE_BUFS, VIDIOC_QUERYBUF, VIDIOC_G_PARM,
-		VIDIOC_S_PARM, VIDIOC_G_SELECTION, VIDIOC_S_SELECTION, VIDIOC_ENUM_FRAMESIZES, VIDIOC_ENUM_FRAMEINTERVALS,
-		VIDIOC_ENCODER_CMD, VIDIOC_TRY_ENCODER_CMD, VIDIOC_DECODER_CMD, VIDIOC_TRY_DECODER_CMD, VIDIOC_SUBSCRIBE_EVENT,
-		VIDIOC_UNSUBSCRIBE_EVENT, VIDIOC_QUERYCTRL, VIDIOC_QUERY_EXT_CTRL, VIDIOC_QUERYMENU, VIDIOC_G_CTRL, VIDIOC_S_CTRL,
-		VIDIOC_G_EXT_CTRLS, VIDIOC_S_EXT_CTRLS, VIDIOC_TRY_EXT_CTRLS,
+		VIDIOC_ENUM_FMT,	VIDIOC_G_FMT,		VIDIOC_S_FMT,
+		VIDIOC_TRY_FMT,		VIDIOC_CREATE_BUFS,	VIDIOC_QUERYBUF,
+		VIDIOC_G_PARM,		VIDIOC_S_PARM,		VIDIOC_G_SELECTION,
+		VIDIOC_S_SELECTION,	VIDIOC_ENUM_FRAMESIZES, VIDIOC_ENUM_FRAMEINTERVALS,
+		VIDIOC_ENCODER_CMD,	VIDIOC_TRY_ENCODER_CMD, VIDIOC_DECODER_CMD,
+		VIDIOC_TRY_DECODER_CMD, VIDIOC_SUBSCRIBE_EVENT, VIDIOC_UNSUBSCRIBE_EVENT,
+		VIDIOC_QUERYCTRL,	VIDIOC_QUERY_EXT_CTRL,	VIDIOC_QUERYMENU,
+		VIDIOC_G_CTRL,		VIDIOC_S_CTRL,		VIDIOC_G_EXT_CTRLS,
+		VIDIOC_S_EXT_CTRLS,	VIDIOC_TRY_EXT_CTRLS,
 	};
 	const unsigned long ioctl = ioctls[fuzz_u8(in) % (sizeof(ioctls) / sizeof(ioctls[0]))];
 	struct {
@@ -252,9 +268,9 @@ static void write_unit(struct world *w, struct fuzz_input *in)
 
 static void step(struct world *w, struct fuzz_input *in)
 {
-	static void (*const adds[OP_COUNT])(struct world *w, struct fuzz_input *in) = {
-		[OP_IOCTL] = add_ioctl, [OP_OPEN] = add_open, [OP_UNIT] = write_unit, [OP_REQBUFS] = add_reqbufs,
-		[OP_QBUF] = add_qbuf, [OP_STREAM] = add_stream, [OP_MAP] = add_map, [OP_FORMAT] = add_format,
+	static void (*const adds[OP_COUNT])(struct world * w, struct fuzz_input * in) = {
+		[OP_IOCTL] = add_ioctl, [OP_OPEN] = add_open,	  [OP_UNIT] = write_unit, [OP_REQBUFS] = add_reqbufs,
+		[OP_QBUF] = add_qbuf,	[OP_STREAM] = add_stream, [OP_MAP] = add_map,	  [OP_FORMAT] = add_format,
 	};
 	const unsigned op = fuzz_u8(in) % OP_COUNT;
 

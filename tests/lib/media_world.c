@@ -45,7 +45,8 @@ struct media_world *media_world_create(const struct video_world_options *options
 		config.limits.buffers = options->buffers;
 	if (options->buffer_bytes)
 		config.limits.buffer_bytes = options->buffer_bytes;
-	w->guest = fake_guest_create(&(struct fake_guest_options){.memory_bytes = options->memory_bytes, .indirect = true});
+	w->guest = fake_guest_create(
+		&(struct fake_guest_options){.memory_bytes = options->memory_bytes, .indirect = true});
 	assert_int_equal(video_create(&config, fake_guest_loop(w->guest), fake_guest_mem(w->guest), &w->device), 0);
 	assert_int_equal(w->device->shmem.id, VIRTIO_MEDIA_SHM_MMAP);
 	fake_shmem_settle(&w->home, w->device);
@@ -81,7 +82,8 @@ static int command(struct media_world *w, const void *in, size_t in_bytes, void 
 	uint32_t used;
 
 	assert_non_null(answer);
-	assert_int_equal(fake_guest_request(w->guest, VIRTIO_MEDIA_QUEUE_COMMAND, in, in_bytes, answer, sizeof(header) + out_bytes, &used),
+	assert_int_equal(fake_guest_request(w->guest, VIRTIO_MEDIA_QUEUE_COMMAND, in, in_bytes, answer,
+					    sizeof(header) + out_bytes, &used),
 			 0);
 	assert_true(used >= sizeof(header));
 	memcpy(&header, answer, sizeof(header));
@@ -154,8 +156,8 @@ int media_call(struct media_world *w, uint32_t session, unsigned long ioctl, voi
 
 int media_map(struct media_world *w, uint32_t session, uint32_t offset, bool writable, uint64_t *at, uint64_t *bytes)
 {
-	const struct virtio_media_cmd_mmap c = {{VIRTIO_MEDIA_CMD_MMAP, 0}, session,
-						writable ? VIRTIO_MEDIA_MMAP_FLAG_RW : 0, offset};
+	const struct virtio_media_cmd_mmap c = {
+		{VIRTIO_MEDIA_CMD_MMAP, 0}, session, writable ? VIRTIO_MEDIA_MMAP_FLAG_RW : 0, offset};
 	uint64_t words[2];
 	size_t got;
 	int err = command(w, &c, sizeof(c), words, sizeof(words), &got);
@@ -217,7 +219,8 @@ int media_queue_buffer(struct media_world *w, uint32_t session, uint32_t type, u
 		.type = type,
 		.memory = V4L2_MEMORY_MMAP,
 		.length = 1,
-		.timestamp = {.tv_sec = (time_t)(timestamp_us / 1000000), .tv_usec = (suseconds_t)(timestamp_us % 1000000)},
+		.timestamp = {.tv_sec = (time_t)(timestamp_us / 1000000),
+			      .tv_usec = (suseconds_t)(timestamp_us % 1000000)},
 	};
 	struct v4l2_plane plane = {.bytesused = bytes};
 
@@ -236,7 +239,8 @@ int media_command(struct media_world *w, uint32_t session, bool encoder, uint32_
 	struct v4l2_decoder_cmd d = {.cmd = cmd};
 	struct v4l2_encoder_cmd e = {.cmd = cmd};
 
-	return encoder ? media_call(w, session, VIDIOC_ENCODER_CMD, &e) : media_call(w, session, VIDIOC_DECODER_CMD, &d);
+	return encoder ? media_call(w, session, VIDIOC_ENCODER_CMD, &e)
+		       : media_call(w, session, VIDIOC_DECODER_CMD, &d);
 }
 
 /* ---- events ---- */
