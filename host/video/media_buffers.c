@@ -62,30 +62,26 @@ void media_free_buffers(struct media_session *s, enum video_queue q)
 	queue->memory = 0;
 }
 
-/* Host memory for the planes of @b, one piece each. */
-static int add_memory(struct media_session *s, struct media_queue *queue, struct media_buffer *b)
+/* The planes of @b lie in @memory from @offset on, a piece each. */
+static int use_memory(const struct media_queue *queue, struct media_buffer *b, struct media_memory *memory, size_t offset)
 {
-	size_t bytes = 0;
-	int err;
-
-	for (unsigned i = 0; i < queue->plane_count; i++) {
-		b->planes[i].offset = bytes;
-		bytes += media_whole_pages(b->planes[i].length);
-	}
 	b->core->pieces = calloc(queue->plane_count, sizeof(*b->core->pieces));
 	if (!b->core->pieces)
 		return -ENOMEM;
-	err = media_memory_create(&s->media->store, bytes, &b->memory);
-	if (err < 0)
-		return err;
-	for (unsigned i = 0; i < queue->plane_count; i++)
-		b->core->pieces[i] = (struct iovec){b->memory->host + b->planes[i].offset, b->planes[i].length};
+	for (unsigned i = 0; i < queue->plane_count; i++) {
+		b->planes[i].offset = offset;
+		b->core->pieces[i] = (struct iovec){memory->host + offset, b->planes[i].length};
+		offset += media_whole_pages(b->planes[i].length);
+	}
 	b->core->piece_count = queue->plane_count;
+	media_memory_hold(memory);
+	b->memory = memory;
 	return 0;
 }
 
-/* One more buffer with planes of @sizes. */
-static int add_buffer(struct media_session *s, enum video_queue q, const uint32_t *sizes)
+/* One more buffer with planes of @sizes; @memory and @offset are for MMAP. */
+static int add_buffer(struct media_session *s, enum video_queue q, const uint32_t *sizes, struct media_memory *memory,
+		      size_t offset)
 {
 	struct media_queue *queue = &s->queues[q];
 	struct media_buffer *b = calloc(1, sizeof(*b));
@@ -100,7 +96,7 @@ static int add_buffer(struct media_session *s, enum video_queue q, const uint32_
 	b->note = (struct media_note){.kind = MEDIA_NOTE_BUFFER, .session = s, .index = queue->count, .queue = q};
 	for (unsigned i = 0; i < queue->plane_count; i++)
 		b->planes[i].length = sizes[i];
-	err = queue->memory == V4L2_MEMORY_MMAP ? add_memory(s, queue, b) : 0;
+	err = memory ? use_memory(queue, b, memory, offset) : 0;
 	if (err < 0)
 		goto fail;
 	stream_add_buffer(s->stream, q, b->core);
@@ -110,6 +106,24 @@ static int add_buffer(struct media_session *s, enum video_queue q, const uint32_
 fail:
 	video_buffer_destroy(b->core);
 	free(b);
+	return err;
+}
+
+/* @count buffers more. Those of MMAP share one piece of the host's memory: a descriptor each would be many. */
+static int add_buffers(struct media_session *s, enum video_queue q, const uint32_t *sizes, unsigned count)
+{
+	struct media_queue *queue = &s->queues[q];
+	struct media_memory *memory = NULL;
+	size_t bytes = 0;
+	int err = 0;
+
+	for (unsigned i = 0; i < queue->plane_count; i++)
+		bytes += media_whole_pages(sizes[i]);
+	if (queue->memory == V4L2_MEMORY_MMAP && count > 0)
+		err = media_memory_create(&s->media->store, count * bytes, &memory);
+	for (unsigned i = 0; !err && i < count; i++)
+		err = add_buffer(s, q, sizes, memory, i * bytes);
+	media_memory_drop(memory);
 	return err;
 }
 
@@ -136,7 +150,7 @@ int media_reqbufs(struct media_session *s, struct media_ioctl *i)
 	uint32_t sizes[MEDIA_MAX_PLANES];
 	struct media_queue *queue;
 	enum video_queue q;
-	int err = 0;
+	int err;
 
 	if (!media_find_queue(r->type, &q) || !knows_memory(r->memory))
 		return MEDIA_REFUSE(
@@ -154,8 +168,7 @@ int media_reqbufs(struct media_session *s, struct media_ioctl *i)
 		queue->memory = r->memory;
 	queue->plane_count = media_plane_sizes(s, q, sizes);
 	r->count = r->count < max_buffers(s) ? r->count : max_buffers(s);
-	while (!err && queue->count < r->count)
-		err = add_buffer(s, q, sizes);
+	err = add_buffers(s, q, sizes, r->count);
 	if (err < 0) {
 		media_free_buffers(s, q);
 		queue->memory = 0;
@@ -173,9 +186,8 @@ int media_create_bufs(struct media_session *s, struct media_ioctl *i)
 	const struct v4l2_pix_format_mplane *p = &c->format.fmt.pix_mp;
 	uint32_t sizes[MEDIA_MAX_PLANES];
 	struct media_queue *queue;
-	unsigned planes, first;
+	unsigned planes, first, wanted;
 	enum video_queue q;
-	int err = 0;
 
 	if (!media_find_queue(c->format.type, &q) || !knows_memory(c->memory))
 		return MEDIA_REFUSE(
@@ -206,9 +218,10 @@ int media_create_bufs(struct media_session *s, struct media_ioctl *i)
 		return MEDIA_REFUSE(i, -ENOBUFS, "%u buffers are the most", max_buffers(s));
 	queue->memory = c->memory;
 	queue->plane_count = planes;
-	while (!err && queue->count < max_buffers(s) && queue->count - first < c->count)
-		err = add_buffer(s, q, sizes);
+	wanted = c->count < max_buffers(s) - first ? c->count : max_buffers(s) - first;
 	/* Some are better than none. */
+	while (wanted > 0 && add_buffers(s, q, sizes, wanted) < 0)
+		wanted /= 2;
 	c->count = queue->count - first;
 	if (c->count > 0)
 		return 0;

@@ -32,6 +32,7 @@ static void on_buffer_done(void *owner, struct video_stream *stream, enum video_
 	struct media_session *s = owner;
 	struct media_queue *queue = &s->queues[q];
 	struct media_buffer *b = queue->buffers[core->id];
+	uint32_t sizes[MEDIA_MAX_PLANES];
 
 	b->state = MEDIA_FREE;
 	if (queue->clearing)
@@ -46,9 +47,11 @@ static void on_buffer_done(void *owner, struct video_stream *stream, enum video_
 		/* Before the buffer: who has that looks for the event. An old size ends without. */
 		else if (s->wants_eos && !stream_output_is_held(stream))
 			media_post_note(s->media, &s->eos);
+		/* A buffer may be larger than its picture. */
+		media_plane_sizes(s, q, sizes);
 		for (unsigned i = 0; i < queue->plane_count; i++) {
 			b->planes[i].data_offset = 0;
-			b->planes[i].bytes_used = done->end ? 0 : b->planes[i].length;
+			b->planes[i].bytes_used = done->end ? 0 : sizes[i];
 		}
 		if (s->media->config.encoder)
 			b->planes[0].bytes_used = done->bytes;

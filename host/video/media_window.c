@@ -12,7 +12,8 @@
 #include "host/virtio/device.h"
 #include "protocol/virtio_media.h"
 
-/* Mappings at a time; each takes some of the host's. */
+/* At a time; each takes an entry of the host's tables, of descriptors or of areas. */
+#define MAX_MEMORIES 512u
 #define MAX_MAPPINGS 4096u
 
 /* ---- memory ---- */
@@ -34,7 +35,7 @@ int media_memory_create(struct media_store *s, size_t bytes, struct media_memory
 {
 	struct media_memory *m;
 
-	if (!media_store_take(s, bytes))
+	if (s->memories >= MAX_MEMORIES || !media_store_take(s, bytes))
 		return -ENOMEM;
 	m = calloc(1, sizeof(*m));
 	if (!m)
@@ -49,6 +50,7 @@ int media_memory_create(struct media_store *s, size_t bytes, struct media_memory
 	m->host = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, m->fd, 0);
 	if (m->host == MAP_FAILED)
 		goto fail_close;
+	s->memories++;
 	*out = m;
 	return 0;
 
@@ -72,6 +74,7 @@ void media_memory_drop(struct media_memory *m)
 	munmap(m->host, m->bytes);
 	close(m->fd);
 	media_store_give(m->store, m->bytes);
+	m->store->memories--;
 	free(m);
 }
 

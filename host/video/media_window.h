@@ -29,6 +29,7 @@ static inline size_t media_whole_pages(size_t bytes)
 /* What all buffers of a device take of the host, and how much they may. */
 struct media_store {
 	uint64_t used_bytes, max_bytes;
+	unsigned memories; /* each has a descriptor */
 };
 
 bool media_store_take(struct media_store *s, uint64_t bytes);

@@ -682,6 +682,7 @@ static void start_goes_on_with_buffers_that_are_large_enough(void **state)
 		const struct virtio_media_event_dqbuf e = media_dequeue(w, p.id, MEDIA_CAPTURE);
 
 		assert_int_equal(e.buffer.timestamp.tv_usec, 1);
+		assert_int_equal(e.planes[0].bytesused, 32 * 32 * 3 / 2);
 		check_nv12(p.out[e.buffer.index], 1, 32, 32);
 	}
 	media_world_destroy(w);
