@@ -123,6 +123,71 @@ struct vhost_user_config {
 	uint8_t data[VHOST_USER_MAX_CONFIG];
 };
 
+/* "Inflight description". Frontends send it with or without the 4 bytes that C adds at its end. */
+struct vhost_user_inflight {
+	uint64_t mmap_size;
+	uint64_t mmap_offset;
+	uint16_t num_queues;
+	uint16_t queue_size;
+	uint32_t padding;
+};
+
+#define VHOST_USER_INFLIGHT_BYTES 20u
+
+/* "Inflight I/O tracking": a region a queue, one behind the other. Split rings; DescStateSplit by head index. */
+#define VHOST_USER_INFLIGHT_VERSION 1u /* 0: nothing is in there */
+
+struct vhost_user_inflight_split_desc {
+	uint8_t inflight;
+	uint8_t padding[5];
+	uint16_t next; /* of the last batch of used ones */
+	uint64_t counter;
+};
+
+/* What regions of both kinds begin with. */
+struct vhost_user_inflight_head {
+	uint64_t features; /* 0 */
+	uint16_t version;
+	uint16_t desc_num;
+};
+
+struct vhost_user_inflight_split {
+	uint64_t features;
+	uint16_t version;
+	uint16_t desc_num;
+	uint16_t last_batch_head;
+	uint16_t used_idx;
+	struct vhost_user_inflight_split_desc desc[];
+};
+
+/* Packed rings: entries in lists; a request has as many as it has descriptors. */
+struct vhost_user_inflight_packed_desc {
+	uint8_t inflight; /* of the first entry of a request, as num, last and counter */
+	uint8_t padding;
+	uint16_t next;
+	uint16_t last;
+	uint16_t num;
+	uint64_t counter;
+	uint16_t id;
+	uint16_t flags;
+	uint32_t len;
+	uint64_t addr;
+};
+
+struct vhost_user_inflight_packed {
+	uint64_t features;
+	uint16_t version;
+	uint16_t desc_num;
+	uint16_t free_head;
+	uint16_t old_free_head;
+	uint16_t used_idx;
+	uint16_t old_used_idx;
+	uint8_t used_wrap_counter;
+	uint8_t old_used_wrap_counter;
+	uint8_t padding[7];
+	struct vhost_user_inflight_packed_desc desc[];
+};
+
 /* "VIRTIO Shared Memory Region configuration": sizes by id, 0 for none; @count of them are not 0. */
 #define VHOST_USER_SHMEM_IDS 256u
 struct vhost_user_shmem_config {

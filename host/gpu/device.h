@@ -18,6 +18,7 @@
 #include "host/gpu/renderer.h"
 #include "host/gpu/resource.h"
 #include "host/gpu/scanout.h"
+#include "host/gpu/share.h"
 #include "host/virtio/device.h"
 
 /* Biggest side of a 2D resource or a blob's picture; pixman's coordinates end at 32767. */
@@ -37,6 +38,7 @@ struct gpu {
 	struct journal *journal;     /* NULL: none, or not yet restored */
 	struct journal *unrestored;  /* until the driver is ready: what a process before this one left */
 	struct gpu_content *content; /* NULL without a journal */
+	struct gpu_share share;
 	bool degraded; /* no 3D although it is offered */
 	unsigned scanout_count;
 	struct gpu_scanout scanouts[VIRTIO_GPU_MAX_SCANOUTS];

@@ -270,6 +270,7 @@ static void on_fence_done(void *owner, const struct renderer_timeline *timeline,
 	struct gpu *g = owner;
 
 	gpu_fences_done(g->fences, timeline, seq);
+	gpu_share_set_busy(&g->share, gpu_fences_waiting(g->fences, NULL));
 }
 
 /* ---- what the guest made, unmade ---- */
@@ -331,13 +332,34 @@ static int start(struct virtio_device *d)
 	return 0;
 }
 
+/* Take requests until there are none, or the guest's share is spent. The share also bounds how long the loop is kept. */
+static void drain_share(struct gpu *g)
+{
+	struct virtq *q = g->device.queues[VIRTIO_GPU_QUEUE_CONTROL];
+	struct chain *c;
+
+	while (!gpu_share_is_spent(&g->share) && virtq_pop(q, &c) == 1) {
+		gpu_share_set_busy(&g->share, true);
+		handle(g, c, VIRTIO_GPU_QUEUE_CONTROL);
+		gpu_share_set_busy(&g->share, gpu_fences_waiting(g->fences, NULL));
+	}
+}
+
+static void resume_share(void *owner)
+{
+	virtio_device_kick(&((struct gpu *)owner)->device, VIRTIO_GPU_QUEUE_CONTROL);
+}
+
 static void kick(struct virtio_device *d, unsigned q)
 {
 	struct gpu *g = gpu_from_device(d);
 
 	if (q == VIRTIO_GPU_QUEUE_CONTROL && gpu_window_is_busy(&g->window))
 		virtq_hold(d->queues[q], true);
-	virtq_drain(d->queues[q], q == VIRTIO_GPU_QUEUE_CURSOR ? handle_cursor : handle_control, g);
+	if (q == VIRTIO_GPU_QUEUE_CONTROL && gpu_share_is_limited(&g->share))
+		drain_share(g);
+	else
+		virtq_drain(d->queues[q], q == VIRTIO_GPU_QUEUE_CURSOR ? handle_cursor : handle_control, g);
 }
 
 static void reset(struct virtio_device *d)
@@ -359,6 +381,7 @@ static void reset(struct virtio_device *d)
 	gpu_end_questions(g);
 	gpu_fences_reset(g->fences);
 	g->renderer->ops->reset(g->renderer);
+	gpu_share_set_busy(&g->share, false);
 	for (unsigned i = 0; i < g->scanout_count; i++) {
 		struct gpu_scanout *s = &g->scanouts[i];
 
@@ -399,6 +422,7 @@ static void destroy(struct virtio_device *d)
 {
 	struct gpu *g = gpu_from_device(d);
 
+	gpu_share_finish(&g->share);
 	gpu_shots_destroy(g->shots);
 	if (g->renderer)
 		g->renderer->ops->destroy(g->renderer);
@@ -481,6 +505,11 @@ int gpu_create(const struct gpu_config *config_in, struct loop *loop, const stru
 			 VIRTIO_GPU_MAX_SCANOUTS);
 		return -EINVAL;
 	}
+	if (config_in->share < GPU_SHARE_MIN || config_in->share > 100) {
+		log_line(LOG_TOPIC_GPU, LOG_ERROR, "a share of %u percent; %u to 100 are possible", config_in->share,
+			 GPU_SHARE_MIN);
+		return -EINVAL;
+	}
 	g = calloc(1, sizeof(*g));
 	if (!g)
 		return -ENOMEM;
@@ -517,6 +546,7 @@ int gpu_create(const struct gpu_config *config_in, struct loop *loop, const stru
 	err = virtio_device_init(&g->device, &gpu_ops, gpu_ops.features | renderer_features(g), loop, mem);
 	if (err < 0)
 		goto free_capsets;
+	gpu_share_init(&g->share, loop, config_in->share, resume_share, g);
 	gpu_window_open(g, config_in->host_visible_bytes, config_in->shared_fd);
 	if (g->window.heap)
 		virtio_device_set_shmem(&g->device, VIRTIO_GPU_SHM_ID_HOST_VISIBLE, config_in->host_visible_bytes);

@@ -25,6 +25,7 @@ struct gpu_config {
 	unsigned scanouts;       /* 1..16 */
 	struct gpu_mode modes[16]; /* preferred size of each scanout at the start */
 	struct gpu_limits limits;
+	unsigned share; /* percent of the renderer's time, GPU_SHARE_MIN to 100: no limit (share.h) */
 	struct display_output *display; /* owned by the device once gpu_create() returned 0; NULL: none */
 	const struct renderer_ops *const *renderers; /* to choose from; NULL: the built-in list (renderer.h) */
 	/*
@@ -47,8 +48,9 @@ struct gpu_config {
 void gpu_config_init(struct gpu_config *config);
 
 /*
- * Read @options ("renderer=virgl,scanouts=4,size=1280x800,size1=800x480,render-node=PATH,memory=512,host-visible=64"; size is that of
- * scanout 0, sizeN plugs in number N as well, memory is resource_bytes and host-visible host_visible_bytes, in MiB) into @config. Returns 0, or -EINVAL after printing which word is wrong and what is allowed.
+ * Read @options ("renderer=virgl,scanouts=4,size=1280x800,size1=800x480,render-node=PATH,memory=512,share=50,host-visible=64";
+ * size is that of scanout 0, sizeN plugs in number N as well, memory is resource_bytes and host-visible host_visible_bytes, in
+ * MiB) into @config. Returns 0, or -EINVAL after printing which word is wrong and what is allowed.
  * Strings in @config point into @options.
  */
 int gpu_config_parse(struct gpu_config *config, char *options);

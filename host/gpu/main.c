@@ -16,6 +16,7 @@
 #include "host/base/loop.h"
 #include "host/display/display.h"
 #include "host/gpu/gpu.h"
+#include "host/vhost/control_server.h"
 #include "host/vhost/keeper.h"
 #include "host/vhost/sandbox.h"
 #include "host/vhost/server.h"
@@ -32,7 +33,7 @@ extern const struct device_module mullion_device_module;
 
 struct program {
 	const char *socket_path;
-	int fd;
+	int fd, control, screen;
 	const char *render_node;
 	const char *gpu;
 	const char *display;
@@ -48,6 +49,7 @@ static void print_help(void)
 	     "Lends a virtio-gpu device to a VMM over vhost-user.\n\n"
 	     "  --socket-path PATH    listen there; serves one VMM at a time, and the next when it left\n"
 	     "  --fd NUMBER           use this socket: a connected one is served once, a listening one like a path\n"
+	     "  --control-fd NUMBER   answer there to what mullion asks of the displays (mullion run starts it so)\n"
 	     "  --render-node PATH    the GPU to use, such as /dev/dri/renderD128 (default: found)\n"
 	     "  --virgl               3D for the guest: the default where the host can\n"
 	     "  --gpu OPTIONS         options of the device, see below\n"
@@ -106,6 +108,7 @@ static int parse(struct program *p, int argc, char **argv)
 	enum {
 		SOCKET_PATH = 256,
 		FD,
+		CONTROL_FD,
 		RENDER_NODE,
 		GPU,
 		DISPLAY,
@@ -123,6 +126,7 @@ static int parse(struct program *p, int argc, char **argv)
 	static const struct option options[] = {
 		{"socket-path", required_argument, NULL, SOCKET_PATH},
 		{"fd", required_argument, NULL, FD},
+		{"control-fd", required_argument, NULL, CONTROL_FD},
 		{"render-node", required_argument, NULL, RENDER_NODE},
 		{"gpu", required_argument, NULL, GPU},
 		{"display", required_argument, NULL, DISPLAY},
@@ -150,6 +154,11 @@ static int parse(struct program *p, int argc, char **argv)
 			if (!read_number(optarg, 1 << 20, &number))
 				return usage("--fd takes the number of an open socket, not ", optarg);
 			p->fd = (int)number;
+			break;
+		case CONTROL_FD:
+			if (!read_number(optarg, 1 << 20, &number))
+				return usage("--control-fd takes the number of an open socket, not ", optarg);
+			p->control = (int)number;
 			break;
 		case RENDER_NODE:
 			if (strchr(optarg, ','))
@@ -201,6 +210,11 @@ static int parse(struct program *p, int argc, char **argv)
 	}
 	if (optind < argc)
 		return usage("no argument is expected, but there is ", argv[optind]);
+	if (p->display && !strncmp(p->display, "fd:", 3)) {
+		if (!read_number(p->display + 3, 1 << 20, &number))
+			return usage("--display fd: takes the number of an open socket, not ", p->display + 3);
+		p->screen = (int)number;
+	}
 	/* It listens, and serves viewers, with what the sandbox takes away. */
 	if (p->sandbox != SANDBOX_OFF && p->display && !strncmp(p->display, "vnc", 3))
 		return usage("--display vnc needs --sandbox off: a device in its sandbox may not open sockets", "");
@@ -215,9 +229,10 @@ struct work {
 	struct loop *loop;
 	struct guest_mem *mem;
 	struct virtio_device *device;
+	struct control_server *control; /* NULL: none */
 	struct vhost_server *server;
 	struct worker_pulse pulse;
-	struct worker_memory *memory;
+	const struct worker_place *place;
 	struct journal *journal; /* NULL: none */
 	bool begun;
 };
@@ -227,14 +242,35 @@ static void frontend_ended(void *owner)
 	loop_stop(((struct work *)owner)->loop);
 }
 
+/* Not before the worker is the guest's: the socket is that of the one before until then. */
+static int serve_control(struct work *w)
+{
+	const struct control_server_config config = {
+		.socket = w->place->control,
+		.generation = w->place->generation,
+		.control = {.ops = mullion_device_module.display_control, .owner = w->device, .loop = w->loop},
+		.modes = w->place->memory->modes,
+	};
+
+	return w->place->control < 0 ? 0 : control_server_create(&config, &w->control);
+}
+
 /* It is ours from here on. */
 static void frontend_begun(void *owner)
 {
 	struct work *w = owner;
 
-	if (!w->begun)
-		worker_pulse_start(&w->pulse, w->memory, w->loop);
+	int err;
+
+	if (w->begun)
+		return;
 	w->begun = true;
+	worker_pulse_start(&w->pulse, w->place->memory, w->loop);
+	err = serve_control(w);
+	if (err) {
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "gpu: the control socket can't be served: %s", strerror(-err));
+		loop_stop(w->loop);
+	}
 }
 
 static int take_display(void *owner, int fd)
@@ -292,7 +328,7 @@ static int construct(const struct program *p, const struct worker_place *place, 
 	err = vhost_server_create(&config, &w->server);
 	if (err)
 		return err;
-	w->memory = place->memory;
+	w->place = place;
 	if (!place->spare)
 		frontend_begun(w);
 	/* Drivers are loaded, and a first shader is compiled; the frontend has not been listened to. */
@@ -308,7 +344,9 @@ static int work(void *owner, const struct worker_place *place)
 	if (place->spare && !w.begun)
 		return status;
 	vhost_server_destroy(w.server);
+	/* Its last screenshots are answered. */
 	virtio_device_destroy(w.device);
+	control_server_destroy(w.control);
 	journal_close(w.journal);
 	guest_mem_destroy(w.mem);
 	loop_destroy(w.loop);
@@ -371,7 +409,7 @@ static int run(struct program *p, struct keeper_config *config)
 
 int main(int argc, char **argv)
 {
-	struct program p = {.fd = -1, .max_deaths = 5, .hang_s = 10};
+	struct program p = {.fd = -1, .control = -1, .screen = -1, .max_deaths = 5, .hang_s = 10};
 	struct keeper_config config = {
 		.name = "gpu",
 		.config_bytes = sizeof(struct virtio_gpu_config),
@@ -388,6 +426,8 @@ int main(int argc, char **argv)
 		return status;
 	config.socket_path = p.socket_path;
 	config.fd = p.fd;
+	config.control = p.control;
+	config.screen = p.screen;
 	config.in_band = p.in_band;
 	config.spare = p.spare;
 	config.max_deaths = (unsigned)p.max_deaths;

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "host/vhost/inflight_fd.h"
 #include "host/vhost/keeper_parts.h"
 #include "host/vhost/requests.h"
 
@@ -113,7 +114,7 @@ static int get_features(struct keeper *k, struct message *m)
 
 static int get_protocol_features(struct keeper *k, struct message *m)
 {
-	return answer_u64(k, m, vhost_protocol_features(k->config->in_band, k->shmem.count));
+	return answer_u64(k, m, vhost_protocol_features(k->config->in_band, true, k->shmem.count));
 }
 
 static int get_queue_num(struct keeper *k, struct message *m)
@@ -130,6 +131,19 @@ static int get_shmem_config(struct keeper *k, struct message *m)
 static int get_max_mem_slots(struct keeper *k, struct message *m)
 {
 	return answer_u64(k, m, LEASE_MAX_REGIONS);
+}
+
+static int get_inflight_fd(struct keeper *k, struct message *m)
+{
+	struct vhost_user_inflight d = m->payload.inflight;
+	int fd = vhost_inflight_make(&d, (unsigned)k->queues);
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = message_send_fds(&k->frontend, m->header.request, VHOST_USER_REPLY, &d, m->header.size, &fd, 1);
+	close(fd);
+	return err;
 }
 
 static int set_owner(struct keeper *k, struct message *m)
@@ -193,6 +207,7 @@ static const struct {
 	{VHOST_USER_GET_PROTOCOL_FEATURES, get_protocol_features},
 	{VHOST_USER_GET_QUEUE_NUM, get_queue_num},
 	{VHOST_USER_GET_MAX_MEM_SLOTS, get_max_mem_slots},
+	{VHOST_USER_GET_INFLIGHT_FD, get_inflight_fd},
 	{VHOST_USER_GET_SHMEM_CONFIG, get_shmem_config},
 	{VHOST_USER_SET_OWNER, set_owner},
 	{VHOST_USER_GET_CONFIG, get_config},
@@ -220,7 +235,7 @@ static void frontend_ended(void *owner, int err, const char *why)
 	if (err)
 		log_line(LOG_TOPIC_VHOST, LOG_WARN, "%s: the frontend is dropped: %s", k->config->name, why);
 	else
-		log_line(LOG_TOPIC_VHOST, LOG_INFO, "%s: the frontend left", k->config->name);
+		log_line(LOG_TOPIC_VHOST, k->one_frontend ? LOG_DEBUG : LOG_INFO, "%s: the frontend left", k->config->name);
 	frontend_is_lost(k);
 }
 
@@ -289,7 +304,7 @@ int keeper_take_frontend(struct keeper *k, int fd)
 		return err;
 	if (!k->known)
 		message_socket_pause(&k->frontend, true);
-	log_line(LOG_TOPIC_VHOST, LOG_INFO, "%s: a frontend is here", k->config->name);
+	log_line(LOG_TOPIC_VHOST, k->one_frontend ? LOG_DEBUG : LOG_INFO, "%s: a frontend is here", k->config->name);
 	return 0;
 }
 

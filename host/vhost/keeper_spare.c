@@ -32,6 +32,9 @@ static int start(struct keeper *k)
 		.journal = k->journal,
 		.shared = k->shared,
 		.sandbox = k->config->sandbox,
+		.control = k->config->control,
+		.screen = k->config->screen,
+		.generation = k->generation + 1,
 		.spare = true,
 	};
 	int pair[2], err;

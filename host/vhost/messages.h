@@ -30,6 +30,7 @@ struct message {
 		struct vhost_user_mem_table table;
 		struct vhost_user_mem_reg region;
 		struct vhost_user_config config;
+		struct vhost_user_inflight inflight;
 		struct vhost_user_shmem_config shmem;
 		struct vhost_user_shmem_map map;
 	} payload; /* header.size bytes of it came from the peer, the rest is zero */

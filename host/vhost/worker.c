@@ -82,13 +82,14 @@ struct life {
 static int live(struct sandbox *s, void *arg)
 {
 	const struct life *l = arg;
-	int keep[3] = {l->place->link};
+	const int others[] = {l->place->journal, l->place->shared, l->place->control, l->place->screen};
+	int keep[1 + sizeof(others) / sizeof(others[0])] = {l->place->link};
 	unsigned count = 1;
 
-	if (l->place->journal >= 0)
-		keep[count++] = l->place->journal;
-	if (l->place->shared >= 0)
-		keep[count++] = l->place->shared;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		if (others[i] >= 0)
+			keep[count++] = others[i];
+	}
 	/* Also where the sandbox does nothing: the frontend's socket must end with the keeper. */
 	close_others(keep, count);
 	if (sandbox_prepare(s, keep, count))
@@ -125,7 +126,6 @@ int worker_start(struct worker *w, int (*work)(void *owner, const struct worker_
 
 	if (!place->spare)
 		worker_memory_still(place->memory);
-	w->started_ns = loop_now_ns();
 	err = sandbox_spawn(place->sandbox, live, &life, &child);
 	if (err)
 		return err;
@@ -154,7 +154,6 @@ int worker_take(struct worker *to, struct worker *from)
 		close(from->watch.fd);
 	} else {
 		to->pid = from->pid;
-		to->started_ns = loop_now_ns();
 	}
 	from->pid = 0;
 	return err;

@@ -50,7 +50,7 @@ struct device_module {
 	void (*doctor)(void (*report)(void *owner, const char *verdict, const char *name, const char *text,
 				      const char *cure),
 		       void *owner);
-	const struct display_control_ops *display_control; /* of its devices; NULL: they have no displays */
+	const struct display_control_ops *display_control; /* their owner is a device; NULL: none has displays */
 };
 
 #endif

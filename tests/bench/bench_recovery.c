@@ -182,6 +182,8 @@ static void frame(void)
 static void start(bool spare)
 {
 	const struct keeper_config config = {
+		.control = -1,
+		.screen = -1,
 		.name = "gpu",
 		.config_bytes = sizeof(struct virtio_gpu_config),
 		.journal_bytes = gpu_limits_default.journal_bytes,

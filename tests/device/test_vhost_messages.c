@@ -21,6 +21,7 @@
 #define U64 sizeof(uint64_t)
 #define STATE sizeof(struct vhost_user_vring_state)
 #define REGION sizeof(struct vhost_user_mem_reg)
+#define INFLIGHT VHOST_USER_INFLIGHT_BYTES
 #define CONFIG_HEAD offsetof(struct vhost_user_config, data)
 
 /* Every request, with the sizes and the numbers of descriptors that are right. */
@@ -48,6 +49,8 @@ static const struct row {
 	{VHOST_USER_SET_BACKEND_REQ_FD, 0, 0, 1, 1},
 	{VHOST_USER_GET_CONFIG, CONFIG_HEAD, sizeof(struct vhost_user_config), 0, 0},
 	{VHOST_USER_SET_CONFIG, CONFIG_HEAD, sizeof(struct vhost_user_config), 0, 0},
+	{VHOST_USER_GET_INFLIGHT_FD, INFLIGHT, sizeof(struct vhost_user_inflight), 0, 0},
+	{VHOST_USER_SET_INFLIGHT_FD, INFLIGHT, sizeof(struct vhost_user_inflight), 1, 1},
 	{VHOST_USER_GPU_SET_SOCKET, 0, 0, 1, 1},
 	{VHOST_USER_RESET_DEVICE, 0, 0, 0, 0},
 	{VHOST_USER_VRING_KICK, STATE, STATE, 0, 0},

@@ -93,6 +93,8 @@ static void make_device(struct gpu_world *w, struct journal *journal)
 		config.scanouts = options->scanouts;
 	for (unsigned i = 0; i < 16; i++)
 		config.modes[i] = options->width ? (struct gpu_mode){options->width, options->height} : config.modes[0];
+	if (options->share)
+		config.share = options->share;
 	if (options->limits.resources)
 		config.limits = options->limits;
 	w->display = calloc(1, sizeof(*w->display));

@@ -19,6 +19,7 @@ struct gpu_world_options {
 	unsigned scanouts; /* 0: 1 */
 	uint32_t width, height; /* of each; 0: 1280x800 */
 	struct gpu_limits limits; /* zeros: the defaults */
+	unsigned share; /* 0: the default */
 	struct fake_guest_options guest;
 	struct journal *journal;
 	uint64_t host_visible_bytes; /* 0: the default */
