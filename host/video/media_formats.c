@@ -13,17 +13,24 @@
 #define MAX_FRAME_RATE 240u
 #define MIN_CODED_BYTES (64u << 10)
 
+/* Newer kernels have it in their headers. */
+#ifndef V4L2_PIX_FMT_AV1
+#define V4L2_PIX_FMT_AV1 v4l2_fourcc('A', 'V', '0', '1')
+#endif
+
+/* By the names of format.c: not all have a number that virtio-video knows. */
 static const struct {
-	uint32_t number; /* of format.h */
+	const char *name;
 	uint32_t fourcc;
 	const char *description;
 } coded_formats[] = {
-	{VIRTIO_VIDEO_FORMAT_H264, V4L2_PIX_FMT_H264, "H.264"},
-	{VIRTIO_VIDEO_FORMAT_HEVC, V4L2_PIX_FMT_HEVC, "HEVC"},
-	{VIRTIO_VIDEO_FORMAT_VP8, V4L2_PIX_FMT_VP8, "VP8"},
-	{VIRTIO_VIDEO_FORMAT_VP9, V4L2_PIX_FMT_VP9, "VP9"},
-	{VIRTIO_VIDEO_FORMAT_MPEG2, V4L2_PIX_FMT_MPEG2, "MPEG-2 ES"},
-	{VIRTIO_VIDEO_FORMAT_MPEG4, V4L2_PIX_FMT_MPEG4, "MPEG-4 Part 2 ES"},
+	{"h264", V4L2_PIX_FMT_H264, "H.264"},
+	{"hevc", V4L2_PIX_FMT_HEVC, "HEVC"},
+	{"vp8", V4L2_PIX_FMT_VP8, "VP8"},
+	{"vp9", V4L2_PIX_FMT_VP9, "VP9"},
+	{"av1", V4L2_PIX_FMT_AV1, "AV1 OBU Stream"},
+	{"mpeg2", V4L2_PIX_FMT_MPEG2, "MPEG-2 ES"},
+	{"mpeg4", V4L2_PIX_FMT_MPEG4, "MPEG-4 Part 2 ES"},
 };
 
 static const struct media_raw_format raw_formats[] = {
@@ -37,27 +44,25 @@ static const struct media_raw_format raw_formats[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static uint32_t fourcc_of(const struct video_coded_format *format)
+/* Its row in that table, or COUNT(coded_formats). */
+static unsigned row_of(const struct video_coded_format *format)
 {
-	for (unsigned i = 0; i < COUNT(coded_formats); i++) {
-		if (coded_formats[i].number == format->number)
-			return coded_formats[i].fourcc;
-	}
-	return 0;
+	unsigned i = 0;
+
+	while (i < COUNT(coded_formats) && strcmp(coded_formats[i].name, format->name) != 0)
+		i++;
+	return i;
 }
 
 bool media_has_fourcc(const struct video_coded_format *format)
 {
-	return fourcc_of(format) != 0;
+	return row_of(format) < COUNT(coded_formats);
 }
 
-static const char *coded_description(const struct video_coded_format *format)
+/* Of one that has a row: a device offers no others. */
+static uint32_t fourcc_of(const struct video_coded_format *format)
 {
-	for (unsigned i = 0; i < COUNT(coded_formats); i++) {
-		if (coded_formats[i].number == format->number)
-			return coded_formats[i].description;
-	}
-	return format->name;
+	return coded_formats[row_of(format)].fourcc;
 }
 
 /* Of those that this host can do; the first if @fourcc is none of them and @any. */
@@ -274,7 +279,7 @@ int media_enum_fmt(struct media_session *s, struct media_ioctl *i)
 		d->pixelformat = fourcc_of(s->media->coded[index]);
 		d->flags = V4L2_FMT_FLAG_COMPRESSED | (s->media->config.encoder ? 0u : V4L2_FMT_FLAG_DYN_RESOLUTION);
 		snprintf((char *)d->description, sizeof(d->description), "%s",
-			 coded_description(s->media->coded[index]));
+			 coded_formats[row_of(s->media->coded[index])].description);
 	} else {
 		if (index >= COUNT(raw_formats))
 			return -EINVAL;
