@@ -68,8 +68,8 @@ struct virtio_media_cmd_close {
 };
 
 /*
- * What _IOW ioctls take lies behind the command, what _IOR ioctls give behind the answer, of _IOWR ioctls both. Behind a
- * v4l2_buffer its planes, behind v4l2_ext_controls its controls; then, towards the device only, struct
+ * What _IOW ioctls take lies behind the command, what _IOR ioctls give behind the answer, of _IOWR ioctls both. Behind
+ * a v4l2_buffer its planes, behind v4l2_ext_controls its controls; then, towards the device only, struct
  * virtio_media_sg_entry for each pointer to the guest's pages, as many as its length needs.
  */
 struct virtio_media_cmd_ioctl {

@@ -97,8 +97,8 @@ static bool is_done(void *arg)
 }
 
 /*
- * Send @out of the buffers, and receive an answer into the others, the first of which is a header that has @least bytes with
- * what must follow.
+ * Send @out of the buffers, and receive an answer into the others, the first of which is a header that has @least bytes
+ * with what must follow.
  */
 static int ask(struct media *m, const struct virtq_buffer *b, unsigned out, unsigned in, uint32_t least)
 {

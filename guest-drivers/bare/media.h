@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio-media (protocol/virtio_media.h), driver side: sessions, V4L2's ioctls, MMAP buffers seen in the device's shared
- * memory, and events. What the ioctls mean is V4L2's business, and the kernel's documents of stateful codecs say it.
+ * virtio-media (protocol/virtio_media.h), driver side: sessions, V4L2's ioctls, MMAP buffers seen in the device's
+ * shared memory, and events. What the ioctls mean is V4L2's business, and the kernel's documents of stateful codecs say
+ * it.
  *
  * Each call sends one command and waits for its answer. They return 0, the negative errno that the device answers,
- * -EPROTO for an answer that is too short, or -ETIMEDOUT and -ENODEV when the device does not answer or asks for a reset:
- * then it has been stopped, and media_open() is the way back.
+ * -EPROTO for an answer that is too short, or -ETIMEDOUT and -ENODEV when the device does not answer or asks for a
+ * reset: then it has been stopped, and media_open() is the way back.
  */
 #ifndef MULLION_BARE_MEDIA_H
 #define MULLION_BARE_MEDIA_H

@@ -37,7 +37,10 @@ void media_answer(struct media *m, struct chain *c, int err, const void *payload
 		m->stats.errors++;
 	if (log_enabled(LOG_TOPIC_VIDEO, LOG_TRACE))
 		log_line(LOG_TOPIC_VIDEO, LOG_TRACE, "answer %d", err);
-	/* No room for a header: the driver learns from the used length. For what follows the handlers saw that there is. */
+	/*
+	 * No room for a header: the driver learns from the used length. For what follows the handlers saw that there
+	 * is.
+	 */
 	if (write_obj(w, &header) == 0 && bytes > 0 && writer_copy(w, payload, bytes) == 0 && tail_bytes > 0 &&
 	    writer_copy(w, tail, tail_bytes) < 0)
 		log_guest(LOG_TOPIC_VIDEO, &m->log_limit, "answer %d: no room for %zu bytes", err, tail_bytes);

@@ -63,7 +63,8 @@ void media_free_buffers(struct media_session *s, enum video_queue q)
 }
 
 /* The planes of @b lie in @memory from @offset on, a piece each. */
-static int use_memory(const struct media_queue *queue, struct media_buffer *b, struct media_memory *memory, size_t offset)
+static int use_memory(const struct media_queue *queue, struct media_buffer *b, struct media_memory *memory,
+		      size_t offset)
 {
 	b->core->pieces = calloc(queue->plane_count, sizeof(*b->core->pieces));
 	if (!b->core->pieces)
@@ -274,8 +275,8 @@ void media_describe_buffer(const struct media_session *s, enum video_queue q, un
 }
 
 /*
- * The buffer and the planes that the guest sent, checked against what there is; *@q and *@out are which. All planes that it
- * sent are answered.
+ * The buffer and the planes that the guest sent, checked against what there is; *@q and *@out are which. All planes
+ * that it sent are answered.
  */
 static int read_buffer(struct media_session *s, struct media_ioctl *i, enum video_queue *q, struct media_buffer **out)
 {

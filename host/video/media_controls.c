@@ -422,7 +422,9 @@ static int check_control(const struct media_session *s, const struct media_ioctl
 	return err;
 }
 
-/* All of them are looked at before one is set; error_idx says which was wrong only where nothing would have been set. */
+/*
+ * All of them are looked at before one is set; error_idx says which was wrong only where nothing would have been set.
+ */
 int media_ext_ctrls(struct media_session *s, struct media_ioctl *i)
 {
 	const bool set = i->row->code == _IOC_NR(VIDIOC_S_EXT_CTRLS),

@@ -327,7 +327,10 @@ int media_enum_frameintervals(struct media_session *s, struct media_ioctl *i)
 
 /* ---- the visible rectangle ---- */
 
-/* The picture side: CAPTURE of a decoder, which composes, OUTPUT of an encoder, which crops. V4L2 names both types here. */
+/*
+ * The picture side: CAPTURE of a decoder, which composes, OUTPUT of an encoder, which crops. V4L2 names both types
+ * here.
+ */
 static bool has_selection(const struct media_session *s, uint32_t type)
 {
 	if (s->media->config.encoder)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory of MMAP buffers, and the window in which the guest sees it: shared memory region 0. A mapping lives until the
- * guest unmaps it, whatever becomes of the buffer and the session (virtio 1.4, section 5.22.6.1), and so does its memory.
- * Thread: the device's loop, for every call.
+ * guest unmaps it, whatever becomes of the buffer and the session (virtio 1.4, section 5.22.6.1), and so does its
+ * memory. Thread: the device's loop, for every call.
  */
 #ifndef MULLION_HOST_VIDEO_MEDIA_WINDOW_H
 #define MULLION_HOST_VIDEO_MEDIA_WINDOW_H
@@ -64,8 +64,8 @@ struct media_window {
 void media_window_init(struct media_window *w, struct virtio_device *d);
 
 /*
- * Map the plane of @bytes at @offset of @memory, or find where it is mapped already. w->mapped is called for @c, maybe before
- * this returns.
+ * Map the plane of @bytes at @offset of @memory, or find where it is mapped already. w->mapped is called for @c, maybe
+ * before this returns.
  */
 void media_window_map(struct media_window *w, struct chain *c, struct media_memory *memory, size_t offset,
 		      uint64_t bytes, bool writable);

@@ -68,8 +68,8 @@ struct stream_config {
 	const char *element; /* as in codec_config */
 	unsigned timeout_ms; /* how long a codec may do nothing while something waits for it */
 	/*
-	 * As V4L2 has it: when the size changes, an output buffer comes back empty and marked as the end, before those of the
-	 * new size, and a first size for which the queued buffers were made is no change.
+	 * As V4L2 has it: when the size changes, an output buffer comes back empty and marked as the end, before those
+	 * of the new size, and a first size for which the queued buffers were made is no change.
 	 */
 	bool marks_changes;
 	struct loop *loop;
@@ -123,7 +123,9 @@ const char *stream_state_name(enum stream_state state);
 struct video_buffer *stream_find_buffer(const struct video_stream *s, enum video_queue q, uint32_t id);
 /* The stream owns @b, whose id is not in use, from now on. */
 void stream_add_buffer(struct video_stream *s, enum video_queue q, struct video_buffer *b);
-/* Clear the queue, unless it is an output queue with nothing in it, so that a drain goes on; then forget its buffers. */
+/*
+ * Clear the queue, unless it is an output queue with nothing in it, so that a drain goes on; then forget its buffers.
+ */
 void stream_drop_buffers(struct video_stream *s, enum video_queue q);
 
 /*
@@ -135,9 +137,10 @@ int stream_queue_input(struct video_stream *s, struct video_buffer *b);
 int stream_queue_output(struct video_stream *s, struct video_buffer *b);
 
 /*
- * Process what is queued, mark an empty output buffer as the end, then call drain_done with @request, which is not NULL.
- * With nothing to process, or no output buffer in the stream, it doesn't wait for one to mark: the next one queued is.
- * Returns 0 (then drain_done comes, maybe before this returns), -EBUSY while another drain waits, -EPIPE when FAILED.
+ * Process what is queued, mark an empty output buffer as the end, then call drain_done with @request, which is not
+ * NULL. With nothing to process, or no output buffer in the stream, it doesn't wait for one to mark: the next one
+ * queued is. Returns 0 (then drain_done comes, maybe before this returns), -EBUSY while another drain waits, -EPIPE
+ * when FAILED.
  */
 int stream_drain(struct video_stream *s, void *request);
 
@@ -149,8 +152,8 @@ int stream_drain(struct video_stream *s, void *request);
 void stream_clear(struct video_stream *s, enum video_queue q);
 
 /*
- * After a change of size, go on with the output buffers that are there. Those that are queued and too small come back as
- * errors.
+ * After a change of size, go on with the output buffers that are there. Those that are queued and too small come back
+ * as errors.
  */
 void stream_keep_output(struct video_stream *s);
 static inline bool stream_output_is_held(const struct video_stream *s)

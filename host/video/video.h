@@ -36,8 +36,10 @@ struct video_config {
 void video_config_init(struct video_config *config);
 
 /*
- * Read @options ("kind=decoder|encoder,proto=virtio-video|virtio-media,codec=ELEMENT,streams=N,memory=MIB,timeout=SECONDS") into @config. Returns 0, or -EINVAL after printing which word is
- * wrong and what is allowed. Strings in @config point into @options.
+ * Read @options ("kind=decoder|encoder,proto=virtio-video|virtio-media,codec=ELEMENT,streams=N,memory=MIB,
+ * timeout=SECONDS") into @config. Returns 0, or -EINVAL after printing which word is wrong and what is allowed. Strings
+ * in
+ * @config point into @options.
  */
 int video_config_parse(struct video_config *config, char *options);
 
@@ -58,8 +60,8 @@ void video_get_stats(struct virtio_device *d, struct video_stats *out);
 /* ---- for the two fronts ---- */
 
 /*
- * Fill @out with the formats that @config's codec can do and @suits (NULL: any), and @names with " h264 vp9". Returns how
- * many they are.
+ * Fill @out with the formats that @config's codec can do and @suits (NULL: any), and @names with " h264 vp9". Returns
+ * how many they are.
  */
 unsigned video_find_formats(const struct video_config *config, bool (*suits)(const struct video_coded_format *format),
 			    const struct video_coded_format *out[VIDEO_MAX_CODED], char *names, size_t size);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * virtio-media on a real machine: the host's codec decodes an H.264 clip, which is the initial RAM disk, from and to MMAP
- * buffers in the device's shared memory. Each picture's checksum, as cksum(1) has it, is printed for tests/bare/media to
- * compare with what the codec makes of the clip outside.
+ * virtio-media on a real machine: the host's codec decodes an H.264 clip, which is the initial RAM disk, from and to
+ * MMAP buffers in the device's shared memory. Each picture's checksum, as cksum(1) has it, is printed for
+ * tests/bare/media to compare with what the codec makes of the clip outside.
  *
  * Each access unit of the clip must begin with a delimiter.
  */

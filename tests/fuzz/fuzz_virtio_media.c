@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * virtio-media over the fake codec, decoder and encoder: any bytes as commands, and ioctls that are nearly right, with turns
- * of the loop, late answers of the shared memory's home, and resets between. Every command is answered, and afterwards a
- * session must work.
+ * virtio-media over the fake codec, decoder and encoder: any bytes as commands, and ioctls that are nearly right, with
+ * turns of the loop, late answers of the shared memory's home, and resets between. Every command is answered, and
+ * afterwards a session must work.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A virtio-media device over fake guest memory, with its driver's side and a home for its shared memory. For cmocka tests;
- * a call whose result is not returned asserts what it expects. Results are 0 or a negative errno, as the device says.
+ * A virtio-media device over fake guest memory, with its driver's side and a home for its shared memory. For cmocka
+ * tests; a call whose result is not returned asserts what it expects. Results are 0 or a negative errno, as the device
+ * says.
  */
 #ifndef MULLION_TESTS_LIB_MEDIA_WORLD_H
 #define MULLION_TESTS_LIB_MEDIA_WORLD_H
