@@ -235,10 +235,13 @@ int media_s_fmt(struct media_session *s, struct media_ioctl *i)
 		return MEDIA_REFUSE(i, -EINVAL, "buffer type %u; 9 is CAPTURE, 10 is OUTPUT", i->u.format.type);
 	if (s->queues[w.queue].count > 0)
 		return MEDIA_REFUSE(i, -EBUSY, "the queue has buffers; REQBUFS with 0 first");
-	/* A decoder's pictures may take another form while it runs; nothing else may. */
-	if (s->stream->state != STREAM_IDLE && (s->media->config.encoder || w.queue == VIDEO_INPUT))
-		return MEDIA_REFUSE(i, -EBUSY, "the codec is at work; stop the OUTPUT queue first");
 	adjust(s, &i->u.format, &w);
+	/*
+	 * While the codec runs, its pictures may take another form and its packets another room; nothing else may
+	 * change.
+	 */
+	if (s->stream->state != STREAM_IDLE && (w.queue == VIDEO_INPUT || (w.coded && w.coded != s->stream->coded)))
+		return MEDIA_REFUSE(i, -EBUSY, "the codec is at work; stop the OUTPUT queue first");
 	if (w.queue == VIDEO_INPUT) {
 		const struct v4l2_pix_format_mplane *p = &i->u.format.fmt.pix_mp;
 

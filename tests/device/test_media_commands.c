@@ -365,6 +365,7 @@ static void an_encoder_at_work_keeps_its_formats(void **state)
 	assert_int_equal(media_queue_buffer(w, id, MEDIA_OUTPUT, 0, 0, 0), 0);
 	assert_int_equal(media_stream(w, id, MEDIA_OUTPUT, true), 0);
 	assert_int_equal(format(w, id, VIDIOC_S_FMT, MEDIA_CAPTURE, V4L2_PIX_FMT_VP8, 64, 64, &f), -EBUSY);
+	assert_int_equal(format(w, id, VIDIOC_S_FMT, MEDIA_CAPTURE, V4L2_PIX_FMT_H264, 64, 64, &f), 0);
 	assert_int_equal(media_stream(w, id, MEDIA_OUTPUT, false), 0);
 	assert_int_equal(format(w, id, VIDIOC_S_FMT, MEDIA_CAPTURE, V4L2_PIX_FMT_VP8, 64, 64, &f), 0);
 	media_world_destroy(w);
