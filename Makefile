@@ -204,7 +204,8 @@ export O
 # The second make sees the libraries that deps just installed.
 check: deps
 	+$(Q)$(MAKE) --no-print-directory DEPS=done check-built
-bare-runners := tests/bare/run tests/bare/vhost_user tests/bare/control tests/bare/recovery tests/bare/blob_recovery tests/bare/video
+bare-runners := tests/bare/run tests/bare/vhost_user tests/bare/control tests/bare/recovery tests/bare/blob_recovery \
+	tests/bare/video tests/bare/media
 check-built: all tests
 	+$(Q)$(if $(SAN),,$(MAKE) --no-print-directory DEPS=done O=$(san-out) SAN=address,undefined STEPS=1 tests)
 	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs) --tier fuzz $(fuzz-programs) \

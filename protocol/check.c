@@ -10,6 +10,7 @@
 #include "protocol/virtio.h"
 #include "protocol/virtio_gpu.h"
 #include "protocol/virtio_input.h"
+#include "protocol/virtio_media.h"
 #include "protocol/virtio_video.h"
 #include "protocol/virtio_video_agl.h"
 
@@ -196,3 +197,50 @@ AT(struct virtio_video_agl_resource_queue, timestamp, 24);
 AT(struct virtio_video_agl_resource_queue, data_sizes, 32);
 SIZE(struct virtio_video_agl_resource_queue_resp, 56);
 AT(struct virtio_video_agl_resource_queue_resp, timestamp, 16);
+/* Section 5.22: media, and what it carries. */
+SIZE(struct virtio_media_config, 40);
+SIZE(struct virtio_media_cmd_open, 8);
+SIZE(struct virtio_media_resp_open, 16);
+SIZE(struct virtio_media_cmd_close, 16);
+SIZE(struct virtio_media_cmd_ioctl, 16);
+SIZE(struct virtio_media_resp_ioctl, 8);
+SIZE(struct virtio_media_sg_entry, 16);
+SIZE(struct virtio_media_cmd_mmap, 20);
+SIZE(struct virtio_media_resp_mmap, 24);
+AT(struct virtio_media_resp_mmap, len, 16);
+SIZE(struct virtio_media_cmd_munmap, 16);
+SIZE(struct virtio_media_resp_munmap, 8);
+SIZE(struct virtio_media_event_error, 16);
+SIZE(struct virtio_media_event_dqbuf, 8 + 88 + 8 * 64);
+SIZE(struct virtio_media_event_event, 8 + 136);
+SIZE(struct v4l2_buffer, 88);
+AT(struct v4l2_buffer, timestamp, 24);
+AT(struct v4l2_buffer, m, 64);
+SIZE(struct v4l2_plane, 64);
+AT(struct v4l2_plane, m, 8);
+AT(struct v4l2_plane, data_offset, 16);
+SIZE(struct v4l2_capability, 104);
+SIZE(struct v4l2_fmtdesc, 64);
+SIZE(struct v4l2_format, 208);
+AT(struct v4l2_format, fmt, 8);
+SIZE(struct v4l2_pix_format_mplane, 192);
+AT(struct v4l2_pix_format_mplane, plane_fmt, 20);
+SIZE(struct v4l2_requestbuffers, 20);
+SIZE(struct v4l2_create_buffers, 256);
+SIZE(struct v4l2_selection, 64);
+SIZE(struct v4l2_streamparm, 204);
+SIZE(struct v4l2_frmsizeenum, 44);
+SIZE(struct v4l2_frmivalenum, 52);
+SIZE(struct v4l2_decoder_cmd, 72);
+SIZE(struct v4l2_encoder_cmd, 40);
+SIZE(struct v4l2_event_subscription, 32);
+SIZE(struct v4l2_event, 136);
+AT(struct v4l2_event, u, 8);
+SIZE(struct v4l2_event_ctrl, 40);
+SIZE(struct v4l2_ext_control, 20);
+SIZE(struct v4l2_ext_controls, 32);
+AT(struct v4l2_ext_controls, controls, 24);
+SIZE(struct v4l2_control, 8);
+SIZE(struct v4l2_queryctrl, 68);
+SIZE(struct v4l2_query_ext_ctrl, 232);
+SIZE(struct v4l2_querymenu, 44);

@@ -537,9 +537,9 @@ static const struct {
 	 "sandbox=auto|strict|off, max-deaths=N,\nhang-limit=SECONDS, shader-cache=MIB, spare=yes (one more, ready to\ntake over)",
 	 set_gpu},
 	{"video", "decoder|encoder|decoder,encoder[,KEY=VALUE,...]",
-	 "virtio-video: the host's codecs (GStreamer) as V4L2 devices of the guest. Keys:\ndialect=agl (the guest "
-	 "has the driver of Automotive Grade Linux, not that of ChromeOS),\ncodec=ELEMENT (one by name; default: "
-	 "hardware first, then by rank),\nstreams=N (at a time), memory=MIB (guest memory that buffers may take),\n"
+	 "the host's codecs (GStreamer) as V4L2 devices of the guest. Keys:\nproto=virtio-video|virtio-media (what the guest's "
+	 "driver speaks; default\nvirtio-video), dialect=agl (a virtio-video driver of Automotive Grade Linux,\nnot that of ChromeOS), "
+	 "codec=ELEMENT (one by name; default: hardware first,\nthen by rank), streams=N (at a time), memory=MIB (that buffers may take),\n"
 	 "timeout=SECONDS (for a codec that does nothing)",
 	 set_video},
 	{"display", "none|png:DIR[,every=N]|vnc[:ADDR][,password=FILE]",

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "protocol/virtio.h"
+#include "protocol/virtio_media.h"
 #include "vmm/irq.h"
 #include "vmm/msix.h"
 #include "vmm/pci.h"
@@ -478,6 +479,7 @@ static uint32_t class_of(uint32_t virtio_id)
 		return 0x040100; /* multimedia, audio */
 	case VIRTIO_ID_VIDEO_ENCODER:
 	case VIRTIO_ID_VIDEO_DECODER:
+	case VIRTIO_ID_MEDIA:
 		return 0x048000; /* multimedia, other */
 	case VIRTIO_ID_FS:
 		return 0x018000; /* storage, other */

@@ -74,9 +74,10 @@ static void config_changed(void *owner)
 {
 	struct vhost_server *s = owner;
 
+	/* Not both: the frontend would interrupt the guest twice. */
 	if (s->config.device->broken)
 		vhost_rings_report_error(&s->rings);
-	if (vhost_server_has(s, VHOST_USER_PROTOCOL_F_CONFIG))
+	else if (vhost_server_has(s, VHOST_USER_PROTOCOL_F_CONFIG))
 		ask(s, VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, NULL, 0);
 }
 

@@ -63,6 +63,10 @@ int video_config_parse(struct video_config *config, char *options)
 				return wrong(word, value,
 					     "write chromeos, or agl for the drivers of Automotive Grade Linux");
 			config->dialect = strcmp(value, "agl") == 0 ? &video_dialect_agl : &video_dialect_chromeos;
+		} else if (strcmp(word, "proto") == 0) {
+			if (strcmp(value, "virtio-video") != 0 && strcmp(value, "virtio-media") != 0)
+				return wrong(word, value, "write virtio-video or virtio-media");
+			config->media = strcmp(value, "virtio-media") == 0;
 		} else if (strcmp(word, "codec") == 0) {
 			config->element = value;
 		} else if (strcmp(word, "streams") == 0) {
@@ -79,7 +83,7 @@ int video_config_parse(struct video_config *config, char *options)
 			config->timeout_ms = (unsigned)number * 1000;
 		} else {
 			return wrong(word, value,
-				     "no such option; there are kind, dialect, codec, streams, memory and timeout");
+				     "no such option; there are kind, proto, dialect, codec, streams, memory and timeout");
 		}
 	}
 	return 0;

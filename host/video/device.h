@@ -32,7 +32,7 @@ struct video {
 	unsigned stream_count;
 	uint64_t buffer_bytes; /* of all streams */
 	/* Coded formats that the host can do: rows of format.h. */
-	const struct video_coded_format *coded[8];
+	const struct video_coded_format *coded[VIDEO_MAX_CODED];
 	unsigned coded_count;
 	/* The answer behind its header; one at a time, until the answer point copied it out. */
 	uint8_t answer[VIDEO_ANSWER_MAX];

@@ -206,36 +206,59 @@ static bool feed(struct video_stream *s, bool *progress)
 	return true;
 }
 
-/* Everything is out: mark an empty buffer, then answer. Returns false while there is no buffer to mark. */
-static bool finish_drain(struct video_stream *s)
+/* Return an empty buffer as the end. Returns false if there is none. */
+static bool mark_end(struct video_stream *s)
 {
 	static const struct stream_done end = {.end = true};
 
-	if (s->sides[VIDEO_OUTPUT].first_queued)
-		finish_first(s, VIDEO_OUTPUT, &end);
-	else if (s->drain_was_empty || !s->sides[VIDEO_OUTPUT].buffers)
-		s->end_owed = true;
-	else
+	if (!s->sides[VIDEO_OUTPUT].first_queued)
 		return false;
+	finish_first(s, VIDEO_OUTPUT, &end);
+	return true;
+}
+
+/* Everything is out: mark an empty buffer, then answer. Returns false while there is no buffer to mark. */
+static bool finish_drain(struct video_stream *s)
+{
+	if (!mark_end(s)) {
+		if (!s->drain_was_empty && s->sides[VIDEO_OUTPUT].buffers)
+			return false;
+		s->end_owed = true;
+	}
 	let_go_of_codec(s);
 	stream_enter(s, STREAM_IDLE);
 	end_drain(s, false);
 	return true;
 }
 
+static bool queued_output_fits(const struct video_stream *s)
+{
+	const struct video_buffer *b = s->sides[VIDEO_OUTPUT].first_queued;
+
+	while (b && video_layout_fits(&s->layout, b))
+		b = b->next_queued;
+	return !b;
+}
+
 /* Returns false if the stream failed: pictures of that size are more than it can have. */
 static bool announce(struct video_stream *s, const struct codec_output *out)
 {
+	const bool same = out->width == s->visible_width && out->height == s->visible_height;
+
 	if (out->width == 0 || out->height == 0 || out->width > VIDEO_MAX_SIDE || out->height > VIDEO_MAX_SIDE) {
 		fail(s, "its pictures are larger than 8192 each way");
 		return false;
 	}
-	if (s->format_known && out->width == s->visible_width && out->height == s->visible_height)
+	if (s->format_known && same)
 		return true;
 	stream_set_picture(s, s->layout.format, out->width, out->height);
 	s->format_known = true;
 	s->output_held = s->sides[VIDEO_OUTPUT].buffers != NULL;
+	if (s->config.marks_changes && same && queued_output_fits(s))
+		s->output_held = false;
 	s->config.front->event(s->config.owner, s, STREAM_EVENT_FORMAT);
+	if (s->config.marks_changes && s->output_held)
+		s->mark_owed = !mark_end(s);
 	return true;
 }
 
@@ -395,7 +418,8 @@ void stream_drop_buffers(struct video_stream *s, enum video_queue q)
 {
 	struct stream_side *side = &s->sides[q];
 
-	stream_clear(s, q);
+	if (q == VIDEO_INPUT || side->first_queued || s->output_held)
+		stream_clear(s, q);
 	while (side->buffers) {
 		struct video_buffer *b = side->buffers;
 
@@ -435,16 +459,14 @@ int stream_queue_input(struct video_stream *s, struct video_buffer *b)
 
 int stream_queue_output(struct video_stream *s, struct video_buffer *b)
 {
-	static const struct stream_done end = {.end = true};
-
 	if (s->state == STREAM_FAILED)
 		return -EPIPE;
 	if (!fits(s, VIDEO_OUTPUT, b))
 		return -EMSGSIZE;
 	push(&s->sides[VIDEO_OUTPUT], b);
-	if (s->end_owed) {
-		s->end_owed = false;
-		finish_first(s, VIDEO_OUTPUT, &end);
+	if (s->mark_owed || s->end_owed) {
+		*(s->mark_owed ? &s->mark_owed : &s->end_owed) = false;
+		mark_end(s);
 		return 0;
 	}
 	pump(s, false);
@@ -473,7 +495,7 @@ void stream_clear(struct video_stream *s, enum video_queue q)
 	cancel_queued(s, q);
 	s->end_owed = false;
 	if (q == VIDEO_OUTPUT)
-		s->output_held = false;
+		s->output_held = s->mark_owed = false;
 	if (restart)
 		let_go_of_codec(s);
 	if (cut_drain)
@@ -483,6 +505,25 @@ void stream_clear(struct video_stream *s, enum video_queue q)
 	else if (cut_drain && !restart)
 		stream_enter(s, s->codec ? STREAM_RUNNING : STREAM_IDLE);
 	watch(s, false, false);
+	pump(s, false);
+}
+
+void stream_keep_output(struct video_stream *s)
+{
+	static const struct stream_done too_small = {.error = true};
+
+	if (!s->output_held)
+		return;
+	s->output_held = s->mark_owed = false;
+	for (struct video_buffer *b = s->sides[VIDEO_OUTPUT].first_queued, *end = NULL; b != end;
+	     b = s->sides[VIDEO_OUTPUT].first_queued) {
+		if (!video_layout_fits(&s->layout, b)) {
+			finish_first(s, VIDEO_OUTPUT, &too_small);
+			continue;
+		}
+		end = end ? end : b;
+		push(&s->sides[VIDEO_OUTPUT], pop(&s->sides[VIDEO_OUTPUT]));
+	}
 	pump(s, false);
 }
 

@@ -43,7 +43,7 @@ struct stream_done {
 	uint64_t timestamp;
 	uint32_t bytes;   /* of a packet */
 	bool error;       /* not processed, or wrong */
-	bool end;         /* the last one of a drain; nothing is in it */
+	bool end;         /* the last one of a drain, or of a size (marks_changes); nothing is in it */
 	bool key_frame, delta_frame;
 };
 
@@ -67,6 +67,11 @@ struct stream_config {
 	const struct codec_ops *codec;
 	const char *element; /* as in codec_config */
 	unsigned timeout_ms; /* how long a codec may do nothing while something waits for it */
+	/*
+	 * As V4L2 has it: when the size changes, an output buffer comes back empty and marked as the end, before those
+	 * of the new size, and a first size for which the queued buffers were made is no change.
+	 */
+	bool marks_changes;
 	struct loop *loop;
 	const struct stream_front_ops *front;
 	void *owner;
@@ -100,6 +105,7 @@ struct video_stream {
 	bool end_owed;       /* a drain was answered without an output buffer to mark: the next one is */
 	bool format_known;   /* a decoder's first picture was announced */
 	bool output_held;    /* a new size was announced; the output buffers are still those of the old one */
+	bool mark_owed;      /* for that there was no buffer to mark: the next one is */
 	bool force_keyframe;
 	struct loop_timer watchdog;
 	bool watching;
@@ -117,7 +123,9 @@ const char *stream_state_name(enum stream_state state);
 struct video_buffer *stream_find_buffer(const struct video_stream *s, enum video_queue q, uint32_t id);
 /* The stream owns @b, whose id is not in use, from now on. */
 void stream_add_buffer(struct video_stream *s, enum video_queue q, struct video_buffer *b);
-/* Clear the queue, then forget its buffers. */
+/*
+ * Clear the queue, unless it is an output queue with nothing in it, so that a drain goes on; then forget its buffers.
+ */
 void stream_drop_buffers(struct video_stream *s, enum video_queue q);
 
 /*
@@ -129,9 +137,10 @@ int stream_queue_input(struct video_stream *s, struct video_buffer *b);
 int stream_queue_output(struct video_stream *s, struct video_buffer *b);
 
 /*
- * Process what is queued, mark an empty output buffer as the end, then call drain_done with @request. With nothing to
- * process, or no output buffer in the stream, it doesn't wait for one to mark: the next one queued is. Returns 0 (then drain_done comes, maybe before this returns), -EBUSY while another drain
- * waits, -EPIPE when FAILED.
+ * Process what is queued, mark an empty output buffer as the end, then call drain_done with @request, which is not
+ * NULL. With nothing to process, or no output buffer in the stream, it doesn't wait for one to mark: the next one
+ * queued is. Returns 0 (then drain_done comes, maybe before this returns), -EBUSY while another drain waits, -EPIPE
+ * when FAILED.
  */
 int stream_drain(struct video_stream *s, void *request);
 
@@ -141,6 +150,16 @@ int stream_drain(struct video_stream *s, void *request);
  * which case the drain goes on.
  */
 void stream_clear(struct video_stream *s, enum video_queue q);
+
+/*
+ * After a change of size, go on with the output buffers that are there. Those that are queued and too small come back
+ * as errors.
+ */
+void stream_keep_output(struct video_stream *s);
+static inline bool stream_output_is_held(const struct video_stream *s)
+{
+	return s->output_held;
+}
 
 /* ---- parameters ---- */
 

@@ -335,32 +335,44 @@ static const uint16_t queue_max[] = {1024, 256, 0};
 static const struct virtio_device_ops decoder_ops = DEVICE_OPS("video-decoder", VIRTIO_ID_VIDEO_DECODER);
 static const struct virtio_device_ops encoder_ops = DEVICE_OPS("video-encoder", VIRTIO_ID_VIDEO_ENCODER);
 
-static void find_formats(struct video *v, char *names, size_t size)
+/* Of those that virtio-video has a number for. */
+static bool has_number(const struct video_coded_format *format)
+{
+	return format->number != 0;
+}
+
+unsigned video_find_formats(const struct video_config *config, bool (*suits)(const struct video_coded_format *format),
+			    const struct video_coded_format *out[VIDEO_MAX_CODED], char *names, size_t size)
 {
 	const struct video_coded_format *format;
+	unsigned count = 0;
 	size_t used = 0;
 
 	names[0] = '\0';
 	for (unsigned i = 0; (format = video_coded_format_at(i)) != NULL; i++) {
-		if (format->number == 0 || (v->config.encoder && format->decode_only) ||
-		    !v->config.codec->can(format, v->config.encoder, v->config.element))
+		if ((config->encoder && format->decode_only) || (suits && !suits(format)) ||
+		    !config->codec->can(format, config->encoder, config->element))
 			continue;
-		assert(v->coded_count < sizeof(v->coded) / sizeof(v->coded[0]));
-		v->coded[v->coded_count++] = format;
+		assert(count < VIDEO_MAX_CODED);
+		out[count++] = format;
 		if (used < size)
 			used += (size_t)snprintf(names + used, size - used, " %s", format->name);
 	}
+	return count;
 }
 
 int video_create(const struct video_config *config_in, struct loop *loop, const struct guest_mem *mem,
 		 struct virtio_device **out)
 {
 	const struct virtio_device_ops *ops = config_in->encoder ? &encoder_ops : &decoder_ops;
-	struct video *v = calloc(1, sizeof(*v));
+	struct video *v;
 	uint64_t features;
 	char names[64];
 	int err;
 
+	if (config_in->media)
+		return media_create(config_in, loop, mem, out);
+	v = calloc(1, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
 	features = config_in->dialect->features;
@@ -376,7 +388,7 @@ int video_create(const struct video_config *config_in, struct loop *loop, const 
 		snprintf(v->element, sizeof(v->element), "%s", config_in->element);
 		v->config.element = v->element;
 	}
-	find_formats(v, names, sizeof(names));
+	v->coded_count = video_find_formats(&v->config, has_number, v->coded, names, sizeof(names));
 	if (v->coded_count == 0) {
 		log_line(LOG_TOPIC_VIDEO, LOG_ERROR, "%s: %s%s has nothing to offer; mullion doctor says what to install", ops->name,
 			 v->config.element ? "codec=" : "this host", v->config.element ? v->config.element : "");
@@ -391,8 +403,13 @@ int video_create(const struct video_config *config_in, struct loop *loop, const 
 
 void video_get_stats(struct virtio_device *d, struct video_stats *out)
 {
-	const struct video *v = video_from_device(d);
+	const struct video *v;
 
+	if (media_is(d)) {
+		media_get_stats(d, out);
+		return;
+	}
+	v = video_from_device(d);
 	*out = v->stats;
 	out->streams = v->stream_count;
 }

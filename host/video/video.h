@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The virtio-video decoder and encoder devices (protocol/virtio_video.h). Thread: the device's loop.
+ * The codec devices: virtio-video's decoder and encoder (protocol/virtio_video.h), or the same two as virtio-media
+ * (protocol/virtio_media.h). Thread: the device's loop.
  */
 #ifndef MULLION_HOST_VIDEO_VIDEO_H
 #define MULLION_HOST_VIDEO_VIDEO_H
@@ -11,9 +12,9 @@
 #include "host/video/codec.h"
 #include "host/virtio/device.h"
 
-/* What one guest may take; more is answered OUT_OF_MEMORY. */
+/* What one guest may take; more is answered OUT_OF_MEMORY, or ENOMEM. */
 struct video_limits {
-	unsigned streams;
+	unsigned streams;         /* that run: of virtio-media more sessions may be open */
 	unsigned buffers;         /* of one queue of one stream */
 	unsigned buffer_entries;  /* pieces of one buffer */
 	uint64_t buffer_bytes;    /* of all buffers of all streams together */
@@ -22,9 +23,13 @@ struct video_limits {
 struct video_dialect;
 struct virtio_objects;
 
+/* Coded formats that a device can offer. */
+#define VIDEO_MAX_CODED 8u
+
 struct video_config {
 	bool encoder;
-	const struct video_dialect *dialect; /* that the driver speaks */
+	bool media; /* virtio-media instead of virtio-video */
+	const struct video_dialect *dialect; /* that the driver speaks; of virtio-video */
 	const char *element; /* the codec element to use; NULL: the best for each format */
 	unsigned timeout_ms; /* for a codec that does nothing */
 	struct video_limits limits;
@@ -36,9 +41,9 @@ struct video_config {
 void video_config_init(struct video_config *config);
 
 /*
- * Read @options ("kind=decoder|encoder,dialect=chromeos|agl,codec=ELEMENT,streams=N,memory=MIB,timeout=SECONDS") into
- * @config. Returns 0, or -EINVAL after printing which word is wrong and what is allowed. Strings in @config point into
- * @options.
+ * Read @options ("kind=decoder|encoder,proto=virtio-video|virtio-media,dialect=chromeos|agl,codec=ELEMENT,streams=N,memory=MIB,
+ * timeout=SECONDS") into @config. Returns 0, or -EINVAL after printing which word is wrong and what is allowed. Strings in
+ * @config point into @options.
  */
 int video_config_parse(struct video_config *config, char *options);
 
@@ -55,5 +60,20 @@ struct video_stats {
 	struct codec_stats codec; /* of streams that let go of their codec; element: the last */
 };
 void video_get_stats(struct virtio_device *d, struct video_stats *out);
+
+/* ---- for the two fronts ---- */
+
+/*
+ * Fill @out with the formats that @config's codec can do and @suits (NULL: any), and @names with " h264 vp9". Returns
+ * how many they are.
+ */
+unsigned video_find_formats(const struct video_config *config, bool (*suits)(const struct video_coded_format *format),
+			    const struct video_coded_format *out[VIDEO_MAX_CODED], char *names, size_t size);
+
+/* media.c, as video_create() and video_get_stats() for virtio-media. */
+bool media_is(const struct virtio_device *d);
+int media_create(const struct video_config *config, struct loop *loop, const struct guest_mem *mem,
+		 struct virtio_device **out);
+void media_get_stats(struct virtio_device *d, struct video_stats *out);
 
 #endif

@@ -72,6 +72,13 @@ test_codec_encode-src = $(codec-test-src)
 test_codec_broken-src = $(codec-test-src)
 test_codec_formats-src = $(codec-test-src)
 test_codec_controls-src = $(codec-test-src)
+media-test-src = tests/lib/media_world.c tests/lib/fake_shmem.c $(video-test-src)
+device-tests += test_media_commands test_media_controls test_media_stream
+test_media_commands-src = $(media-test-src)
+test_media_controls-src = $(media-test-src)
+test_media_stream-src = $(media-test-src)
+device-tests += test_media_codec
+test_media_codec-src = tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src)
 # Guests beside each other, each with a mullion-gpu of its own.
 gpu-neighbour-src := tests/lib/gpu_neighbour.c $(sort $(vhost-test-src) $(gpu3d-src))
 device-tests += test_gpu_neighbours

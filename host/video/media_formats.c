@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What V4L2 calls formats: of bitstreams and of pictures, their sizes, the visible rectangle, and the frame rate.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "host/video/media.h"
+#include "protocol/virtio_video.h"
+
+#define MIN_SIDE 16u
+#define MAX_FRAME_RATE 240u
+#define MIN_CODED_BYTES (64u << 10)
+
+/* By the names of format.c: not all have a number that virtio-video knows. */
+static const struct {
+	const char *name;
+	uint32_t fourcc;
+	const char *description;
+} coded_formats[] = {
+	{"h264", V4L2_PIX_FMT_H264, "H.264"},
+	{"hevc", V4L2_PIX_FMT_HEVC, "HEVC"},
+	{"vp8", V4L2_PIX_FMT_VP8, "VP8"},
+	{"vp9", V4L2_PIX_FMT_VP9, "VP9"},
+	{"av1", V4L2_PIX_FMT_AV1, "AV1 OBU Stream"},
+	{"mpeg2", V4L2_PIX_FMT_MPEG2, "MPEG-2 ES"},
+	{"mpeg4", V4L2_PIX_FMT_MPEG4, "MPEG-4 Part 2 ES"},
+};
+
+static const struct media_raw_format raw_formats[] = {
+	{V4L2_PIX_FMT_NV12, VIRTIO_VIDEO_FORMAT_NV12, false, "Y/UV 4:2:0"},
+	{V4L2_PIX_FMT_YUV420, VIRTIO_VIDEO_FORMAT_YUV420, false, "Planar YUV 4:2:0"},
+	{V4L2_PIX_FMT_YVU420, VIRTIO_VIDEO_FORMAT_YVU420, false, "Planar YVU 4:2:0"},
+	{V4L2_PIX_FMT_NV12M, VIRTIO_VIDEO_FORMAT_NV12, true, "Y/UV 4:2:0 (N-C)"},
+	{V4L2_PIX_FMT_YUV420M, VIRTIO_VIDEO_FORMAT_YUV420, true, "Planar YUV 4:2:0 (N-C)"},
+	{V4L2_PIX_FMT_YVU420M, VIRTIO_VIDEO_FORMAT_YVU420, true, "Planar YVU 4:2:0 (N-C)"},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Its row in that table, or COUNT(coded_formats). */
+static unsigned row_of(const struct video_coded_format *format)
+{
+	unsigned i = 0;
+
+	while (i < COUNT(coded_formats) && strcmp(coded_formats[i].name, format->name) != 0)
+		i++;
+	return i;
+}
+
+bool media_has_fourcc(const struct video_coded_format *format)
+{
+	return row_of(format) < COUNT(coded_formats);
+}
+
+/* Of one that has a row: a device offers no others. */
+static uint32_t fourcc_of(const struct video_coded_format *format)
+{
+	return coded_formats[row_of(format)].fourcc;
+}
+
+/* Of those that this host can do; the first if @fourcc is none of them and @any. */
+static const struct video_coded_format *find_coded(const struct media *m, uint32_t fourcc, bool any)
+{
+	for (unsigned i = 0; i < m->coded_count; i++) {
+		if (fourcc_of(m->coded[i]) == fourcc)
+			return m->coded[i];
+	}
+	return any ? m->coded[0] : NULL;
+}
+
+static const struct media_raw_format *find_raw(uint32_t fourcc, bool any)
+{
+	for (unsigned i = 0; i < COUNT(raw_formats); i++) {
+		if (raw_formats[i].fourcc == fourcc)
+			return &raw_formats[i];
+	}
+	return any ? &raw_formats[0] : NULL;
+}
+
+void media_init_formats(struct media_session *s)
+{
+	s->raw = &raw_formats[0];
+	s->coded_bytes = s->stream->sides[stream_coded_queue(s->stream)].plane_bytes;
+	s->color.space = V4L2_COLORSPACE_REC709;
+}
+
+/* ---- sizes ---- */
+
+static uint32_t clamp(uint32_t value, uint32_t min, uint32_t max)
+{
+	return value < min ? min : value > max ? max : value;
+}
+
+static unsigned raw_plane_count(const struct media_raw_format *raw, const struct video_layout *layout)
+{
+	return raw->apart ? layout->format->planes : 1;
+}
+
+unsigned media_plane_sizes(const struct media_session *s, enum video_queue q, uint32_t sizes[MEDIA_MAX_PLANES])
+{
+	const struct video_layout *layout = &s->stream->layout;
+
+	if (q == stream_coded_queue(s->stream)) {
+		sizes[0] = s->coded_bytes;
+		return 1;
+	}
+	if (!s->raw->apart) {
+		sizes[0] = layout->total_bytes;
+		return 1;
+	}
+	for (unsigned i = 0; i < layout->format->planes; i++)
+		sizes[i] = layout->planes[i].size_bytes;
+	return layout->format->planes;
+}
+
+/* ---- formats ---- */
+
+static void fill_color(const struct media_session *s, struct v4l2_pix_format_mplane *p)
+{
+	p->field = V4L2_FIELD_NONE;
+	p->colorspace = s->color.space;
+	p->ycbcr_enc = s->color.encoding;
+	p->quantization = s->color.quantization;
+	p->xfer_func = s->color.transfer;
+}
+
+static void fill_raw(struct v4l2_pix_format_mplane *p, const struct media_raw_format *raw,
+		     const struct video_layout *layout)
+{
+	p->width = layout->width;
+	p->height = layout->height;
+	p->pixelformat = raw->fourcc;
+	p->num_planes = (uint8_t)raw_plane_count(raw, layout);
+	for (unsigned i = 0; i < p->num_planes; i++) {
+		p->plane_fmt[i].sizeimage = raw->apart ? layout->planes[i].size_bytes : layout->total_bytes;
+		p->plane_fmt[i].bytesperline = layout->planes[i].stride_bytes;
+	}
+}
+
+static void fill_coded(struct v4l2_pix_format_mplane *p, uint32_t fourcc, uint32_t width, uint32_t height,
+		       uint32_t bytes)
+{
+	p->width = width;
+	p->height = height;
+	p->pixelformat = fourcc;
+	p->num_planes = 1;
+	p->plane_fmt[0].sizeimage = bytes;
+}
+
+int media_g_fmt(struct media_session *s, struct media_ioctl *i)
+{
+	struct v4l2_pix_format_mplane *p = &i->u.format.fmt.pix_mp;
+	enum video_queue q;
+
+	if (!media_find_queue(i->u.format.type, &q))
+		return MEDIA_REFUSE(i, -EINVAL, "buffer type %u; 9 is CAPTURE, 10 is OUTPUT", i->u.format.type);
+	memset(&i->u.format.fmt, 0, sizeof(i->u.format.fmt));
+	fill_color(s, p);
+	if (q == stream_coded_queue(s->stream))
+		fill_coded(p, fourcc_of(s->stream->coded), s->stream->layout.width, s->stream->layout.height,
+			   s->coded_bytes);
+	else
+		fill_raw(p, s->raw, &s->stream->layout);
+	return 0;
+}
+
+/* A format as the guest wants it, brought to what there is. */
+struct wanted {
+	enum video_queue queue;
+	const struct video_coded_format *coded; /* of the coded queue */
+	const struct media_raw_format *raw;	/* of the other */
+	uint32_t width, height, coded_bytes;
+	struct video_layout layout; /* raw */
+};
+
+static uint32_t default_coded_bytes(uint32_t width, uint32_t height)
+{
+	/* Half of a picture is more than any encoder makes of one that is worth it. */
+	return clamp(width * height * 3 / 4, 1u << 20, MEDIA_MAX_CODED_BYTES);
+}
+
+/* The CAPTURE queue of a decoder and of an encoder has the size that OUTPUT gives it. */
+static void adjust(const struct media_session *s, struct v4l2_format *f, struct wanted *w)
+{
+	struct v4l2_pix_format_mplane *p = &f->fmt.pix_mp;
+	const struct v4l2_pix_format_mplane in = *p;
+	const bool output = w->queue == VIDEO_INPUT;
+
+	memset(&f->fmt, 0, sizeof(f->fmt));
+	fill_color(s, p);
+	if (output) {
+		p->colorspace = in.colorspace ? in.colorspace : p->colorspace;
+		p->ycbcr_enc = in.ycbcr_enc;
+		p->quantization = in.quantization;
+		p->xfer_func = in.xfer_func;
+	}
+	/* Both even, as pictures are here. */
+	w->width = output ? (clamp(in.width, MIN_SIDE, VIDEO_MAX_SIDE) + 1) & ~1u : s->stream->layout.width;
+	w->height = output ? (clamp(in.height, MIN_SIDE, VIDEO_MAX_SIDE) + 1) & ~1u : s->stream->layout.height;
+	if (w->queue == stream_coded_queue(s->stream)) {
+		w->coded = find_coded(s->media, in.pixelformat, true);
+		w->coded_bytes = in.num_planes >= 1 ? in.plane_fmt[0].sizeimage : 0;
+		w->coded_bytes = w->coded_bytes ? clamp(w->coded_bytes, MIN_CODED_BYTES, MEDIA_MAX_CODED_BYTES)
+						: default_coded_bytes(w->width, w->height);
+		fill_coded(p, fourcc_of(w->coded), w->width, w->height, w->coded_bytes);
+	} else {
+		w->raw = find_raw(in.pixelformat, true);
+		video_layout_init(&w->layout, video_picture_format_find(w->raw->number), w->width, w->height);
+		fill_raw(p, w->raw, &w->layout);
+	}
+}
+
+int media_try_fmt(struct media_session *s, struct media_ioctl *i)
+{
+	struct wanted w = {0};
+
+	if (!media_find_queue(i->u.format.type, &w.queue))
+		return MEDIA_REFUSE(i, -EINVAL, "buffer type %u; 9 is CAPTURE, 10 is OUTPUT", i->u.format.type);
+	adjust(s, &i->u.format, &w);
+	return 0;
+}
+
+int media_s_fmt(struct media_session *s, struct media_ioctl *i)
+{
+	struct wanted w = {0};
+
+	if (!media_find_queue(i->u.format.type, &w.queue))
+		return MEDIA_REFUSE(i, -EINVAL, "buffer type %u; 9 is CAPTURE, 10 is OUTPUT", i->u.format.type);
+	if (s->queues[w.queue].count > 0)
+		return MEDIA_REFUSE(i, -EBUSY, "the queue has buffers; REQBUFS with 0 first");
+	adjust(s, &i->u.format, &w);
+	/*
+	 * While the codec runs, its pictures may take another form and its packets another room; nothing else may
+	 * change.
+	 */
+	if (s->stream->state != STREAM_IDLE && (w.queue == VIDEO_INPUT || (w.coded && w.coded != s->stream->coded)))
+		return MEDIA_REFUSE(i, -EBUSY, "the codec is at work; stop the OUTPUT queue first");
+	if (w.queue == VIDEO_INPUT) {
+		const struct v4l2_pix_format_mplane *p = &i->u.format.fmt.pix_mp;
+
+		s->color.space = p->colorspace;
+		s->color.encoding = p->ycbcr_enc;
+		s->color.quantization = p->quantization;
+		s->color.transfer = p->xfer_func;
+	}
+	if (w.raw) {
+		s->raw = w.raw;
+		stream_set_picture(s->stream, w.layout.format,
+				   w.queue == VIDEO_INPUT ? w.width : s->stream->visible_width,
+				   w.queue == VIDEO_INPUT ? w.height : s->stream->visible_height);
+		return 0;
+	}
+	s->coded_bytes = w.coded_bytes;
+	if (w.coded != s->stream->coded) {
+		stream_set_coded(s->stream, w.coded);
+		media_apply_controls(s);
+	}
+	if (w.queue == VIDEO_INPUT)
+		stream_set_picture(s->stream, s->stream->layout.format, w.width, w.height);
+	return 0;
+}
+
+int media_enum_fmt(struct media_session *s, struct media_ioctl *i)
+{
+	struct v4l2_fmtdesc *d = &i->u.fmtdesc;
+	const uint32_t index = d->index, type = d->type;
+	enum video_queue q;
+
+	if (!media_find_queue(type, &q))
+		return MEDIA_REFUSE(i, -EINVAL, "buffer type %u; 9 is CAPTURE, 10 is OUTPUT", type);
+	*d = (struct v4l2_fmtdesc){.index = index, .type = type};
+	if (q == stream_coded_queue(s->stream)) {
+		if (index >= s->media->coded_count)
+			return -EINVAL; /* the end of the list */
+		d->pixelformat = fourcc_of(s->media->coded[index]);
+		d->flags = V4L2_FMT_FLAG_COMPRESSED | (s->media->config.encoder ? 0u : V4L2_FMT_FLAG_DYN_RESOLUTION);
+		snprintf((char *)d->description, sizeof(d->description), "%s",
+			 coded_formats[row_of(s->media->coded[index])].description);
+	} else {
+		if (index >= COUNT(raw_formats))
+			return -EINVAL;
+		d->pixelformat = raw_formats[index].fourcc;
+		snprintf((char *)d->description, sizeof(d->description), "%s", raw_formats[index].description);
+	}
+	return 0;
+}
+
+static bool knows(const struct media *m, uint32_t fourcc)
+{
+	return find_coded(m, fourcc, false) || find_raw(fourcc, false);
+}
+
+int media_enum_framesizes(struct media_session *s, struct media_ioctl *i)
+{
+	struct v4l2_frmsizeenum *f = &i->u.frmsize;
+
+	if (f->index > 0 || !knows(s->media, f->pixel_format))
+		return -EINVAL; /* the end of the list */
+	*f = (struct v4l2_frmsizeenum){
+		.pixel_format = f->pixel_format,
+		.type = V4L2_FRMSIZE_TYPE_STEPWISE,
+		.stepwise = {MIN_SIDE, VIDEO_MAX_SIDE, 2, MIN_SIDE, VIDEO_MAX_SIDE, 2},
+	};
+	return 0;
+}
+
+int media_enum_frameintervals(struct media_session *s, struct media_ioctl *i)
+{
+	struct v4l2_frmivalenum *f = &i->u.frmival;
+
+	if (f->index > 0 || !knows(s->media, f->pixel_format) || f->width < MIN_SIDE || f->width > VIDEO_MAX_SIDE ||
+	    f->height < MIN_SIDE || f->height > VIDEO_MAX_SIDE)
+		return -EINVAL;
+	*f = (struct v4l2_frmivalenum){
+		.pixel_format = f->pixel_format,
+		.width = f->width,
+		.height = f->height,
+		.type = V4L2_FRMIVAL_TYPE_CONTINUOUS,
+		.stepwise = {{1, MAX_FRAME_RATE}, {1, 1}, {1, 1}},
+	};
+	return 0;
+}
+
+/* ---- the visible rectangle ---- */
+
+/*
+ * The picture side: CAPTURE of a decoder, which composes, OUTPUT of an encoder, which crops. V4L2 names both types
+ * here.
+ */
+static bool has_selection(const struct media_session *s, uint32_t type)
+{
+	if (s->media->config.encoder)
+		return type == V4L2_BUF_TYPE_VIDEO_OUTPUT || type == V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE;
+	return type == V4L2_BUF_TYPE_VIDEO_CAPTURE || type == V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE;
+}
+
+int media_g_selection(struct media_session *s, struct media_ioctl *i)
+{
+	const struct v4l2_rect coded = {0, 0, s->stream->layout.width, s->stream->layout.height};
+	const struct v4l2_rect visible = {0, 0, s->stream->visible_width, s->stream->visible_height};
+	const bool encoder = s->media->config.encoder;
+	struct v4l2_selection *x = &i->u.selection;
+
+	memset(x->reserved, 0, sizeof(x->reserved));
+	if (!has_selection(s, x->type))
+		return MEDIA_REFUSE(i, -EINVAL, "buffer type %u has no rectangles", x->type);
+	switch (x->target) {
+	case V4L2_SEL_TGT_CROP_BOUNDS:
+		x->r = coded;
+		return 0;
+	case V4L2_SEL_TGT_CROP:
+	case V4L2_SEL_TGT_CROP_DEFAULT:
+		x->r = encoder ? coded : visible;
+		return 0;
+	case V4L2_SEL_TGT_COMPOSE_BOUNDS:
+	case V4L2_SEL_TGT_COMPOSE_PADDED:
+		if (encoder)
+			break;
+		x->r = coded;
+		return 0;
+	case V4L2_SEL_TGT_COMPOSE:
+	case V4L2_SEL_TGT_COMPOSE_DEFAULT:
+		if (encoder)
+			break;
+		x->r = visible;
+		return 0;
+	}
+	return MEDIA_REFUSE(i, -EINVAL, "no such rectangle: 0x%x", x->target);
+}
+
+/* The rectangles are fixed; setting one adjusts what was asked to that, as V4L2 allows. */
+int media_s_selection(struct media_session *s, struct media_ioctl *i)
+{
+	const uint32_t target = s->media->config.encoder ? V4L2_SEL_TGT_CROP : V4L2_SEL_TGT_COMPOSE;
+
+	if (i->u.selection.target != target)
+		return MEDIA_REFUSE(i, -EINVAL, "rectangle 0x%x can't be set", i->u.selection.target);
+	return media_g_selection(s, i);
+}
+
+/* ---- the frame rate ---- */
+
+int media_g_parm(struct media_session *s, struct media_ioctl *i)
+{
+	struct v4l2_streamparm *p = &i->u.parm;
+
+	if (p->type != V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE)
+		return MEDIA_REFUSE(i, -EINVAL, "buffer type %u; the frame rate is OUTPUT's", p->type);
+	memset(&p->parm, 0, sizeof(p->parm));
+	p->parm.output.capability = V4L2_CAP_TIMEPERFRAME;
+	p->parm.output.timeperframe = (struct v4l2_fract){1, s->stream->controls.frame_rate};
+	return 0;
+}
+
+int media_s_parm(struct media_session *s, struct media_ioctl *i)
+{
+	const struct v4l2_fract f = i->u.parm.parm.output.timeperframe;
+	const int err = media_g_parm(s, i);
+
+	if (err < 0)
+		return err;
+	/* Whole frames a second; without an interval it stays as it was. */
+	if (f.numerator > 0 && f.denominator > 0)
+		s->stream->controls.frame_rate =
+			clamp((f.denominator + f.numerator / 2) / f.numerator, 1, MAX_FRAME_RATE);
+	stream_apply_controls(s->stream);
+	return media_g_parm(s, i);
+}

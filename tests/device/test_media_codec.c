@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: MIT
+/*
+ * virtio-media over the host's codecs, for each format that it has both ways: what the encoder makes of pictures, the
+ * decoder makes pictures of that are nearly the same, in the same order, over a change of size and a seek.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "host/video/gst_elements.h"
+#include "tests/lib/media_world.h"
+#include "tests/lib/tap.h"
+
+enum { FRAMES = 12, BUFFERS = 4, KEY = 6, CODED_BYTES = 1 << 18 };
+
+static const struct {
+	uint32_t width, height;
+} sizes[2] = {{176, 144}, {96, 80}};
+
+/* One coded film. */
+struct film {
+	unsigned count;
+	uint8_t *data[FRAMES];
+	size_t bytes[FRAMES];
+};
+
+static size_t picture_bytes(unsigned size)
+{
+	return sizes[size].width * sizes[size].height * 3 / 2;
+}
+
+/* NV12, soft, and another at each @n. */
+static void draw(uint8_t *p, unsigned size, unsigned n)
+{
+	const uint32_t width = sizes[size].width, height = sizes[size].height;
+
+	for (uint32_t y = 0; y < height; y++) {
+		for (uint32_t x = 0; x < width; x++)
+			p[y * width + x] = (uint8_t)(60 + (x + 2 * n) / 2 + y / 4);
+	}
+	for (uint32_t y = 0; y < height / 2; y++) {
+		for (uint32_t x = 0; x < width; x++)
+			p[width * height + y * width + x] = (uint8_t)(x % 2 ? 100 + y / 2 : 140 - x / 4);
+	}
+}
+
+static double psnr(const uint8_t *a, const uint8_t *b, size_t n)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += (a[i] - b[i]) * (a[i] - b[i]);
+	return sum == 0 ? 99 : 10 * log10(255.0 * 255.0 * (double)n / sum);
+}
+
+/* ---- a session with MMAP buffers ---- */
+
+struct codec_client {
+	struct media_world *w;
+	uint32_t id;
+	uint64_t at[2][BUFFERS]; /* OUTPUT, CAPTURE */
+	unsigned free_inputs;
+	bool ended; /* the event said so */
+};
+
+static unsigned side(uint32_t type)
+{
+	return type == MEDIA_CAPTURE;
+}
+
+static void set_format(struct codec_client *c, uint32_t type, uint32_t fourcc, unsigned size)
+{
+	struct v4l2_format f = {.type = type};
+
+	f.fmt.pix_mp.pixelformat = fourcc;
+	f.fmt.pix_mp.width = sizes[size].width;
+	f.fmt.pix_mp.height = sizes[size].height;
+	f.fmt.pix_mp.num_planes = 1;
+	f.fmt.pix_mp.plane_fmt[0].sizeimage = CODED_BYTES;
+	assert_int_equal(media_call(c->w, c->id, VIDIOC_S_FMT, &f), 0);
+	assert_int_equal(f.fmt.pix_mp.pixelformat, fourcc);
+}
+
+static void make_buffers(struct codec_client *c, uint32_t type)
+{
+	uint32_t count = BUFFERS;
+
+	assert_int_equal(media_request(c->w, c->id, type, V4L2_MEMORY_MMAP, &count), 0);
+	for (uint32_t i = 0; i < BUFFERS; i++) {
+		struct v4l2_plane plane;
+		struct v4l2_buffer b;
+
+		assert_int_equal(media_query(c->w, c->id, type, i, &b, &plane, 1), 0);
+		assert_int_equal(media_map(c->w, c->id, plane.m.mem_offset, true, &c->at[side(type)][i], NULL), 0);
+		if (type == MEDIA_CAPTURE)
+			assert_int_equal(media_queue_buffer(c->w, c->id, type, i, 0, 0), 0);
+	}
+	assert_int_equal(media_stream(c->w, c->id, type, true), 0);
+}
+
+static void drop_buffers(struct codec_client *c, uint32_t type)
+{
+	uint32_t none = 0;
+
+	assert_int_equal(media_stream(c->w, c->id, type, false), 0);
+	for (uint32_t i = 0; i < BUFFERS; i++)
+		assert_int_equal(media_unmap(c->w, c->at[side(type)][i]), 0);
+	assert_int_equal(media_request(c->w, c->id, type, V4L2_MEMORY_MMAP, &none), 0);
+}
+
+static uint8_t *memory(struct codec_client *c, uint32_t type, uint32_t index)
+{
+	return media_seen(c->w, c->at[side(type)][index]);
+}
+
+/* What the codec gave. */
+typedef void output_fn(void *arg, const uint8_t *data, const struct virtio_media_event_dqbuf *e);
+
+/* Take one event. Returns true when a STOP is over. */
+static bool serve(struct codec_client *c, output_fn *each, void *arg)
+{
+	const struct media_event e = media_next_event(c->w, c->id);
+	const struct v4l2_buffer *b = &e.u.dqbuf.buffer;
+
+	if (e.u.hdr.event == VIRTIO_MEDIA_EVT_EVENT) {
+		/* The LAST flag follows. */
+		if (e.u.event.event.type == V4L2_EVENT_EOS) {
+			c->ended = true;
+			return false;
+		}
+		assert_int_equal(e.u.event.event.type, V4L2_EVENT_SOURCE_CHANGE);
+		/* At a change the LAST flag follows; the first size has no buffers yet. */
+		if (c->at[1][BUFFERS - 1] == 0)
+			make_buffers(c, MEDIA_CAPTURE);
+		return false;
+	}
+	assert_int_equal(e.u.hdr.event, VIRTIO_MEDIA_EVT_DQBUF);
+	assert_int_equal(b->flags & V4L2_BUF_FLAG_ERROR, 0);
+	if (b->type == MEDIA_OUTPUT) {
+		c->free_inputs |= 1u << b->index;
+		return false;
+	}
+	if (!(b->flags & V4L2_BUF_FLAG_LAST))
+		each(arg, memory(c, MEDIA_CAPTURE, b->index), &e.u.dqbuf);
+	if (b->flags & V4L2_BUF_FLAG_LAST) {
+		if (c->ended)
+			return true;
+		/* Of a size that ended. */
+		drop_buffers(c, MEDIA_CAPTURE);
+		make_buffers(c, MEDIA_CAPTURE);
+		return false;
+	}
+	assert_int_equal(media_queue_buffer(c->w, c->id, MEDIA_CAPTURE, b->index, 0, 0), 0);
+	return false;
+}
+
+static void send(struct codec_client *c, const void *data, size_t bytes, uint64_t time_us, output_fn *each, void *arg)
+{
+	uint32_t i = 0;
+
+	while (!c->free_inputs)
+		serve(c, each, arg);
+	while (!(c->free_inputs >> i & 1))
+		i++;
+	c->free_inputs &= ~(1u << i);
+	memcpy(memory(c, MEDIA_OUTPUT, i), data, bytes);
+	assert_int_equal(media_queue_buffer(c->w, c->id, MEDIA_OUTPUT, i, (uint32_t)bytes, time_us), 0);
+}
+
+static void finish(struct codec_client *c, bool encoder, output_fn *each, void *arg)
+{
+	assert_int_equal(media_command(c->w, c->id, encoder, V4L2_DEC_CMD_STOP), 0);
+	while (!serve(c, each, arg))
+		;
+}
+
+static void open_client(struct codec_client *c, struct media_world *w)
+{
+	*c = (struct codec_client){.w = w, .free_inputs = (1u << BUFFERS) - 1};
+	assert_int_equal(media_open(w, &c->id), 0);
+	assert_int_equal(media_subscribe_to(w, c->id, V4L2_EVENT_EOS, 0, 0), 0);
+}
+
+/* ---- encode ---- */
+
+static void keep_packet(void *arg, const uint8_t *data, const struct virtio_media_event_dqbuf *e)
+{
+	struct film *f = arg;
+	const size_t bytes = e->planes[0].bytesused;
+
+	assert_true(f->count < FRAMES && bytes > 0);
+	assert_int_equal(e->buffer.timestamp.tv_usec, f->count);
+	if (f->count == 0 || f->count == KEY)
+		assert_true(e->buffer.flags & V4L2_BUF_FLAG_KEYFRAME);
+	f->data[f->count] = malloc(bytes);
+	assert_non_null(f->data[f->count]);
+	memcpy(f->data[f->count], data, bytes);
+	f->bytes[f->count++] = bytes;
+}
+
+static struct media_world *world(bool encoder)
+{
+	return media_world_create(
+		&(struct video_world_options){.encoder = encoder, .codec = &codec_gst_ops, .timeout_ms = 60000});
+}
+
+static void encode(uint32_t fourcc, unsigned size, struct film *f)
+{
+	struct v4l2_control rate = {V4L2_CID_MPEG_VIDEO_BITRATE, 2000000},
+			    key = {V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME, 1};
+	struct media_world *w = world(true);
+	uint8_t picture[176 * 144 * 3 / 2];
+	struct codec_client c;
+
+	memset(f, 0, sizeof(*f));
+	open_client(&c, w);
+	set_format(&c, MEDIA_CAPTURE, fourcc, size);
+	set_format(&c, MEDIA_OUTPUT, V4L2_PIX_FMT_NV12, size);
+	assert_int_equal(media_call(w, c.id, VIDIOC_S_CTRL, &rate), 0);
+	make_buffers(&c, MEDIA_OUTPUT);
+	make_buffers(&c, MEDIA_CAPTURE);
+	for (unsigned n = 0; n < FRAMES; n++) {
+		draw(picture, size, n);
+		if (n == KEY)
+			assert_int_equal(media_call(w, c.id, VIDIOC_S_CTRL, &key), 0);
+		send(&c, picture, picture_bytes(size), n, keep_packet, f);
+	}
+	finish(&c, true, keep_packet, f);
+	assert_int_equal(f->count, FRAMES);
+	media_world_destroy(w);
+}
+
+/* ---- decode ---- */
+
+struct judge {
+	unsigned count; /* pictures so far */
+	double worst;
+};
+
+/* Pictures come in order: FRAMES of one size, then of the other. */
+static void compare(void *arg, const uint8_t *data, const struct virtio_media_event_dqbuf *e)
+{
+	struct judge *j = arg;
+	const unsigned size = j->count / FRAMES, n = j->count % FRAMES;
+	uint8_t picture[176 * 144 * 3 / 2];
+	double now;
+
+	assert_true(size < 2);
+	assert_int_equal(e->buffer.timestamp.tv_sec, size);
+	assert_int_equal(e->buffer.timestamp.tv_usec, n);
+	assert_int_equal(e->planes[0].bytesused, picture_bytes(size));
+	draw(picture, size, n);
+	now = psnr(data, picture, picture_bytes(size));
+	if (j->count++ == 0 || now < j->worst)
+		j->worst = now;
+}
+
+static void ignore(void *arg, const uint8_t *data, const struct virtio_media_event_dqbuf *e)
+{
+	(void)arg;
+	(void)data;
+	(void)e;
+}
+
+static void check_format(uint32_t fourcc, const char *name)
+{
+	struct media_world *w = world(false);
+	struct judge j = {0};
+	struct codec_client c;
+	struct film film[2];
+
+	open_client(&c, w);
+	assert_int_equal(media_subscribe_to(w, c.id, V4L2_EVENT_SOURCE_CHANGE, 0, 0), 0);
+	set_format(&c, MEDIA_OUTPUT, fourcc, 0);
+	make_buffers(&c, MEDIA_OUTPUT);
+	for (unsigned size = 0; size < 2; size++)
+		encode(fourcc, size, &film[size]);
+	/* Some of it, and away: a seek. */
+	for (unsigned n = 0; n < 5; n++)
+		send(&c, film[0].data[n], film[0].bytes[n], n, ignore, NULL);
+	assert_int_equal(media_stream(w, c.id, MEDIA_OUTPUT, false), 0);
+	while (media_events_left(w, c.id))
+		serve(&c, ignore, NULL);
+	c.free_inputs = (1u << BUFFERS) - 1;
+	assert_int_equal(media_stream(w, c.id, MEDIA_OUTPUT, true), 0);
+	for (unsigned size = 0; size < 2; size++) {
+		for (unsigned n = 0; n < FRAMES; n++)
+			send(&c, film[size].data[n], film[size].bytes[n], size * 1000000ull + n, compare, &j);
+	}
+	finish(&c, false, compare, &j);
+	assert_int_equal(j.count, 2 * FRAMES);
+	printf("# %s: at least %.1f dB\n", name, j.worst);
+	assert_true(j.worst > 35);
+	for (unsigned size = 0; size < 2; size++) {
+		for (unsigned n = 0; n < FRAMES; n++)
+			free(film[size].data[n]);
+	}
+	media_world_destroy(w);
+}
+
+static void films_survive_the_way_through_both_devices(void **state)
+{
+	static const struct {
+		uint32_t fourcc, number;
+	} formats[] = {
+		{V4L2_PIX_FMT_H264, VIRTIO_VIDEO_FORMAT_H264},
+		{V4L2_PIX_FMT_HEVC, VIRTIO_VIDEO_FORMAT_HEVC},
+		{V4L2_PIX_FMT_VP8, VIRTIO_VIDEO_FORMAT_VP8},
+		{V4L2_PIX_FMT_VP9, VIRTIO_VIDEO_FORMAT_VP9},
+	};
+	unsigned count = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		const struct video_coded_format *f = video_coded_format_find(formats[i].number);
+
+		if (!codec_gst_ops.can(f, false, NULL) || !codec_gst_ops.can(f, true, NULL)) {
+			printf("# %s left out: no decoder or no encoder\n", f->name);
+			continue;
+		}
+		check_format(formats[i].fourcc, f->name);
+		count++;
+	}
+	if (count == 0)
+		tap_skip("no format has a decoder and an encoder: install gstreamer1.0-libav and -plugins-good, -bad, "
+			 "-ugly");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(films_survive_the_way_through_both_devices),
+	};
+	int failed;
+
+	if (!gst_elements_init())
+		tap_skip_all("GStreamer does not start");
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	/* Those that were let go of stop by themselves. */
+	for (unsigned i = 0; i < 3000 && codec_gst_ops.stopping() > 0; i++)
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	return failed;
+}
