@@ -156,7 +156,7 @@ $(O)/mullion-video.so: $(call objects,$(host-video-src))
 	$(Q)$(host-cc) $(common-ldflags) -shared -o $@ $^ $(LDFLAGS) $(video-libs)
 
 include guest-drivers/bare/rules.mk
-include samples/linux/rules.mk tests/linux/sources.mk
+include samples/linux/rules.mk tests/linux/sources.mk tests/bench/rules.mk
 
 # ---- tests: one program a name; NAME-src adds sources, NAME-libs libraries; needs gpu: in gpu-tests ----
 cmocka-libs := $(shell $(host-pkg-config) --libs cmocka 2>/dev/null || echo -lcmocka)
@@ -213,7 +213,7 @@ check-linux: all
 FUZZ_SECONDS ?= 30
 fuzz: $(fuzz-programs)
 	$(Q)for f in $^; do echo "$$f"; FUZZ_SECONDS=$(FUZZ_SECONDS) $$f || exit 1; done
-bench: all $(bench-binaries)
+bench: all $(bench-binaries) $(scenes-program)
 	$(Q)tests/bench/run $(bench-binaries) $(bench-scripts)
 
 demo: deps
