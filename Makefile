@@ -95,7 +95,7 @@ objects = $(patsubst %.c,$(O)/obj/%.o,$(1))
 library-objects := $(call objects,$(core-src) $(device-src))
 
 # ---- targets ----
-.PHONY: all host vmm bare samples check check-built check-unit check-bare check-uml check-qemu check-linux fuzz bench demo lint format deps ci help \
+.PHONY: all host vmm bare samples check check-built bench-built check-unit check-bare check-uml check-qemu check-linux fuzz bench demo lint format deps ci help \
 	install clean tests
 all: $(if $(has-sysroot),host vmm) bare
 	@echo "built into $(O)/: $(if $(has-sysroot),mullion)$(if $(have-gpu),$(comma) mullion-gpu.so$(comma) mullion-gpu)$(if $(have-video),$(comma) mullion-video.so)$(comma) bare/*.elf"
@@ -116,7 +116,7 @@ help:
 	@echo "  make check-qemu a stock Linux guest in QEMU's emulation, with mullion-gpu as its vhost-user-gpu-pci"
 	@echo "  make check-linux stock Linux guests (nested where KVM only emulates)"
 	@echo "  make fuzz       run each fuzz target for FUZZ_SECONDS (default 30)"
-	@echo "  make bench      measure; table and \$$O/bench.json"
+	@echo "  make bench      install what is missing, measure; table and \$$O/bench.json"
 	@echo "  make lint       clang-tidy, cppcheck, include directions"
 	@echo "  make format     clang-format on every C file     make deps    only install what is missing"
 	@echo "  make install    to DESTDIR and prefix            make ci      what .ci/run does"
@@ -213,7 +213,11 @@ check-linux: all
 FUZZ_SECONDS ?= 30
 fuzz: $(fuzz-programs)
 	$(Q)for f in $^; do echo "$$f"; FUZZ_SECONDS=$(FUZZ_SECONDS) $$f || exit 1; done
-bench: all $(bench-binaries) $(scenes-program)
+# What is measured against gets installed as well.
+bench: deps
+	$(if $(filter done,$(DEPS)),,$(Q)DEPS=$(DEPS) tests/lib/deps.sh bench)
+	+$(Q)$(MAKE) --no-print-directory DEPS=done bench-built
+bench-built: all $(bench-binaries) $(scenes-program)
 	$(Q)tests/bench/run $(bench-binaries) $(bench-scripts)
 
 demo: deps

@@ -224,7 +224,7 @@ int main(int argc, char **argv)
 	mallopt(M_TRIM_THRESHOLD, 256 << 20);
 	draws = start_peer(&gpu_scenes[0]);
 	fill = start_peer(&gpu_scenes[1]);
-	bench(&gpu_scenes[0], &draws, "gpu.draws_vs_native", 0.85);
-	bench(&gpu_scenes[1], &fill, "gpu.fill_vs_native", 0.95);
+	bench(&gpu_scenes[0], &draws, "gpu.device_draws_vs_native", 0.85);
+	bench(&gpu_scenes[1], &fill, "gpu.device_fill_vs_native", 0.95);
 	return 0;
 }
