@@ -26,11 +26,11 @@
 enum {
 	WIDTH = 800,
 	HEIGHT = 600,
-	PARTS = 4,	/* of a picture, each way */
-	MESH = 96,	/* squares each way: 18432 triangles */
-	TEXTURE = 512,	/* pixels each way: 1 MiB */
-	DRAWS = 500,	/* of the draws scene */
-	WARM_UP = 3,	/* frames */
+	PARTS = 4,	 /* of a picture, each way */
+	MESH = 96,	 /* squares each way: 18432 triangles */
+	TEXTURE = 512,	 /* pixels each way: 1 MiB */
+	DRAWS = 500,	 /* of the draws scene */
+	WARM_UP = 3,	 /* frames */
 	BATCH_US = 5000, /* the clock is read about as often: in some guests that is a slow system call */
 };
 
@@ -340,8 +340,16 @@ static void upload_frame(struct scene *s, unsigned number)
 
 static struct scene scenes[] = {
 	{.name = "clear", .frame = clear_frame},
-	{.name = "mesh", .prepare = mesh_prepare, .frame = mesh_frame, .vertex = mesh_vertex, .fragment = mesh_fragment},
-	{.name = "draws", .prepare = draws_prepare, .frame = draws_frame, .vertex = draws_vertex, .fragment = draws_fragment},
+	{.name = "mesh",
+	 .prepare = mesh_prepare,
+	 .frame = mesh_frame,
+	 .vertex = mesh_vertex,
+	 .fragment = mesh_fragment},
+	{.name = "draws",
+	 .prepare = draws_prepare,
+	 .frame = draws_frame,
+	 .vertex = draws_vertex,
+	 .fragment = draws_fragment},
 	{.name = "fill", .prepare = fill_prepare, .frame = quad_frame},
 	{.name = "texture",
 	 .prepare = texture_prepare,

@@ -174,7 +174,8 @@ static void serve_display(int display)
 int main(int argc, char **argv)
 {
 	struct sockaddr_un here, there;
-	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), device = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0),
+	    device = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int frontend, pair[2];
 	struct vhost_user_header give = {.request = VHOST_USER_GPU_SET_SOCKET, .flags = VHOST_USER_VERSION};
 

@@ -26,8 +26,8 @@ static void lay_out(struct virtq *q)
 {
 	q->split.desc[0] = (struct vring_desc){
 		.addr = dma_address(&command), .len = sizeof(command), .flags = VRING_DESC_F_NEXT, .next = 1};
-	q->split.desc[1] = (struct vring_desc){
-		.addr = dma_address(&answer), .len = sizeof(answer), .flags = VRING_DESC_F_WRITE};
+	q->split.desc[1] =
+		(struct vring_desc){.addr = dma_address(&answer), .len = sizeof(answer), .flags = VRING_DESC_F_WRITE};
 	for (unsigned i = 0; i < q->size; i++)
 		q->split.avail->ring[i] = 0;
 }
@@ -45,7 +45,8 @@ static void ask(volatile uint16_t *index, uintptr_t doorbell)
 
 static int frame(unsigned number)
 {
-	const uint32_t color[4] = {number & 1 ? VIRGL_FLOAT_1 : VIRGL_FLOAT_0, VIRGL_FLOAT_HALF, VIRGL_FLOAT_0, VIRGL_FLOAT_1};
+	const uint32_t color[4] = {number & 1 ? VIRGL_FLOAT_1 : VIRGL_FLOAT_0, VIRGL_FLOAT_HALF, VIRGL_FLOAT_0,
+				   VIRGL_FLOAT_1};
 	int rc;
 
 	canvas_begin(&c);
