@@ -13,6 +13,8 @@
 nested_lib=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 nested_top=$(cd "$nested_lib/../.." && pwd)
 nested_reason=
+# shellcheck source=tests/lib/emulated.sh
+. "$nested_lib/emulated.sh"
 
 nested_arm64_ready() {
 	nested_reason=
@@ -50,25 +52,18 @@ nested_arm64_build() {
 nested_arm64_run() {
 	local dir=$1 limit=$2 filter=${3:-cat >/dev/null} rc
 	dir=$(cd "$dir" && pwd)
-	rm -f "$dir/status" "$dir/console.log"
-	[ -s "$dir/script" ] || { echo "nested_arm64_run: no $dir/script" >&2; return 125; }
 	"$nested_top/samples/linux/initrd.sh" "$nested_kernel/nested.cpio" "$dir/nested.cpio" "$nested_lib/nested-arm64.init"
-	timeout --foreground -k 5 "$limit" qemu-system-aarch64 \
+	emulated_run "$dir" "$limit" "$filter" qemu-system-aarch64 \
 		-M "virt,virtualization=on,gic-version=${NESTED_GIC:-3}" -accel tcg,thread=multi \
 		-cpu "${NESTED_CPU:-cortex-a72}" -smp "${NESTED_CPUS:-2}" -m "${NESTED_MEMORY:-6144}" \
 		-nodefaults -no-user-config -display none -no-reboot -serial stdio \
 		-kernel "$nested_kernel/vmlinuz" -initrd "$dir/nested.cpio" \
-		-append "console=ttyAMA0 loglevel=2 panic=-1 mitigations=off mullion.sysroot=$nested_sysroot" \
+		-append "console=ttyAMA0 loglevel=2 oops=panic panic=-1 mitigations=off mullion.sysroot=$nested_sysroot" \
 		-fsdev local,id=root,path=/,security_model=none,readonly=on,multidevs=remap \
 		-device virtio-9p-pci,fsdev=root,mount_tag=hostroot \
 		-fsdev local,id=job,path="$dir",security_model=none,multidevs=remap \
-		-device virtio-9p-pci,fsdev=job,mount_tag=job \
-		</dev/null 2>"$dir/qemu.log" | sed -u 's,\r,,g' | tee "$dir/console.log" | eval "$filter"
-	rc=${PIPESTATUS[0]}
+		-device virtio-9p-pci,fsdev=job,mount_tag=job
+	rc=$?
 	rm -f "$dir/nested.cpio"
-	if [ -s "$dir/status" ]; then
-		return "$(cat "$dir/status")"
-	fi
-	[ "$rc" = 124 ] && return 124
-	return 125
+	return $rc
 }

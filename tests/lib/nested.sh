@@ -15,6 +15,8 @@ nested_lib=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 nested_top=$(cd "$nested_lib/../.." && pwd)
 nested_build=$nested_top/samples/linux/build.sh
 nested_reason=
+# shellcheck source=tests/lib/emulated.sh
+. "$nested_lib/emulated.sh"
 
 # Memory is only used as it is touched. One processor: with several, QEMU 7.2's emulation sometimes runs into an
 # instruction that the kernel is just patching (Oops: int3), and the machine is lost.
@@ -35,23 +37,15 @@ nested_ready() {
 nested_run() {
 	local dir=$1 limit=$2 filter=${3:-cat >/dev/null} rc
 	dir=$(cd "$dir" && pwd)
-	rm -f "$dir/status" "$dir/console.log"
-	[ -s "$dir/script" ] || { echo "nested_run: no $dir/script" >&2; return 125; }
 	"$nested_top/samples/linux/initrd.sh" "$nested_kernel/nested.cpio" "$dir/nested.cpio" "$nested_lib/nested.init"
-	# Own process group (setsid): a Ctrl-C at the terminal reaches this shell, which ends QEMU by the trap of timeout.
-	timeout --foreground -k 5 "$limit" qemu-system-x86_64 \
+	emulated_run "$dir" "$limit" "$filter" qemu-system-x86_64 \
 		-M q35 -accel tcg,thread=multi -cpu "${NESTED_CPU:-max}" -smp "$NESTED_CPUS" -m "$NESTED_MEMORY" \
 		-nodefaults -no-user-config -display none -no-reboot -serial stdio \
 		-kernel "$nested_kernel/vmlinuz" -initrd "$dir/nested.cpio" \
-		-append "console=ttyS0 loglevel=2 panic=-1 mitigations=off ${NESTED_APPEND:-}" \
+		-append "console=ttyS0 loglevel=2 oops=panic panic=-1 mitigations=off ${NESTED_APPEND:-}" \
 		-virtfs local,path=/,mount_tag=hostroot,security_model=none,readonly=on,multidevs=remap \
-		-virtfs local,path="$dir",mount_tag=job,security_model=none,multidevs=remap \
-		</dev/null 2>"$dir/qemu.log" | sed -u 's,\r,,g' | tee "$dir/console.log" | eval "$filter"
-	rc=${PIPESTATUS[0]}
+		-virtfs local,path="$dir",mount_tag=job,security_model=none,multidevs=remap
+	rc=$?
 	rm -f "$dir/nested.cpio"
-	if [ -s "$dir/status" ]; then
-		return "$(cat "$dir/status")"
-	fi
-	[ "$rc" = 124 ] && return 124
-	return 125
+	return $rc
 }
