@@ -16,7 +16,7 @@ struct display_control_ops;
 struct input_sink;
 struct journal;
 
-#define DEVICE_MODULE_ABI 2u
+#define DEVICE_MODULE_ABI 3u
 #define DEVICE_MODULE_SYMBOL "mullion_device_module"
 
 /* What a device is made of. All is borrowed: strings for the call, the rest until the device is destroyed. */
@@ -28,6 +28,8 @@ struct device_setup {
 	struct input_sink *input; /* takes the keys and the pointer of a display's user; NULL: nobody does */
 	/* Where the device keeps what the guest made, to go on after the death of its process. NULL: it doesn't. */
 	struct journal *journal;
+	/* For what the device maps into its shared memory (shared_heap_memfd()); below 1: it makes its own. */
+	int shared;
 	/* Processes before this one died too often: do without what may be the reason, but offer the same. */
 	bool degraded;
 };
@@ -48,7 +50,7 @@ struct device_module {
 	void (*doctor)(void (*report)(void *owner, const char *verdict, const char *name, const char *text,
 				      const char *cure),
 		       void *owner);
-	const struct display_control_ops *display_control; /* of its devices; NULL: they have no displays */
+	const struct display_control_ops *display_control; /* their owner is a device; NULL: none has displays */
 };
 
 #endif
