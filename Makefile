@@ -113,7 +113,7 @@ vmm: $(O)/mullion
 
 help:
 	@echo "Mullion $(VERSION)"
-	@echo "  make demo       install what is missing, build, run guests that draw; ends with the pictures' paths"
+	@echo "  make demo       install what is missing, build, run guests that draw; ends with the pictures' paths (NESTED=1: README)"
 	@echo "  make check      install what is missing, build, run every test this machine can run"
 	@echo "  make            build all that this machine can build: host vmm bare samples"
 	@echo "  make check-unit unit and device tests (seconds)     check-bare  bare guests on /dev/kvm"
