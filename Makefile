@@ -131,7 +131,7 @@ help:
 # gpu and display files see the graphics libraries, two video files GStreamer; nothing else does.
 $(O)/obj/host/gpu/%.o $(O)/obj/host/display/%.o: extra-cflags = $(gpu-cflags)
 $(O)/obj/vmm/ctl%.o: extra-cflags = $(json-cflags)
-$(call objects,$(host-video-gst-src)): extra-cflags = $(video-cflags)
+$(call objects,$(host-video-gst-src) tests/lib/clip.c tests/lib/codec_tests.c): extra-cflags = $(video-cflags)
 $(O)/obj/%.o: %.c Makefile
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
@@ -210,7 +210,7 @@ check-built: all tests
 	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs) --tier fuzz $(fuzz-programs) \
 		$(if $(SAN),,--tier sanitizer $(patsubst $(O)/%,$(san-out)/%,$(unit-programs) $(device-programs) $(fuzz-programs))) \
 		--tier uml $(uml-tests) --tier qemu $(qemu-tests) --tier bare $(bare-runners) --tier nested $(nested-tests) \
-		--tier install tests/install/units
+		--tier install tests/install/installed
 check-unit: tests
 	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs)
 check-bare: all
@@ -269,7 +269,7 @@ define install-units
 $(INSTALL) -d $(DESTDIR)$(2)
 	$(INSTALL) -m 644 share/systemd/$(1)@.socket $(DESTDIR)$(2)/
 	sed 's|@bindir@|$(bindir)|' share/systemd/$(1)@.service.in >$(DESTDIR)$(2)/$(1)@.service
-	
+
 endef
 
 clean:
