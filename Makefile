@@ -100,7 +100,7 @@ objects = $(patsubst %.c,$(O)/obj/%.o,$(1))
 library-objects := $(call objects,$(core-src) $(device-src))
 
 # ---- targets ----
-.PHONY: all host vmm bare samples check check-built check-unit check-bare check-uml check-qemu check-linux fuzz bench demo lint format deps ci help \
+.PHONY: all host vmm bare samples check check-built bench-built check-unit check-bare check-uml check-qemu check-linux fuzz bench demo lint format deps ci help \
 	install clean tests
 all: $(if $(has-sysroot),host vmm) bare
 	@echo "built into $(O)/: $(if $(has-sysroot),mullion)$(if $(have-gpu),$(comma) mullion-gpu.so$(comma) mullion-display.so$(comma) mullion-gpu)$(if $(have-video),$(comma) mullion-video.so)$(comma) bare/*.elf"
@@ -113,7 +113,7 @@ vmm: $(O)/mullion
 
 help:
 	@echo "Mullion $(VERSION)"
-	@echo "  make demo       install what is missing, build, run guests that draw; ends with the pictures' paths"
+	@echo "  make demo       install what is missing, build, run guests that draw; ends with the pictures' paths (NESTED=1: README)"
 	@echo "  make check      install what is missing, build, run every test this machine can run"
 	@echo "  make            build all that this machine can build: host vmm bare samples"
 	@echo "  make check-unit unit and device tests (seconds)     check-bare  bare guests on /dev/kvm"
@@ -121,7 +121,7 @@ help:
 	@echo "  make check-qemu a stock Linux guest in QEMU's emulation, with mullion-gpu as its vhost-user-gpu-pci"
 	@echo "  make check-linux stock Linux guests (nested where KVM only emulates)"
 	@echo "  make fuzz       run each fuzz target for FUZZ_SECONDS (default 30)"
-	@echo "  make bench      measure; table and \$$O/bench.json"
+	@echo "  make bench      install what is missing, measure; table and \$$O/bench.json"
 	@echo "  make lint       clang-tidy, cppcheck, include directions"
 	@echo "  make format     clang-format on every C file     make deps    only install what is missing"
 	@echo "  make install    to DESTDIR and prefix            make ci      what .ci/run does"
@@ -166,7 +166,7 @@ $(O)/mullion-video.so: $(call objects,$(host-video-src))
 	$(Q)$(host-cc) $(common-ldflags) -shared -o $@ $^ $(LDFLAGS) $(video-libs)
 
 include guest-drivers/bare/rules.mk
-include samples/linux/rules.mk tests/linux/sources.mk
+include samples/linux/rules.mk tests/linux/sources.mk tests/bench/rules.mk
 
 # ---- tests: one program a name; NAME-src adds sources, NAME-libs libraries; needs gpu: in gpu-tests ----
 cmocka-libs := $(shell $(host-pkg-config) --libs cmocka 2>/dev/null || echo -lcmocka)
@@ -225,7 +225,11 @@ check-linux: all
 FUZZ_SECONDS ?= 30
 fuzz: $(fuzz-programs)
 	$(Q)for f in $^; do echo "$$f"; FUZZ_SECONDS=$(FUZZ_SECONDS) $$f || exit 1; done
-bench: all $(bench-binaries)
+# What is measured against gets installed as well.
+bench: deps
+	$(if $(filter done,$(DEPS)),,$(Q)DEPS=$(DEPS) tests/lib/deps.sh bench)
+	+$(Q)$(MAKE) --no-print-directory DEPS=done bench-built
+bench-built: all $(bench-binaries) $(scenes-program)
 	$(Q)tests/bench/run $(bench-binaries) $(bench-scripts)
 
 demo: deps

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: MIT
 # `make demo`: two guests draw with OpenGL on this host, and their frames are written as PNG files.
 #
-#   O=DIR         the build folder; pictures go to $O/demo        NESTED=1   force the nested machine for Linux
+#   O=DIR         the build folder; pictures go to $O/demo
+#   NESTED=1      run Linux under mullion in an emulated machine that has KVM, whatever else works
 #
 # 1. samples/cluster, a bare-metal instrument cluster, on /dev/kvm (any KVM will do).
-# 2. Debian 13 with Mesa and samples/linux/scene.c, on /dev/kvm if it boots a stock kernel, else in an emulated machine.
+# 2. Debian 13 with Mesa and samples/linux/scene.c, on /dev/kvm if it boots a stock kernel; else in QEMU's emulation with
+#    mullion-gpu as its GPU, so that only the guest's own code is emulated and drawing is not; else nested.
 set -u
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -21,7 +23,7 @@ say() { printf '%4d s  %s\n' $((SECONDS - began)) "$*"; }
 guest_lines() {
 	while IFS= read -r line; do say "  | $line"; done
 }
-for f in mullion mullion-gpu.so bare/cluster.elf linux/scene; do
+for f in mullion mullion-gpu mullion-gpu.so bare/cluster.elf linux/scene; do
 	[ -e "$out/$f" ] || { echo "demo: $out/$f is missing: make (it says what it skipped and why)" >&2; exit 1; }
 done
 rm -rf "$pictures"
@@ -59,23 +61,62 @@ else
 	cluster_here=no
 fi
 
+# qemu_run DIR: Debian in QEMU, which emulates the processor; the GPU is mullion-gpu, outside. Console in DIR/console.log
+qemu_run() {
+	local dir=$1 gpu vm status sockets ticks=200
+	# A socket's path must be short.
+	sockets=$(mktemp -d /tmp/mullion-demo-XXXXXX)
+	mkdir "$dir/linux"
+	: >"$dir/console.log"
+	"$out/mullion-gpu" --socket-path "$sockets/gpu" --gpu renderer=virgl --display "png:$dir/linux,every=$every" \
+		>"$dir/gpu.log" 2>&1 &
+	gpu=$!
+	until [ -S "$sockets/gpu" ] || ! kill -0 $gpu 2>/dev/null || [ $((ticks -= 1)) = 0 ]; do sleep 0.05; done
+	timeout -k 5 "$limit" "$qemu" -M q35,accel=tcg,memory-backend=mem -cpu max -m 1024 \
+		-object memory-backend-memfd,id=mem,size=1G,share=on \
+		-nodefaults -no-user-config -no-reboot -display none -vga none -serial stdio \
+		-chardev "socket,path=$sockets/gpu,id=gpu" -device "vhost-user-gpu-pci,chardev=gpu,xres=${size%x*},yres=${size#*x}" \
+		-drive "file=$guest/rootfs.ext4,format=raw,readonly=on,if=none,id=root" -device virtio-blk-pci,drive=root \
+		-kernel "$guest/vmlinuz" -initrd "$dir/guest.cpio" -append "$append" </dev/null >"$dir/console.log" 2>"$dir/qemu.log" &
+	vm=$!
+	tail -f --pid=$vm -s 0.2 "$dir/console.log" 2>/dev/null | sed -u 's,\r,,g' | guest_lines
+	wait $vm
+	status=$?
+	kill $gpu 2>/dev/null
+	wait $gpu 2>/dev/null
+	rm -rf "$sockets"
+	tr -d '\r' <"$dir/console.log" >"$dir/console" && mv "$dir/console" "$dir/console.log"
+	# QEMU's own status is 0 whatever happened in the guest.
+	[ $status != 0 ] || grep -q 'mullion-guest: gl ended with 0' "$dir/console.log" || status=1
+	return $status
+}
+
 say "Linux guest: Debian 13 with Mesa"
-if ! linux_where; then
+linux_where
+way=$where qemu=
+if [ "$where" != here ] && [ "${NESTED:-0}" != 1 ] && [ "$linux_arch" = x86_64 ] && qemu=$("$top/tests/linux/qemu-build.sh"); then
+	way=qemu
+fi
+if [ $way = none ] || { [ "$where" = none ] && [ $cluster_here = no ]; }; then
 	say "the Linux guest can't run: $where_why"
 	exit 1
 fi
 guest=$("$nested_build" --path "$linux_guest")
-case $where in
-here) size=1024x768 gpu= frames=300 checked=24 cpus=2 every=10 limit=120 ;;
+case $way in
+here) size=1024x768 gpu='' frames=300 checked=24 cpus=2 every=10 limit=120 ;;
+qemu) size=640x480 gpu='' frames=120 checked=12 cpus=1 every=4 limit=240 ;;
 nested) size=320x240 gpu=,hang-limit=120 frames=24 checked=3 cpus=1 every=1 limit=400 ;;
 esac
-if [ "$where" = here ]; then
-	say "Linux runs on /dev/kvm: $where_why"
-else
-	say "Linux runs in an emulated machine that has a KVM (QEMU; slow, so $frames small frames): $where_why"
-fi
+case $way in
+here) ran="on this machine's KVM: $where_why" ;;
+qemu) ran="in QEMU's emulation, with mullion-gpu drawing outside of it at full speed: $where_why" ;;
+nested) ran="in an emulated machine that has a KVM (QEMU; slow, so $frames small frames): $where_why" ;;
+esac
+say "Linux runs $ran"
 
 job=$pictures/job
+append="console=$linux_console quiet panic=-1 vt.global_cursor_default=0 mullion.do=gl mullion.mods=base,fs,gpu"
+append="$append mullion.root=/dev/vda mullion.frames=$frames mullion.checked=$checked"
 "$top/samples/linux/initrd.sh" "$guest/initrd.cpio" "$job/guest.cpio" "$top/samples/linux/init" \
 	gl="$top/tests/linux/gl.guest" scene="$out/linux/scene"
 {
@@ -84,18 +125,22 @@ mkdir -p "\$JOB/cluster"
 $(cluster_command "\$JOB/cluster" '' | sed "s/'png:\([^']*\)'/\"png:\1\"/") >"\$JOB/cluster.log" 2>&1
 echo \$? >"\$JOB/cluster.status"
 END
-	cat <<END
+	[ $way = qemu ] || cat <<END
 mkdir -p "\$JOB/linux"
 echo "demo: mullion boots Debian 13"
 timeout -k 5 $limit '$mullion' run --kernel '$guest/vmlinuz' --initrd "\$JOB/guest.cpio" --memory 1G --cpus $cpus \
-	--append "console=$linux_console quiet panic=-1 vt.global_cursor_default=0 mullion.do=gl mullion.mods=base,fs,gpu mullion.root=/dev/vda mullion.frames=$frames mullion.checked=$checked" \
-	--disk '$guest/rootfs.ext4,readonly' --rng --gpu size=$size$gpu --display "png:\$JOB/linux,every=$every" \
+	--append "$append" --disk '$guest/rootfs.ext4,readonly' --rng --gpu size=$size$gpu --display "png:\$JOB/linux,every=$every" \
 	--serial stdio --console none </dev/null
 END
 } >"$job/script"
-linux_run "$job" 600 guest_lines
-status=$?
+status=0
+[ ! -s "$job/script" ] || linux_run "$job" 600 guest_lines || status=$?
 [ "$cluster_here" = yes ] || { mv "$job/cluster" "$pictures/"; cluster_log=$job/cluster.log; cluster_done "$(cat "$job/cluster.status" 2>/dev/null)"; }
+if [ $way = qemu ]; then
+	say "QEMU boots Debian 13"
+	qemu_run "$job"
+	status=$?
+fi
 rm -f "$job"/*.cpio
 rmdir "$pictures/linux" 2>/dev/null
 mv "$job/linux" "$pictures/linux" 2>/dev/null
@@ -119,7 +164,7 @@ if [ $status != 0 ] || [ -z "$renderer" ] || [ -z "$scene_picture" ]; then
 fi
 
 echo
-echo "Linux guest   ran ${where/here/on this machine\'s KVM}: $where_why"
+echo "Linux guest   ran $ran"
 echo "GL_RENDERER   ${renderer:-none} (as the guest sees it)"
 echo "speed         ${fps:-none} at $size"
 echo "time          $((SECONDS - began)) s"

@@ -8,6 +8,9 @@ test_3d-bare-src += tests/bare/canvas.c
 test_fences-bare-src += tests/bare/canvas.c
 test_recovery-bare-src += tests/bare/canvas.c
 bare-flat += test_library
+# The guest of tests/bench/gpu_isolation.
+bare-images += guest_isolation
+guest_isolation-bare-src := tests/bench/guest_isolation.c tests/bare/canvas.c
 # The guest of tests/bench/bench_roundtrip.c; it writes x86 ports.
 ifeq ($(ARCH),x86_64)
 bare-images += guest_roundtrip

@@ -214,7 +214,7 @@ out:
 /* An argument is the length of a slice in ms, for profiling. */
 int main(int argc, char **argv)
 {
-	struct peer draws, fill;
+	struct peer draws, fill, clear;
 
 	if (argc > 1)
 		slice_ms = (unsigned)atoi(argv[1]);
@@ -224,7 +224,9 @@ int main(int argc, char **argv)
 	mallopt(M_TRIM_THRESHOLD, 256 << 20);
 	draws = start_peer(&gpu_scenes[0]);
 	fill = start_peer(&gpu_scenes[1]);
-	bench(&gpu_scenes[0], &draws, "gpu.draws_vs_native", 0.85);
-	bench(&gpu_scenes[1], &fill, "gpu.fill_vs_native", 0.95);
+	clear = start_peer(&gpu_scenes[2]);
+	bench(&gpu_scenes[0], &draws, "gpu.device_draws_vs_native", 0.85);
+	bench(&gpu_scenes[1], &fill, "gpu.device_fill_vs_native", 0.95);
+	bench(&gpu_scenes[2], &clear, "gpu.device_clear_vs_native", 0.75);
 	return 0;
 }

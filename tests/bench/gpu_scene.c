@@ -4,9 +4,11 @@
 #include <math.h>
 #include <string.h>
 
-const struct gpu_scene gpu_scenes[2] = {
+const struct gpu_scene gpu_scenes[3] = {
 	{.kind = GPU_SCENE_DRAWS, .width = 800, .height = 600, .draws = 1000},
 	{.kind = GPU_SCENE_FILL, .width = 800, .height = 600, .draws = 1, .iterations = 24},
+	/* Nothing but cleared. */
+	{.kind = GPU_SCENE_DRAWS, .width = 800, .height = 600, .draws = 0},
 };
 
 void gpu_scene_constants(unsigned i, float out[4])

@@ -21,7 +21,7 @@ struct gpu_scene {
 	unsigned iterations; /* of the fragment shader's loop, unrolled */
 };
 
-extern const struct gpu_scene gpu_scenes[2];
+extern const struct gpu_scene gpu_scenes[3];
 
 #define GPU_SCENE_COLUMNS 40u  /* of the grid that the discs lie in; 25 rows */
 #define GPU_SCENE_SEGMENTS 12u /* of a disc */

@@ -16,5 +16,6 @@ bench-programs += bench_recovery
 bench_recovery-src = tests/bench/bench.c $(vhost-test-src) $(host-display-src) $(host-gpu-device-src)
 bench-programs += bench_gpu_fairness
 bench_gpu_fairness-src = tests/bench/bench.c $(gpu-neighbour-src)
-# Against QEMU, in the nested machines; scripts.
-bench-scripts := tests/bench/vmm_vs_qemu tests/bench/vmm_vs_qemu_arm64
+# Scripts: guests on mullion-gpu and other GPUs; against QEMU, in the nested machines.
+bench-scripts := tests/bench/gpu_isolation tests/bench/gpu_uml tests/bench/gpu_qemu
+bench-scripts += tests/bench/vmm_vs_qemu tests/bench/vmm_vs_qemu_arm64

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Installs the Debian packages that Mullion needs. Called by `make deps`, `make demo` and `make check`.
 #
-#   deps.sh build|demo|check|lint|arm64...    one or several groups; all include build; arm64: to cross-build
+#   deps.sh build|demo|check|bench|lint|arm64...    one or several groups; all include build; arm64: to cross-build
 #
 # Says which packages are missing and why each is wanted, then installs them with apt-get (by sudo when not
 # root). DEPS=no only prints: exit 0 when nothing is missing, 1 otherwise. Debian 12 and 13 alike.
@@ -64,17 +64,19 @@ libzstd-dev            | check native-arm64 | unpacks arm64 kernels (zstd)
 device-tree-compiler   | check      | reads the device trees that we write, and makes overlays for them
 dt-schema              | check      | checks those trees against the schemas of the device tree bindings
 qemu-system-arm        | check      | an emulated arm64 machine with KVM, for the arm64 guests
+virgl-server           | bench      | the renderer as a process without a VM, to measure against
+qemu-system-gui        | bench      | the vhost-user-gpu program, to measure against
 clang                  | check lint | the second compiler every file must be clean with
 clang-tidy             | lint       | static checks of make lint
 cppcheck               | lint       | static checks of make lint
 '
 
-[ $# -gt 0 ] || { echo "usage: deps.sh build|demo|check|lint..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: deps.sh build|demo|check|bench|lint..." >&2; exit 2; }
 want=" build "
 for g in "$@"; do
 	case $g in
-	build|demo|check|lint|arm64) want="$want$g " ;;
-	*) echo "deps.sh: no group '$g'; there are build, demo, check, lint and arm64" >&2; exit 2 ;;
+	build|demo|check|bench|lint|arm64) want="$want$g " ;;
+	*) echo "deps.sh: no group '$g'; there are build, demo, check, bench, lint and arm64" >&2; exit 2 ;;
 	esac
 done
 

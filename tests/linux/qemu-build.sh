@@ -42,18 +42,21 @@ work=$folder.new
 rm -rf "$work"
 mkdir -p "$work/root"
 mmdebstrap --quiet --mode="$([ "$(id -u)" = 0 ] && echo root || echo chrootless)" --variant=extract --format=tar \
-	--architectures=amd64 --components=main --include=qemu-system-x86,qemu-system-modules-opengl,seabios \
+	--architectures=amd64 --components=main --include=qemu-system-x86,qemu-system-modules-opengl,seabios,libegl1,libgl1-mesa-dri \
 	--aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
 	trixie "$work/all.tar" ${url:+"$url"} </dev/null >"$cache/build.log" 2>&1 ||
 	{ tail -n 8 "$cache/build.log" >&2; die "mmdebstrap could not fetch it (its last lines are above)"; }
-# The program, its libraries, modules and firmware; nothing else of the system.
+# The program, its libraries (those of its own OpenGL too, for virtio-gpu-gl), modules and firmware; nothing else of the
+# system.
 tar -C "$work/root" -xf "$work/all.tar" --no-same-owner --exclude='./dev/*' --wildcards './usr/lib/x86_64-linux-gnu*' \
-	'./usr/lib64*' './usr/bin/qemu-system-x86_64' './usr/share/qemu*' './usr/share/seabios*' 2>>"$cache/build.log"
+	'./usr/lib64*' './usr/bin/qemu-system-x86_64' './usr/share/qemu*' './usr/share/seabios*' './usr/share/glvnd*' 2>>"$cache/build.log"
 rm "$work/all.tar"
 cat >"$work/qemu" <<'END'
 #!/bin/sh
 root=$(dirname "$(readlink -f "$0")")/root
 lib=$root/usr/lib/x86_64-linux-gnu
+export __EGL_VENDOR_LIBRARY_FILENAMES=$root/usr/share/glvnd/egl_vendor.d/50_mesa.json
+export GBM_BACKENDS_PATH=$lib/gbm LIBGL_DRIVERS_PATH=$lib/dri
 QEMU_MODULE_DIR=$lib/qemu exec "$lib/ld-linux-x86-64.so.2" --library-path "$lib:$lib/pulseaudio" \
 	"$root/usr/bin/qemu-system-x86_64" -L "$root/usr/share/seabios" -L "$root/usr/share/qemu" "$@"
 END
