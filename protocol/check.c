@@ -11,6 +11,7 @@
 #include "protocol/virtio_gpu.h"
 #include "protocol/virtio_input.h"
 #include "protocol/virtio_video.h"
+#include "protocol/virtio_video_agl.h"
 
 /* Wire fields are read as they are. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "Mullion runs on little-endian machines only");
@@ -18,6 +19,15 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "Mullion runs on littl
 #define SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " is not " #bytes " bytes")
 #define AT(type, field, offset) \
 	_Static_assert(offsetof(type, field) == (offset), #type "." #field " is not at " #offset)
+
+/* vhost-user.rst: "VIRTIO Shared Memory Region configuration", "MMAP request". */
+SIZE(struct vhost_user_shmem_config, 8 + 256 * 8);
+AT(struct vhost_user_shmem_config, sizes, 8);
+SIZE(struct vhost_user_shmem_map, 40);
+AT(struct vhost_user_shmem_map, fd_offset, 8);
+AT(struct vhost_user_shmem_map, offset, 16);
+AT(struct vhost_user_shmem_map, length, 24);
+AT(struct vhost_user_shmem_map, flags, 32);
 
 /* vhost-user-gpu.rst: "Wire format", "Payload types". */
 SIZE(struct vhost_user_gpu_header, 12);
@@ -177,3 +187,12 @@ SIZE(struct virtio_video_get_control_resp, 16);
 SIZE(struct virtio_video_set_control, 16);
 SIZE(struct virtio_video_control_value, 8);
 SIZE(struct virtio_video_event, 8);
+
+/* virtio-video, dialect agl. */
+SIZE(struct virtio_video_agl_resource_attach, 16);
+SIZE(struct virtio_video_agl_list, 8);
+SIZE(struct virtio_video_agl_resource_queue, 64);
+AT(struct virtio_video_agl_resource_queue, timestamp, 24);
+AT(struct virtio_video_agl_resource_queue, data_sizes, 32);
+SIZE(struct virtio_video_agl_resource_queue_resp, 56);
+AT(struct virtio_video_agl_resource_queue_resp, timestamp, 16);

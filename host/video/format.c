@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "protocol/virtio_video.h"
+#include "protocol/virtio_video_agl.h"
 
 static const struct video_coded_format coded[] = {
 	{
@@ -13,9 +14,9 @@ static const struct video_coded_format coded[] = {
 		.caps = "video/x-h264,stream-format=byte-stream,alignment=au",
 		.parser = "h264parse",
 		.headers = VIDEO_HEADERS_H264,
-		.profiles = {{VIRTIO_VIDEO_PROFILE_H264_BASELINE, "profile={(string)constrained-baseline,(string)baseline}"},
-			     {VIRTIO_VIDEO_PROFILE_H264_MAIN, "profile=main"},
-			     {VIRTIO_VIDEO_PROFILE_H264_HIGH, "profile=high"}},
+		.profiles = {{VIRTIO_VIDEO_PROFILE_H264_BASELINE, "profile={(string)constrained-baseline,(string)baseline}", false},
+			     {VIRTIO_VIDEO_PROFILE_H264_MAIN, "profile=main", false},
+			     {VIRTIO_VIDEO_PROFILE_H264_HIGH, "profile=high", false}},
 		.first_level = VIRTIO_VIDEO_LEVEL_H264_1_0,
 		.last_level = VIRTIO_VIDEO_LEVEL_H264_5_1,
 		.decoder_package = "gstreamer1.0-libav",
@@ -27,7 +28,9 @@ static const struct video_coded_format coded[] = {
 		.caps = "video/x-h265,stream-format=byte-stream,alignment=au",
 		.parser = "h265parse",
 		.headers = VIDEO_HEADERS_HEVC,
-		.profiles = {{VIRTIO_VIDEO_PROFILE_HEVC_MAIN, "profile=main"}},
+		.profiles = {{VIRTIO_VIDEO_PROFILE_HEVC_MAIN, "profile=main", false},
+			     {VIRTIO_VIDEO_PROFILE_HEVC_MAIN10, "profile=main-10", true},
+			     {VIRTIO_VIDEO_PROFILE_HEVC_MAIN_STILL_PICTURE, "profile=main-still-picture", true}},
 		.decoder_package = "gstreamer1.0-libav",
 		.encoder_package = "gstreamer1.0-plugins-bad",
 	},
@@ -35,7 +38,7 @@ static const struct video_coded_format coded[] = {
 		.number = VIRTIO_VIDEO_FORMAT_VP8,
 		.name = "vp8",
 		.caps = "video/x-vp8",
-		.profiles = {{VIRTIO_VIDEO_PROFILE_VP8_PROFILE0, NULL}},
+		.profiles = {{VIRTIO_VIDEO_PROFILE_VP8_PROFILE0, NULL, false}},
 		.decoder_package = "gstreamer1.0-plugins-good",
 		.encoder_package = "gstreamer1.0-plugins-good",
 	},
@@ -44,16 +47,51 @@ static const struct video_coded_format coded[] = {
 		.name = "vp9",
 		.caps = "video/x-vp9",
 		.parser = "vp9parse",
-		.profiles = {{VIRTIO_VIDEO_PROFILE_VP9_PROFILE0, NULL}},
+		.profiles = {{VIRTIO_VIDEO_PROFILE_VP9_PROFILE0, NULL, false}},
 		.decoder_package = "gstreamer1.0-plugins-good",
 		.encoder_package = "gstreamer1.0-plugins-good",
 	},
+	{
+		.number = VIRTIO_VIDEO_FORMAT_MPEG2,
+		.name = "mpeg2",
+		.decode_only = true,
+		.caps = "video/mpeg,mpegversion=2,systemstream=false",
+		.parser = "mpegvideoparse",
+		.decoder_package = "gstreamer1.0-libav",
+	},
+	{
+		.number = VIRTIO_VIDEO_FORMAT_MPEG4,
+		.name = "mpeg4",
+		.decode_only = true,
+		.caps = "video/mpeg,mpegversion=4,systemstream=false",
+		.parser = "mpeg4videoparse",
+		.decoder_package = "gstreamer1.0-libav",
+	},
+	{
+		.name = "av1",
+		.caps = "video/x-av1,stream-format=obu-stream,alignment=tu",
+		.parser = "av1parse",
+		.decoder_package = "gstreamer1.0-plugins-bad",
+		.encoder_package = "gstreamer1.0-plugins-bad",
+	},
+	{
+		.name = "jpeg",
+		.decode_only = true,
+		.caps = "image/jpeg",
+		.parser = "jpegparse",
+		.decoder_package = "gstreamer1.0-plugins-good",
+	},
 };
 
+/* Names of RGB formats are the order of bytes in memory, as the drivers have them in V4L2. */
 static const struct video_picture_format pictures[] = {
-	{VIRTIO_VIDEO_FORMAT_NV12, "NV12", 2, {1, 0, 2}, {1, 1, 2}},
-	{VIRTIO_VIDEO_FORMAT_YUV420, "I420", 3, {1, 0, 1}, {2, 0, 1}},
-	{VIRTIO_VIDEO_FORMAT_YVU420, "YV12", 3, {2, 0, 1}, {1, 0, 1}},
+	{VIRTIO_VIDEO_FORMAT_NV12, VIRTIO_VIDEO_AGL_FORMAT_NV12, "NV12", 2, 1, {1, 0, 2}, {1, 1, 2}},
+	{VIRTIO_VIDEO_FORMAT_YUV420, VIRTIO_VIDEO_AGL_FORMAT_YUV420, "I420", 3, 1, {1, 0, 1}, {2, 0, 1}},
+	{VIRTIO_VIDEO_FORMAT_YVU420, VIRTIO_VIDEO_AGL_FORMAT_YVU420, "YV12", 3, 1, {2, 0, 1}, {1, 0, 1}},
+	{VIRTIO_VIDEO_FORMAT_ARGB8888, VIRTIO_VIDEO_AGL_FORMAT_ARGB8888, "ARGB", 1, 4, {0}, {0}},
+	{VIRTIO_VIDEO_FORMAT_BGRA8888, VIRTIO_VIDEO_AGL_FORMAT_BGRA8888, "BGRA", 1, 4, {0}, {0}},
+	{0, VIRTIO_VIDEO_AGL_FORMAT_RGBA8888, "RGBA", 1, 4, {0}, {0}},
+	{0, VIRTIO_VIDEO_AGL_FORMAT_YUV422, "YUY2", 1, 2, {0}, {0}},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -70,7 +108,7 @@ const struct video_picture_format *video_picture_format_at(unsigned i)
 
 const struct video_coded_format *video_coded_format_find(uint32_t number)
 {
-	for (unsigned i = 0; i < COUNT(coded); i++) {
+	for (unsigned i = 0; number != 0 && i < COUNT(coded); i++) {
 		if (coded[i].number == number)
 			return &coded[i];
 	}
@@ -79,7 +117,7 @@ const struct video_coded_format *video_coded_format_find(uint32_t number)
 
 const struct video_picture_format *video_picture_format_find(uint32_t number)
 {
-	for (unsigned i = 0; i < COUNT(pictures); i++) {
+	for (unsigned i = 0; number != 0 && i < COUNT(pictures); i++) {
 		if (pictures[i].number == number)
 			return &pictures[i];
 	}
