@@ -34,6 +34,7 @@ struct devices {
 	struct virtio_mmio **mmio;
 	struct virtio_pci **pci;
 	const char **names;
+	struct virtio_device **devices;
 	struct loop *gpu_loop; /* the renderer may take its time: it has a thread of its own */
 	struct isolate *isolate; /* of the GPU; NULL: it is in this process */
 	struct loop *video_loop; /* copies pictures */
@@ -322,6 +323,7 @@ static int attach(struct devices *d, struct pci_bus *pci, struct virtio_device *
 		loop_call(device->loop, destroy_device, device);
 		return err;
 	}
+	d->devices[d->count] = device;
 	d->names[d->count++] = name;
 	return 0;
 }
@@ -338,7 +340,8 @@ int devices_create(struct vm *vm, struct pci_bus *pci, const struct options *o, 
 	d->mmio = calloc(count + 1, sizeof(*d->mmio));
 	d->pci = calloc(count + 1, sizeof(*d->pci));
 	d->names = calloc(count + 1, sizeof(*d->names));
-	if (!d->mmio || !d->pci || !d->names)
+	d->devices = calloc(count + 1, sizeof(*d->devices));
+	if (!d->mmio || !d->pci || !d->names || !d->devices)
 		err = -ENOMEM;
 	if (!err)
 		err = input_seat_create(&d->seat);
@@ -375,6 +378,7 @@ void devices_destroy(struct devices *d)
 		loop_destroy(d->vhost_loops[i]);
 	keyboard_destroy(d->keyboard);
 	input_seat_destroy(d->seat);
+	free(d->devices);
 	free(d->names);
 	free(d->pci);
 	free(d->mmio);
@@ -384,6 +388,11 @@ void devices_destroy(struct devices *d)
 const char *devices_name(const struct devices *d, unsigned n)
 {
 	return n < d->count ? d->names[n] : NULL;
+}
+
+struct virtio_device *devices_device(const struct devices *d, unsigned n)
+{
+	return n < d->count ? d->devices[n] : NULL;
 }
 
 struct input_seat *devices_seat(const struct devices *d)

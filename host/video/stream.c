@@ -107,14 +107,28 @@ static void add_stats(struct codec_stats *sum, const struct codec_stats *s)
 	sum->copies += s->copies;
 }
 
-static void let_go_of_codec(struct video_stream *s)
+void stream_add_running_stats(const struct video_stream *s, struct codec_stats *sum)
 {
 	struct codec_stats stats = {0};
 
 	if (!s->codec)
 		return;
 	s->codec->ops->stats(s->codec, &stats);
-	add_stats(s->config.stats, &stats);
+	add_stats(sum, &stats);
+}
+
+void stream_get_stats(const struct video_stream *s, struct codec_stats *out)
+{
+	*out = s->stats;
+	stream_add_running_stats(s, out);
+}
+
+static void let_go_of_codec(struct video_stream *s)
+{
+	if (!s->codec)
+		return;
+	stream_add_running_stats(s, s->config.stats);
+	stream_add_running_stats(s, &s->stats);
 	s->codec->ops->destroy(s->codec);
 	s->codec = NULL;
 }

@@ -70,7 +70,7 @@ struct stream_config {
 	struct loop *loop;
 	const struct stream_front_ops *front;
 	void *owner;
-	struct codec_stats *stats; /* of the device; what the stream did is added */
+	struct codec_stats *stats; /* of the device; what a codec did is added when the stream lets go of it */
 };
 
 /* One of the two queues. */
@@ -93,6 +93,7 @@ struct video_stream {
 
 	/* The rest is stream.c's. */
 	struct codec *codec;
+	struct codec_stats stats; /* of the codecs before it */
 	struct video_headers headers;
 	void *drain_request; /* DRAINING: the front's word on it */
 	bool drain_sent;     /* the codec was told */
@@ -111,6 +112,11 @@ int stream_create(const struct stream_config *config, struct video_stream **out)
 void stream_destroy(struct video_stream *s);
 
 const char *stream_state_name(enum stream_state state);
+
+/* What all codecs of the stream did, and which ran last ("": none yet). */
+void stream_get_stats(const struct video_stream *s, struct codec_stats *out);
+/* Add what the codec that runs now did, which is not in config.stats yet. */
+void stream_add_running_stats(const struct video_stream *s, struct codec_stats *sum);
 
 /* ---- buffers ---- */
 

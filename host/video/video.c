@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/video/count.h"
 #include "host/video/device.h"
+#include "host/virtio/counters.h"
 #include "protocol/virtio.h"
 
 #define BYTES(type) ((uint16_t)sizeof(struct type))
@@ -325,6 +327,32 @@ static void destroy(struct virtio_device *d)
 	free(video_from_device(d));
 }
 
+void video_get_stats(struct virtio_device *d, struct video_stats *out)
+{
+	const struct video *v = video_from_device(d);
+
+	*out = v->stats;
+	out->streams = v->stream_count;
+	for (const struct video_stream_entry *e = v->streams; e; e = e->next)
+		stream_add_running_stats(e->stream, &out->codec);
+}
+
+static void count(struct virtio_device *d, struct counters *out)
+{
+	const struct video *v = video_from_device(d);
+	struct video_stats s;
+
+	video_get_stats(d, &s);
+	counters_add(out, NULL, "commands", s.commands);
+	counters_add(out, NULL, "errors", s.errors);
+	counters_add(out, NULL, "events", s.events);
+	counters_add(out, NULL, "streams", s.streams);
+	counters_add(out, NULL, "buffer-bytes", v->buffer_bytes);
+	video_count_codec(out, NULL, v->config.encoder, &s.codec);
+	for (const struct video_stream_entry *e = v->streams; e; e = e->next)
+		video_count_stream(out, e->stream);
+}
+
 static const uint16_t queue_max[] = {1024, 256, 0};
 
 #define VIDEO_FEATURES \
@@ -333,7 +361,7 @@ static const uint16_t queue_max[] = {1024, 256, 0};
 	{ \
 		.name = device_name, .id = device_id, .features = VIDEO_FEATURES, .queue_max = queue_max, \
 		.config_bytes = sizeof(struct virtio_video_config), .start = start, .kick = kick, .reset = reset, \
-		.config = config, .destroy = destroy, \
+		.config = config, .destroy = destroy, .count = count, \
 	}
 
 static const struct virtio_device_ops decoder_ops = DEVICE_OPS("video-decoder", VIRTIO_ID_VIDEO_DECODER);
@@ -388,10 +416,3 @@ int video_create(const struct video_config *config_in, struct loop *loop, const 
 	return 0;
 }
 
-void video_get_stats(struct virtio_device *d, struct video_stats *out)
-{
-	const struct video *v = video_from_device(d);
-
-	*out = v->stats;
-	out->streams = v->stream_count;
-}

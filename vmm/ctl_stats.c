@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the devices counted. Each is asked on its own loop, one after another.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/virtio/counters.h"
+#include "host/virtio/device.h"
+#include "vmm/ctl_request.h"
+#include "vmm/devices.h"
+#include "vmm/vm.h"
+
+#define LIMIT_S 5u
+
+struct stats_call {
+	struct ctl_call call;
+	struct devices *devices;
+	struct loop_task there;
+	unsigned next; /* device to ask */
+	struct virtio_device *device; /* the one that is asked */
+	struct json_object *answers; /* so far */
+	struct counters counters;
+};
+
+static void add(struct json_object *to, const struct counter *c)
+{
+	struct json_object *v;
+
+	if (c->kind == COUNTER_TEXT)
+		v = json_object_new_string(c->text);
+	else if (c->kind == COUNTER_FLAG)
+		v = json_object_new_boolean(c->value != 0);
+	else if (c->kind == COUNTER_RATIO)
+		v = json_object_new_double((double)c->value / 1000);
+	else
+		v = json_object_new_int64((int64_t)c->value);
+	if (c->kind == COUNTER_RATIO)
+		json_object_set_serializer(v, json_object_double_to_json_string, (void *)(uintptr_t)"%.3f", NULL);
+	json_object_object_add(to, c->name, v);
+}
+
+/* {"device":"video","is":"video-decoder","counters":{...},"parts":[{"part":"stream 1","counters":{...}}]} */
+static struct json_object *describe(const struct stats_call *s)
+{
+	struct json_object *o = json_object_new_object(), *counters = json_object_new_object(), *parts = NULL;
+	const char *part = "";
+
+	json_object_object_add(o, "device", json_object_new_string(devices_name(s->devices, s->next)));
+	json_object_object_add(o, "is", json_object_new_string(s->device->ops->name));
+	json_object_object_add(o, "counters", counters);
+	for (uint32_t i = 0; i < s->counters.count; i++) {
+		const struct counter *c = &s->counters.list[i];
+
+		if (strcmp(c->part, part)) {
+			struct json_object *p = json_object_new_object();
+
+			if (!parts) {
+				parts = json_object_new_array();
+				json_object_object_add(o, "parts", parts);
+			}
+			part = c->part;
+			counters = json_object_new_object();
+			json_object_object_add(p, "part", json_object_new_string(part));
+			json_object_object_add(p, "counters", counters);
+			json_object_array_add(parts, p);
+		}
+		add(counters, c);
+	}
+	if (s->counters.left_out)
+		json_object_object_add(o, "left-out", json_object_new_int64(s->counters.left_out));
+	return o;
+}
+
+static void count(struct stats_call *s)
+{
+	memset(&s->counters, 0, sizeof(s->counters));
+	s->device->ops->count(s->device, &s->counters);
+}
+
+static void count_there(struct loop_task *t)
+{
+	struct stats_call *s = t->owner;
+
+	count(s);
+	ctl_call_back(&s->call);
+}
+
+static void take_in(struct stats_call *s)
+{
+	/* It may come from another process. */
+	counters_check(&s->counters);
+	json_object_array_add(s->answers, describe(s));
+	s->next++;
+}
+
+/* Ask those that are on this loop, up to one that isn't, which is left in s->device. False: all were asked. */
+static bool ask(struct stats_call *s)
+{
+	while ((s->device = devices_device(s->devices, s->next))) {
+		if (!s->device->ops->count) {
+			s->next++;
+		} else if (s->device->loop == s->call.loop) {
+			count(s);
+			take_in(s);
+		} else {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void forget(struct ctl_call *call)
+{
+	json_object_put(((struct stats_call *)call)->answers);
+}
+
+static bool finish(struct ctl_call *call, struct ctl_client *client)
+{
+	struct stats_call *s = (struct stats_call *)call;
+	struct json_object *o;
+
+	if (client) {
+		take_in(s);
+		if (ask(s)) {
+			loop_post(s->device->loop, &s->there);
+			return false;
+		}
+		o = json_object_new_object();
+		json_object_object_add(o, "devices", json_object_get(s->answers));
+		ctl_answer(client, o);
+	}
+	forget(call);
+	return true;
+}
+
+void ctl_stats(struct ctl_client *client, struct json_object *request)
+{
+	const struct ctl_config *config = ctl_client_config(client);
+	struct stats_call *s = calloc(1, sizeof(*s));
+	struct json_object *o;
+
+	(void)request;
+	if (s)
+		s->answers = json_object_new_array();
+	if (!s || !s->answers) {
+		free(s);
+		ctl_refuse(client, "out of memory");
+		return;
+	}
+	s->devices = config->devices;
+	s->there = (struct loop_task){.run = count_there, .owner = s};
+	s->call.finish = finish;
+	s->call.cancel = forget;
+	s->call.loop = vm_loop(config->vm);
+	if (!ask(s)) {
+		o = json_object_new_object();
+		json_object_object_add(o, "devices", s->answers);
+		ctl_answer(client, o);
+	} else if (ctl_defer(client, &s->call, LIMIT_S,
+			     "a device's thread doesn't answer: a driver or codec on the host may hang")) {
+		loop_post(s->device->loop, &s->there);
+		return;
+	} else {
+		forget(&s->call);
+	}
+	free(s);
+}
