@@ -5,10 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/video/pages.h"
+
 void video_buffer_destroy(struct video_buffer *b)
 {
 	if (!b)
 		return;
+	video_pages_unref(b->pages);
 	free(b->pieces);
 	free(b);
 }

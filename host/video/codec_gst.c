@@ -21,6 +21,7 @@
 #include "host/video/buffer.h"
 #include "host/video/gst_elements.h"
 #include "host/video/gst_pipeline.h"
+#include "host/video/pages.h"
 
 /* Inputs waiting in a pipeline. More is the guest's to hold. */
 #define MAX_INPUTS 4u
@@ -70,7 +71,9 @@ static int create(const struct codec_config *config, struct codec **out)
 	g->task = (struct loop_task){.run = look, .owner = g};
 	snprintf(g->stats.element, sizeof(g->stats.element), "%s", GST_OBJECT_NAME(factory));
 	g->stats.hardware = gst_elements_is_hardware(factory);
+	g->may_borrow = config->encoder && gst_elements_copies_first(g->stats.element);
 	pthread_mutex_init(&g->lock, NULL);
+	pthread_cond_init(&g->all_released, NULL);
 	sem_init(&g->stop, 0, 0);
 	err = gst_pipeline_build(g, factory);
 	gst_object_unref(factory);
@@ -78,9 +81,7 @@ static int create(const struct codec_config *config, struct codec **out)
 		err = gst_pipeline_start(g);
 	if (err < 0) {
 		gst_object_unref(g->pipeline);
-		sem_destroy(&g->stop);
-		pthread_mutex_destroy(&g->lock);
-		free(g);
+		gst_pipeline_free(g);
 		return err;
 	}
 	*out = &g->base;
@@ -162,26 +163,92 @@ static bool picture_of(struct video_picture *p, GstVideoFrame *frame)
 	return p->format != NULL;
 }
 
-static int encode(struct codec *c, const struct video_buffer *from, uint64_t timestamp, bool force_keyframe)
+/* A buffer that is the guest's picture itself, or NULL where that can't be now. */
+static GstBuffer *borrow(struct codec_gst *g, struct video_buffer *from, struct loan **out)
 {
-	struct codec_gst *g = from_codec(c);
+	const GstVideoFormat format = GST_VIDEO_INFO_FORMAT(&g->input_info);
+	gsize offsets[GST_VIDEO_MAX_PLANES] = {0};
+	gint strides[GST_VIDEO_MAX_PLANES] = {0};
+	struct loan *loan = g->loans;
+	GstBuffer *buffer;
+
+	if (!g->may_borrow || !from->pages)
+		return NULL;
+	/* Only the loop takes and frees them. */
+	while (loan < g->loans + GST_PIPELINE_LOANS && loan->buffer)
+		loan++;
+	if (loan == g->loans + GST_PIPELINE_LOANS)
+		return NULL;
+	buffer = gst_buffer_new();
+	*loan = (struct loan){.codec = g, .pages = video_pages_ref(from->pages), .buffer = from};
+	pthread_mutex_lock(&g->lock);
+	g->unreleased++;
+	pthread_mutex_unlock(&g->lock);
+	gst_buffer_append_memory(buffer, gst_memory_new_wrapped(GST_MEMORY_FLAG_READONLY,
+								(gpointer)(uintptr_t)video_pages_bytes(from->pages), from->bytes,
+								0, from->bytes, loan, gst_pipeline_release));
+	for (unsigned i = 0; i < g->layout.format->planes; i++) {
+		offsets[i] = video_layout_offset(&g->layout, from, i);
+		strides[i] = (gint)g->layout.planes[i].stride_bytes;
+	}
+	*out = loan;
+	gst_buffer_add_video_meta_full(buffer, GST_VIDEO_FRAME_FLAG_NONE, format, g->layout.width, g->layout.height,
+				       g->layout.format->planes, offsets, strides);
+	return buffer;
+}
+
+/* A buffer with a copy of the guest's picture, or NULL without memory. */
+static GstBuffer *copy(struct codec_gst *g, const struct video_buffer *from)
+{
 	GstBuffer *buffer = gst_buffer_new_allocate(NULL, GST_VIDEO_INFO_SIZE(&g->input_info), NULL);
 	struct video_picture p;
 	GstVideoFrame frame;
 
-	if (!buffer)
-		return -ENOMEM;
-	if (!gst_video_frame_map(&frame, &g->input_info, buffer, GST_MAP_WRITE)) {
-		gst_buffer_unref(buffer);
-		return -ENOMEM;
+	if (!buffer || !gst_video_frame_map(&frame, &g->input_info, buffer, GST_MAP_WRITE)) {
+		gst_clear_buffer(&buffer);
+		return NULL;
 	}
 	if (picture_of(&p, &frame))
 		video_picture_read(&p, &g->layout, from);
 	gst_video_frame_unmap(&frame);
 	g->stats.copies++;
+	return buffer;
+}
+
+static int encode(struct codec *c, struct video_buffer *from, uint64_t timestamp, bool force_keyframe)
+{
+	struct codec_gst *g = from_codec(c);
+	struct loan *loan = NULL;
+	GstBuffer *buffer = borrow(g, from, &loan);
+	int err;
+
+	if (!buffer)
+		buffer = copy(g, from);
+	if (!buffer)
+		return -ENOMEM;
 	if (force_keyframe)
 		GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_MARKER);
-	return push(g, buffer, timestamp);
+	err = push(g, buffer, timestamp);
+	/* The caller keeps what was refused. */
+	if (err < 0 && loan)
+		loan->buffer = NULL;
+	return err == 0 && loan ? CODEC_LENT : err;
+}
+
+static struct video_buffer *released(struct codec *c)
+{
+	struct codec_gst *g = from_codec(c);
+	struct video_buffer *b = NULL;
+
+	pthread_mutex_lock(&g->lock);
+	for (unsigned i = 0; i < GST_PIPELINE_LOANS && !b; i++) {
+		if (!g->loans[i].buffer || !g->loans[i].released)
+			continue;
+		b = g->loans[i].buffer;
+		g->loans[i].buffer = NULL;
+	}
+	pthread_mutex_unlock(&g->lock);
+	return b;
 }
 
 static void drain(struct codec *c)
@@ -367,6 +434,7 @@ const struct codec_ops codec_gst_ops = {
 	.has_room = has_room,
 	.decode = decode,
 	.encode = encode,
+	.released = released,
 	.drain = drain,
 	.output = output,
 	.take = take,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "host/video/device.h"
+#include "host/video/pages.h"
 #include "host/virtio/mem.h"
 
 #define MIN_SIDE 32u
@@ -215,6 +216,8 @@ uint32_t video_resource_create(struct video *v, struct video_command *cmd)
 		video_buffer_destroy(b);
 		return code;
 	}
+	if (v->config.encoder && cmd->queue == VIDEO_INPUT)
+		b->pages = video_pages_map(v->device.mem, b);
 	v->buffer_bytes += b->bytes;
 	stream_add_buffer(cmd->stream, cmd->queue, b);
 	return VIRTIO_VIDEO_RESP_OK_NODATA;

@@ -95,19 +95,34 @@ GstElementFactory *gst_elements_find(const struct video_coded_format *coded, boo
 /* ---- encoders ---- */
 
 /* What software encoders need, so that each picture comes out at once and in real time. Others get "bitrate" only. */
-static const struct {
+static const struct encoder {
 	const char *element;
 	const char *bitrate;
 	uint32_t unit; /* bits/s in one step of it */
 	const char *properties; /* "name=value name=value" */
+	bool copies_first; /* see gst_elements_copies_first() */
 } encoders[] = {
-	{"x264enc", "bitrate", 1000, "tune=zerolatency speed-preset=veryfast key-int-max=60"},
-	{"x265enc", "bitrate", 1000, "tune=zerolatency speed-preset=ultrafast key-int-max=60"},
-	{"openh264enc", "bitrate", 1, "complexity=low gop-size=60"},
-	{"vp8enc", "target-bitrate", 1, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist=60 auto-alt-ref=false"},
-	{"vp9enc", "target-bitrate", 1, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist=60 auto-alt-ref=false"},
-	{NULL, "bitrate", 1000, ""},
+	{"x264enc", "bitrate", 1000, "tune=zerolatency speed-preset=veryfast key-int-max=60", true},
+	{"x265enc", "bitrate", 1000, "tune=zerolatency speed-preset=ultrafast key-int-max=60", true},
+	{"openh264enc", "bitrate", 1, "complexity=low gop-size=60", false},
+	{"vp8enc", "target-bitrate", 1, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist=60 auto-alt-ref=false", true},
+	{"vp9enc", "target-bitrate", 1, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist=60 auto-alt-ref=false", true},
+	{NULL, "bitrate", 1000, "", false},
 };
+
+static const struct encoder *find_encoder(const char *element)
+{
+	const struct encoder *e = encoders;
+
+	while (e->element && strcmp(e->element, element) != 0)
+		e++;
+	return e;
+}
+
+bool gst_elements_copies_first(const char *element)
+{
+	return find_encoder(element)->copies_first;
+}
 
 static bool has_property(GstElement *element, const char *name)
 {
@@ -133,17 +148,14 @@ static void set_properties(GstElement *element, const char *list)
 
 void gst_elements_set_up_encoder(GstElement *encoder, const struct codec_controls *controls, bool running)
 {
-	const char *name = GST_OBJECT_NAME(gst_element_get_factory(encoder));
-	unsigned i = 0;
+	const struct encoder *e = find_encoder(GST_OBJECT_NAME(gst_element_get_factory(encoder)));
 	char bitrate[16];
 
-	while (encoders[i].element && strcmp(encoders[i].element, name) != 0)
-		i++;
 	if (!running)
-		set_properties(encoder, encoders[i].properties);
-	snprintf(bitrate, sizeof(bitrate), "%u", controls->bitrate / encoders[i].unit);
-	if (has_property(encoder, encoders[i].bitrate))
-		gst_util_set_object_arg(G_OBJECT(encoder), encoders[i].bitrate, bitrate);
+		set_properties(encoder, e->properties);
+	snprintf(bitrate, sizeof(bitrate), "%u", controls->bitrate / e->unit);
+	if (has_property(encoder, e->bitrate))
+		gst_util_set_object_arg(G_OBJECT(encoder), e->bitrate, bitrate);
 }
 
 /* ---- doctor ---- */

@@ -12,6 +12,7 @@
 
 #include "host/base/thread.h"
 #include "host/video/gst_elements.h"
+#include "host/video/pages.h"
 
 /* What a pipeline may have made ahead of the guest. */
 #define MAX_OUTPUTS 2u
@@ -168,6 +169,28 @@ static GstPadProbeReturn on_coder_input(GstPad *pad, GstPadProbeInfo *info, gpoi
 	return GST_PAD_PROBE_OK;
 }
 
+void gst_pipeline_release(gpointer data)
+{
+	struct loan *loan = data;
+	struct codec_gst *g = loan->codec;
+
+	video_pages_unref(loan->pages);
+	pthread_mutex_lock(&g->lock);
+	loan->released = true;
+	if (--g->unreleased == 0)
+		pthread_cond_signal(&g->all_released);
+	poke_locked(g);
+	pthread_mutex_unlock(&g->lock);
+}
+
+void gst_pipeline_free(struct codec_gst *g)
+{
+	sem_destroy(&g->stop);
+	pthread_cond_destroy(&g->all_released);
+	pthread_mutex_destroy(&g->lock);
+	free(g);
+}
+
 /* The codec's own thread: everything that may block, and the end of the object. */
 static void *run(void *data)
 {
@@ -190,9 +213,12 @@ static void *run(void *data)
 	/* Joins GStreamer's threads, so no callback runs after it. */
 	gst_element_set_state(g->pipeline, GST_STATE_NULL);
 	gst_object_unref(g->pipeline);
-	sem_destroy(&g->stop);
-	pthread_mutex_destroy(&g->lock);
-	free(g);
+	/* A picture may live on in a plug-in's thread. */
+	pthread_mutex_lock(&g->lock);
+	while (g->unreleased > 0)
+		pthread_cond_wait(&g->all_released, &g->lock);
+	pthread_mutex_unlock(&g->lock);
+	gst_pipeline_free(g);
 	atomic_fetch_sub(&stopping, 1);
 	return NULL;
 }

@@ -42,6 +42,9 @@ struct video_picture {
 	size_t strides[VIDEO_MAX_PICTURE_PLANES];
 };
 
+/* Where plane @i of such a picture starts in @buffer: where the guest placed it, or behind the planes before it. */
+size_t video_layout_offset(const struct video_layout *layout, const struct video_buffer *buffer, unsigned i);
+
 /* True if a picture of that layout fits into @buffer. */
 bool video_layout_fits(const struct video_layout *layout, const struct video_buffer *buffer);
 

@@ -7,8 +7,9 @@
  *   input queue: buffers and at most one drain, in order -> codec -> output queue: empty buffers of the guest
  *
  * Bitstreams are copied out of guest memory before anything looks at them, and pictures are copied into it by this
- * loop: no codec ever holds a guest's page. So a buffer is back with the guest as soon as it was copied, and clearing,
- * destroying and resetting never wait for a codec: it is let go, and stops by itself.
+ * loop; only an encoder may read pictures in place (codec.h). A buffer is back with the guest as soon as it was copied, or
+ * is read no more; clearing, destroying and resetting never wait for a codec: it is let go, its buffers are given back,
+ * and it stops by itself.
  *
  * Thread: the device's loop, for every call.
  */
@@ -93,6 +94,7 @@ struct video_stream {
 
 	/* The rest is stream.c's. */
 	struct codec *codec;
+	struct video_buffer *lent; /* inputs that it reads in place, oldest first; still queued as the guest sees it */
 	struct codec_stats stats; /* of the codecs before it */
 	struct video_headers headers;
 	void *drain_request; /* DRAINING: the front's word on it */

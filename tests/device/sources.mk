@@ -42,7 +42,8 @@ test_vhost_leaks-src := $(vhost-test-src)
 # Video over the fake codec.
 video-test-src = tests/lib/video_world.c $(host-video-device-src) $(host-video-fake-src)
 device-tests += test_video_commands test_video_stream
-device-tests += test_video_count
+device-tests += test_video_count test_video_lending
+test_video_lending-src = $(video-test-src)
 test_video_count-src = $(video-test-src)
 test_video_commands-src = $(video-test-src)
 test_video_stream-src = $(video-test-src)
