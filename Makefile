@@ -126,7 +126,7 @@ help:
 # gpu and display files see the graphics libraries, some video files GStreamer; nothing else does.
 $(O)/obj/host/gpu/%.o $(O)/obj/host/display/%.o: extra-cflags = $(gpu-cflags)
 $(O)/obj/vmm/ctl%.o: extra-cflags = $(json-cflags)
-$(call objects,$(host-video-gst-src) $(bench-video-gst-src)): extra-cflags = $(video-cflags)
+$(call objects,$(host-video-gst-src) $(bench-video-gst-src) tests/lib/clip.c tests/lib/codec_tests.c): extra-cflags = $(video-cflags)
 $(O)/obj/%.o: %.c Makefile
 	$(call say,CC,$<)
 	@mkdir -p $(@D)

@@ -17,6 +17,7 @@
 #include "host/rng/rng.h"
 #include "host/virtio/device.h"
 #include "host/virtio/module.h"
+#include "host/virtio/object.h"
 #include "vmm/arch.h"
 #include "vmm/isolate.h"
 #include "vmm/keyboard.h"
@@ -38,6 +39,7 @@ struct devices {
 	struct loop *gpu_loop; /* the renderer may take its time: it has a thread of its own */
 	struct isolate *isolate; /* of the GPU; NULL: it is in this process */
 	struct loop *video_loop; /* copies pictures */
+	struct virtio_objects *objects; /* what GPU and codecs share; NULL: they are not both in this process */
 	struct loop *vhost_loops[OPTIONS_MAX_VHOST_USERS]; /* each may wait for its process */
 	struct keyboard *keyboard;
 	struct input_seat *seat; /* the guest's input devices, to those who have a user */
@@ -217,14 +219,17 @@ static int isolate_gpu(struct devices *d, const struct options *o, struct virtio
 
 static int make_gpu(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
 {
-	const struct device_setup setup = {
-		.options = o->gpu, .display = o->display, .input = input_seat_sink(d->seat)};
+	struct device_setup setup = {.options = o->gpu, .display = o->display, .input = input_seat_sink(d->seat)};
 	const struct device_module *module;
 	int err;
 
 	(void)n;
 	if (o->isolate_gpu)
 		return isolate_gpu(d, o, out);
+	err = o->video_decoder || o->video_encoder ? virtio_objects_create(&d->objects) : 0;
+	if (err)
+		return err;
+	setup.objects = d->objects;
 	err = make_from_module(d, "gpu", &d->gpu_loop, &setup, &module, out);
 	if (!err && module->display_control) {
 		d->display = *out;
@@ -241,9 +246,13 @@ static unsigned video_count(const struct options *o)
 static int make_video(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
 {
 	char arguments[OPTIONS_MAX_VIDEO + 16];
-	const struct device_setup setup = {.options = arguments};
+	const struct device_setup setup = {.options = arguments, .objects = d->objects};
 	const struct device_module *module;
 
+	if (n == 0 && o->has_gpu && !d->objects)
+		log_line(LOG_TOPIC_VMM, LOG_INFO,
+			 "pictures that the codecs share with the GPU by a UUID are not offered: both must be in this process, --gpu "
+			 "isolate=no");
 	snprintf(arguments, sizeof(arguments), "kind=%s,%s", n == 0 && o->video_decoder ? "decoder" : "encoder", o->video);
 	return make_from_module(d, "video", &d->video_loop, &setup, &module, out);
 }
@@ -374,6 +383,7 @@ void devices_destroy(struct devices *d)
 	}
 	loop_destroy(d->gpu_loop);
 	loop_destroy(d->video_loop);
+	virtio_objects_destroy(d->objects);
 	for (unsigned i = 0; i < OPTIONS_MAX_VHOST_USERS; i++)
 		loop_destroy(d->vhost_loops[i]);
 	keyboard_destroy(d->keyboard);

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "host/gpu/device.h"
+#include "host/gpu/share.h"
 #include "host/virtio/mem.h"
 
 /* Gallium's numbers for what a 2D resource is, for renderers that know only 3D ones. */
@@ -259,6 +260,7 @@ uint32_t gpu_resource_assign_uuid(struct gpu *g, struct gpu_command *cmd)
 	struct virtio_gpu_resp_resource_uuid *answer = &g->answer.uuid;
 	uint32_t code = VIRTIO_GPU_RESP_OK_RESOURCE_UUID;
 	struct gpu_resource *res = find_resource(g, cmd, cmd->u.uuid.resource_id, &code);
+	uint32_t shared;
 
 	if (!res)
 		return code;
@@ -268,6 +270,9 @@ uint32_t gpu_resource_assign_uuid(struct gpu *g, struct gpu_command *cmd)
 		/* RFC 9562, section 5.4: version 4, variant 10. */
 		res->uuid[6] = (uint8_t)((res->uuid[6] & 0x0f) | 0x40);
 		res->uuid[8] = (uint8_t)((res->uuid[8] & 0x3f) | 0x80);
+		shared = gpu_share_resource(g, cmd, res);
+		if (shared != 0)
+			return shared;
 		res->has_uuid = true;
 		gpu_record_resource(g, res);
 	}

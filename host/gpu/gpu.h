@@ -14,6 +14,7 @@
 struct display_output;
 struct journal;
 struct renderer_ops;
+struct virtio_objects;
 
 struct gpu_mode {
 	uint32_t width, height; /* pixels; 0: nothing is plugged in */
@@ -32,6 +33,8 @@ struct gpu_config {
 	 * device is destroyed, which clears it as a reset does. NULL: a guest starts again when the process dies.
 	 */
 	struct journal *journal;
+	/* Where resources with a UUID are published, borrowed until the device is destroyed. NULL: nobody would look. */
+	struct virtio_objects *objects;
 	/* Draw in 2D alone, whatever @renderer says, and refuse what is 3D; the features are offered all the same. */
 	bool degraded;
 };
@@ -67,6 +70,7 @@ int gpu_set_display_socket(struct virtio_device *d, int fd);
 struct gpu_stats {
 	uint64_t commands, errors, fences, frames;
 	uint64_t pixel_copies, pixel_copy_bytes;
+	uint64_t object_uploads; /* of pictures that another device wrote, into a texture */
 	uint64_t unrecorded; /* changes that did not fit in the journal */
 };
 void gpu_get_stats(struct virtio_device *d, struct gpu_stats *out);

@@ -28,6 +28,7 @@ static int create(const struct device_setup *setup, struct virtio_device **out)
 		goto free_words;
 	config.journal = setup->journal;
 	config.degraded = setup->degraded;
+	config.objects = setup->objects;
 	err = display_create(setup->loop, setup->display, setup->input, &config.display);
 	if (err < 0)
 		goto free_words;

@@ -6,14 +6,30 @@
 #include <string.h>
 
 #include "host/video/pages.h"
+#include "host/virtio/object.h"
 
 void video_buffer_destroy(struct video_buffer *b)
 {
 	if (!b)
 		return;
 	video_pages_unref(b->pages);
+	for (unsigned i = 0; i < b->object_count; i++)
+		virtio_object_put(b->objects[i]);
 	free(b->pieces);
 	free(b);
+}
+
+uint8_t *video_buffer_range(const struct video_buffer *b, size_t offset, size_t n)
+{
+	assert(offset <= b->bytes && n <= b->bytes - offset);
+	for (unsigned i = 0; i < b->piece_count; i++) {
+		const struct iovec *v = &b->pieces[i];
+
+		if (offset < v->iov_len)
+			return n <= v->iov_len - offset ? (uint8_t *)v->iov_base + offset : NULL;
+		offset -= v->iov_len;
+	}
+	return NULL;
 }
 
 void video_cursor_init(struct video_cursor *c, const struct video_buffer *b, size_t offset)

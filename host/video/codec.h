@@ -32,8 +32,9 @@ struct codec_controls {
 	uint32_t bitrate_mode; /* VIRTIO_VIDEO_BITRATE_MODE_* */
 	uint32_t profile; /* VIRTIO_VIDEO_PROFILE_* */
 	uint32_t level;   /* VIRTIO_VIDEO_LEVEL_*; 0: the format has none */
+	bool level_chosen; /* by the guest; else the encoder takes the one that fits */
 	uint32_t frame_rate;
-	uint32_t repeat_headers; /* 1: parameter sets before every key frame */
+	uint32_t repeat_headers; /* 1: parameter sets before every key frame; 0: before the first only */
 };
 
 struct codec_config {
@@ -97,9 +98,9 @@ struct codec_ops {
 	 * Encoders: put in the picture in @buffer, where config->layout fits. Returns 0 when it was copied, CODEC_LENT when
 	 * it is read in place, by way of buffer->pages, until released() says that it isn't any more, or a negative errno.
 	 */
-	int (*encode)(struct codec *c, struct video_buffer *buffer, uint64_t timestamp, bool force_keyframe);
+	int (*encode)(struct codec *c, const struct video_buffer *buffer, uint64_t timestamp, bool force_keyframe);
 	/* A buffer that was lent and isn't read any more, or NULL; config->changed comes when there is one. NULL: none ever. */
-	struct video_buffer *(*released)(struct codec *c);
+	const struct video_buffer *(*released)(struct codec *c);
 	/* No more input follows; CODEC_END comes after the last frame. */
 	void (*drain)(struct codec *c);
 	/* Look at the head of the output. */

@@ -23,7 +23,7 @@ struct unit {
 	struct codec_output out;
 	uint8_t *data; /* header and samples; NULL: a format */
 	size_t bytes;
-	struct video_buffer *lent; /* encoder: the picture to be read in place */
+	const struct video_buffer *lent; /* encoder: the picture to be read in place */
 	struct unit *next;
 };
 
@@ -34,7 +34,7 @@ struct codec_fake {
 	struct unit *inputs, *outputs, *kept;
 	unsigned input_count, output_count;
 	uint32_t width, height; /* of the last picture */
-	struct video_buffer *released[MAX_INPUTS];
+	const struct video_buffer *released[MAX_INPUTS];
 	unsigned released_count;
 	bool draining, ended, hung, failed, broken, posted;
 	struct loop_task task;
@@ -252,7 +252,7 @@ static int decode(struct codec *c, uint8_t *data, size_t bytes, uint64_t timesta
 	return put_in(from_codec(c), data, bytes, timestamp, false) ? 0 : -ENOMEM;
 }
 
-static int encode(struct codec *c, struct video_buffer *buffer, uint64_t timestamp, bool force_keyframe)
+static int encode(struct codec *c, const struct video_buffer *buffer, uint64_t timestamp, bool force_keyframe)
 {
 	struct codec_fake *f = from_codec(c);
 	struct fake_header h = {FAKE_MAGIC, force_keyframe ? FAKE_KEY_PICTURE : FAKE_PICTURE, f->layout.width, f->layout.height, 0};
@@ -276,7 +276,7 @@ static int encode(struct codec *c, struct video_buffer *buffer, uint64_t timesta
 	return 0;
 }
 
-static struct video_buffer *released(struct codec *c)
+static const struct video_buffer *released(struct codec *c)
 {
 	struct codec_fake *f = from_codec(c);
 
@@ -306,6 +306,25 @@ static void output(struct codec *c, struct codec_output *out)
 		out->kind = CODEC_END;
 }
 
+/* Byte by byte, as if each byte of a pixel were a plane. */
+static void write_packed(const struct fake_header *h, const struct video_buffer *buffer, const struct video_layout *layout)
+{
+	struct video_cursor to;
+
+	video_cursor_init(&to, buffer, video_layout_offset(layout, buffer, 0));
+	for (uint32_t y = 0; y < h->height; y++) {
+		for (uint32_t x = 0; x < h->width; x++) {
+			uint8_t pixel[4];
+
+			for (unsigned i = 0; i < layout->format->pixel_bytes; i++)
+				pixel[i] = fake_sample(h->value, i, x, y);
+			video_cursor_write(&to, pixel, layout->format->pixel_bytes);
+		}
+		if (y + 1 < h->height)
+			video_cursor_skip(&to, video_layout_plane(layout, buffer, 0).stride_bytes - (size_t)h->width * layout->format->pixel_bytes);
+	}
+}
+
 static void write_picture(struct codec_fake *f, const struct unit *u, const struct video_buffer *buffer,
 			  const struct video_layout *layout)
 {
@@ -314,6 +333,11 @@ static void write_picture(struct codec_fake *f, const struct unit *u, const stru
 	uint8_t *made = NULL, *samples = u->data + sizeof(h);
 
 	memcpy(&h, u->data, sizeof(h));
+	f->stats.copies++;
+	if (video_picture_is_packed(layout->format)) {
+		write_packed(&h, buffer, layout);
+		return;
+	}
 	if (u->bytes < sizeof(h) + picture_bytes(h.width, h.height)) {
 		samples = made = malloc(picture_bytes(h.width, h.height));
 		if (!made)
@@ -330,7 +354,6 @@ static void write_picture(struct codec_fake *f, const struct unit *u, const stru
 	}
 	planes_of(&p, samples, h.width, h.height);
 	video_picture_write(&p, layout, buffer);
-	f->stats.copies++;
 	free(made);
 }
 

@@ -5,7 +5,8 @@
  *   appsrc ! parser ! decoder ! videoconvert ! appsink
  *   appsrc ! videoconvert ! encoder ! capsfilter ! appsink
  *
- * videoconvert passes through what is 8-bit 4:2:0 already. Each codec has a thread that starts its pipeline, waits, and
+ * videoconvert passes through what is 8-bit 4:2:0 already; what a guest wants in RGB is converted on its way into its
+ * buffer (gst_convert.c). Each codec has a thread that starts its pipeline, waits, and
  * stops it (gst_pipeline.c): both may block, and a pipeline that hangs keeps that thread and nothing else.
  *
  * The guest's timestamps are cookies, in any order, which GStreamer's can't be. So buffers are stamped with a count, and
@@ -101,6 +102,7 @@ static void destroy(struct codec *c)
 	if (g->head)
 		gst_sample_unref(g->head);
 	gst_caps_replace(&g->head_caps, NULL);
+	gst_convert_finish(&g->convert);
 	gst_pipeline_stop(g); /* its thread frees it */
 }
 
@@ -164,7 +166,7 @@ static bool picture_of(struct video_picture *p, GstVideoFrame *frame)
 }
 
 /* A buffer that is the guest's picture itself, or NULL where that can't be now. */
-static GstBuffer *borrow(struct codec_gst *g, struct video_buffer *from, struct loan **out)
+static GstBuffer *borrow(struct codec_gst *g, const struct video_buffer *from, struct loan **out)
 {
 	const GstVideoFormat format = GST_VIDEO_INFO_FORMAT(&g->input_info);
 	gsize offsets[GST_VIDEO_MAX_PLANES] = {0};
@@ -189,7 +191,7 @@ static GstBuffer *borrow(struct codec_gst *g, struct video_buffer *from, struct 
 								0, from->bytes, loan, gst_pipeline_release));
 	for (unsigned i = 0; i < g->layout.format->planes; i++) {
 		offsets[i] = video_layout_offset(&g->layout, from, i);
-		strides[i] = (gint)g->layout.planes[i].stride_bytes;
+		strides[i] = (gint)video_layout_plane(&g->layout, from, i).stride_bytes;
 	}
 	*out = loan;
 	gst_buffer_add_video_meta_full(buffer, GST_VIDEO_FRAME_FLAG_NONE, format, g->layout.width, g->layout.height,
@@ -215,7 +217,7 @@ static GstBuffer *copy(struct codec_gst *g, const struct video_buffer *from)
 	return buffer;
 }
 
-static int encode(struct codec *c, struct video_buffer *from, uint64_t timestamp, bool force_keyframe)
+static int encode(struct codec *c, const struct video_buffer *from, uint64_t timestamp, bool force_keyframe)
 {
 	struct codec_gst *g = from_codec(c);
 	struct loan *loan = NULL;
@@ -235,10 +237,10 @@ static int encode(struct codec *c, struct video_buffer *from, uint64_t timestamp
 	return err == 0 && loan ? CODEC_LENT : err;
 }
 
-static struct video_buffer *released(struct codec *c)
+static const struct video_buffer *released(struct codec *c)
 {
 	struct codec_gst *g = from_codec(c);
-	struct video_buffer *b = NULL;
+	const struct video_buffer *b = NULL;
 
 	pthread_mutex_lock(&g->lock);
 	for (unsigned i = 0; i < GST_PIPELINE_LOANS && !b; i++) {
@@ -339,22 +341,49 @@ static void output(struct codec *c, struct codec_output *out)
 	}
 }
 
+/* The parameter sets of H.264 and HEVC, as the guest wants them: with every key frame if there is @room, or once. */
+static void write_with_headers(struct codec_gst *g, struct video_cursor *to, size_t room, const GstMapInfo *map,
+			       bool key_frame, size_t *bytes)
+{
+	const enum video_headers_kind kind = g->config.coded->headers;
+	const bool has_own = video_headers_scan(&g->headers, kind, map->data, map->size);
+	size_t at = 0, n;
+	const uint8_t *part;
+
+	if (has_own && !g->config.controls.repeat_headers && g->stats.frames_out > 0) {
+		while ((part = video_headers_skip(kind, map->data, map->size, &at, &n)) != NULL) {
+			video_cursor_write(to, part, n);
+			*bytes += n;
+		}
+		return;
+	}
+	if (!has_own && g->config.controls.repeat_headers && key_frame && g->headers.bytes <= room - map->size) {
+		at = video_headers_place(kind, map->data, map->size);
+		video_cursor_write(to, map->data, at);
+		video_cursor_write(to, g->headers.data, g->headers.bytes);
+		*bytes += g->headers.bytes;
+	}
+	video_cursor_write(to, map->data + at, map->size - at);
+	*bytes += map->size;
+}
+
 static int take_packet(struct codec_gst *g, const struct video_buffer *to, size_t *bytes)
 {
 	GstBuffer *buffer = gst_sample_get_buffer(g->head);
-	struct video_cursor at;
+	const size_t room = to->bytes - to->planes[0].offset;
+	struct video_cursor cursor;
 	GstMapInfo map;
 	int err = 0;
 
 	if (!gst_buffer_map(buffer, &map, GST_MAP_READ))
 		return -EIO;
-	if (map.size > to->bytes - to->planes[0].offset) {
+	if (map.size > room) {
 		err = -ENOSPC;
 	} else {
-		video_cursor_init(&at, to, to->planes[0].offset);
-		video_cursor_write(&at, map.data, map.size);
-		*bytes = map.size;
-		g->stats.bytes_out += map.size;
+		*bytes = 0;
+		video_cursor_init(&cursor, to, to->planes[0].offset);
+		write_with_headers(g, &cursor, room, &map, !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT), bytes);
+		g->stats.bytes_out += *bytes;
 	}
 	gst_buffer_unmap(buffer, &map);
 	return err;
@@ -364,15 +393,22 @@ static int take_picture(struct codec_gst *g, const struct video_buffer *to, cons
 {
 	struct video_picture p;
 	GstVideoFrame frame;
+	int copies = -EIO;
 
 	if (!gst_video_frame_map(&frame, &g->head_info, gst_sample_get_buffer(g->head), GST_MAP_READ))
 		return -EIO;
-	if (picture_of(&p, &frame))
+	if (video_picture_is_packed(layout->format)) {
+		copies = gst_convert_write(&g->convert, &frame, layout, to);
+	} else if (picture_of(&p, &frame)) {
 		video_picture_write(&p, layout, to);
+		copies = 1;
+	}
 	gst_video_frame_unmap(&frame);
+	if (copies < 0)
+		return copies;
 	*bytes = layout->total_bytes;
 	g->stats.bytes_out += layout->total_bytes;
-	g->stats.copies++;
+	g->stats.copies += (unsigned)copies;
 	return 0;
 }
 
@@ -415,6 +451,7 @@ static void control(struct codec *c, const struct codec_controls *controls)
 {
 	struct codec_gst *g = from_codec(c);
 
+	g->config.controls = *controls;
 	pthread_mutex_lock(&g->lock);
 	g->new_controls = *controls;
 	g->has_new_controls = true;

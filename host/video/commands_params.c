@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host/video/device.h"
+#include "host/video/dialect.h"
 
 #define MIN_SIDE 32u
 #define MAX_FRAME_RATE 240u
@@ -31,9 +32,9 @@ static void fill_coded(const struct video_stream *s, struct virtio_video_params 
 	p->plane_formats[0].plane_size = s->sides[q].plane_bytes;
 }
 
-static void fill_picture(const struct video_stream *s, struct virtio_video_params *p)
+static void fill_picture(const struct video *v, const struct video_stream *s, struct virtio_video_params *p)
 {
-	p->format = s->layout.format->number;
+	p->format = v->config.dialect->picture_number(s->layout.format);
 	p->frame_width = s->layout.width;
 	p->frame_height = s->layout.height;
 	p->min_buffers = s->config.encoder ? 1 : MIN_PICTURE_BUFFERS;
@@ -49,7 +50,7 @@ static void fill_picture(const struct video_stream *s, struct virtio_video_param
 uint32_t video_get_params(struct video *v, struct video_command *cmd)
 {
 	/* The plain form is the beginning of the other. */
-	struct virtio_video_params_ext params = {.resource_type = VIRTIO_VIDEO_MEM_TYPE_GUEST_PAGES};
+	struct virtio_video_params_ext params = {.resource_type = cmd->entry->memory_types[cmd->queue]};
 	const struct video_stream *s = cmd->stream;
 
 	params.base.queue_type = cmd->u.get_params.queue_type;
@@ -58,7 +59,7 @@ uint32_t video_get_params(struct video *v, struct video_command *cmd)
 	if (cmd->queue == stream_coded_queue(s))
 		fill_coded(s, &params.base, cmd->queue);
 	else
-		fill_picture(s, &params.base);
+		fill_picture(v, s, &params.base);
 	memcpy(v->answer, &params, sizeof(params));
 	cmd->answer = v->answer;
 	cmd->answer_bytes = cmd->type == VIRTIO_VIDEO_CMD_GET_PARAMS ? sizeof(params.base) : sizeof(params);
@@ -80,9 +81,9 @@ static uint32_t set_coded(struct video *v, struct video_command *cmd, const stru
 	return VIRTIO_VIDEO_RESP_OK_NODATA;
 }
 
-static uint32_t set_picture(struct video_command *cmd, const struct virtio_video_params *p)
+static uint32_t set_picture(const struct video *v, struct video_command *cmd, const struct virtio_video_params *p)
 {
-	const struct video_picture_format *format = video_picture_format_find(p->format);
+	const struct video_picture_format *format = video_find_picture(v, p->format);
 	struct video_stream *s = cmd->stream;
 	uint32_t width = s->visible_width, height = s->visible_height;
 
@@ -102,9 +103,9 @@ uint32_t video_set_params(struct video *v, struct video_command *cmd)
 	const struct virtio_video_params *p = &cmd->u.set_params.params;
 	const bool coded = cmd->queue == stream_coded_queue(cmd->stream);
 	struct video_stream *s = cmd->stream;
+	uint32_t code;
 
-	if (cmd->type == VIRTIO_VIDEO_CMD_SET_PARAMS_EXT &&
-	    cmd->u.set_params_ext.params.resource_type != VIRTIO_VIDEO_MEM_TYPE_GUEST_PAGES)
+	if (cmd->type == VIRTIO_VIDEO_CMD_SET_PARAMS_EXT && !video_has_memory_type(v, cmd->u.set_params_ext.params.resource_type))
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
 				    "buffers as virtio objects were not offered; use guest pages");
 	/* The frame rate of an encoder may change while it runs. */
@@ -113,14 +114,20 @@ uint32_t video_set_params(struct video *v, struct video_command *cmd)
 		stream_apply_controls(s);
 	}
 	if (s->sides[cmd->queue].buffers || (coded && s->state != STREAM_IDLE)) {
+		const bool moves = cmd->type == VIRTIO_VIDEO_CMD_SET_PARAMS_EXT &&
+				   cmd->u.set_params_ext.params.resource_type != cmd->entry->memory_types[cmd->queue];
+
 		/* Drivers set what they got before: no harm. */
-		if (s->config.encoder && p->format == (coded ? s->coded->number : s->layout.format->number) &&
+		if (!moves && s->config.encoder && p->format == (coded ? s->coded->number : v->config.dialect->picture_number(s->layout.format)) &&
 		    (coded || (p->frame_width == s->layout.width && p->frame_height == s->layout.height)))
 			return VIRTIO_VIDEO_RESP_OK_NODATA;
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
 				    "the queue has resources; RESOURCE_DESTROY_ALL goes first");
 	}
-	return coded ? set_coded(v, cmd, p) : set_picture(cmd, p);
+	code = coded ? set_coded(v, cmd, p) : set_picture(v, cmd, p);
+	if (code == VIRTIO_VIDEO_RESP_OK_NODATA && cmd->type == VIRTIO_VIDEO_CMD_SET_PARAMS_EXT)
+		cmd->entry->memory_types[cmd->queue] = cmd->u.set_params_ext.params.resource_type;
+	return code;
 }
 
 /* ---- controls ---- */
@@ -140,13 +147,15 @@ static const struct control {
 	{VIRTIO_VIDEO_CONTROL_LEVEL, offsetof(struct codec_controls, level), 0, UINT32_MAX, true},
 };
 
-static const struct control *find_control(const struct video_stream *s, uint32_t number)
+static const struct control *find_control(const struct video *v, const struct video_stream *s, uint32_t number)
 {
 	for (unsigned i = 0; i < sizeof(controls) / sizeof(controls[0]); i++) {
 		const struct control *c = &controls[i];
 
-		if (c->number == number && (c->of_decoders || s->config.encoder) &&
-		    (number != VIRTIO_VIDEO_CONTROL_LEVEL || s->coded->last_level != 0))
+		if (c->number == number && number <= v->config.dialect->last_control && (c->of_decoders || s->config.encoder) &&
+		    (number != VIRTIO_VIDEO_CONTROL_PROFILE || s->coded->profiles[0].number != 0) &&
+		    (number != VIRTIO_VIDEO_CONTROL_LEVEL || s->coded->last_level != 0) &&
+		    (number != VIRTIO_VIDEO_CONTROL_PREPEND_SPSPPS_TO_IDR || s->coded->headers != VIDEO_HEADERS_NONE))
 			return c;
 	}
 	return NULL;
@@ -174,9 +183,9 @@ uint32_t video_query_control(struct video *v, struct video_command *cmd)
 	if (!coded)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER, "coded format 0x%x is not offered", w.format);
 	if (number == VIRTIO_VIDEO_CONTROL_PROFILE) {
-		while (resp.num < VIDEO_MAX_PROFILES && coded->profiles[resp.num].number != 0) {
-			values[resp.num] = coded->profiles[resp.num].number;
-			resp.num++;
+		for (unsigned i = 0; i < VIDEO_MAX_PROFILES && coded->profiles[i].number != 0; i++) {
+			if (!v->config.encoder || !coded->profiles[i].decode_only)
+				values[resp.num++] = coded->profiles[i].number;
 		}
 	} else {
 		for (uint32_t level = coded->first_level; level != 0 && level <= coded->last_level; level++)
@@ -194,10 +203,10 @@ uint32_t video_query_control(struct video *v, struct video_command *cmd)
 uint32_t video_get_control(struct video *v, struct video_command *cmd)
 {
 	const uint32_t number = cmd->u.get_control.control;
-	const struct control *c = find_control(cmd->stream, number);
+	const struct control *c = find_control(v, cmd->stream, number);
 	struct virtio_video_control_value value = {0};
 
-	if (number == VIRTIO_VIDEO_CONTROL_FORCE_KEYFRAME)
+	if (number == VIRTIO_VIDEO_CONTROL_FORCE_KEYFRAME && number <= v->config.dialect->last_control)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER, "FORCE_KEYFRAME is a button: it has no value");
 	if (!c)
 		return refuse_control(v, cmd, number);
@@ -210,8 +219,11 @@ uint32_t video_get_control(struct video *v, struct video_command *cmd)
 
 static bool is_allowed(const struct video_stream *s, const struct control *c, uint32_t value)
 {
-	if (c->number == VIRTIO_VIDEO_CONTROL_PROFILE)
-		return video_profile_find(s->coded, value) != NULL;
+	if (c->number == VIRTIO_VIDEO_CONTROL_PROFILE) {
+		const struct video_profile *profile = video_profile_find(s->coded, value);
+
+		return profile && !profile->decode_only;
+	}
 	if (c->number == VIRTIO_VIDEO_CONTROL_LEVEL)
 		return value >= s->coded->first_level && value <= s->coded->last_level;
 	return value >= c->min && value <= c->max;
@@ -220,12 +232,12 @@ static bool is_allowed(const struct video_stream *s, const struct control *c, ui
 uint32_t video_set_control(struct video *v, struct video_command *cmd)
 {
 	const uint32_t number = cmd->u.set_control.control;
-	const struct control *c = find_control(cmd->stream, number);
+	const struct control *c = find_control(v, cmd->stream, number);
 	struct virtio_video_control_value w;
 
 	if (!v->config.encoder)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_OPERATION, "a decoder has no controls to set");
-	if (number == VIRTIO_VIDEO_CONTROL_FORCE_KEYFRAME) {
+	if (number == VIRTIO_VIDEO_CONTROL_FORCE_KEYFRAME && number <= v->config.dialect->last_control) {
 		cmd->stream->force_keyframe = true;
 		return VIRTIO_VIDEO_RESP_OK_NODATA;
 	}
@@ -237,6 +249,7 @@ uint32_t video_set_control(struct video *v, struct video_command *cmd)
 	if (!is_allowed(cmd->stream, c, w.value))
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER, "control %u can't be %u", number, w.value);
 	memcpy((char *)&cmd->stream->controls + c->offset, &w.value, sizeof(w.value));
+	cmd->stream->controls.level_chosen |= number == VIRTIO_VIDEO_CONTROL_LEVEL;
 	stream_apply_controls(cmd->stream);
 	return VIRTIO_VIDEO_RESP_OK_NODATA;
 }

@@ -19,7 +19,7 @@ struct video_stream_entry {
 	struct video_stream *stream;
 	uint32_t id;
 	bool events[STREAM_EVENT_COUNT]; /* wait for a buffer of the event queue */
-	uint32_t memory_types[VIDEO_QUEUE_COUNT];
+	uint32_t memory_types[VIDEO_QUEUE_COUNT]; /* of the next buffers: VIRTIO_VIDEO_MEM_TYPE_* */
 	char tag[64];
 	struct video_stream_entry *next;
 };
@@ -49,8 +49,14 @@ struct video_stream_entry *video_find_stream(struct video *v, uint32_t id);
 /* Cancels all that waits in it. */
 void video_drop_stream(struct video *v, struct video_stream_entry *e);
 
+/* May buffers be of VIRTIO_VIDEO_MEM_TYPE_@type? */
+bool video_has_memory_type(const struct video *v, uint32_t type);
+
 /* The row of @number if this device offers it, or NULL. */
 const struct video_coded_format *video_find_coded(const struct video *v, uint32_t number);
+
+/* The picture format that the dialect calls @number, or NULL. */
+const struct video_picture_format *video_find_picture(const struct video *v, uint32_t number);
 
 /* Handlers: a VIRTIO_VIDEO_RESP_* code each. commands_stream.c: */
 uint32_t video_query_capability(struct video *v, struct video_command *cmd);

@@ -18,6 +18,8 @@
 
 #include "host/base/loop.h"
 #include "host/video/codec.h"
+#include "host/video/gst_convert.h"
+#include "host/video/headers.h"
 #include "host/video/picture.h"
 
 /* Inputs between appsrc and the codec, whose timestamps are remembered. */
@@ -31,7 +33,7 @@
 struct loan {
 	struct codec_gst *codec;
 	struct video_pages *pages;
-	struct video_buffer *buffer; /* the loop's to look at; under the lock. NULL: this one is free */
+	const struct video_buffer *buffer; /* the loop's to look at; under the lock. NULL: this one is free */
 	bool released;
 };
 
@@ -57,6 +59,8 @@ struct codec_gst {
 	GstSample *head;
 	GstCaps *head_caps; /* that head_info was made of */
 	GstVideoInfo head_info;
+	struct gst_convert convert;
+	struct video_headers headers; /* of an encoder's packets so far */
 	uint32_t width, height; /* as last taken; 0: not yet */
 	uint32_t said_width, said_height; /* as last shown to the stream */
 	struct codec_stats stats;

@@ -19,6 +19,7 @@ static int create(const struct device_setup *setup, struct virtio_device **out)
 		return -ENOMEM;
 	video_config_init(&config);
 	config.codec = &codec_gst_ops;
+	config.objects = setup->objects;
 	err = video_config_parse(&config, words);
 	if (err == 0)
 		err = video_create(&config, setup->loop, setup->mem, out);
@@ -39,6 +40,7 @@ const struct device_module mullion_device_module = {
 	.abi = DEVICE_MODULE_ABI,
 	.name = "video",
 	.help = "kind=decoder|encoder  which device\n"
+		"dialect=chromeos|agl  which driver the guest has (default chromeos)\n"
 		"codec=ELEMENT         the GStreamer element to use (default: hardware first, then by rank)\n"
 		"streams=N             streams at a time (default 32)\n"
 		"memory=MIB            guest memory that its buffers may take (default 2048)\n"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "host/base/log.h"
+#include "host/virtio/object.h"
 #include "protocol/virtio_video.h"
 
 #define DEFAULT_WIDTH 640u
@@ -124,13 +125,14 @@ void stream_get_stats(const struct video_stream *s, struct codec_stats *out)
 }
 
 /* An input that the codec has read. */
-static void give_back(struct video_stream *s, struct video_buffer *b, bool error)
+static void give_back(struct video_stream *s, const struct video_buffer *which, bool error)
 {
-	const struct stream_done done = {.timestamp = b->timestamp, .error = error};
-	struct video_buffer **at = &s->lent;
+	const struct stream_done done = {.timestamp = which->timestamp, .error = error};
+	struct video_buffer **at = &s->lent, *b;
 
-	while (*at != b)
+	while (*at != which)
 		at = &(*at)->next_queued;
+	b = *at;
 	*at = b->next_queued;
 	b->queued = false;
 	s->config.front->buffer_done(s->config.owner, s, VIDEO_INPUT, b, &done);
@@ -139,7 +141,7 @@ static void give_back(struct video_stream *s, struct video_buffer *b, bool error
 /* Returns true if there was one. */
 static bool give_back_released(struct video_stream *s)
 {
-	struct video_buffer *b;
+	const struct video_buffer *b;
 	bool any = false;
 
 	while (s->lent && (b = s->codec->ops->released(s->codec))) {
@@ -310,8 +312,10 @@ static void deliver_frame(struct video_stream *s, const struct codec_output *out
 	};
 
 	if (err < 0)
-		log_line(LOG_TOPIC_VIDEO, LOG_WARN, "stream %u: buffer %u is too small for the packet, which is lost; use larger ones",
-			 s->config.id, b->id);
+		log_line(LOG_TOPIC_VIDEO, LOG_WARN, "stream %u: buffer %u: %s", s->config.id, b->id,
+			 err == -ENOSPC ? "too small for the packet, which is lost; use larger ones" : strerror(-err));
+	for (unsigned i = 0; err == 0 && i < b->object_count; i++)
+		virtio_object_written(b->objects[i]);
 	finish_first(s, VIDEO_OUTPUT, &done);
 }
 
@@ -556,6 +560,7 @@ void stream_set_coded(struct video_stream *s, const struct video_coded_format *c
 	s->format_known = false;
 	s->controls.profile = coded->profiles[0].number;
 	s->controls.level = coded->last_level ? VIRTIO_VIDEO_LEVEL_H264_4_0 : 0;
+	s->controls.level_chosen = false;
 }
 
 void stream_apply_controls(struct video_stream *s)

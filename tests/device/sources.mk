@@ -41,11 +41,24 @@ test_keeper-src := $(vhost-test-src)
 test_vhost_leaks-src := $(vhost-test-src)
 # Video over the fake codec.
 video-test-src = tests/lib/video_world.c $(host-video-device-src) $(host-video-fake-src)
-device-tests += test_video_commands test_video_stream
+device-tests += test_video_commands test_video_pictures test_video_stream test_video_trouble test_video_states
 device-tests += test_video_count test_video_lending
 test_video_lending-src = $(video-test-src)
 test_video_count-src = $(video-test-src)
 test_video_commands-src = $(video-test-src)
-test_video_stream-src = $(video-test-src)
-device-tests += test_codec_conformance
-test_codec_conformance-src = tests/lib/codec_leaks.c $(video-test-src) $(host-video-gst-src)
+test_video_pictures-src = tests/lib/film.c $(video-test-src)
+test_video_stream-src = tests/lib/film.c $(video-test-src)
+test_video_trouble-src = tests/lib/film.c $(video-test-src)
+test_video_states-src = tests/lib/film.c $(video-test-src)
+# Pictures of the GPU as its buffers.
+device-tests += test_video_objects
+test_video_objects-src = tests/lib/film.c $(video-test-src) $(gpu3d-src)
+# And over GStreamer's codecs.
+codec-test-src = tests/lib/codec_leaks.c tests/lib/codec_tests.c tests/lib/clip.c tests/lib/video_client.c $(video-test-src) \
+	$(host-video-gst-src)
+device-tests += test_codec_conformance test_codec_encode test_codec_broken test_codec_formats test_codec_controls
+test_codec_conformance-src = $(codec-test-src)
+test_codec_encode-src = $(codec-test-src)
+test_codec_broken-src = $(codec-test-src)
+test_codec_formats-src = $(codec-test-src)
+test_codec_controls-src = $(codec-test-src)
