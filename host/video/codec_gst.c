@@ -26,6 +26,14 @@
 
 /* Inputs waiting in a pipeline. More is the guest's to hold. */
 #define MAX_INPUTS 4u
+#define MAX_INPUT_BYTES (32u << 20)
+/*
+ * A parser that was given more than that, and found nothing in it for the codec, keeps all of it and finds nothing any
+ * more. Of few inputs only what is more than can wait in a pipeline.
+ */
+#define MAX_UNSEEN_INPUTS 16u
+#define MAX_UNSEEN_BYTES (8u << 20)
+#define MAX_FEW_UNSEEN_BYTES (3 * MAX_INPUT_BYTES)
 /* Codecs that are being stopped. A guest that makes more of them than the host can stop is held up. */
 #define MAX_STOPPING 32u
 
@@ -125,21 +133,27 @@ static bool has_room(struct codec *c)
 	pthread_mutex_lock(&g->lock);
 	playing = g->playing;
 	pthread_mutex_unlock(&g->lock);
-	return playing && gst_app_src_get_current_level_buffers(g->src) < MAX_INPUTS;
+	return playing && gst_app_src_get_current_level_buffers(g->src) < MAX_INPUTS &&
+	       gst_app_src_get_current_level_bytes(g->src) < MAX_INPUT_BYTES;
 }
 
 static int push(struct codec_gst *g, GstBuffer *buffer, uint64_t timestamp)
 {
+	const size_t bytes = gst_buffer_get_size(buffer);
 	const uint64_t count = g->count++;
 	GstFlowReturn flow;
 
 	pthread_mutex_lock(&g->lock);
 	g->stamps[count % GST_PIPELINE_STAMPS] = (struct stamp){count, timestamp};
+	g->unseen_inputs++;
+	g->unseen_bytes += bytes;
+	if (!g->config.encoder && g->unseen_bytes > (g->unseen_inputs > MAX_UNSEEN_INPUTS ? MAX_UNSEEN_BYTES : MAX_FEW_UNSEEN_BYTES))
+		gst_pipeline_break(g, "no picture begins in megabytes of data");
 	pthread_mutex_unlock(&g->lock);
 	GST_BUFFER_PTS(buffer) = count * g->step;
 	GST_BUFFER_DURATION(buffer) = g->step;
 	g->stats.frames_in++;
-	g->stats.bytes_in += gst_buffer_get_size(buffer);
+	g->stats.bytes_in += bytes;
 	flow = gst_app_src_push_buffer(g->src, buffer);
 	/* A pipeline that fails says why on its bus. */
 	return flow == GST_FLOW_OK || flow == GST_FLOW_FLUSHING ? 0 : -EIO;

@@ -204,6 +204,15 @@ void gst_elements_set_up_encoder(GstElement *encoder, const struct codec_control
 		set_filled(encoder, e->level, e, controls);
 }
 
+/* ---- decoders ---- */
+
+void gst_elements_set_up_decoder(GstElement *decoder)
+{
+	/* In a row. They never do by themselves, and vp8dec keeps every input that it could not decode. */
+	if (has_property(decoder, "max-errors"))
+		g_object_set(decoder, "max-errors", 16, NULL);
+}
+
 /* ---- doctor ---- */
 
 void gst_elements_doctor(void (*report)(void *owner, const char *verdict, const char *name, const char *text,

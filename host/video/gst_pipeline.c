@@ -56,6 +56,13 @@ static void on_end(GstAppSink *sink, gpointer data)
 	pthread_mutex_unlock(&g->lock);
 }
 
+/* Parsers and decoders give up on bitstreams that are wrong enough; these errors are how they say it. */
+static bool is_of_bitstream(const struct codec_gst *g, const GError *error)
+{
+	return !g->config.encoder && (error->domain == GST_STREAM_ERROR ||
+				      g_error_matches(error, GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_ENCODE));
+}
+
 static GstBusSyncReply on_message(GstBus *bus, GstMessage *message, gpointer data)
 {
 	struct codec_gst *g = data;
@@ -68,8 +75,7 @@ static GstBusSyncReply on_message(GstBus *bus, GstMessage *message, gpointer dat
 		pthread_mutex_lock(&g->lock);
 		/* Elements that got nothing they could use say so when the end comes. That is no failure: the end follows. */
 		if (!g->draining || error->domain != GST_STREAM_ERROR) {
-			/* Parsers and decoders give up on bitstreams that are wrong enough. */
-			g->broken = !g->config.encoder && error->domain == GST_STREAM_ERROR;
+			g->broken = is_of_bitstream(g, error);
 			g->failed = true;
 			snprintf(g->why, sizeof(g->why), "%s: %s", GST_OBJECT_NAME(GST_MESSAGE_SRC(message)), error->message);
 		}
@@ -79,6 +85,14 @@ static GstBusSyncReply on_message(GstBus *bus, GstMessage *message, gpointer dat
 	}
 	gst_message_unref(message);
 	return GST_BUS_DROP;
+}
+
+void gst_pipeline_break(struct codec_gst *g, const char *why)
+{
+	if (!g->failed)
+		snprintf(g->why, sizeof(g->why), "%s", why);
+	g->failed = g->broken = true;
+	poke_locked(g);
 }
 
 /* An input left appsrc: there is room again. */
@@ -151,6 +165,10 @@ static GstPadProbeReturn on_coder_input(GstPad *pad, GstPadProbeInfo *info, gpoi
 		}
 		return GST_PAD_PROBE_OK;
 	}
+	pthread_mutex_lock(&g->lock);
+	g->unseen_inputs = 0;
+	g->unseen_bytes = 0;
+	pthread_mutex_unlock(&g->lock);
 	buffer = gst_buffer_make_writable(GST_PAD_PROBE_INFO_BUFFER(info));
 	GST_PAD_PROBE_INFO_DATA(info) = buffer;
 	meta = gst_buffer_add_custom_meta(buffer, GST_PIPELINE_META);
@@ -326,6 +344,7 @@ int gst_pipeline_build(struct codec_gst *g, GstElementFactory *factory)
 		gst_elements_set_up_encoder(g->coder, &g->config.controls, false);
 		set_caps(G_OBJECT(filter), packet_caps(&g->config));
 	} else {
+		gst_elements_set_up_decoder(g->coder);
 		set_caps(G_OBJECT(sink), gst_caps_from_string(PICTURE_CAPS));
 	}
 	/* Either order: decoder, then convert; convert, then encoder. */

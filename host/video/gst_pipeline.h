@@ -73,6 +73,9 @@ struct codec_gst {
 	uint32_t parsed_width, parsed_height; /* what the parser says, before anything is decoded */
 	struct stamp stamps[GST_PIPELINE_STAMPS];
 	uint64_t last_stamp;
+	/* Put in since the coder last got something; a parser keeps what it finds no picture in. */
+	unsigned unseen_inputs;
+	size_t unseen_bytes;
 	struct loan loans[GST_PIPELINE_LOANS];
 	unsigned unreleased; /* of them */
 	pthread_cond_t all_released;
@@ -92,6 +95,9 @@ int gst_pipeline_start(struct codec_gst *g);
 /* Pipelines whose g->stop was posted and that have not stopped. gst_pipeline_stop() posts it. Thread: any. */
 unsigned gst_pipeline_stopping(void);
 void gst_pipeline_stop(struct codec_gst *g);
+
+/* Another codec must go on with the bitstream (CODEC_BROKEN). With the lock held. Thread: any. */
+void gst_pipeline_break(struct codec_gst *g, const char *why);
 
 /* Where a picture was read in place: GstMemory's last use of loan @data. Thread: any. */
 void gst_pipeline_release(gpointer data);

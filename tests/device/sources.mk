@@ -62,3 +62,6 @@ test_codec_encode-src = $(codec-test-src)
 test_codec_broken-src = $(codec-test-src)
 test_codec_formats-src = $(codec-test-src)
 test_codec_controls-src = $(codec-test-src)
+device-tests += test_codec_films test_codec_endless
+test_codec_endless-src = $(codec-test-src)
+test_codec_films-src = $(codec-test-src)
