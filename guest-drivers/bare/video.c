@@ -22,9 +22,9 @@ static int post_event(struct video *v, struct virtio_video_event *event)
 
 int video_open(struct video *v, uint32_t id, enum virtio_kind kind, unsigned index)
 {
-	const uint64_t features =
-		VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_GUEST_PAGES) | VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_NON_CONTIG) |
-		VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_VIRTIO_OBJECT);
+	const uint64_t features = VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_GUEST_PAGES) |
+				  VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_NON_CONTIG) |
+				  VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_VIRTIO_OBJECT);
 	int rc;
 
 	memset(v, 0, sizeof(*v));
@@ -237,7 +237,8 @@ static int create_resource(struct video *v, uint32_t stream, uint32_t queue, uin
 		   sizeof(answer), VIRTIO_VIDEO_RESP_OK_NODATA);
 }
 
-int video_resource_create(struct video *v, uint32_t stream, uint32_t queue, uint32_t id, const void *memory, uint32_t bytes)
+int video_resource_create(struct video *v, uint32_t stream, uint32_t queue, uint32_t id, const void *memory,
+			  uint32_t bytes)
 {
 	struct virtio_video_mem_entry e = {.addr = dma_address(memory), .length = bytes};
 

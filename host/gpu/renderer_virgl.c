@@ -424,7 +424,8 @@ static int resource_share(struct renderer *r, struct gpu_resource *res)
 		res->renderer = own;
 		return err;
 	}
-	if (res->shape.target != PIPE_TEXTURE_2D || res->shape.nr_samples > 1 || res->shape.depth > 1 || res->shape.array_size > 1)
+	if (res->shape.target != PIPE_TEXTURE_2D || res->shape.nr_samples > 1 || res->shape.depth > 1 ||
+	    res->shape.array_size > 1)
 		return -ENOTSUP;
 	res->object->is_write_only = true;
 	own->shared = res;
@@ -446,9 +447,10 @@ static void take_over(struct virgl *v, struct resource *own)
 	own->taken_over = writes;
 	v->base.object_uploads++;
 	/* What can fail is memory for a copy: then the picture before stays. */
-	if (virgl_renderer_transfer_write_iov(res->id, 0, 0, res->object->shape.stride_bytes, 0, &box, 0, res->object->pieces,
-					      res->object->piece_count) != 0)
-		log_line(LOG_TOPIC_GPU, LOG_WARN, "resource %u: a picture of another device did not get into the texture", res->id);
+	if (virgl_renderer_transfer_write_iov(res->id, 0, 0, res->object->shape.stride_bytes, 0, &box, 0,
+					      res->object->pieces, res->object->piece_count) != 0)
+		log_line(LOG_TOPIC_GPU, LOG_WARN,
+			 "resource %u: a picture of another device did not get into the texture", res->id);
 }
 
 static void take_over_all(struct virgl *v)
@@ -517,6 +519,9 @@ static int transfer_to_host(struct renderer *r, struct gpu_resource *res, const 
 		return -EINVAL;
 	if (own_of(res)->image)
 		return image_upload(res, res->renderer, t);
+	/* In the order in which they were written. */
+	if (own_of(res)->shared)
+		take_over(virgl_from(r), res->renderer);
 	enter(virgl_from(r));
 	return virgl_library_error(virgl_renderer_transfer_write_iov(res->id, t->ctx_id, (int)t->level, t->stride,
 								     t->layer_stride, &box, t->offset, NULL, 0));

@@ -18,8 +18,9 @@ static void read_order(char order[5], const char *name)
 /* A picture of memory of the host, which the renderer fills and takes over. */
 static int make_picture(struct gpu *g, struct gpu_resource *res, const struct gpu_format *format)
 {
-	struct virtio_object_shape shape = {
-		.width = res->shape.width, .height = res->shape.height, .stride_bytes = res->shape.width * GPU_PIXEL_BYTES};
+	struct virtio_object_shape shape = {.width = res->shape.width,
+					    .height = res->shape.height,
+					    .stride_bytes = res->shape.width * GPU_PIXEL_BYTES};
 	const size_t bytes = (size_t)shape.stride_bytes * shape.height;
 	int err;
 
@@ -54,8 +55,8 @@ uint32_t gpu_share_resource(struct gpu *g, const struct gpu_command *cmd, struct
 		return 0;
 	if (err < 0)
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY,
-				  "resource %u: no memory to share it: %s (%llu of %llu bytes in use)", res->id, strerror(-err),
-				  (unsigned long long)gpu_resource_bytes(g->resources),
+				  "resource %u: no memory to share it: %s (%llu of %llu bytes in use)", res->id,
+				  strerror(-err), (unsigned long long)gpu_resource_bytes(g->resources),
 				  (unsigned long long)g->limits.resource_bytes);
 	virtio_objects_publish(g->objects, res->object, res->uuid);
 	return 0;

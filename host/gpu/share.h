@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Resources as virtio objects (host/virtio/object.h), for other devices of the same guest: guest blobs with the pages that they
- * are, pictures of the eight 2D formats with memory of the host. Thread: the gpu loop.
+ * Resources as virtio objects (host/virtio/object.h), for other devices of the same guest: guest blobs with the pages
+ * that they are, pictures of the eight 2D formats with memory of the host. Thread: the gpu loop.
  */
 #ifndef MULLION_HOST_GPU_SHARE_H
 #define MULLION_HOST_GPU_SHARE_H
@@ -9,8 +9,8 @@
 #include "host/gpu/device.h"
 
 /*
- * @res has a UUID: publish it, if it can be shared and there is somebody to share it with. Returns 0, also if it can't, or
- * the code to answer with when there is no memory for it.
+ * @res has a UUID: publish it, if it can be shared and there is somebody to share it with. Returns 0, also if it can't,
+ * or the code to answer with when there is no memory for it.
  */
 uint32_t gpu_share_resource(struct gpu *g, const struct gpu_command *cmd, struct gpu_resource *res);
 

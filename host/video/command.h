@@ -50,8 +50,8 @@ struct video_command {
 	struct chain *chain;
 	struct reader *rest;         /* behind the fixed part */
 	/* Of dialect agl: */
-	bool has_lists;      /* RESOURCE_CREATE: to the end of the request, each plane is a list that says how long it is */
-	bool force_keyframe; /* RESOURCE_QUEUE */
+	bool has_lists; /* RESOURCE_CREATE: to the end of the request, each plane is a list that says how long it is */
+	bool force_keyframe;	     /* RESOURCE_QUEUE */
 	struct video_stream *stream; /* when row->has_stream */
 	struct video_stream_entry *entry; /* its, likewise */
 	enum video_queue queue;      /* when row->has_queue */

@@ -105,7 +105,8 @@ uint32_t video_set_params(struct video *v, struct video_command *cmd)
 	struct video_stream *s = cmd->stream;
 	uint32_t code;
 
-	if (cmd->type == VIRTIO_VIDEO_CMD_SET_PARAMS_EXT && !video_has_memory_type(v, cmd->u.set_params_ext.params.resource_type))
+	if (cmd->type == VIRTIO_VIDEO_CMD_SET_PARAMS_EXT &&
+	    !video_has_memory_type(v, cmd->u.set_params_ext.params.resource_type))
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
 				    "buffers as virtio objects were not offered; use guest pages");
 	/* The frame rate of an encoder may change while it runs. */
@@ -118,7 +119,8 @@ uint32_t video_set_params(struct video *v, struct video_command *cmd)
 				   cmd->u.set_params_ext.params.resource_type != cmd->entry->memory_types[cmd->queue];
 
 		/* Drivers set what they got before: no harm. */
-		if (!moves && s->config.encoder && p->format == (coded ? s->coded->number : v->config.dialect->picture_number(s->layout.format)) &&
+		if (!moves && s->config.encoder &&
+		    p->format == (coded ? s->coded->number : v->config.dialect->picture_number(s->layout.format)) &&
 		    (coded || (p->frame_width == s->layout.width && p->frame_height == s->layout.height)))
 			return VIRTIO_VIDEO_RESP_OK_NODATA;
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
@@ -152,7 +154,8 @@ static const struct control *find_control(const struct video *v, const struct vi
 	for (unsigned i = 0; i < sizeof(controls) / sizeof(controls[0]); i++) {
 		const struct control *c = &controls[i];
 
-		if (c->number == number && number <= v->config.dialect->last_control && (c->of_decoders || s->config.encoder) &&
+		if (c->number == number && number <= v->config.dialect->last_control &&
+		    (c->of_decoders || s->config.encoder) &&
 		    (number != VIRTIO_VIDEO_CONTROL_PROFILE || s->coded->profiles[0].number != 0) &&
 		    (number != VIRTIO_VIDEO_CONTROL_LEVEL || s->coded->last_level != 0) &&
 		    (number != VIRTIO_VIDEO_CONTROL_PREPEND_SPSPPS_TO_IDR || s->coded->headers != VIDEO_HEADERS_NONE))

@@ -94,7 +94,8 @@ static uint32_t refuse_state(struct video *v, const struct video_command *cmd, i
 				    "the stream has failed; clear its input queue or destroy it");
 	default:
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
-				    "the buffer is too small for a picture, of another format, or has the wrong planes; see GET_PARAMS");
+				    "the buffer is too small for a picture, of another format, or has the wrong "
+				    "planes; see GET_PARAMS");
 	}
 }
 
@@ -118,7 +119,8 @@ uint32_t video_queue_clear(struct video *v, struct video_command *cmd)
  * Add @count memory entries of the request to @b. All of them must be guest memory; what touches in host memory is joined,
  * so a buffer of contiguous pages ends up as one range. @bytes gets how many there are. b->pieces has room.
  */
-static uint32_t read_entries(struct video *v, struct video_command *cmd, struct video_buffer *b, uint32_t count, size_t *bytes)
+static uint32_t read_entries(struct video *v, struct video_command *cmd, struct video_buffer *b, uint32_t count,
+			     size_t *bytes)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		struct virtio_video_mem_entry entry;
@@ -150,16 +152,18 @@ static uint32_t read_lists(struct video *v, struct video_command *cmd, struct vi
 		struct virtio_video_agl_list list;
 		uint32_t code;
 
-		if (w->num_planes == VIRTIO_VIDEO_MAX_PLANES || read_obj(cmd->rest, &list) < 0 || list.num_entries == 0 ||
+		if (w->num_planes == VIRTIO_VIDEO_MAX_PLANES || read_obj(cmd->rest, &list) < 0 ||
+		    list.num_entries == 0 ||
 		    list.num_entries > reader_left(cmd->rest) / sizeof(struct virtio_video_mem_entry))
 			return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
-					    "resource %u: list %u is empty or longer than the request, or more than 8", b->id,
-					    w->num_planes);
+					    "resource %u: list %u is empty or longer than the request, or more than 8",
+					    b->id, w->num_planes);
 		code = read_entries(v, cmd, b, list.num_entries, &plane_bytes[w->num_planes]);
 		if (code != 0)
 			return code;
 	}
-	w->planes_layout = w->num_planes == 1 ? VIRTIO_VIDEO_PLANES_LAYOUT_SINGLE_BUFFER : VIRTIO_VIDEO_PLANES_LAYOUT_PER_PLANE;
+	w->planes_layout =
+		w->num_planes == 1 ? VIRTIO_VIDEO_PLANES_LAYOUT_SINGLE_BUFFER : VIRTIO_VIDEO_PLANES_LAYOUT_PER_PLANE;
 	return 0;
 }
 
@@ -167,13 +171,14 @@ static uint32_t read_lists(struct video *v, struct video_command *cmd, struct vi
 static uint32_t read_object(struct video *v, struct video_command *cmd, struct video_buffer *b, size_t *bytes)
 {
 	struct virtio_video_object_entry entry = {0};
-	struct virtio_object *o = read_obj(cmd->rest, &entry) == 0 ? virtio_objects_find(v->config.objects, entry.uuid) : NULL;
+	struct virtio_object *o =
+		read_obj(cmd->rest, &entry) == 0 ? virtio_objects_find(v->config.objects, entry.uuid) : NULL;
 	struct iovec *pieces;
 
 	if (!o)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
-				    "resource %u: no object %02x%02x%02x%02x-...: does the GPU share that resource?", b->id,
-				    entry.uuid[0], entry.uuid[1], entry.uuid[2], entry.uuid[3]);
+				    "resource %u: no object %02x%02x%02x%02x-...: does the GPU share that resource?",
+				    b->id, entry.uuid[0], entry.uuid[1], entry.uuid[2], entry.uuid[3]);
 	b->objects[b->object_count++] = o;
 	if (o->is_write_only && cmd->queue == VIDEO_INPUT)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
@@ -198,9 +203,10 @@ static uint32_t read_objects(struct video *v, struct video_command *cmd, struct 
 
 	for (unsigned i = 0; i < w->num_planes; i++) {
 		if (w->num_entries[i] != (i < count ? 1 : 0))
-			return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
-					    "resource %u: plane %u has %u objects; one for a single buffer, or one for each plane",
-					    b->id, i, w->num_entries[i]);
+			return video_refuse(
+				v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
+				"resource %u: plane %u has %u objects; one for a single buffer, or one for each plane",
+				b->id, i, w->num_entries[i]);
 	}
 	for (unsigned i = 0; i < count && code == 0; i++)
 		code = read_object(v, cmd, b, &plane_bytes[i]);

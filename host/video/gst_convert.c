@@ -22,7 +22,8 @@ static void describe(GstVideoInfo *info, const GstVideoInfo *from, const struct 
 		info->colorimetry = from->colorimetry;
 }
 
-static bool prepare(struct gst_convert *c, const GstVideoInfo *from, const struct video_layout *layout, const GstVideoInfo *to)
+static bool prepare(struct gst_convert *c, const GstVideoInfo *from, const struct video_layout *layout,
+		    const GstVideoInfo *to)
 {
 	if (c->converter && c->to == layout->format && gst_video_info_is_equal(&c->from, from))
 		return true;

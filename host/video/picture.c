@@ -73,10 +73,12 @@ bool video_layout_fits(const struct video_layout *layout, const struct video_buf
 
 	if (buffer->plane_count != 1 && buffer->plane_count != layout->format->planes)
 		return false;
-	if (shape && (!is_of_order(layout->format, shape->order) || layout->width > shape->width || layout->height > shape->height))
+	if (shape && (!is_of_order(layout->format, shape->order) || layout->width > shape->width ||
+		      layout->height > shape->height))
 		return false;
 	for (unsigned i = 0; i < layout->format->planes; i++) {
-		size_t offset = video_layout_offset(layout, buffer, i), size = video_layout_plane(layout, buffer, i).size_bytes;
+		size_t offset = video_layout_offset(layout, buffer, i),
+		       size = video_layout_plane(layout, buffer, i).size_bytes;
 		size_t end = i < buffer->plane_count ? buffer->planes[i].end : buffer->bytes;
 
 		if (buffer->plane_count == 1)
@@ -173,7 +175,8 @@ void video_picture_read(const struct video_picture *picture, const struct video_
 		for (uint32_t y = 0; y < rows; y++, to += picture->strides[i]) {
 			video_cursor_read(&from, to, row_bytes);
 			if (y + 1 < rows)
-				video_cursor_skip(&from, video_layout_plane(layout, buffer, i).stride_bytes - row_bytes);
+				video_cursor_skip(&from,
+						  video_layout_plane(layout, buffer, i).stride_bytes - row_bytes);
 		}
 	}
 }

@@ -350,8 +350,8 @@ static void count(struct virtio_device *d, struct counters *out)
 static const uint16_t queue_max[] = {1024, 256, 0};
 
 /* All there are; which ones are offered is the dialect's. */
-#define VIDEO_FEATURES \
-	(VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_GUEST_PAGES) | VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_NON_CONTIG) | \
+#define VIDEO_FEATURES                                                                                                 \
+	(VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_GUEST_PAGES) | VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_NON_CONTIG) |            \
 	 VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_VIRTIO_OBJECT))
 #define DEVICE_OPS(device_name, device_id) \
 	{ \

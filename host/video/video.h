@@ -37,7 +37,8 @@ void video_config_init(struct video_config *config);
 
 /*
  * Read @options ("kind=decoder|encoder,dialect=chromeos|agl,codec=ELEMENT,streams=N,memory=MIB,timeout=SECONDS") into
- * @config. Returns 0, or -EINVAL after printing which word is wrong and what is allowed. Strings in @config point into @options.
+ * @config. Returns 0, or -EINVAL after printing which word is wrong and what is allowed. Strings in @config point into
+ * @options.
  */
 int video_config_parse(struct video_config *config, char *options);
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Virtio objects: buffers that one device exports and another imports, named by a UUID (virtio 1.4, section 2.11). virtio-gpu
- * exports a resource by RESOURCE_ASSIGN_UUID; virtio-video writes pictures into it or reads them from it. What is shared is
- * memory of the host, or guest pages; no copy goes through the guest.
+ * Virtio objects: buffers that one device exports and another imports, named by a UUID (virtio 1.4, section 2.11).
+ * virtio-gpu exports a resource by RESOURCE_ASSIGN_UUID; virtio-video writes pictures into it or reads them from it.
+ * What is shared is memory of the host, or guest pages; no copy goes through the guest.
  *
  * A table belongs to one guest. Devices of it, on whatever threads, find each other's objects there; an object lives
- * until the last of them put it. Its fields are constant from virtio_objects_publish() on. The memory behind it may be written by
- * one device while another reads, if the guest asks for that: it spoils a picture, nothing more. Nothing is parsed there.
+ * until the last of them put it. Its fields are constant from virtio_objects_publish() on. The memory behind it may be
+ * written by one device while another reads, if the guest asks for that: it spoils a picture, nothing more. Nothing is
+ * parsed there.
  *
  * Thread: any, for every call.
  */
@@ -23,7 +24,8 @@
 
 /* What lies in it: one picture, rows from the top. */
 struct virtio_object_shape {
-	char order[5]; /* its components in the order of their bytes, X for one that means nothing: "BGRX"; "": no picture */
+	char order
+		[5]; /* its components in the order of their bytes, X for one that means nothing: "BGRX"; "": no picture */
 	uint32_t width, height; /* pixels */
 	uint32_t stride_bytes;
 };
@@ -34,11 +36,12 @@ struct virtio_object {
 	struct iovec *pieces;
 	unsigned piece_count;
 	size_t bytes; /* of all pieces together */
-	int fd;       /* the sealed memfd that it is, for another process to map; -1: guest pages */
+	int fd;	      /* the sealed memfd that it is, for another process to map; -1: guest pages */
 	/* The exporter takes over what is written, but what it draws itself is not to be seen here. */
 	bool is_write_only;
 	/* The rest is object.c's. */
-	atomic_uint writes, references;
+	atomic_uint *writes; /* behind the bytes in the memfd, so that all who have it count in one place; else own_writes */
+	atomic_uint own_writes, references;
 	struct virtio_object *next;
 };
 
@@ -49,11 +52,18 @@ int virtio_objects_create(struct virtio_objects **out);
 void virtio_objects_destroy(struct virtio_objects *t);
 
 /*
- * Make an object, which the caller holds: of memory of the host, zeroed, @bytes long; or of guest pages, which stay in place as
- * long as the guest lives (@pieces are copied). @shape NULL: it is no picture. Returns 0 or a negative errno.
+ * Make an object, which the caller holds: of memory of the host, zeroed, @bytes long; or of guest pages, which stay in
+ * place as long as the guest lives (@pieces are copied). @shape NULL: it is no picture. Returns 0 or a negative errno.
  */
 int virtio_object_create(const struct virtio_object_shape *shape, size_t bytes, struct virtio_object **out);
 int virtio_object_create_on(const struct iovec *pieces, unsigned count, struct virtio_object **out);
+
+/*
+ * The object whose @fd (taken, also on failure), @shape and @bytes another process sent, which may be a hostile one: size
+ * and seals are checked, so that nobody can cut off what is mapped here. Returns 0, -EPERM (not sealed), -EINVAL (a
+ * shape or size that doesn't fit), or another negative errno.
+ */
+int virtio_object_import(const struct virtio_object_shape *shape, size_t bytes, int fd, struct virtio_object **out);
 
 /* Let others find it by @uuid, until virtio_objects_withdraw(). The table holds nothing: withdraw before the last put. */
 void virtio_objects_publish(struct virtio_objects *t, struct virtio_object *o, const uint8_t uuid[VIRTIO_UUID_BYTES]);

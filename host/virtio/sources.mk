@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-host-virtio-src := host/virtio/mem.c host/virtio/object.c host/virtio/chain.c host/virtio/device.c
-host-virtio-src += host/virtio/counters.c
+host-virtio-src := host/virtio/mem.c host/virtio/chain.c host/virtio/device.c
 host-virtio-src += host/virtio/journal.c host/virtio/inflight.c
 host-virtio-src += host/virtio/queue.c host/virtio/queue_split.c host/virtio/queue_packed.c
+host-virtio-src += host/virtio/object.c
+host-virtio-src += host/virtio/counters.c

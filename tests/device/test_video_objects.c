@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Resources of a GPU as buffers of a codec, by their UUIDs: a decoded picture is written into the resource and shown or
- * sampled from there, in both renderers; blobs; an encoder reads what the GPU has; and every way in which a guest can be wrong.
+ * sampled from there, in both renderers; blobs; an encoder reads what the GPU has; and what a guest can do wrong.
  * The codec is the fake one, whose pictures are known.
  */
 #include <setjmp.h>
@@ -75,7 +75,8 @@ static void assign_uuid(struct gpu3d *t, uint32_t id, uint8_t uuid[16])
 							    .resource_id = id};
 	struct virtio_gpu_resp_resource_uuid answer;
 
-	assert_int_equal(gpu3d_request(t, &cmd, sizeof(cmd), &answer, sizeof(answer)), VIRTIO_GPU_RESP_OK_RESOURCE_UUID);
+	assert_int_equal(gpu3d_request(t, &cmd, sizeof(cmd), &answer, sizeof(answer)),
+			 VIRTIO_GPU_RESP_OK_RESOURCE_UUID);
 	memcpy(uuid, answer.uuid, sizeof(answer.uuid));
 }
 
@@ -95,8 +96,8 @@ static uint32_t set_output(struct pair *p, uint32_t queue, uint32_t format, uint
 	return video_send(p->w, VIRTIO_VIDEO_CMD_SET_PARAMS_EXT, 1, &set, sizeof(set), NULL, 0);
 }
 
-static uint32_t create_on(struct pair *p, uint32_t queue, uint32_t id, uint32_t layout, uint32_t planes, const uint32_t *entries,
-			  const uint8_t (*uuids)[16], unsigned count)
+static uint32_t create_on(struct pair *p, uint32_t queue, uint32_t id, uint32_t layout, uint32_t planes,
+			  const uint32_t *entries, const uint8_t (*uuids)[16], unsigned count)
 {
 	struct {
 		struct virtio_video_resource_create c;
@@ -105,7 +106,8 @@ static uint32_t create_on(struct pair *p, uint32_t queue, uint32_t id, uint32_t 
 
 	memcpy(r.c.num_entries, entries, planes * sizeof(*entries));
 	memcpy(r.entries, uuids, count * sizeof(r.entries[0]));
-	return video_send(p->w, VIRTIO_VIDEO_CMD_RESOURCE_CREATE, 1, &r, sizeof(r.c) + count * sizeof(r.entries[0]), NULL, 0);
+	return video_send(p->w, VIRTIO_VIDEO_CMD_RESOURCE_CREATE, 1, &r, sizeof(r.c) + count * sizeof(r.entries[0]),
+			  NULL, 0);
 }
 
 static uint32_t create_object(struct pair *p, uint32_t id, const uint8_t uuid[16])
@@ -114,7 +116,8 @@ static uint32_t create_object(struct pair *p, uint32_t id, const uint8_t uuid[16
 	uint8_t uuids[1][16];
 
 	memcpy(uuids[0], uuid, 16);
-	return create_on(p, VIDEO_OUT, id, VIRTIO_VIDEO_PLANES_LAYOUT_SINGLE_BUFFER, 1, &one, (const uint8_t(*)[16])uuids, 1);
+	return create_on(p, VIDEO_OUT, id, VIRTIO_VIDEO_PLANES_LAYOUT_SINGLE_BUFFER, 1, &one,
+			 (const uint8_t(*)[16])uuids, 1);
 }
 
 /* A decoder whose output is @format in objects: picture 0 is in the codec. */
@@ -148,8 +151,8 @@ static void check_screen(struct gpu3d *t, uint32_t width, uint32_t height, uint3
 	for (uint32_t y = 0; y < height; y++) {
 		for (uint32_t x = 0; x < width; x++) {
 			if ((t->screen->pixels[y * width + x] & 0xffffff) != expected(value, x, y))
-				fail_msg("pixel %u,%u is %06x, not %06x", x, y, t->screen->pixels[y * width + x] & 0xffffff,
-					 expected(value, x, y));
+				fail_msg("pixel %u,%u is %06x, not %06x", x, y,
+					 t->screen->pixels[y * width + x] & 0xffffff, expected(value, x, y));
 		}
 	}
 }
@@ -291,6 +294,28 @@ static void a_decoded_picture_is_drawn_from(void **state)
 	close_pair(&p);
 }
 
+static void the_guests_own_upload_comes_after_what_was_decoded_before(void **state)
+{
+	struct gpu3d_resource r;
+	uint8_t uuid[16];
+	struct pair p;
+
+	(void)state;
+	open_pair(&p, "virgl", false);
+	r = gpu3d_texture(p.gpu, 1, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, VIRGL_BIND_SAMPLER_VIEW, WIDTH, HEIGHT, 0);
+	assign_uuid(p.gpu, r.id, uuid);
+	start_film(&p, VIRTIO_VIDEO_FORMAT_BGRA8888);
+	assert_int_equal(create_object(&p, 0, uuid), VIDEO_OK);
+	decode(&p, 0, 1);
+	memset(r.pages, 0x42, r.bytes);
+	assert_int_equal(gpu3d_upload(p.gpu, &r), OK);
+	memset(r.pages, 0, r.bytes);
+	assert_int_equal(gpu3d_read_back(p.gpu, &r), OK);
+	for (size_t i = 0; i < r.bytes; i++)
+		assert_int_equal(r.pages[i], 0x42);
+	close_pair(&p);
+}
+
 static void a_texture_is_no_input_of_an_encoder(void **state)
 {
 	static const uint32_t one = 1;
@@ -302,7 +327,8 @@ static void a_texture_is_no_input_of_an_encoder(void **state)
 	gpu3d_texture(p.gpu, 1, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, VIRGL_BIND_SAMPLER_VIEW, WIDTH, HEIGHT, 0);
 	assign_uuid(p.gpu, 1, uuid[0]);
 	assert_int_equal(video_create_stream(p.w, 1, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
-	assert_int_equal(set_output(&p, VIDEO_IN, VIRTIO_VIDEO_FORMAT_BGRA8888, VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT), VIDEO_OK);
+	assert_int_equal(set_output(&p, VIDEO_IN, VIRTIO_VIDEO_FORMAT_BGRA8888, VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT),
+			 VIDEO_OK);
 	assert_int_equal(create_on(&p, VIDEO_IN, 0, 1, 1, &one, (const uint8_t(*)[16])uuid, 1), INVALID_PARAMETER);
 	close_pair(&p);
 }
@@ -332,7 +358,8 @@ static void a_blob_is_its_pages(void **state)
 
 	(void)state;
 	open_pair(&p, "2d", false);
-	create.e[0] = (struct virtio_gpu_mem_entry){.addr = fake_guest_alloc_high(p.gpu->guest, part, 4096), .length = part};
+	create.e[0] =
+		(struct virtio_gpu_mem_entry){.addr = fake_guest_alloc_high(p.gpu->guest, part, 4096), .length = part};
 	create.e[1].length = WIDTH * HEIGHT * 4 - part;
 	create.e[1].addr = fake_guest_alloc(p.gpu->guest, create.e[1].length, 4096);
 	assert_int_equal(gpu3d_request(p.gpu, &create, sizeof(create), NULL, 0), OK);
@@ -355,8 +382,10 @@ static void an_encoder_reads_what_the_gpu_has(void **state)
 	struct virtio_gpu_transfer_to_host_2d cmd = {.hdr = {.type = VIRTIO_GPU_CMD_TRANSFER_TO_HOST_2D},
 						     .r = {.width = WIDTH, .height = HEIGHT},
 						     .resource_id = 1};
-	struct virtio_video_set_params set = {.params = {.queue_type = VIDEO_IN, .format = VIRTIO_VIDEO_FORMAT_BGRA8888,
-							 .frame_width = WIDTH, .frame_height = HEIGHT}};
+	struct virtio_video_set_params set = {.params = {.queue_type = VIDEO_IN,
+							 .format = VIRTIO_VIDEO_FORMAT_BGRA8888,
+							 .frame_width = WIDTH,
+							 .frame_height = HEIGHT}};
 	const size_t picture = WIDTH * HEIGHT * 3 / 2;
 	struct fake_request *in, *out;
 	const uint8_t *packet;
@@ -371,9 +400,11 @@ static void an_encoder_reads_what_the_gpu_has(void **state)
 	assign_uuid(p.gpu, 1, uuid[0]);
 	assert_int_equal(video_create_stream(p.w, 1, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
 	assert_int_equal(video_send(p.w, VIRTIO_VIDEO_CMD_SET_PARAMS, 1, &set, sizeof(set), NULL, 0), VIDEO_OK);
-	assert_int_equal(set_output(&p, VIDEO_IN, VIRTIO_VIDEO_FORMAT_BGRA8888, VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT), VIDEO_OK);
+	assert_int_equal(set_output(&p, VIDEO_IN, VIRTIO_VIDEO_FORMAT_BGRA8888, VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT),
+			 VIDEO_OK);
 	assert_int_equal(create_on(&p, VIDEO_IN, 0, 1, 1, &one, (const uint8_t(*)[16])uuid, 1), VIDEO_OK);
-	assert_int_equal(video_create_buffer(p.w, 1, VIDEO_OUT, 0, sizeof(struct fake_header) + picture, &to), VIDEO_OK);
+	assert_int_equal(video_create_buffer(p.w, 1, VIDEO_OUT, 0, sizeof(struct fake_header) + picture, &to),
+			 VIDEO_OK);
 	for (int i = 1; i < 4; i++) {
 		memset(r.pages, i, r.bytes);
 		assert_int_equal(gpu3d_request(p.gpu, &cmd, sizeof(cmd), NULL, 0), OK);
@@ -435,7 +466,8 @@ static void objects_are_checked(void **state)
 	decode(&p, 3, 1);
 	/* NV12 goes into no RGB object. */
 	assert_int_equal(video_queue_command(p.w, VIRTIO_VIDEO_CMD_RESOURCE_DESTROY_ALL, 1, VIDEO_OUT), VIDEO_OK);
-	assert_int_equal(set_output(&p, VIDEO_OUT, VIRTIO_VIDEO_FORMAT_NV12, VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT), VIDEO_OK);
+	assert_int_equal(set_output(&p, VIDEO_OUT, VIRTIO_VIDEO_FORMAT_NV12, VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT),
+			 VIDEO_OK);
 	assign_uuid(p.gpu, 2, wrong);
 	assert_int_equal(create_object(&p, 0, wrong), VIDEO_OK);
 	assert_int_equal(video_wait(p.w, film_want(&p.film, 0)).hdr.type, INVALID_PARAMETER);
@@ -459,7 +491,8 @@ static void types_of_memory_are_set_per_queue(void **state)
 	assert_int_equal(video_create_buffer(p.w, 1, VIDEO_IN, 0, 4096, NULL), VIDEO_OK);
 	/* A memory entry is no name. */
 	assert_int_equal(video_create_buffer(p.w, 1, VIDEO_OUT, 0, 4096, NULL), INVALID_PARAMETER);
-	assert_int_equal(set_output(&p, VIDEO_OUT, VIRTIO_VIDEO_FORMAT_NV12, VIRTIO_VIDEO_MEM_TYPE_GUEST_PAGES), VIDEO_OK);
+	assert_int_equal(set_output(&p, VIDEO_OUT, VIRTIO_VIDEO_FORMAT_NV12, VIRTIO_VIDEO_MEM_TYPE_GUEST_PAGES),
+			 VIDEO_OK);
 	assert_int_equal(video_create_buffer(p.w, 1, VIDEO_OUT, 0, 4096, NULL), VIDEO_OK);
 	/* Not under buffers of the other type. */
 	assert_int_equal(set_output(&p, VIDEO_OUT, VIRTIO_VIDEO_FORMAT_NV12, VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT),
@@ -500,6 +533,7 @@ int main(void)
 		cmocka_unit_test(the_picture_may_be_smaller_than_the_resource),
 		cmocka_unit_test(what_was_shown_before_stays),
 		cmocka_unit_test(a_decoded_picture_is_drawn_from),
+		cmocka_unit_test(the_guests_own_upload_comes_after_what_was_decoded_before),
 		cmocka_unit_test(a_texture_is_no_input_of_an_encoder),
 		cmocka_unit_test(a_blob_is_its_pages),
 		cmocka_unit_test(an_encoder_reads_what_the_gpu_has),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * virtio-video over the fake codec, decoder and encoder in both dialects: any bytes as commands, and commands that are nearly right, with
- * turns of the loop and resets between. Nothing may stay unanswered after its stream was destroyed, and afterwards a
- * stream must decode.
+ * virtio-video over the fake codec, decoder and encoder in both dialects: any bytes as commands, and commands that are
+ * nearly right, with turns of the loop and resets between. Nothing may stay unanswered after its stream was destroyed,
+ * and afterwards a stream must decode.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +66,8 @@ static void add_lists(struct world *w, struct fuzz_input *in)
 			struct virtio_video_mem_entry e;
 		} planes[3];
 	} m = {
-		.c = {.hdr = {VIRTIO_VIDEO_AGL_CMD_RESOURCE_ATTACH, fuzz_u8(in) % 3}, .queue_type = 0x100 + fuzz_u8(in) % 2,
+		.c = {.hdr = {VIRTIO_VIDEO_AGL_CMD_RESOURCE_ATTACH, fuzz_u8(in) % 3},
+		      .queue_type = 0x100 + fuzz_u8(in) % 2,
 		      .resource_id = fuzz_u8(in) % 8},
 	};
 	const unsigned planes = 1 + fuzz_u8(in) % 3;
@@ -81,7 +82,8 @@ static void add_lists(struct world *w, struct fuzz_input *in)
 
 static void share(struct world *w)
 {
-	static const struct virtio_object_shape shape = {.order = "BGRX", .width = 32, .height = 32, .stride_bytes = 140};
+	static const struct virtio_object_shape shape = {
+		.order = "BGRX", .width = 32, .height = 32, .stride_bytes = 140};
 	uint8_t name[VIRTIO_UUID_BYTES] = {0};
 
 	check(!virtio_objects_create(&w->objects));
@@ -108,8 +110,11 @@ static void add_objects(struct world *w, struct fuzz_input *in)
 		struct virtio_video_resource_create c;
 		struct virtio_video_object_entry e[2];
 	} m = {
-		.c = {.hdr = {VIRTIO_VIDEO_CMD_RESOURCE_CREATE, fuzz_u8(in) % 3}, .queue_type = 0x100 + fuzz_u8(in) % 2,
-		      .resource_id = fuzz_u8(in) % 8, .planes_layout = 1 + fuzz_u8(in) % 2, .num_planes = 1 + fuzz_u8(in) % 2,
+		.c = {.hdr = {VIRTIO_VIDEO_CMD_RESOURCE_CREATE, fuzz_u8(in) % 3},
+		      .queue_type = 0x100 + fuzz_u8(in) % 2,
+		      .resource_id = fuzz_u8(in) % 8,
+		      .planes_layout = 1 + fuzz_u8(in) % 2,
+		      .num_planes = 1 + fuzz_u8(in) % 2,
 		      .num_entries = {1}},
 	};
 

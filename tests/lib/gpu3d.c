@@ -118,8 +118,8 @@ int gpu3d_create_on(struct gpu3d **out, struct fake_guest *guest, const char *re
 	return make(out, guest, renderer, journal, NULL, why);
 }
 
-int gpu3d_create_sharing(struct gpu3d **out, struct fake_guest *guest, const char *renderer, struct virtio_objects *objects,
-			 const char **why)
+int gpu3d_create_sharing(struct gpu3d **out, struct fake_guest *guest, const char *renderer,
+			 struct virtio_objects *objects, const char **why)
 {
 	return make(out, guest, renderer, NULL, objects, why);
 }

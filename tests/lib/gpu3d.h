@@ -52,8 +52,8 @@ int gpu3d_create(struct gpu3d **out, const struct fake_guest_options *options, c
 int gpu3d_create_on(struct gpu3d **out, struct fake_guest *guest, const char *renderer, struct journal *journal,
 		    const char **why);
 /* The same without a journal, and resources with a UUID are published in @objects of the caller's. */
-int gpu3d_create_sharing(struct gpu3d **out, struct fake_guest *guest, const char *renderer, struct virtio_objects *objects,
-			 const char **why);
+int gpu3d_create_sharing(struct gpu3d **out, struct fake_guest *guest, const char *renderer,
+			 struct virtio_objects *objects, const char **why);
 void gpu3d_destroy(struct gpu3d *t);
 /*
  * Go on in the place of a process that died: start without a reset. @used_bytes of guest memory below 4 GiB may be in use by

@@ -33,7 +33,7 @@ struct video_world {
 	struct fake_guest *guest;
 	struct virtio_device *device;
 	bool key_frame; /* agl: the next video_queue() asks for one */
-	bool agl; /* the driver speaks dialect agl: the calls below do, and turn answers into the other's form */
+	bool agl;	/* the driver speaks dialect agl: the calls below do, and turn answers into the other's form */
 };
 
 /*
