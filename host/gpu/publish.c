@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "host/gpu/share.h"
+#include "host/gpu/publish.h"
 
 #include <errno.h>
 #include <string.h>
@@ -38,7 +38,7 @@ static int make_picture(struct gpu *g, struct gpu_resource *res, const struct gp
 	return err;
 }
 
-uint32_t gpu_share_resource(struct gpu *g, const struct gpu_command *cmd, struct gpu_resource *res)
+uint32_t gpu_publish_resource(struct gpu *g, const struct gpu_command *cmd, struct gpu_resource *res)
 {
 	const struct gpu_format *format = gpu_format_find(res->shape.format);
 	int err;
@@ -62,7 +62,7 @@ uint32_t gpu_share_resource(struct gpu *g, const struct gpu_command *cmd, struct
 	return 0;
 }
 
-void gpu_unshare_resource(struct gpu *g, struct gpu_resource *res)
+void gpu_unpublish_resource(struct gpu *g, struct gpu_resource *res)
 {
 	if (!res->object)
 		return;

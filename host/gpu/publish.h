@@ -3,8 +3,8 @@
  * Resources as virtio objects (host/virtio/object.h), for other devices of the same guest: guest blobs with the pages
  * that they are, pictures of the eight 2D formats with memory of the host. Thread: the gpu loop.
  */
-#ifndef MULLION_HOST_GPU_SHARE_H
-#define MULLION_HOST_GPU_SHARE_H
+#ifndef MULLION_HOST_GPU_PUBLISH_H
+#define MULLION_HOST_GPU_PUBLISH_H
 
 #include "host/gpu/device.h"
 
@@ -12,9 +12,9 @@
  * @res has a UUID: publish it, if it can be shared and there is somebody to share it with. Returns 0, also if it can't,
  * or the code to answer with when there is no memory for it.
  */
-uint32_t gpu_share_resource(struct gpu *g, const struct gpu_command *cmd, struct gpu_resource *res);
+uint32_t gpu_publish_resource(struct gpu *g, const struct gpu_command *cmd, struct gpu_resource *res);
 
 /* Nobody finds it any more; no-op for one that is not shared. Call it after the renderer's resource_destroy. */
-void gpu_unshare_resource(struct gpu *g, struct gpu_resource *res);
+void gpu_unpublish_resource(struct gpu *g, struct gpu_resource *res);
 
 #endif
