@@ -23,6 +23,7 @@ bindir ?= $(prefix)/bin
 libdir ?= $(prefix)/lib
 mandir ?= $(prefix)/share/man
 datadir ?= $(prefix)/share
+unitdir ?= $(prefix)/lib/systemd
 DESTDIR ?=
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 PKG_CONFIG ?= pkg-config
@@ -67,6 +68,8 @@ common-cflags := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. $(warnings) -
 common-ldflags := $(sanitize) -Wl,-z,relro,-z,now -pthread
 
 gpu-packages := virglrenderer epoxy egl gbm pixman-1 libpng libdrm libvncserver
+# The ones of them that outputs need.
+display-packages := libpng libvncserver
 # The sandbox of device programs.
 sandbox-packages := libseccomp
 host-cc := $(if $(foreign),$(cross-cc),$(CC))
@@ -74,6 +77,7 @@ host-pkg-config := $(if $(foreign),$(cross-pkg-config),$(PKG_CONFIG))
 have-gpu := $(if $(has-sysroot),$(shell $(host-pkg-config) --exists $(gpu-packages) $(sandbox-packages) 2>/dev/null && echo yes))
 gpu-cflags := $(if $(have-gpu),$(shell $(host-pkg-config) --cflags $(gpu-packages))) -DVIRGL_RENDERER_UNSTABLE_APIS
 gpu-libs := $(if $(have-gpu),$(shell $(host-pkg-config) --libs $(gpu-packages)))
+display-libs := $(if $(have-gpu),$(shell $(host-pkg-config) --libs $(display-packages)))
 sandbox-libs := $(if $(have-gpu),$(shell $(host-pkg-config) --libs $(sandbox-packages)))
 
 # The control socket's.
@@ -87,6 +91,7 @@ video-libs := $(if $(have-video),$(shell $(host-pkg-config) --libs $(video-packa
 core-src := $(protocol-src) $(host-base-src) $(host-virtio-src)
 device-src := $(host-block-src) $(host-net-src) $(host-console-src) $(host-rng-src) $(host-input-src)
 gpu-src := $(host-display-src) $(host-gpu-src)
+screen-src := $(host-display-src) $(host-screen-src)
 gpu-program-src := $(gpu-src) $(host-vhost-src) $(host-sandbox-src) $(host-gpu-program-src)
 vmm-all-src := $(vmm-src) $(vmm-$(ARCH)-src)
 vmm-libs := $(vmm-$(ARCH)-libs) $(json-libs)
@@ -98,12 +103,12 @@ library-objects := $(call objects,$(core-src) $(device-src))
 .PHONY: all host vmm bare samples check check-built check-unit check-bare check-uml check-qemu check-linux fuzz bench demo lint format deps ci help \
 	install clean tests
 all: $(if $(has-sysroot),host vmm) bare
-	@echo "built into $(O)/: $(if $(has-sysroot),mullion)$(if $(have-gpu),$(comma) mullion-gpu.so$(comma) mullion-gpu)$(if $(have-video),$(comma) mullion-video.so)$(comma) bare/*.elf"
+	@echo "built into $(O)/: $(if $(has-sysroot),mullion)$(if $(have-gpu),$(comma) mullion-gpu.so$(comma) mullion-display.so$(comma) mullion-gpu)$(if $(have-video),$(comma) mullion-video.so)$(comma) bare/*.elf"
 	$(if $(has-sysroot),,@echo "skipped mullion: no $(ARCH) libraries in $(SYSROOT) (make deps ARCH=$(ARCH) gets them)")
-	$(if $(have-gpu),,@echo "skipped mullion-gpu.so: needs pkg-config packages: $(gpu-packages) $(sandbox-packages) (make deps installs them)")
+	$(if $(have-gpu),,@echo "skipped mullion-gpu.so, mullion-display.so: needs pkg-config packages: $(gpu-packages) $(sandbox-packages) (make deps installs them)")
 	$(if $(have-video),,@echo "skipped mullion-video.so: needs pkg-config packages: $(video-packages) (make deps installs them)")
 comma := ,
-host: $(O)/libmullion.a $(if $(have-gpu),$(O)/mullion-gpu.so $(O)/mullion-gpu) $(if $(have-video),$(O)/mullion-video.so)
+host: $(O)/libmullion.a $(if $(have-gpu),$(O)/mullion-gpu.so $(O)/mullion-display.so $(O)/mullion-gpu) $(if $(have-video),$(O)/mullion-video.so)
 vmm: $(O)/mullion
 
 help:
@@ -145,6 +150,11 @@ $(O)/mullion: $(call objects,$(vmm-all-src)) $(O)/libmullion.a
 $(O)/mullion-gpu.so: $(call objects,$(gpu-src))
 	$(call say,LD,$@)
 	$(Q)$(host-cc) $(common-ldflags) -shared -o $@ $^ $(LDFLAGS) $(gpu-libs) -lm
+
+# Displays of mullion's own, for frames of a device that is in another process.
+$(O)/mullion-display.so: $(call objects,$(screen-src))
+	$(call say,LD,$@)
+	$(Q)$(host-cc) $(common-ldflags) -shared -o $@ $^ $(LDFLAGS) $(display-libs)
 
 # The same device as a program that lends it over vhost-user.
 $(O)/mullion-gpu: $(call objects,$(gpu-program-src)) $(O)/libmullion.a
@@ -194,12 +204,13 @@ export O
 # The second make sees the libraries that deps just installed.
 check: deps
 	+$(Q)$(MAKE) --no-print-directory DEPS=done check-built
-bare-runners := tests/bare/run tests/bare/vhost_user tests/bare/control tests/bare/recovery tests/bare/video
+bare-runners := tests/bare/run tests/bare/vhost_user tests/bare/control tests/bare/recovery tests/bare/blob_recovery tests/bare/video
 check-built: all tests
 	+$(Q)$(if $(SAN),,$(MAKE) --no-print-directory DEPS=done O=$(san-out) SAN=address,undefined STEPS=1 tests)
 	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs) --tier fuzz $(fuzz-programs) \
 		$(if $(SAN),,--tier sanitizer $(patsubst $(O)/%,$(san-out)/%,$(unit-programs) $(device-programs) $(fuzz-programs))) \
-		--tier uml $(uml-tests) --tier qemu $(qemu-tests) --tier bare $(bare-runners) --tier nested $(nested-tests)
+		--tier uml $(uml-tests) --tier qemu $(qemu-tests) --tier bare $(bare-runners) --tier nested $(nested-tests) \
+		--tier install tests/install/units
 check-unit: tests
 	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs)
 check-bare: all
@@ -227,7 +238,7 @@ ci:
 
 # ---- lint ----
 c-files = $(shell git ls-files '*.c')
-lint-src := $(core-src) $(device-src) $(host-video-src) $(host-video-fake-src) $(gpu-program-src) $(vmm-all-src)
+lint-src := $(core-src) $(device-src) $(host-video-src) $(host-video-fake-src) $(gpu-program-src) $(host-screen-src) $(vmm-all-src)
 lint:
 	$(Q)tests/lib/lint-includes.sh
 	$(Q)clang-tidy --quiet $(lint-src) -- $(common-cflags) $(gpu-cflags) $(video-cflags)
@@ -240,12 +251,22 @@ install: all
 	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/mullion $(DESTDIR)$(mandir)/man1
 	$(INSTALL) -m 755 $(O)/mullion $(DESTDIR)$(bindir)/mullion
 	$(if $(have-gpu),$(INSTALL) -m 644 $(O)/mullion-gpu.so $(DESTDIR)$(libdir)/mullion/mullion-gpu.so)
+	$(if $(have-gpu),$(INSTALL) -m 644 $(O)/mullion-display.so $(DESTDIR)$(libdir)/mullion/mullion-display.so)
 	$(if $(have-gpu),$(INSTALL) -m 755 $(O)/mullion-gpu $(DESTDIR)$(bindir)/mullion-gpu)
 	$(INSTALL) -m 644 docs/mullion.1 docs/mullion-ctl.1 docs/mullion-gpu.1 $(DESTDIR)$(mandir)/man1/
 	$(if $(have-video),$(INSTALL) -m 644 $(O)/mullion-video.so $(DESTDIR)$(libdir)/mullion/mullion-video.so)
 	$(if $(have-gpu),$(INSTALL) -d $(DESTDIR)$(datadir)/qemu/vhost-user)
 	$(if $(have-gpu),sed 's|@bindir@|$(bindir)|' share/qemu/vhost-user/50-mullion-gpu.json.in \
 		>$(DESTDIR)$(datadir)/qemu/vhost-user/50-mullion-gpu.json)
+	$(if $(have-gpu),$(foreach m,system user,$(call install-units,mullion-gpu,$(unitdir)/$(m))))
+
+# install-units PROGRAM,FOLDER: its templates; those that name the program are made of FILE.in.
+define install-units
+$(INSTALL) -d $(DESTDIR)$(2)
+	$(INSTALL) -m 644 share/systemd/$(1)@.socket $(DESTDIR)$(2)/
+	sed 's|@bindir@|$(bindir)|' share/systemd/$(1)@.service.in >$(DESTDIR)$(2)/$(1)@.service
+	
+endef
 
 clean:
 	rm -rf $(O)

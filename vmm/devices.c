@@ -16,6 +16,7 @@
 #include "host/net/net.h"
 #include "host/rng/rng.h"
 #include "host/virtio/device.h"
+#include "host/virtio/display_control.h"
 #include "host/virtio/module.h"
 #include "host/virtio/object.h"
 #include "vmm/arch.h"
@@ -36,6 +37,7 @@ struct devices {
 	struct virtio_pci **pci;
 	const char **names;
 	struct virtio_device **devices;
+	uint64_t next_shmem, shmem_end; /* of virtio-mmio devices: what PCI would have as its window */
 	struct loop *gpu_loop; /* the renderer may take its time: it has a thread of its own */
 	struct isolate *isolate; /* of the GPU; NULL: it is in this process */
 	struct loop *video_loop; /* copies pictures */
@@ -44,8 +46,8 @@ struct devices {
 	struct keyboard *keyboard;
 	struct input_seat *seat; /* the guest's input devices, to those who have a user */
 	struct virtio_device *console; /* with a terminal; NULL: none */
-	struct virtio_device *display; /* the one with displays; NULL: none */
-	const struct display_control_ops *display_control;
+	struct display_control in_process; /* of a GPU that is here */
+	const struct display_control *display; /* NULL: none */
 };
 
 /* ---- kinds ---- */
@@ -207,13 +209,14 @@ static int isolate_gpu(struct devices *d, const struct options *o, struct virtio
 {
 	struct vhost_user_setup c = {
 		.kind = vhost_user_find_kind("gpu"), .socket = "its process", .connect = isolate_connect};
-	int err = isolate_create("gpu", o->gpu, o->display, &d->isolate);
+	int err = isolate_create("gpu", o->gpu, o->display, o->gpu_arguments, input_seat_sink(d->seat), &d->isolate);
 
 	if (!err)
 		err = start_loop("gpu", &d->gpu_loop);
 	if (err)
 		return err;
 	c.owner = d->isolate;
+	d->display = isolate_display(d->isolate);
 	return vhost_user_create(&c, d->gpu_loop, vm_mem(d->vm), out);
 }
 
@@ -224,16 +227,21 @@ static int make_gpu(struct devices *d, const struct options *o, unsigned n, stru
 	int err;
 
 	(void)n;
-	if (o->isolate_gpu)
+	if (o->isolate_gpu == ISOLATE_YES || (o->isolate_gpu == ISOLATE_DEFAULT && isolate_is_possible("gpu")))
 		return isolate_gpu(d, o, out);
+	if (o->isolate_gpu == ISOLATE_DEFAULT)
+		log_line(LOG_TOPIC_VMM, LOG_WARN,
+			 "no program mullion-gpu beside this one: the GPU is in this process, where a guest that breaks it is "
+			 "in, too; build it (make), or say isolate=no");
 	err = o->video_decoder || o->video_encoder ? virtio_objects_create(&d->objects) : 0;
 	if (err)
 		return err;
 	setup.objects = d->objects;
 	err = make_from_module(d, "gpu", &d->gpu_loop, &setup, &module, out);
 	if (!err && module->display_control) {
-		d->display = *out;
-		d->display_control = module->display_control;
+		d->in_process =
+			(struct display_control){.ops = module->display_control, .owner = *out, .loop = d->gpu_loop};
+		d->display = &d->in_process;
 	}
 	return err;
 }
@@ -314,19 +322,35 @@ static void destroy_device(void *arg)
 	virtio_device_destroy(arg);
 }
 
+/* Where the shared memory of a virtio-mmio device goes; 0: it has none. */
+static int place_shmem(struct devices *d, const struct virtio_device *device, uint64_t *base)
+{
+	uint64_t size = device->shmem.size_bytes;
+
+	*base = 0;
+	if (!size)
+		return 0;
+	d->next_shmem = (d->next_shmem + size - 1) & ~(size - 1);
+	if (d->next_shmem >= d->shmem_end || size > d->shmem_end - d->next_shmem)
+		return -ENOSPC;
+	*base = d->next_shmem;
+	d->next_shmem += size;
+	return 0;
+}
+
 /* Takes @device. */
 static int attach(struct devices *d, struct pci_bus *pci, struct virtio_device *device, const char *name)
 {
-	uint64_t base;
+	uint64_t base, shmem = 0;
 	uint32_t gsi;
 	int err;
 
 	if (pci)
 		err = virtio_pci_create(d->vm, pci, device, &d->pci[d->count]);
-	else if (arch_mmio_slot(d->count, &base, &gsi))
-		err = virtio_mmio_create(d->vm, device, base, gsi, &d->mmio[d->count]);
 	else
-		err = -ENOSPC;
+		err = arch_mmio_slot(d->count, &base, &gsi) ? place_shmem(d, device, &shmem) : -ENOSPC;
+	if (!pci && !err)
+		err = virtio_mmio_create(d->vm, device, base, gsi, shmem, &d->mmio[d->count]);
 	if (err) {
 		log_line(LOG_TOPIC_VMM, LOG_ERROR, "--%s: no room for this device on the %s bus: %s", name,
 			 pci ? "PCI" : "MMIO", strerror(-err));
@@ -338,6 +362,15 @@ static int attach(struct devices *d, struct pci_bus *pci, struct virtio_device *
 	return 0;
 }
 
+static void find_window(struct devices *d)
+{
+	struct pci_layout layout;
+
+	arch_pci_layout(vm_kvm_fd(d->vm), vm_get_config(d->vm), &layout);
+	d->next_shmem = layout.mmio64_size ? layout.mmio64_base : layout.mmio32_base;
+	d->shmem_end = d->next_shmem + (layout.mmio64_size ? layout.mmio64_size : layout.mmio32_size);
+}
+
 int devices_create(struct vm *vm, struct pci_bus *pci, const struct options *o, struct devices **out)
 {
 	struct devices *d = calloc(1, sizeof(*d));
@@ -347,6 +380,7 @@ int devices_create(struct vm *vm, struct pci_bus *pci, const struct options *o, 
 	if (!d)
 		return -ENOMEM;
 	d->vm = vm;
+	find_window(d);
 	d->mmio = calloc(count + 1, sizeof(*d->mmio));
 	d->pci = calloc(count + 1, sizeof(*d->pci));
 	d->names = calloc(count + 1, sizeof(*d->names));
@@ -383,6 +417,8 @@ void devices_destroy(struct devices *d)
 		virtio_mmio_destroy(d->mmio[d->count]);
 	}
 	loop_destroy(d->gpu_loop);
+	/* Its frontend is gone: what it has to write, it writes now. */
+	isolate_destroy(d->isolate);
 	loop_destroy(d->video_loop);
 	virtio_objects_destroy(d->objects);
 	for (unsigned i = 0; i < OPTIONS_MAX_VHOST_USERS; i++)
@@ -411,10 +447,9 @@ struct input_seat *devices_seat(const struct devices *d)
 	return d->seat;
 }
 
-const struct display_control_ops *devices_display(const struct devices *d, struct virtio_device **out)
+const struct display_control *devices_display(const struct devices *d)
 {
-	*out = d->display;
-	return d->display_control;
+	return d->display;
 }
 
 void devices_resize_console(struct devices *d)

@@ -336,36 +336,81 @@ static int clear_rng(struct options *o, char *arg)
 	return 0;
 }
 
-static int set_gpu(struct options *o, char *arg)
+/* Words for the processes that an isolated GPU has: options of mullion-gpu, which judges the values. */
+static const struct {
+	const char *key, *option;
+} gpu_words[] = {
+	{"sandbox=", "--sandbox"},
+	{"max-deaths=", "--max-deaths"},
+	{"hang-limit=", "--hang-limit"},
+	{"shader-cache=", "--shader-cache"},
+};
+#define GPU_WORD_COUNT (sizeof(gpu_words) / sizeof(gpu_words[0]))
+_Static_assert(2 * GPU_WORD_COUNT <= OPTIONS_MAX_GPU_ARGUMENTS, "each once");
+
+static int add_gpu_argument(struct options *o, const char *option, const char *value)
+{
+	unsigned n = 0;
+
+	while (o->gpu_arguments[n] && strcmp(o->gpu_arguments[n], option))
+		n += 2;
+	if (o->gpu_arguments[n])
+		return wrong("--gpu %s= twice", option + strlen("--"));
+	o->gpu_arguments[n] = option;
+	o->gpu_arguments[n + 1] = value;
+	return 0;
+}
+
+/* A word for the home of the device: 1 when it was one, 0, or -EINVAL after a line. */
+static int take_home_word(struct options *o, const char *word)
 {
 	static const char key[] = "isolate=";
-	char *rest, *word;
+
+	if (!strncmp(word, key, strlen(key))) {
+		const char *value = word + strlen(key);
+
+		o->isolate_gpu = !strcmp(value, "yes") ? ISOLATE_YES : ISOLATE_NO;
+		if (o->isolate_gpu == ISOLATE_YES || !strcmp(value, "no"))
+			return 1;
+		return wrong("--gpu isolate=yes or isolate=no: whether the GPU has processes of its own");
+	}
+	for (size_t i = 0; i < GPU_WORD_COUNT; i++) {
+		if (!strncmp(word, gpu_words[i].key, strlen(gpu_words[i].key)))
+			return add_gpu_argument(o, gpu_words[i].option, word + strlen(gpu_words[i].key)) ? -EINVAL : 1;
+	}
+	return 0;
+}
+
+static int set_gpu(struct options *o, char *arg)
+{
+	char *words, *word;
 	size_t used = 0;
 
 	o->has_gpu = true;
 	if (!arg)
 		return 0;
-	/* What isn't for the device's home is the device's own to judge. */
+	/* What isn't for the device's home is the device's own to judge. The words, then all of it again to be cut. */
 	free(o->gpu_storage);
-	o->gpu = o->gpu_storage = calloc(1, strlen(arg) + 1);
-	rest = strdup(arg);
-	if (!o->gpu || !rest) {
-		free(rest);
+	memset(o->gpu_arguments, 0, sizeof(o->gpu_arguments));
+	o->isolate_gpu = ISOLATE_DEFAULT;
+	o->gpu = o->gpu_storage = calloc(2, strlen(arg) + 1);
+	if (!o->gpu)
 		return wrong("no memory for --gpu");
-	}
-	for (char *at = rest; (word = strsep(&at, ",")) != NULL;) {
-		if (!strncmp(word, key, strlen(key))) {
-			const char *value = word + strlen(key);
+	words = strcpy(o->gpu_storage + strlen(arg) + 1, arg);
+	while ((word = strsep(&words, ",")) != NULL) {
+		int took = take_home_word(o, word);
 
-			o->isolate_gpu = !strcmp(value, "yes");
-			if (o->isolate_gpu || !strcmp(value, "no"))
-				continue;
-			free(rest);
-			return wrong("--gpu isolate=yes or isolate=no: whether the GPU has processes of its own");
-		}
-		used += (size_t)sprintf(o->gpu_storage + used, "%s%s", used ? "," : "", word);
+		if (took < 0)
+			return took;
+		if (!took)
+			used += (size_t)sprintf(o->gpu_storage + used, "%s%s", used ? "," : "", word);
 	}
-	free(rest);
+	if (o->isolate_gpu == ISOLATE_NO && o->gpu_arguments[0])
+		return wrong("--gpu %s= is for a GPU in processes of its own: leave out either it or isolate=no",
+			     o->gpu_arguments[0] + strlen("--"));
+	/* Who asks for a sandbox is not to go without. */
+	if (o->gpu_arguments[0])
+		o->isolate_gpu = ISOLATE_YES;
 	return 0;
 }
 
@@ -391,6 +436,9 @@ static int set_video(struct options *o, char *arg)
 
 static int set_display(struct options *o, char *arg)
 {
+	/* Descriptors of the device's process are none of the user's. */
+	if (!strncmp(arg, "fd:", 3))
+		return wrong("--display fd: is for mullion-gpu alone; here there are none, png:DIR[,every=N] and vnc[:ADDR]");
 	o->display = arg;
 	return 0; /* what may follow is the outputs' own business */
 }
@@ -473,8 +521,10 @@ static const struct {
 	{"gpu", "[KEY=VALUE,...]",
 	 "virtio GPU that draws with the host's OpenGL. Keys: renderer=auto|virgl|2d,\nrender-node=PATH, "
 	 "scanouts=1..16\n(connectors for displays), size=WIDTHxHEIGHT (of display 0; sizeN= plugs in display N),\nmemory=MIB (what "
-	 "the guest's pictures may take on the host),\nisolate=yes (processes of its own, which may die and are replaced; "
-	 "default no)",
+	 "the guest's pictures may take on the host),\nshare=PERCENT (of the time in which it may draw; default 100),\n"
+	 "host-visible=MIB (of the memory, what can be mapped into the guest; default 256),\n"
+	 "isolate=no (inside this process instead of in sandboxed ones that may\ndie and are replaced), and of those: "
+	 "sandbox=auto|strict|off, max-deaths=N,\nhang-limit=SECONDS, shader-cache=MIB",
 	 set_gpu},
 	{"video", "decoder|encoder|decoder,encoder[,KEY=VALUE,...]",
 	 "virtio-video: the host's codecs (GStreamer) as V4L2 devices of the guest. Keys:\ndialect=agl (the guest "
@@ -514,7 +564,8 @@ void options_print_help(FILE *to)
 	      "  Ctrl-A H lists the keys.\n"
 	      "Exit status: 0 power-off, 1 error, 2 wrong usage, 3 reboot, 4 guest panic, 5 ended by the user.\n"
 	      "Environment: MULLION_LOG=LEVEL or TOPIC:LEVEL,... (error, warn, info, debug, trace) sets what\n"
-	      "  is printed; MULLION_MODULE_DIR is a folder with mullion-gpu.so and mullion-video.so.\n"
+	      "  is printed; MULLION_MODULE_DIR is a folder with mullion-gpu.so, mullion-display.so and\n"
+	      "  mullion-video.so.\n"
 	      "\nExamples:\n"
 	      "  mullion run --kernel vmlinuz --initrd initrd.img --append console=ttyS0\n"
 	      "  mullion run --kernel vmlinuz --initrd initrd.img --append 'console=ttyS0 root=/dev/vda rw' \\\n"
@@ -670,8 +721,6 @@ int options_parse(struct options *o, int argc, char **argv)
 		return wrong("--console stdio and --serial stdio: only one of them can have the terminal");
 	if (o->display && strcmp(o->display, "none"))
 		o->has_gpu = true;
-	if (o->isolate_gpu && o->display && !strncmp(o->display, "vnc", 3))
-		return wrong("--gpu isolate=yes and --display vnc: not together yet; use isolate=no, or --display png:DIR");
 	/* A display with a user: what they type and point at is to arrive. */
 	if (o->display && strcspn(o->display, ":=,") == strlen("vnc") && !strncmp(o->display, "vnc", 3) && !o->input_count) {
 		o->inputs[o->input_count++] = (struct input_option){.kind = INPUT_KEYBOARD};

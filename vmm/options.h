@@ -16,6 +16,7 @@
 #define OPTIONS_MAX_VHOST_USERS 8u
 #define OPTIONS_MAX_VIDEO 240u /* bytes of --video */
 #define OPTIONS_MAX_INPUTS 8u
+#define OPTIONS_MAX_GPU_ARGUMENTS 8u
 #define OPTIONS_MAX_FDT_OVERLAYS 8u
 
 struct disk_option {
@@ -50,6 +51,9 @@ struct input_option {
 	char *evdev;   /* NULL: none */
 };
 
+/* Whether a device has processes of its own. By default it does, where its program is there. */
+enum isolate_option { ISOLATE_DEFAULT, ISOLATE_YES, ISOLATE_NO };
+
 enum transport_option { TRANSPORT_PCI, TRANSPORT_MMIO };
 
 struct options {
@@ -71,8 +75,10 @@ struct options {
 	const char *serial, *console, *display;
 	bool has_rng, has_gpu;
 	const char *gpu;
-	bool isolate_gpu;  /* isolate=yes; the word is not in @gpu any more */
-	char *gpu_storage; /* of @gpu */
+	enum isolate_option isolate_gpu; /* the words for the device's home are not in @gpu any more */
+	/* What mullion-gpu is to be told besides: an option and its value, ...; ended by NULL. */
+	const char *gpu_arguments[OPTIONS_MAX_GPU_ARGUMENTS + 1];
+	char *gpu_storage; /* of both */
 	bool video_decoder, video_encoder;
 	char video[OPTIONS_MAX_VIDEO]; /* the module's options: what is neither of the two */
 	enum transport_option transport;

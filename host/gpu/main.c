@@ -16,6 +16,7 @@
 #include "host/base/loop.h"
 #include "host/display/display.h"
 #include "host/gpu/gpu.h"
+#include "host/vhost/control_server.h"
 #include "host/vhost/keeper.h"
 #include "host/vhost/sandbox.h"
 #include "host/vhost/server.h"
@@ -32,11 +33,11 @@ extern const struct device_module mullion_device_module;
 
 struct program {
 	const char *socket_path;
-	int fd;
+	int fd, control, screen;
 	const char *render_node;
 	const char *gpu;
 	const char *display;
-	bool in_band;
+	bool in_band, spare;
 	unsigned long max_deaths, hang_s, shader_cache_mib;
 	enum sandbox_mode sandbox;
 };
@@ -48,6 +49,7 @@ static void print_help(void)
 	     "Lends a virtio-gpu device to a VMM over vhost-user.\n\n"
 	     "  --socket-path PATH    listen there; serves one VMM at a time, and the next when it left\n"
 	     "  --fd NUMBER           use this socket: a connected one is served once, a listening one like a path\n"
+	     "  --control-fd NUMBER   answer there to what mullion asks of the displays (mullion run starts it so)\n"
 	     "  --render-node PATH    the GPU to use, such as /dev/dri/renderD128 (default: found)\n"
 	     "  --virgl               3D for the guest: the default where the host can\n"
 	     "  --gpu OPTIONS         options of the device, see below\n"
@@ -58,6 +60,7 @@ static void print_help(void)
 	       "                        strict, all of it or no start; off\n"
 	       "  --shader-cache MIB    keep the guest's compiled shaders, in memory, while this runs (default 0: no)\n"
 	       "  --in-band             offer kicks and interrupts by messages (User Mode Linux with simulated time)\n"
+	       "  --spare               keep a second process ready to take over at once; it takes memory\n"
 	       "  --max-deaths N        so many crashes of the renderer in a minute, and 3D is off (default 5)\n"
 	       "  --hang-limit SECONDS  one that is not done after so long counts as crashed; 0: never (default 10)\n"
 	       "  --print-capabilities  what this program can do, as JSON for VMM managers\n"
@@ -105,11 +108,13 @@ static int parse(struct program *p, int argc, char **argv)
 	enum {
 		SOCKET_PATH = 256,
 		FD,
+		CONTROL_FD,
 		RENDER_NODE,
 		GPU,
 		DISPLAY,
 		VIRGL,
 		IN_BAND,
+		SPARE,
 		SANDBOX,
 		SHADER_CACHE,
 		MAX_DEATHS,
@@ -121,11 +126,13 @@ static int parse(struct program *p, int argc, char **argv)
 	static const struct option options[] = {
 		{"socket-path", required_argument, NULL, SOCKET_PATH},
 		{"fd", required_argument, NULL, FD},
+		{"control-fd", required_argument, NULL, CONTROL_FD},
 		{"render-node", required_argument, NULL, RENDER_NODE},
 		{"gpu", required_argument, NULL, GPU},
 		{"display", required_argument, NULL, DISPLAY},
 		{"virgl", no_argument, NULL, VIRGL},
 		{"in-band", no_argument, NULL, IN_BAND},
+		{"spare", no_argument, NULL, SPARE},
 		{"sandbox", required_argument, NULL, SANDBOX},
 		{"shader-cache", required_argument, NULL, SHADER_CACHE},
 		{"max-deaths", required_argument, NULL, MAX_DEATHS},
@@ -148,6 +155,11 @@ static int parse(struct program *p, int argc, char **argv)
 				return usage("--fd takes the number of an open socket, not ", optarg);
 			p->fd = (int)number;
 			break;
+		case CONTROL_FD:
+			if (!read_number(optarg, 1 << 20, &number))
+				return usage("--control-fd takes the number of an open socket, not ", optarg);
+			p->control = (int)number;
+			break;
 		case RENDER_NODE:
 			if (strchr(optarg, ','))
 				return usage("--render-node takes a path without commas, not ", optarg);
@@ -163,6 +175,9 @@ static int parse(struct program *p, int argc, char **argv)
 			break;
 		case IN_BAND:
 			p->in_band = true;
+			break;
+		case SPARE:
+			p->spare = true;
 			break;
 		case SANDBOX:
 			if (sandbox_mode_parse(optarg, &p->sandbox))
@@ -195,6 +210,11 @@ static int parse(struct program *p, int argc, char **argv)
 	}
 	if (optind < argc)
 		return usage("no argument is expected, but there is ", argv[optind]);
+	if (p->display && !strncmp(p->display, "fd:", 3)) {
+		if (!read_number(p->display + 3, 1 << 20, &number))
+			return usage("--display fd: takes the number of an open socket, not ", p->display + 3);
+		p->screen = (int)number;
+	}
 	/* It listens, and serves viewers, with what the sandbox takes away. */
 	if (p->sandbox != SANDBOX_OFF && p->display && !strncmp(p->display, "vnc", 3))
 		return usage("--display vnc needs --sandbox off: a device in its sandbox may not open sockets", "");
@@ -209,14 +229,48 @@ struct work {
 	struct loop *loop;
 	struct guest_mem *mem;
 	struct virtio_device *device;
+	struct control_server *control; /* NULL: none */
 	struct vhost_server *server;
 	struct worker_pulse pulse;
+	const struct worker_place *place;
 	struct journal *journal; /* NULL: none */
+	bool begun;
 };
 
 static void frontend_ended(void *owner)
 {
 	loop_stop(((struct work *)owner)->loop);
+}
+
+/* Not before the worker is the guest's: the socket is that of the one before until then. */
+static int serve_control(struct work *w)
+{
+	const struct control_server_config config = {
+		.socket = w->place->control,
+		.generation = w->place->generation,
+		.control = {.ops = mullion_device_module.display_control, .owner = w->device, .loop = w->loop},
+		.modes = w->place->memory->modes,
+	};
+
+	return w->place->control < 0 ? 0 : control_server_create(&config, &w->control);
+}
+
+/* It is ours from here on. */
+static void frontend_begun(void *owner)
+{
+	struct work *w = owner;
+
+	int err;
+
+	if (w->begun)
+		return;
+	w->begun = true;
+	worker_pulse_start(&w->pulse, w->place->memory, w->loop);
+	err = serve_control(w);
+	if (err) {
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "gpu: the control socket can't be served: %s", strerror(-err));
+		loop_stop(w->loop);
+	}
 }
 
 static int take_display(void *owner, int fd)
@@ -228,7 +282,7 @@ static int make_device(const struct program *p, const struct worker_place *place
 {
 	struct device_setup setup = {.loop = w->loop, .mem = w->mem, .display = p->display, .degraded = place->degraded};
 	char *options;
-	int err = place->journal >= 0 ? journal_open(place->journal, &w->journal) : 0;
+	int err = place->journal >= 0 ? journal_map(place->journal, &w->journal) : 0;
 
 	if (err) {
 		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "gpu: the journal can't be opened: %s", strerror(-err));
@@ -241,6 +295,7 @@ static int make_device(const struct program *p, const struct worker_place *place
 		return -ENOMEM;
 	setup.options = options;
 	setup.journal = w->journal;
+	setup.shared = place->shared;
 	err = mullion_device_module.create(&setup, &w->device);
 	free(options);
 	return err;
@@ -253,6 +308,7 @@ static int construct(const struct program *p, const struct worker_place *place, 
 		.in_band = p->in_band,
 		.inflight = place->memory->rings,
 		.display = take_display,
+		.begun = frontend_begun,
 		.ended = frontend_ended,
 		.owner = w,
 	};
@@ -272,7 +328,9 @@ static int construct(const struct program *p, const struct worker_place *place, 
 	err = vhost_server_create(&config, &w->server);
 	if (err)
 		return err;
-	worker_pulse_start(&w->pulse, place->memory, w->loop);
+	w->place = place;
+	if (!place->spare)
+		frontend_begun(w);
 	/* Drivers are loaded, and a first shader is compiled; the frontend has not been listened to. */
 	return sandbox_lock(place->sandbox);
 }
@@ -282,8 +340,13 @@ static int work(void *owner, const struct worker_place *place)
 	struct work w = {0};
 	int status = construct(owner, place, &w) || loop_run(w.loop) ? EXIT_FAILURE : EXIT_SUCCESS;
 
+	/* A spare one has no guest, and must not take that of another for its own. */
+	if (place->spare && !w.begun)
+		return status;
 	vhost_server_destroy(w.server);
+	/* Its last screenshots are answered. */
 	virtio_device_destroy(w.device);
+	control_server_destroy(w.control);
 	journal_close(w.journal);
 	guest_mem_destroy(w.mem);
 	loop_destroy(w.loop);
@@ -306,6 +369,21 @@ static int find_frames(const struct program *p, char **out)
 	return 0;
 }
 
+/* What the keeper has to know of the device's options. Their mistakes are found here too, before a process is made. */
+static int read_device_options(const struct program *p, struct keeper_config *config)
+{
+	char *words = strdup(p->gpu ? p->gpu : "");
+	struct gpu_config gpu;
+	int err = words ? 0 : -ENOMEM;
+
+	gpu_config_init(&gpu);
+	if (!err)
+		err = gpu_config_parse(&gpu, words);
+	config->shared_bytes = gpu.host_visible_bytes;
+	free(words);
+	return err;
+}
+
 static int run(struct program *p, struct keeper_config *config)
 {
 	struct sandbox_config sandbox = {
@@ -317,6 +395,8 @@ static int run(struct program *p, struct keeper_config *config)
 	char *frames;
 	int status = EXIT_FAILURE;
 
+	if (read_device_options(p, config))
+		return EXIT_USAGE;
 	if (find_frames(p, &frames))
 		return status;
 	sandbox.writable = frames;
@@ -329,7 +409,7 @@ static int run(struct program *p, struct keeper_config *config)
 
 int main(int argc, char **argv)
 {
-	struct program p = {.fd = -1, .max_deaths = 5, .hang_s = 10};
+	struct program p = {.fd = -1, .control = -1, .screen = -1, .max_deaths = 5, .hang_s = 10};
 	struct keeper_config config = {
 		.name = "gpu",
 		.config_bytes = sizeof(struct virtio_gpu_config),
@@ -346,7 +426,10 @@ int main(int argc, char **argv)
 		return status;
 	config.socket_path = p.socket_path;
 	config.fd = p.fd;
+	config.control = p.control;
+	config.screen = p.screen;
 	config.in_band = p.in_band;
+	config.spare = p.spare;
 	config.max_deaths = (unsigned)p.max_deaths;
 	config.hang_ns = p.hang_s * 1000000000ull;
 	return run(&p, &config);

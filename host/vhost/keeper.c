@@ -16,6 +16,7 @@
 #include "host/vhost/keeper_parts.h"
 #include "host/vhost/listener.h"
 #include "host/virtio/journal.h"
+#include "host/virtio/shared_heap.h"
 
 #define WATCH_NS 500000000ull
 /* A driver and its compiler may be slow to start where all is emulated. */
@@ -54,15 +55,25 @@ static int fresh_memory(struct keeper *k)
 	return 0;
 }
 
-static int fresh_journal(struct keeper *k)
+/* What a device keeps of its guest, and what it lends to it. */
+static int fresh_state(struct keeper *k)
 {
 	if (k->journal >= 0)
 		close(k->journal);
-	k->journal = -1;
-	if (!k->config->journal_bytes)
-		return 0;
-	k->journal = journal_memfd(k->config->journal_bytes);
-	return k->journal < 0 ? k->journal : 0;
+	if (k->shared >= 0)
+		close(k->shared);
+	k->journal = k->shared = -1;
+	if (k->config->journal_bytes) {
+		k->journal = journal_memfd(k->config->journal_bytes);
+		if (k->journal < 0)
+			return k->journal;
+	}
+	if (k->config->shared_bytes) {
+		k->shared = shared_heap_memfd(k->config->shared_bytes);
+		if (k->shared < 0)
+			return k->shared;
+	}
+	return 0;
 }
 
 static unsigned recent_deaths(const struct keeper *k, uint64_t now)
@@ -74,18 +85,53 @@ static unsigned recent_deaths(const struct keeper *k, uint64_t now)
 	return count;
 }
 
+/* Before the worker says anything there; again later, if the socket was full of what the one before said. */
+static void tell_of_worker(struct keeper *k)
+{
+	const struct control_message m = {
+		.kind = CONTROL_WORKER,
+		.generation = k->generation,
+		.worker_pid = (uint32_t)k->worker.pid,
+		.deaths = k->death_count,
+	};
+
+	k->worker_untold = k->config->control >= 0 && control_send(k->config->control, &m, -1) == -EAGAIN;
+}
+
+/* The worker is there, at the other end of @link. */
+static int begin_with(struct keeper *k, int link)
+{
+	k->pulse = k->still_ns = 0;
+	tell_of_worker(k);
+	/* Without a link it is of no use; its end is told as any other. */
+	if (keeper_open_link(k, link))
+		worker_kill(&k->worker);
+	return 0;
+}
+
 static int start_worker(struct keeper *k)
 {
-	struct worker_place place = {.memory = k->memory, .sandbox = k->config->sandbox};
+	struct worker_place place = {
+		.memory = k->memory,
+		.sandbox = k->config->sandbox,
+		.control = k->config->control,
+		.screen = k->config->screen,
+		.generation = ++k->generation,
+	};
 	int pair[2], err = 0;
 
 	place.degraded = recent_deaths(k, loop_now_ns()) >= k->config->max_deaths;
 	reconcile_rings(k);
+	if (place.degraded || (!lease_has_state(&k->lease) && !k->is_waiting))
+		keeper_drop_spare(k);
 	if (!lease_has_state(&k->lease) && !k->is_waiting)
-		err = fresh_journal(k);
+		err = fresh_state(k);
 	if (err)
 		return err;
+	if (keeper_take_spare(k, &pair[0]))
+		return begin_with(k, pair[0]);
 	place.journal = k->journal;
+	place.shared = k->shared;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	place.link = pair[1];
@@ -99,10 +145,7 @@ static int start_worker(struct keeper *k)
 		close(pair[0]);
 		return err;
 	}
-	/* Without a link it is of no use; its end is told as any other. */
-	if (keeper_open_link(k, pair[0]))
-		worker_kill(&k->worker);
-	return 0;
+	return begin_with(k, pair[0]);
 }
 
 void keeper_end_program(struct keeper *k, int status)
@@ -138,7 +181,10 @@ static void worker_ended(void *owner, int status)
 		memset(k->deaths, 0, 2 * k->config->max_deaths * sizeof(*k->deaths));
 	} else {
 		if (!k->known) {
-			/* It said why. */
+			/* It said why, unless it could not. */
+			if (WIFSIGNALED(status))
+				log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: the worker died at its start (signal %d, %s)",
+					 k->config->name, WTERMSIG(status), strsignal(WTERMSIG(status)));
 			keeper_end_program(k, WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status)
 										       : EXIT_FAILURE);
 			return;
@@ -167,14 +213,17 @@ static void worker_ended(void *owner, int status)
 static void watch_worker(struct loop_timer *t)
 {
 	struct keeper *k = t->owner;
-	/* In this order, or a pulse in between would come from the future. */
+	/* It is a hostile word: what counts is that it changes. */
 	uint64_t pulse = atomic_load((_Atomic uint64_t *)&k->memory->pulse_ns);
 	uint64_t now = loop_now_ns();
+	uint64_t passed = now - k->watched_ns;
 	uint64_t limit = pulse ? k->config->hang_ns : START_LIMIT_NS;
-	uint64_t since = pulse ? pulse : k->worker.started_ns;
 
-	/* It is a hostile word too: one from the future is as good as none. */
-	if (k->worker.pid && limit && (since > now || now - since > limit)) {
+	/* While we did not run (a debugger, a machine that was suspended), the worker may not have run either. */
+	k->still_ns = pulse == k->pulse ? k->still_ns + (passed < 2 * WATCH_NS ? passed : WATCH_NS) : 0;
+	k->pulse = pulse;
+	k->watched_ns = now;
+	if (k->worker.pid && limit && k->still_ns > limit) {
 		log_line(LOG_TOPIC_VHOST, LOG_ERROR,
 			 "%s: the worker does not come to the end of its work for %llu s: it is killed",
 			 k->config->name, (unsigned long long)(limit / 1000000000u));
@@ -184,6 +233,9 @@ static void watch_worker(struct loop_timer *t)
 			 k->config->name);
 		worker_kill(&k->worker);
 	}
+	keeper_look_for_spare(k);
+	if (k->worker_untold)
+		tell_of_worker(k);
 	loop_arm_timer(k->loop, t, now + WATCH_NS);
 }
 
@@ -262,6 +314,7 @@ static void destruct(struct keeper *k)
 	message_socket_close(&k->frontend);
 	message_socket_close(&k->backend);
 	keeper_close_link(k);
+	keeper_drop_spare(k);
 	/* Its link is closed: it writes what there is to write, and ends. */
 	worker_stop(&k->worker, STOP_LIMIT_MS);
 	keeper_forget_waiting(k);
@@ -273,7 +326,13 @@ static void destruct(struct keeper *k)
 	}
 	if (k->journal >= 0)
 		close(k->journal);
+	if (k->shared >= 0)
+		close(k->shared);
 	worker_memory_destroy(k->memory);
+	if (k->config->control >= 0)
+		close(k->config->control);
+	if (k->config->screen >= 0)
+		close(k->config->screen);
 	if (k->signals.fd >= 0)
 		close(k->signals.fd);
 	loop_destroy(k->loop);
@@ -289,7 +348,12 @@ int keeper_run(const struct keeper_config *config)
 	if (!k)
 		return EXIT_FAILURE;
 	k->config = config;
-	k->listener = k->journal = k->signals.fd = -1;
+	k->listener = k->journal = k->shared = k->signals.fd = -1;
+	/* The workers' children are not to have them. */
+	if (config->control >= 0)
+		fcntl(config->control, F_SETFD, FD_CLOEXEC);
+	if (config->screen >= 0)
+		fcntl(config->screen, F_SETFD, FD_CLOEXEC);
 	lease_init(&k->lease);
 	k->deaths = calloc(2 * (size_t)config->max_deaths, sizeof(*k->deaths));
 	err = k->deaths ? construct(k) : -ENOMEM;

@@ -13,7 +13,8 @@
 /* What a worker is to do for us, whatever the frontend knows. */
 #define WORKER_PROTOCOL                                                                                                \
 	(PROTOCOL_BIT(REPLY_ACK) | PROTOCOL_BIT(BACKEND_REQ) | PROTOCOL_BIT(CONFIG) |                                  \
-	 PROTOCOL_BIT(CONFIGURE_MEM_SLOTS) | PROTOCOL_BIT(STATUS) | PROTOCOL_BIT(RESET_DEVICE))
+	 PROTOCOL_BIT(CONFIGURE_MEM_SLOTS) | PROTOCOL_BIT(STATUS) | PROTOCOL_BIT(RESET_DEVICE) |                         \
+	 PROTOCOL_BIT(INFLIGHT_SHMFD))
 
 /* ---- to the worker ---- */
 
@@ -69,7 +70,8 @@ void keeper_ask_config(struct keeper *k, enum reply_for reply)
 
 uint64_t keeper_worker_protocol(const struct keeper *k, uint64_t frontend)
 {
-	return WORKER_PROTOCOL | (k->config->in_band ? frontend & PROTOCOL_BIT(INBAND_NOTIFICATIONS) : 0);
+	return WORKER_PROTOCOL | (frontend & PROTOCOL_BIT(SHMEM)) |
+	       (k->config->in_band ? frontend & PROTOCOL_BIT(INBAND_NOTIFICATIONS) : 0);
 }
 
 /* ---- the worker's requests ---- */
@@ -89,6 +91,9 @@ static int worker_asks(void *owner, struct message *m)
 			return -EPROTO;
 		keeper_tell_frontend(k, m->header.request, &m->payload.state, sizeof(m->payload.state));
 		return 0;
+	case VHOST_USER_BACKEND_SHMEM_MAP:
+	case VHOST_USER_BACKEND_SHMEM_UNMAP:
+		return keeper_worker_maps(k, m);
 	default:
 		return -EPROTO;
 	}
@@ -121,13 +126,14 @@ static int open_worker_backend(struct keeper *k)
 /* All is known that a frontend may ask for, and the worker has been told what there is. */
 static void worker_is_ready(struct keeper *k)
 {
-	unsigned replies;
-	int err = lease_repeat(&k->lease, &k->link, keeper_worker_protocol(k, k->lease.protocol_features), &replies);
+	unsigned replies = 0;
+	/* First: a device that is made again asks at once for what the one before had mapped half. */
+	int err = open_worker_backend(k);
 
+	if (!err)
+		err = lease_repeat(&k->lease, &k->link, keeper_worker_protocol(k, k->lease.protocol_features), &replies);
 	while (!err && replies--)
 		expect(k, REPLY_REPEATED);
-	if (!err)
-		err = open_worker_backend(k);
 	if (err) {
 		log_line(LOG_TOPIC_VHOST, LOG_WARN, "%s: the worker can't be told what the frontend lent: %s",
 			 k->config->name, strerror(-err));
@@ -149,13 +155,15 @@ static void worker_is_ready(struct keeper *k)
 		k->listening = !loop_add_fd(k->loop, &k->listen_watch, EPOLLIN);
 }
 
-static int take_config(struct keeper *k, const struct message *m)
+/* *changed: it is another than before. */
+static int take_config(struct keeper *k, const struct message *m, bool *changed)
 {
 	const struct vhost_user_config *c = &m->payload.config;
 
 	if (m->header.size != offsetof(struct vhost_user_config, data) + k->config->config_bytes || c->offset ||
 	    c->size != k->config->config_bytes)
 		return -EPROTO;
+	*changed = memcmp(k->space, c->data, c->size) != 0;
 	memcpy(k->space, c->data, c->size);
 	return 0;
 }
@@ -164,6 +172,7 @@ static int link_received(void *owner, struct message *m)
 {
 	struct keeper *k = owner;
 	enum reply_for what;
+	bool changed, takes_over;
 
 	if (!k->reply_count || m->fd_count)
 		return -EPROTO;
@@ -183,13 +192,22 @@ static int link_received(void *owner, struct message *m)
 		if (!k->known)
 			k->queues = m->payload.u64;
 		return 0;
+	case REPLY_SHMEM:
+		if (m->header.request != VHOST_USER_GET_SHMEM_CONFIG || m->header.size != sizeof(k->shmem))
+			return -EPROTO;
+		if (!k->known)
+			k->shmem = m->payload.shmem;
+		return 0;
 	case REPLY_CONFIG:
 	case REPLY_CONFIG_CHANGED:
-		if (m->header.request != VHOST_USER_GET_CONFIG || take_config(k, m))
+		if (m->header.request != VHOST_USER_GET_CONFIG || take_config(k, m, &changed))
 			return -EPROTO;
+		/* The one before may have died with a change that it told nobody. */
+		takes_over = !k->ready && k->known;
 		if (!k->ready)
 			worker_is_ready(k);
-		else if (what == REPLY_CONFIG_CHANGED && k->lease.protocol_features & PROTOCOL_BIT(CONFIG))
+		if ((what == REPLY_CONFIG_CHANGED || (takes_over && changed)) &&
+		    k->lease.protocol_features & PROTOCOL_BIT(CONFIG))
 			keeper_tell_frontend(k, VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, NULL, 0);
 		return 0;
 	case REPLY_REPEATED:
@@ -230,11 +248,13 @@ int keeper_open_link(struct keeper *k, int fd)
 
 	k->ready = k->leaving = false;
 	k->reply_first = k->reply_count = 0;
+	k->link_count++;
 	err = message_socket_open(&k->link, k->loop, fd, &link_ops, k);
 	if (err)
 		return err;
 	keeper_ask(k, REPLY_FEATURES, VHOST_USER_GET_FEATURES, 0, NULL, 0, NULL, 0);
 	keeper_ask(k, REPLY_QUEUES, VHOST_USER_GET_QUEUE_NUM, 0, NULL, 0, NULL, 0);
+	keeper_ask(k, REPLY_SHMEM, VHOST_USER_GET_SHMEM_CONFIG, 0, NULL, 0, NULL, 0);
 	keeper_ask_config(k, REPLY_CONFIG);
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "host/base/loop.h"
+#include "host/virtio/control_socket.h"
 #include "host/virtio/device.h"
 #include "host/virtio/inflight.h"
 
@@ -22,19 +23,31 @@ struct sandbox;
 /* Shared by a keeper and its workers, in turn. */
 struct worker_memory {
 	uint64_t pulse_ns; /* when the worker's loop last came round (loop_now_ns()); 0: it has not begun */
-	uint8_t reserved[4088];
+	struct control_mode modes[DISPLAY_CONTROL_MAX]; /* of displays, as the user set them */
+	uint8_t reserved[4096 - 8 - sizeof(struct control_mode) * DISPLAY_CONTROL_MAX];
 	struct inflight_ring rings[VIRTIO_DEVICE_MAX_QUEUES];
 };
 
 /* A sealed memfd with a struct worker_memory, mapped. Returns 0 or a negative errno. */
 int worker_memory_create(struct worker_memory **out);
 void worker_memory_destroy(struct worker_memory *m);
+/* Whoever is to keep the pulse has not begun. */
+void worker_memory_still(struct worker_memory *m);
 
 /* What a worker starts with. */
 struct worker_place {
 	int link; /* a connected socket on which the keeper is the vhost-user frontend; the worker's own */
 	struct worker_memory *memory;
 	int journal;   /* a memfd for host/virtio/journal.h; -1: none */
+	int shared;    /* one for host/virtio/shared_heap.h; -1: none */
+	/*
+	 * Another worker serves the guest still: nothing of @memory, the journal or the shared memory is this one's before the
+	 * first word on @link, which may never come.
+	 */
+	bool spare;
+	int control;   /* a socket of the program's, for host/vhost/control_server.h; -1: none */
+	int screen;    /* and one that a display of the device is reached by; -1: none */
+	uint64_t generation; /* how many workers there were, with this one */
 	bool degraded; /* the ones before died too often: do without what may be the reason */
 	/* Of this worker, which is prepared; to be locked before the first word of the frontend's. */
 	struct sandbox *sandbox;
@@ -44,7 +57,6 @@ struct worker {
 	pid_t pid; /* 0: none */
 	struct loop *loop;
 	struct loop_fd watch; /* of the process */
-	uint64_t started_ns;
 	void (*ended)(void *owner, int status); /* @status: as waitpid() has it */
 	void *owner;
 };
@@ -56,6 +68,8 @@ struct worker {
  */
 int worker_start(struct worker *w, int (*work)(void *owner, const struct worker_place *place), void *work_owner,
 		 const struct worker_place *place);
+/* @from's process is @to's from now on, which had none. Returns 0 or a negative errno. */
+int worker_take(struct worker *to, struct worker *from);
 /* Kill it, whatever it does; ended follows. No-op without a process. */
 void worker_kill(struct worker *w);
 /* Wait up to @timeout_ms for its end, then kill it; ended is not called. No-op without a process. */

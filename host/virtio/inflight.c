@@ -26,6 +26,7 @@ struct inflight {
 	unsigned queue[INFLIGHT_MAX_SIZE];
 	struct inflight_slot copy[INFLIGHT_MAX_SIZE]; /* of every slot, as it was checked */
 	unsigned queued, finishing, at;
+	uint16_t stands; /* the ring's position then; what is shared is read once */
 };
 
 /*
@@ -72,7 +73,7 @@ static unsigned link_free(uint16_t *next, const bool *used, unsigned count)
 	return first;
 }
 
-int inflight_begin(struct inflight *f, uint16_t size, bool packed, uint16_t used)
+int inflight_refill(struct inflight *f, uint16_t size, bool packed, uint16_t used)
 {
 	struct inflight_ring *s = f->shared;
 
@@ -92,8 +93,21 @@ int inflight_begin(struct inflight *f, uint16_t size, bool packed, uint16_t used
 	s->size = size;
 	s->packed = packed;
 	s->used = used;
-	atomic_store_explicit((_Atomic uint32_t *)&s->active, 1, memory_order_release);
 	return 0;
+}
+
+void inflight_activate(struct inflight *f)
+{
+	atomic_store_explicit((_Atomic uint32_t *)&f->shared->active, 1, memory_order_release);
+}
+
+int inflight_begin(struct inflight *f, uint16_t size, bool packed, uint16_t used)
+{
+	int err = inflight_refill(f, size, packed, used);
+
+	if (!err)
+		inflight_activate(f);
+	return err;
 }
 
 void inflight_end(struct inflight *f, uint32_t position)
@@ -164,9 +178,7 @@ static bool is_taken_before(const struct inflight *f, unsigned a, unsigned b)
 
 static bool is_placed_before(const struct inflight *f, unsigned a, unsigned b)
 {
-	uint16_t used = (uint16_t)f->shared->used;
-
-	return distance(f, used, f->copy[a].position) < distance(f, used, f->copy[b].position);
+	return distance(f, f->stands, f->copy[a].position) < distance(f, f->stands, f->copy[b].position);
 }
 
 int inflight_recover(struct inflight *f, uint16_t size, bool packed, uint16_t *used)
@@ -180,6 +192,7 @@ int inflight_recover(struct inflight *f, uint16_t size, bool packed, uint16_t *u
 	f->packed = packed;
 	if (!size || size > INFLIGHT_MAX_SIZE || s->size != size || s->packed != packed || !is_position(f, stands))
 		return -EINVAL;
+	f->stands = (uint16_t)stands;
 	f->counter = s->counter;
 	f->descriptors = 0;
 	f->queued = f->at = 0;
@@ -195,7 +208,7 @@ int inflight_recover(struct inflight *f, uint16_t size, bool packed, uint16_t *u
 			f->counter = f->copy[i].counter;
 		if (f->copy[i].stage == INFLIGHT_FINISHING) {
 			/* Behind the ring's position: it was given back, and only its slot was not freed. */
-			unsigned ahead = distance(f, (uint16_t)stands, f->copy[i].position);
+			unsigned ahead = distance(f, f->stands, f->copy[i].position);
 
 			if (ahead >= size) {
 				store_stage(&s->slots[i], INFLIGHT_FREE);
@@ -235,6 +248,11 @@ void inflight_recovered(struct inflight *f, uint16_t used)
 	step_reached(STEP_RECOVERED);
 }
 
+uint16_t inflight_size(const struct inflight *f)
+{
+	return f->size;
+}
+
 unsigned inflight_descriptors(const struct inflight *f)
 {
 	return f->descriptors;
@@ -247,6 +265,19 @@ bool inflight_next(struct inflight *f, unsigned *slot, struct inflight_slot *out
 	*slot = f->queue[f->at++];
 	*out = f->copy[*slot];
 	return true;
+}
+
+bool inflight_left(const struct inflight *f, unsigned i, unsigned *slot)
+{
+	if (f->finishing + i >= f->queued)
+		return false;
+	*slot = f->queue[f->finishing + i];
+	return true;
+}
+
+void inflight_look(const struct inflight *f, unsigned slot, struct inflight_slot *out)
+{
+	*out = f->copy[slot];
 }
 
 /* ---- entries of packed rings ---- */

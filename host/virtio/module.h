@@ -17,7 +17,7 @@ struct input_sink;
 struct journal;
 struct virtio_objects;
 
-#define DEVICE_MODULE_ABI 3u
+#define DEVICE_MODULE_ABI 4u
 #define DEVICE_MODULE_SYMBOL "mullion_device_module"
 
 /* What a device is made of. All is borrowed: strings for the call, the rest until the device is destroyed. */
@@ -31,6 +31,8 @@ struct device_setup {
 	struct journal *journal;
 	/* The objects of the guest, which devices of this process share by their UUIDs (object.h). NULL: none are. */
 	struct virtio_objects *objects;
+	/* For what the device maps into its shared memory (shared_heap_memfd()); below 1: it makes its own. */
+	int shared;
 	/* Processes before this one died too often: do without what may be the reason, but offer the same. */
 	bool degraded;
 };
@@ -51,7 +53,7 @@ struct device_module {
 	void (*doctor)(void (*report)(void *owner, const char *verdict, const char *name, const char *text,
 				      const char *cure),
 		       void *owner);
-	const struct display_control_ops *display_control; /* of its devices; NULL: they have no displays */
+	const struct display_control_ops *display_control; /* their owner is a device; NULL: none has displays */
 };
 
 #endif

@@ -18,5 +18,7 @@ bench-programs += bench_video
 # These see GStreamer.
 bench-video-gst-src := tests/bench/video_material.c tests/bench/video_native.c
 bench_video-src = tests/bench/bench.c $(bench-video-gst-src) tests/bench/video_through.c $(video-test-src) $(host-video-gst-src)
+bench-programs += bench_gpu_fairness
+bench_gpu_fairness-src = tests/bench/bench.c $(gpu-neighbour-src)
 # Against QEMU, in the nested machines; scripts.
 bench-scripts := tests/bench/vmm_vs_qemu tests/bench/vmm_vs_qemu_arm64

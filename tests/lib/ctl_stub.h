@@ -7,6 +7,7 @@
 #define MULLION_TESTS_LIB_CTL_STUB_H
 
 #include "host/virtio/counters.h"
+#include "host/virtio/device.h"
 #include "host/virtio/display_control.h"
 #include "tests/lib/vm_stub.h"
 #include "vmm/devices.h"
@@ -20,11 +21,12 @@ struct ctl_stub {
 	unsigned presses;
 	bool has_displays;
 	struct display_device_status status;
+	int status_err;
 	int shot_err;	 /* what screenshots end with */
 	bool hold_shots; /* they don't end, but are kept in: */
 	struct display_screenshot *shot;
 	struct input_seat *seat;
-	struct virtio_device device; /* the one with displays */
+	struct display_control control;
 	struct virtio_device devices[2]; /* all; on the machine's loop unless a test says otherwise */
 	struct counters counters[2];     /* what they say */
 };
