@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the devices counted. Each is asked on its own loop, one after another.
+ * What the devices counted. Each is asked on its own loop, one after another. A GPU in a process of its own says it with
+ * its status (host/virtio/display_control.h); other devices elsewhere aren't asked.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/virtio/counters.h"
 #include "host/virtio/device.h"
+#include "host/virtio/display_control.h"
 #include "vmm/ctl_request.h"
 #include "vmm/devices.h"
 #include "vmm/vm.h"
@@ -72,10 +75,52 @@ static struct json_object *describe(const struct stats_call *s)
 	return o;
 }
 
+/* The displays of the device that is asked, when it is elsewhere; else NULL. */
+static const struct display_control *elsewhere(const struct stats_call *s)
+{
+	const bool is_gpu = strcmp(devices_name(s->devices, s->next), "gpu") == 0;
+
+	return is_gpu && !s->device->ops->count ? devices_display(s->devices) : NULL;
+}
+
+static void count_elsewhere(const struct display_control *control, struct counters *out)
+{
+	struct display_device_status d = {0};
+	char renderer[sizeof(d.renderer) + 1];
+
+	if (control->ops->get_status(control->owner, &d))
+		return;
+	snprintf(renderer, sizeof(renderer), "%.*s", (int)sizeof(d.renderer), d.renderer);
+	counters_add_text(out, NULL, "renderer", renderer);
+	counters_add(out, NULL, "commands", d.commands);
+	counters_add(out, NULL, "errors", d.errors);
+	counters_add(out, NULL, "fences", d.fences);
+	counters_add(out, NULL, "frames", d.frames);
+	counters_add(out, NULL, "pixel-copies", d.pixel_copies);
+	counters_add(out, NULL, "pixel-copy-bytes", d.pixel_copy_bytes);
+	counters_add_ratio(out, NULL, "copies-per-frame", d.pixel_copies, d.frames);
+	counters_add(out, NULL, "deaths", d.deaths);
+}
+
 static void count(struct stats_call *s)
 {
+	const struct display_control *control = elsewhere(s);
+
 	memset(&s->counters, 0, sizeof(s->counters));
-	s->device->ops->count(s->device, &s->counters);
+	if (control)
+		count_elsewhere(control, &s->counters);
+	else
+		s->device->ops->count(s->device, &s->counters);
+}
+
+/* Where to ask it; NULL: nowhere. */
+static struct loop *loop_of(const struct stats_call *s)
+{
+	const struct display_control *control = elsewhere(s);
+
+	if (s->device->ops->count)
+		return s->device->loop;
+	return control ? control->loop : NULL;
 }
 
 static void count_there(struct loop_task *t)
@@ -98,9 +143,11 @@ static void take_in(struct stats_call *s)
 static bool ask(struct stats_call *s)
 {
 	while ((s->device = devices_device(s->devices, s->next))) {
-		if (!s->device->ops->count) {
+		const struct loop *loop = loop_of(s);
+
+		if (!loop) {
 			s->next++;
-		} else if (s->device->loop == s->call.loop) {
+		} else if (loop == s->call.loop) {
 			count(s);
 			take_in(s);
 		} else {
@@ -123,7 +170,7 @@ static bool finish(struct ctl_call *call, struct ctl_client *client)
 	if (client) {
 		take_in(s);
 		if (ask(s)) {
-			loop_post(s->device->loop, &s->there);
+			loop_post(loop_of(s), &s->there);
 			return false;
 		}
 		o = json_object_new_object();
@@ -159,7 +206,7 @@ void ctl_stats(struct ctl_client *client, struct json_object *request)
 		ctl_answer(client, o);
 	} else if (ctl_defer(client, &s->call, LIMIT_S,
 			     "a device's thread doesn't answer: a driver or codec on the host may hang")) {
-		loop_post(s->device->loop, &s->there);
+		loop_post(loop_of(s), &s->there);
 		return;
 	} else {
 		forget(&s->call);

@@ -675,6 +675,33 @@ static void devices_say_what_they_counted(void **state)
 	end();
 }
 
+static void a_gpu_elsewhere_says_it_with_its_status(void **state)
+{
+	static const struct virtio_device_ops silent = {.name = "silent"};
+	int fd;
+
+	(void)state;
+	begin();
+	ctl_stub.devices[0].ops = ctl_stub.devices[1].ops = &silent;
+	ctl_stub.status.commands = 12;
+	ctl_stub.status.frames = 2;
+	ctl_stub.status.pixel_copies = 1;
+	ctl_stub.status.deaths = 1;
+	memset(ctl_stub.status.renderer, 'x', sizeof(ctl_stub.status.renderer));
+	fd = hello();
+	assert_string_equal(ask(fd, "{\"command\":\"stats\"}"),
+			    "{\"ok\":true,\"devices\":[{\"device\":\"gpu\",\"is\":\"silent\",\"counters\":{"
+			    "\"renderer\":\"xxxxxxxxxxxxxxxx\",\"commands\":12,\"errors\":0,\"fences\":0,\"frames\":2,"
+			    "\"pixel-copies\":1,\"pixel-copy-bytes\":0,\"copies-per-frame\":0.500,\"deaths\":1}}]}");
+	/* One that doesn't answer has none. */
+	ctl_stub.status_err = -ETIMEDOUT;
+	has(ask(fd, "{\"command\":\"stats\"}"), "\"device\":\"gpu\",\"is\":\"silent\",\"counters\":{}}");
+	ctl_stub.has_displays = false;
+	assert_string_equal(ask(fd, "{\"command\":\"stats\"}"), "{\"ok\":true,\"devices\":[]}");
+	close(fd);
+	end();
+}
+
 static void a_device_that_hangs_is_not_waited_for(void **state)
 {
 	struct loop *other;
@@ -760,6 +787,7 @@ int main(void)
 		cmocka_unit_test(displays_come_and_go),
 		cmocka_unit_test(a_screenshot_is_whole_or_not_there),
 		cmocka_unit_test(devices_say_what_they_counted),
+		cmocka_unit_test(a_gpu_elsewhere_says_it_with_its_status),
 		cmocka_unit_test(a_device_that_hangs_is_not_waited_for),
 		cmocka_unit_test(counters_of_another_process_are_made_harmless),
 		cmocka_unit_test(keys_have_names),
