@@ -280,7 +280,13 @@ static const struct video_buffer *released(struct codec *c)
 {
 	struct codec_fake *f = from_codec(c);
 
-	return f->released_count ? f->released[--f->released_count] : NULL;
+	const struct video_buffer *first = f->released[0];
+
+	if (f->released_count == 0)
+		return NULL;
+	f->released_count--;
+	memmove(f->released, f->released + 1, f->released_count * sizeof(f->released[0]));
+	return first;
 }
 
 static void drain(struct codec *c)

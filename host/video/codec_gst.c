@@ -196,7 +196,7 @@ static GstBuffer *borrow(struct codec_gst *g, const struct video_buffer *from, s
 	if (loan == g->loans + GST_PIPELINE_LOANS)
 		return NULL;
 	buffer = gst_buffer_new();
-	*loan = (struct loan){.codec = g, .pages = video_pages_ref(from->pages), .buffer = from};
+	*loan = (struct loan){.codec = g, .pages = video_pages_ref(from->pages), .buffer = from, .number = g->count};
 	pthread_mutex_lock(&g->lock);
 	g->unreleased++;
 	pthread_mutex_unlock(&g->lock);
@@ -255,13 +255,16 @@ static const struct video_buffer *released(struct codec *c)
 {
 	struct codec_gst *g = from_codec(c);
 	const struct video_buffer *b = NULL;
+	struct loan *first = NULL;
 
 	pthread_mutex_lock(&g->lock);
-	for (unsigned i = 0; i < GST_PIPELINE_LOANS && !b; i++) {
-		if (!g->loans[i].buffer || !g->loans[i].released)
-			continue;
-		b = g->loans[i].buffer;
-		g->loans[i].buffer = NULL;
+	for (struct loan *l = g->loans; l < g->loans + GST_PIPELINE_LOANS; l++) {
+		if (l->buffer && l->released && (!first || l->number < first->number))
+			first = l;
+	}
+	if (first) {
+		b = first->buffer;
+		first->buffer = NULL;
 	}
 	pthread_mutex_unlock(&g->lock);
 	return b;

@@ -34,6 +34,7 @@ struct loan {
 	struct codec_gst *codec;
 	struct video_pages *pages;
 	const struct video_buffer *buffer; /* the loop's to look at; under the lock. NULL: this one is free */
+	uint64_t number; /* counts loans, so that buffers come back in their order */
 	bool released;
 };
 
