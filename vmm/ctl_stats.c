@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the devices counted. Each is asked on its own loop, one after another. A GPU in a process of its own says it with
- * its status (host/virtio/display_control.h); other devices elsewhere aren't asked.
+ * What the devices counted. Each is asked on its own loop, one after another. A GPU in a process of its own says it
+ * with its status (host/virtio/display_control.h); other devices elsewhere aren't asked.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,9 +20,9 @@ struct stats_call {
 	struct ctl_call call;
 	struct devices *devices;
 	struct loop_task there;
-	unsigned next; /* device to ask */
+	unsigned next;		      /* device to ask */
 	struct virtio_device *device; /* the one that is asked */
-	struct json_object *answers; /* so far */
+	struct json_object *answers;  /* so far */
 	struct counters counters;
 };
 
@@ -39,7 +39,7 @@ static void add(struct json_object *to, const struct counter *c)
 	else
 		v = json_object_new_int64((int64_t)c->value);
 	if (c->kind == COUNTER_RATIO)
-		json_object_set_serializer(v, json_object_double_to_json_string, (void *)(uintptr_t)"%.3f", NULL);
+		json_object_set_serializer(v, json_object_double_to_json_string, (void *)(uintptr_t) "%.3f", NULL);
 	json_object_object_add(to, c->name, v);
 }
 

@@ -237,12 +237,15 @@ static void print_counter(const char *name, struct json_object *v)
 
 static void print_counters(struct json_object *o)
 {
+	struct json_object_iterator i, end;
 	struct json_object *counters;
 
 	if (!json_object_object_get_ex(o, "counters", &counters))
 		return;
-	json_object_object_foreach(counters, name, v)
-		print_counter(name, v);
+	i = json_object_iter_begin(counters);
+	end = json_object_iter_end(counters);
+	for (; !json_object_iter_equal(&i, &end); json_object_iter_next(&i))
+		print_counter(json_object_iter_peek_name(&i), json_object_iter_peek_value(&i));
 }
 
 static void print_stats(struct json_object *o)

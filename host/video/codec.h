@@ -4,9 +4,9 @@
  *
  * A codec is one run of coded data: it takes input, then a drain, and is destroyed. After a drain, a seek or an error a
  * stream makes a new one. All calls return at once; whatever blocks is the backend's to do on threads of its own, which
- * don't touch guest memory. The exception: an encoder may read pictures in place (encode()), from pages that stay mapped
- * for it (pages.h). So a codec that hangs holds nothing that the guest couldn't have back at once: what the guest writes
- * there then is read by a codec whose output goes nowhere.
+ * don't touch guest memory. The exception: an encoder may read pictures in place (encode()), from pages that stay
+ * mapped for it (pages.h). So a codec that hangs holds nothing that the guest couldn't have back at once: what the
+ * guest writes there then is read by a codec whose output goes nowhere.
  *
  * Output is a queue that the stream looks at (output) and takes from (take). A backend calls config->changed when there
  * may be more of it, or more room for input: on the device's loop, and never from inside an op.

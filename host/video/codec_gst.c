@@ -147,7 +147,8 @@ static int push(struct codec_gst *g, GstBuffer *buffer, uint64_t timestamp)
 	g->stamps[count % GST_PIPELINE_STAMPS] = (struct stamp){count, timestamp};
 	g->unseen_inputs++;
 	g->unseen_bytes += bytes;
-	if (!g->config.encoder && g->unseen_bytes > (g->unseen_inputs > MAX_UNSEEN_INPUTS ? MAX_UNSEEN_BYTES : MAX_FEW_UNSEEN_BYTES))
+	if (!g->config.encoder &&
+	    g->unseen_bytes > (g->unseen_inputs > MAX_UNSEEN_INPUTS ? MAX_UNSEEN_BYTES : MAX_FEW_UNSEEN_BYTES))
 		gst_pipeline_break(g, "no picture begins in megabytes of data");
 	pthread_mutex_unlock(&g->lock);
 	GST_BUFFER_PTS(buffer) = count * g->step;
@@ -187,6 +188,7 @@ static GstBuffer *borrow(struct codec_gst *g, const struct video_buffer *from, s
 	gint strides[GST_VIDEO_MAX_PLANES] = {0};
 	struct loan *loan = g->loans;
 	GstBuffer *buffer;
+	gpointer bytes;
 
 	if (!g->may_borrow || !from->pages)
 		return NULL;
@@ -195,14 +197,14 @@ static GstBuffer *borrow(struct codec_gst *g, const struct video_buffer *from, s
 		loan++;
 	if (loan == g->loans + GST_PIPELINE_LOANS)
 		return NULL;
+	bytes = (gpointer)(uintptr_t)video_pages_bytes(from->pages); /* to be read */
 	buffer = gst_buffer_new();
 	*loan = (struct loan){.codec = g, .pages = video_pages_ref(from->pages), .buffer = from, .number = g->count};
 	pthread_mutex_lock(&g->lock);
 	g->unreleased++;
 	pthread_mutex_unlock(&g->lock);
-	gst_buffer_append_memory(buffer, gst_memory_new_wrapped(GST_MEMORY_FLAG_READONLY,
-								(gpointer)(uintptr_t)video_pages_bytes(from->pages), from->bytes,
-								0, from->bytes, loan, gst_pipeline_release));
+	gst_buffer_append_memory(buffer, gst_memory_new_wrapped(GST_MEMORY_FLAG_READONLY, bytes, from->bytes, 0, from->bytes,
+								loan, gst_pipeline_release));
 	for (unsigned i = 0; i < g->layout.format->planes; i++) {
 		offsets[i] = video_layout_offset(&g->layout, from, i);
 		strides[i] = (gint)video_layout_plane(&g->layout, from, i).stride_bytes;

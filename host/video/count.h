@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What video devices count, for their user: the same words whatever protocol the guest speaks. Thread: the device's loop.
+ * What video devices count, for their user: the same words whatever protocol the guest speaks. Thread: the device's
+ * loop.
  */
 #ifndef MULLION_HOST_VIDEO_COUNT_H
 #define MULLION_HOST_VIDEO_COUNT_H

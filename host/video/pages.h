@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guest pages of one buffer in one piece, for a codec that reads pictures where they are instead of a copy. They are
- * mapped anew from the descriptor behind guest memory, so they stay where they are as long as anybody holds them: a codec
- * that is being stopped may still read when the guest has its buffer back, or its memory map changed. The guest can rewrite
- * them at any moment, so only what treats them as samples and nothing else may read them.
+ * The guest pages of one buffer in one piece, for a codec that reads pictures where they are instead of a copy. They
+ * are mapped anew from the descriptor behind guest memory, so they stay where they are as long as anybody holds them:
+ * a codec that is being stopped may still read when the guest has its buffer back, or its memory map changed. The
+ * guest can rewrite them at any moment, so only what treats them as samples and nothing else may read them.
  */
 #ifndef MULLION_HOST_VIDEO_PAGES_H
 #define MULLION_HOST_VIDEO_PAGES_H
@@ -16,8 +16,8 @@ struct video_buffer;
 struct video_pages;
 
 /*
- * Map the bytes of @b, to be read. NULL where that can't be: the pieces don't begin and end with pages, are too many, or
- * have no descriptor. Thread: the device's loop.
+ * Map the bytes of @b, to be read. NULL where that can't be: the pieces don't begin and end with pages, are too many,
+ * or have no descriptor. Thread: the device's loop.
  */
 struct video_pages *video_pages_map(const struct guest_mem *mem, const struct video_buffer *b);
 

@@ -385,7 +385,7 @@ static void watch(struct video_stream *s, bool waiting, bool moved)
 static void pump(struct video_stream *s, bool codec_spoke)
 {
 	struct codec_output out = {.kind = CODEC_NOTHING};
-	bool moved = codec_spoke, progress = true;
+	bool moved = codec_spoke, progress = true, waiting;
 
 	while (progress && s->state != STREAM_FAILED) {
 		progress = s->codec && give_back_released(s);
@@ -395,7 +395,8 @@ static void pump(struct video_stream *s, bool codec_spoke)
 			progress |= finish_drain(s);
 		moved |= progress;
 	}
-	watch(s, s->codec && out.kind == CODEC_NOTHING && (s->drain_sent || s->sides[VIDEO_INPUT].first_queued || s->lent), moved);
+	waiting = s->drain_sent || s->sides[VIDEO_INPUT].first_queued || s->lent;
+	watch(s, s->codec && out.kind == CODEC_NOTHING && waiting, moved);
 }
 
 /* ---- what the front asks ---- */

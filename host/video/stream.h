@@ -7,8 +7,8 @@
  *   input queue: buffers and at most one drain, in order -> codec -> output queue: empty buffers of the guest
  *
  * Bitstreams are copied out of guest memory before anything looks at them, and pictures are copied into it by this
- * loop; only an encoder may read pictures in place (codec.h). A buffer is back with the guest as soon as it was copied, or
- * is read no more; clearing, destroying and resetting never wait for a codec: it is let go, its buffers are given back,
+ * loop; only an encoder may read pictures in place (codec.h). A buffer is back with the guest as soon as it was copied,
+ * or is read no more; clearing, destroying and resetting never wait for a codec: it is let go, its buffers are given back,
  * and it stops by itself.
  *
  * Thread: the device's loop, for every call.

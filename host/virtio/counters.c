@@ -14,7 +14,8 @@ static void make_printable(char *text)
 }
 
 /* NULL when there is no room. */
-static struct counter *append(struct counters *c, const char *part, const char *name, enum counter_kind kind, uint64_t value)
+static struct counter *append(struct counters *c, const char *part, const char *name, enum counter_kind kind,
+			      uint64_t value)
 {
 	struct counter *n;
 

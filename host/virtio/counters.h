@@ -22,7 +22,7 @@ enum counter_kind {
 
 struct counter {
 	uint32_t kind; /* enum counter_kind */
-	char part[24]; /* of the device that it is about ("stream 3"); "": all of it. Those of one part follow one another. */
+	char part[24]; /* what of the device it is about ("stream 3"); "": all of it. One part's follow one another. */
 	char name[28];
 	char text[48]; /* COUNTER_TEXT: printable ASCII */
 	uint64_t value;

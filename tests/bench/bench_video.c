@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * 1080p H.264 through the device against the same GStreamer elements without it: frames/s, CPU time a frame, the time a
- * frame takes, copies and memory. The two sides are processes of their own and take turns, so that other load meets both.
+ * frame takes, copies and memory. The two sides are processes of their own and take turns, so that other load meets
+ * both.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -195,8 +196,11 @@ static void compare(const char *name, const struct video_task *task, unsigned fr
 /* The worst of @n outcomes, and all of them in the note. */
 static void print_speed(const char *id, const struct outcome *o, unsigned n, const char *priority)
 {
-	struct bench_row row = {
-		.id = id, .unit = "ratio", .goal = 0.95, .higher_is_better = true, .peer = "the same elements natively, frames/s"};
+	struct bench_row row = {.id = id,
+				.unit = "ratio",
+				.goal = 0.95,
+				.higher_is_better = true,
+				.peer = "the same elements natively, frames/s"};
 	char note[NOTE_BYTES] = "";
 	unsigned worst = 0;
 
@@ -204,8 +208,8 @@ static void print_speed(const char *id, const struct outcome *o, unsigned n, con
 		const size_t at = strlen(note);
 
 		worst = o[i].speed < o[worst].speed ? i : worst;
-		snprintf(note + at, sizeof(note) - at, "%s%s: %.3f (%.0f of %.0f frames/s)", i ? ", " : "", o[i].name, o[i].speed,
-			 o[i].fps[0], o[i].fps[1]);
+		snprintf(note + at, sizeof(note) - at, "%s%s: %.3f (%.0f of %.0f frames/s)", i ? ", " : "", o[i].name,
+			 o[i].speed, o[i].fps[0], o[i].fps[1]);
 	}
 	snprintf(note + strlen(note), sizeof(note) - strlen(note), "; %s", priority);
 	row.value = o[worst].speed;
@@ -219,8 +223,10 @@ static void print_speed(const char *id, const struct outcome *o, unsigned n, con
 
 static void print_cpu(const struct outcome *o, unsigned n)
 {
-	struct bench_row row = {
-		.id = "video.cpu_vs_native", .unit = "ratio", .goal = 1.1, .peer = "the same elements natively, ms of CPU a frame"};
+	struct bench_row row = {.id = "video.cpu_vs_native",
+				.unit = "ratio",
+				.goal = 1.1,
+				.peer = "the same elements natively, ms of CPU a frame"};
 	char note[NOTE_BYTES] = "";
 	unsigned worst = 0;
 
@@ -230,8 +236,8 @@ static void print_cpu(const struct outcome *o, unsigned n)
 
 		worst = o[i].cpu > o[worst].cpu ? i : worst;
 		row.min = o[i].cpu < row.min ? o[i].cpu : row.min;
-		snprintf(note + at, sizeof(note) - at, "%s%s: %.3f (%.2f against %.2f ms)", i ? ", " : "", o[i].name, o[i].cpu,
-			 o[i].cpu_ms[0], o[i].cpu_ms[1]);
+		snprintf(note + at, sizeof(note) - at, "%s%s: %.3f (%.2f against %.2f ms)", i ? ", " : "", o[i].name,
+			 o[i].cpu, o[i].cpu_ms[0], o[i].cpu_ms[1]);
 	}
 	row.value = row.max = o[worst].cpu;
 	row.peer_value = o[worst].cpu_ms[1];
@@ -243,10 +249,12 @@ static void print_cpu(const struct outcome *o, unsigned n)
 static void print_latency(const struct outcome *decode, const struct outcome *encode)
 {
 	const struct outcome *worst = encode->added_ms > decode->added_ms ? encode : decode;
-	struct bench_row row = {.id = "video.added_latency_ms", .unit = "ms", .goal = 1, .peer = "the same elements natively, ms"};
+	struct bench_row row = {
+		.id = "video.added_latency_ms", .unit = "ms", .goal = 1, .peer = "the same elements natively, ms"};
 	char note[NOTE_BYTES];
 
-	snprintf(note, sizeof(note), "medians of %u frames at 25 a second: decode %.2f against %.2f, encode %.2f against %.2f ms",
+	snprintf(note, sizeof(note),
+		 "medians of %u frames at 25 a second: decode %.2f against %.2f, encode %.2f against %.2f ms",
 		 worst->paced, decode->late_ms[0], decode->late_ms[1], encode->late_ms[0], encode->late_ms[1]);
 	row.value = worst->added_ms;
 	row.min = worst == encode ? decode->added_ms : encode->added_ms;
@@ -264,8 +272,8 @@ static void print_copies(const struct outcome *decode, const struct outcome *enc
 
 	row.value = row.max = decode->copies > encode->copies ? decode->copies : encode->copies;
 	row.min = decode->copies < encode->copies ? decode->copies : encode->copies;
-	snprintf(note, sizeof(note), "outside the codec, as the device counts them: decode %.2f, encode %.2f", decode->copies,
-		 encode->copies);
+	snprintf(note, sizeof(note), "outside the codec, as the device counts them: decode %.2f, encode %.2f",
+		 decode->copies, encode->copies);
 	row.note = note;
 	bench_print(&row);
 }
@@ -288,7 +296,8 @@ static void print_memory(const struct outcome *one, const struct outcome *many, 
 	char note[NOTE_BYTES];
 
 	snprintf(note, sizeof(note),
-		 "decoder, private memory without the guest's; the goal is a tenth over native; encoder: %.1f against %.1f",
+		 "decoder, private memory without the guest's; the goal is a tenth over native; encoder: %.1f against "
+		 "%.1f",
 		 (encode_many->mib[0] - encode_one->mib[0]) / n, (encode_many->mib[1] - encode_one->mib[1]) / n);
 	row.note = note;
 	bench_print(&row);
@@ -340,8 +349,9 @@ int main(void)
 		bool encoder, nv12;
 		unsigned streams, frames; /* of a turn */
 	} tasks[] = {
-		{"1 stream", false, false, 1, 30},  {"4 streams", false, false, 4, 10}, {"16 streams", false, false, 16, 3},
-		{"1 to NV12", false, true, 1, 30},  {"1 encoder", true, false, 1, 24},  {"4 encoders", true, false, 4, 6},
+		{"1 stream", false, false, 1, 30},   {"4 streams", false, false, 4, 10},
+		{"16 streams", false, false, 16, 3}, {"1 to NV12", false, true, 1, 30},
+		{"1 encoder", true, false, 1, 24},   {"4 encoders", true, false, 4, 6},
 		{"16 encoders", true, false, 16, 2},
 	};
 	enum { DECODES = 4, ENCODES = 3 };
@@ -356,8 +366,10 @@ int main(void)
 	}
 	priority = bench_take_priority();
 	for (unsigned i = 0; i < DECODES + ENCODES; i++) {
-		const struct video_task task = {
-			.material = &material, .encoder = tasks[i].encoder, .nv12 = tasks[i].nv12, .streams = tasks[i].streams};
+		const struct video_task task = {.material = &material,
+						.encoder = tasks[i].encoder,
+						.nv12 = tasks[i].nv12,
+						.streams = tasks[i].streams};
 
 		compare(tasks[i].name, &task, tasks[i].frames, &o[i]);
 	}

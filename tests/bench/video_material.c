@@ -12,12 +12,12 @@
 
 #include "tests/bench/video_side.h"
 
-#define SOURCE \
-	"videotestsrc num-buffers=%d pattern=zone-plate kx2=20 ky2=20 kt=2 ! " \
+#define SOURCE                                                                                                         \
+	"videotestsrc num-buffers=%d pattern=zone-plate kx2=20 ky2=20 kt=2 ! "                                         \
 	"video/x-raw,format=I420,width=%d,height=%d,framerate=30/1 ! %s ! appsink name=out sync=false"
 #define PACKETS 60
-#define ENCODER \
-	"x264enc speed-preset=veryfast bframes=0 key-int-max=1000 bitrate=8000 ! " \
+#define ENCODER                                                                                                        \
+	"x264enc speed-preset=veryfast bframes=0 key-int-max=1000 bitrate=8000 ! "                                     \
 	"video/x-h264,profile=high,stream-format=byte-stream,alignment=au"
 
 static uint8_t *copy(GstBuffer *b, size_t *bytes)

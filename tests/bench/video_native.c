@@ -27,7 +27,7 @@ struct native_stream {
 	GstElement *pipeline;
 	GstAppSrc *src;
 	unsigned in, held; /* by the codec, for good */
-	unsigned out;      /* under the lock */
+	unsigned out;	   /* under the lock */
 };
 
 struct video_side {
@@ -69,10 +69,11 @@ static void push(struct native_stream *s)
 	GstBuffer *b;
 
 	if (t->encoder)
-		b = gst_buffer_copy(s->side->pictures[n % VIDEO_PICTURES]); /* of what describes it; the memory is shared */
+		b = gst_buffer_copy(
+			s->side->pictures[n % VIDEO_PICTURES]); /* of what describes it; the memory is shared */
 	else
-		b = gst_buffer_new_wrapped_full(GST_MEMORY_FLAG_READONLY, m->packets[packet], m->packet_bytes[packet], 0,
-						m->packet_bytes[packet], NULL, NULL);
+		b = gst_buffer_new_wrapped_full(GST_MEMORY_FLAG_READONLY, m->packets[packet], m->packet_bytes[packet],
+						0, m->packet_bytes[packet], NULL, NULL);
 	GST_BUFFER_PTS(b) = n * STEP;
 	GST_BUFFER_DURATION(b) = STEP;
 	if (gst_app_src_push_buffer(s->src, b) != GST_FLOW_OK) {
@@ -98,8 +99,10 @@ static void make_pipeline(struct video_side *v, struct native_stream *s)
 	}
 	if (v->task.encoder)
 		snprintf(text, sizeof(text),
-			 "appsrc name=in format=time max-bytes=0 caps=\"video/x-raw,format=I420,width=%d,height=%d,framerate=30/1\" ! "
-			 "%s name=coder ! %s,%s ! appsink name=out sync=false async=false qos=false enable-last-sample=false",
+			 "appsrc name=in format=time max-bytes=0 "
+			 "caps=\"video/x-raw,format=I420,width=%d,height=%d,framerate=30/1\" ! "
+			 "%s name=coder ! %s,%s ! appsink name=out sync=false async=false qos=false "
+			 "enable-last-sample=false",
 			 VIDEO_WIDTH, VIDEO_HEIGHT, GST_OBJECT_NAME(factory), format->caps, format->profiles[0].caps);
 	else
 		snprintf(text, sizeof(text),

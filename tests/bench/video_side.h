@@ -17,7 +17,7 @@ enum {
 	VIDEO_WIDTH = 1920,
 	VIDEO_HEIGHT = 1080,
 	VIDEO_PICTURE_BYTES = VIDEO_WIDTH * VIDEO_HEIGHT * 3 / 2,
-	VIDEO_PICTURES = 8,     /* that encoders get, again and again */
+	VIDEO_PICTURES = 8,	/* that encoders get, again and again */
 	VIDEO_MAX_PACKETS = 64, /* that decoders get, again and again: a key frame and what follows */
 	VIDEO_MAX_STREAMS = 16,
 	VIDEO_PACKET_BYTES = 1 << 20, /* the most */
@@ -32,8 +32,8 @@ struct video_material {
 };
 
 /*
- * Made by the host's encoder, or read from @path if that was done before. Returns NULL, or why there is none. The calling
- * process has GStreamer afterwards.
+ * Made by the host's encoder, or read from @path if that was done before. Returns NULL, or why there is none. The
+ * calling process has GStreamer afterwards.
  */
 const char *video_material_make(const char *path);
 /* Needs no GStreamer. False: there is no such file. */

@@ -135,7 +135,8 @@ static void set_pictures(struct video_side *v, struct through_stream *s, uint32_
 		c.params.frame_width = VIDEO_WIDTH;
 		c.params.frame_height = VIDEO_HEIGHT;
 	}
-	must(video_send(v->w, VIRTIO_VIDEO_CMD_SET_PARAMS, s->id, &c, sizeof(c), NULL, 0) == VIDEO_OK, "SET_PARAMS fails");
+	must(video_send(v->w, VIRTIO_VIDEO_CMD_SET_PARAMS, s->id, &c, sizeof(c), NULL, 0) == VIDEO_OK,
+	     "SET_PARAMS fails");
 }
 
 static void make_buffers(struct video_side *v, struct through_stream *s, uint32_t queue, unsigned count, size_t bytes,
@@ -153,8 +154,8 @@ static void make_pictures(struct video_side *v, struct through_stream *s)
 
 		if (s->id == 1) {
 			s->in_gpa[i] = fake_guest_alloc(v->w->guest, VIDEO_PICTURE_BYTES, 4096);
-			memcpy(fake_guest_ptr(v->w->guest, s->in_gpa[i], VIDEO_PICTURE_BYTES), v->task.material->pictures[i],
-			       VIDEO_PICTURE_BYTES);
+			memcpy(fake_guest_ptr(v->w->guest, s->in_gpa[i], VIDEO_PICTURE_BYTES),
+			       v->task.material->pictures[i], VIDEO_PICTURE_BYTES);
 		}
 		e.addr = v->streams[0].in_gpa[i];
 		must(video_create_scattered(v->w, s->id, VIDEO_IN, i, &e, 1) == VIDEO_OK, "no buffers");
@@ -175,7 +176,8 @@ static void make_stream(struct video_side *v, struct through_stream *s)
 			set_pictures(v, s, VIDEO_OUT, VIRTIO_VIDEO_FORMAT_YUV420);
 		make_buffers(v, s, VIDEO_IN, INPUTS, VIDEO_PACKET_BYTES, s->in_gpa);
 		put_in(v, s);
-		must(video_wait_event(v->w, event).event_type == VIRTIO_VIDEO_EVENT_DECODER_RESOLUTION_CHANGED, "no size");
+		must(video_wait_event(v->w, event).event_type == VIRTIO_VIDEO_EVENT_DECODER_RESOLUTION_CHANGED,
+		     "no size");
 		make_buffers(v, s, VIDEO_OUT, OUTPUTS, VIDEO_PICTURE_BYTES + VIDEO_WIDTH * 16, s->out_gpa);
 	}
 	for (uint32_t i = 0; i < OUTPUTS; i++)
@@ -240,7 +242,8 @@ static unsigned pace(struct video_side *v, unsigned frames, uint64_t interval_ns
 	s->want_out = UINT32_MAX;
 	memset(v->came_ns, 0, sizeof(v->came_ns));
 	for (unsigned i = 0; i <= frames && i < MAX_PACED; i++) {
-		const uint64_t due = begin + i * interval_ns + (i == frames ? QUIET_MS * 500000ull : 0), now = bench_now_ns();
+		const uint64_t due = begin + i * interval_ns + (i == frames ? QUIET_MS * 500000ull : 0),
+			       now = bench_now_ns();
 
 		if (due > now)
 			fake_guest_run_until(v->w->guest, advance, v, (int)((due - now) / 1000000));

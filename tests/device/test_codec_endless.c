@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Bitstreams that never end: data in which no picture begins or ends, one picture again and again, access units as long as
- * a buffer. Each input is answered in time, the device's memory doesn't grow with them, and another stream goes on.
+ * Bitstreams that never end: data in which no picture begins or ends, one picture again and again, access units as
+ * long as a buffer. Each input is answered in time, the device's memory doesn't grow with them, and another stream
+ * goes on.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -97,8 +98,8 @@ static unsigned long resident_mib(void)
 }
 
 /* Returns by how much memory grew. */
-static unsigned long send_endless(struct video_world *w, const struct video_coded_format *format, const struct clip *clip,
-				  unsigned kind)
+static unsigned long send_endless(struct video_world *w, const struct video_coded_format *format,
+				  const struct clip *clip, unsigned kind)
 {
 	struct client c = {.decoder = true};
 	unsigned long before = 0, after;

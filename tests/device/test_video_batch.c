@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Commands that arrive together, so that none waits for the one before: drains in and behind drains, clears in drains,
- * buffers between. All sequences of four, with and without a picture in the codec. Each command is answered once, as its
- * place in the sequence allows, and afterwards the stream decodes.
+ * buffers between. All sequences of four, with and without a picture in the codec. Each command is answered once, as
+ * its place in the sequence allows, and afterwards the stream decodes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,8 +28,8 @@ static struct fake_request *add(struct film *s, enum command c, uint32_t n)
 {
 	const struct fake_header h = {FAKE_MAGIC, FAKE_PICTURE, FILM_WIDTH, FILM_HEIGHT, n};
 	struct virtio_video_resource_queue queue = {.hdr = {VIRTIO_VIDEO_CMD_RESOURCE_QUEUE, s->id}, .resource_id = n};
-	struct virtio_video_queue_clear clear = {
-		.hdr = {VIRTIO_VIDEO_CMD_QUEUE_CLEAR, s->id}, .queue_type = c == CLEAR_IN ? VIDEO_IN : VIDEO_OUT};
+	struct virtio_video_queue_clear clear = {.hdr = {VIRTIO_VIDEO_CMD_QUEUE_CLEAR, s->id},
+						 .queue_type = c == CLEAR_IN ? VIDEO_IN : VIDEO_OUT};
 	const struct virtio_video_cmd_hdr drain = {VIRTIO_VIDEO_CMD_STREAM_DRAIN, s->id};
 
 	switch (c) {

@@ -77,7 +77,9 @@ static uint64_t encode(const struct virtio_video_mem_entry *pieces, uint32_t cou
 	assert_int_equal(resp.timestamp, 5);
 	assert_int_equal(resp.size, sizeof(struct fake_header) + PICTURE);
 	for (uint32_t i = 0; i < PICTURE; i++)
-		assert_int_equal(((uint8_t *)fake_guest_ptr(w->guest, packet, resp.size))[sizeof(struct fake_header) + i], sample(i));
+		assert_int_equal(
+			((uint8_t *)fake_guest_ptr(w->guest, packet, resp.size))[sizeof(struct fake_header) + i],
+			sample(i));
 	return copies(w);
 }
 
@@ -96,7 +98,8 @@ static void whole_pages_are_not_copied(void **state)
 	video_world_destroy(w);
 	/* One piece may begin anywhere. */
 	w = make_encoder();
-	pieces[0] = (struct virtio_video_mem_entry){.addr = fake_guest_alloc(w->guest, 6 * PAGE, PAGE) + 48, .length = PICTURE};
+	pieces[0] = (struct virtio_video_mem_entry){.addr = fake_guest_alloc(w->guest, 6 * PAGE, PAGE) + 48,
+						    .length = PICTURE};
 	assert_int_equal(encode(pieces, 1, w), 0);
 	video_world_destroy(w);
 }
@@ -108,7 +111,8 @@ static void what_can_not_be_mapped_is_copied_once(void **state)
 
 	(void)state;
 	for (uint32_t i = 0; i < 40; i++)
-		pieces[i] = (struct virtio_video_mem_entry){.addr = fake_guest_alloc(w->guest, 1024, 8), .length = PICTURE / 40 + 1};
+		pieces[i] = (struct virtio_video_mem_entry){.addr = fake_guest_alloc(w->guest, 1024, 8),
+							    .length = PICTURE / 40 + 1};
 	assert_int_equal(encode(pieces, 40, w), 1);
 	video_world_destroy(w);
 }
@@ -241,8 +245,8 @@ static void pieces_that_do_not_fit_together_are_refused(void **state)
 		struct iovec pieces[2];
 		unsigned count;
 	} cases[] = {
-		{{{at, 100}, {at + PAGE, PAGE}}, 2},	      /* ends within a page */
-		{{{at, PAGE}, {at + PAGE + 8, PAGE}}, 2},     /* begins within one */
+		{{{at, 100}, {at + PAGE, PAGE}}, 2},	  /* ends within a page */
+		{{{at, PAGE}, {at + PAGE + 8, PAGE}}, 2}, /* begins within one */
 		{{{at + 8, PAGE}, {at + 4 * PAGE, PAGE}}, 2},
 		{{{(void *)(uintptr_t)&mem, 8}, {NULL, 0}}, 1}, /* not the guest's */
 		{{{NULL, 0}, {NULL, 0}}, 0},
@@ -253,8 +257,9 @@ static void pieces_that_do_not_fit_together_are_refused(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct iovec pieces[2] = {cases[i].pieces[0], cases[i].pieces[1]};
-		const struct video_buffer one = {
-			.pieces = pieces, .piece_count = cases[i].count, .bytes = pieces[0].iov_len + pieces[1].iov_len};
+		const struct video_buffer one = {.pieces = pieces,
+						 .piece_count = cases[i].count,
+						 .bytes = pieces[0].iov_len + pieces[1].iov_len};
 
 		assert_null(video_pages_map(mem, &one));
 	}
