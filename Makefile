@@ -210,7 +210,7 @@ check-built: all tests
 	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs) --tier fuzz $(fuzz-programs) \
 		$(if $(SAN),,--tier sanitizer $(patsubst $(O)/%,$(san-out)/%,$(unit-programs) $(device-programs) $(fuzz-programs))) \
 		--tier uml $(uml-tests) --tier qemu $(qemu-tests) --tier bare $(bare-runners) --tier nested $(nested-tests) \
-		--tier install tests/install/units
+		--tier install tests/install/installed
 check-unit: tests
 	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs)
 check-bare: all
@@ -265,7 +265,7 @@ define install-units
 $(INSTALL) -d $(DESTDIR)$(2)
 	$(INSTALL) -m 644 share/systemd/$(1)@.socket $(DESTDIR)$(2)/
 	sed 's|@bindir@|$(bindir)|' share/systemd/$(1)@.service.in >$(DESTDIR)$(2)/$(1)@.service
-	
+
 endef
 
 clean:

@@ -20,6 +20,15 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "Mullion runs on littl
 #define AT(type, field, offset) \
 	_Static_assert(offsetof(type, field) == (offset), #type "." #field " is not at " #offset)
 
+/* vhost-user.rst: "VIRTIO Shared Memory Region configuration", "MMAP request". */
+SIZE(struct vhost_user_shmem_config, 8 + 256 * 8);
+AT(struct vhost_user_shmem_config, sizes, 8);
+SIZE(struct vhost_user_shmem_map, 40);
+AT(struct vhost_user_shmem_map, fd_offset, 8);
+AT(struct vhost_user_shmem_map, offset, 16);
+AT(struct vhost_user_shmem_map, length, 24);
+AT(struct vhost_user_shmem_map, flags, 32);
+
 /* vhost-user-gpu.rst: "Wire format", "Payload types". */
 SIZE(struct vhost_user_gpu_header, 12);
 AT(struct vhost_user_gpu_header, size, 8);

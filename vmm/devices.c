@@ -260,8 +260,7 @@ static int make_video(struct devices *d, const struct options *o, unsigned n, st
 	if (n == 0 && o->has_gpu && !d->objects)
 		log_line(LOG_TOPIC_VMM, LOG_INFO,
 			 "pictures that the codecs share with the GPU by a UUID are not offered: both must be in this "
-			 "process, --gpu "
-			 "isolate=no");
+			 "process, --gpu isolate=no");
 	snprintf(arguments, sizeof(arguments), "kind=%s,%s", n == 0 && o->video_decoder ? "decoder" : "encoder", o->video);
 	return make_from_module(d, "video", &d->video_loop, &setup, &module, out);
 }

@@ -339,25 +339,32 @@ static int clear_rng(struct options *o, char *arg)
 /* Words for the processes that an isolated GPU has: options of mullion-gpu, which judges the values. */
 static const struct {
 	const char *key, *option;
+	bool is_flag; /* yes or no here, and there or not in the program's options */
 } gpu_words[] = {
-	{"sandbox=", "--sandbox"},
-	{"max-deaths=", "--max-deaths"},
-	{"hang-limit=", "--hang-limit"},
-	{"shader-cache=", "--shader-cache"},
+	{"sandbox=", "--sandbox", false},
+	{"max-deaths=", "--max-deaths", false},
+	{"hang-limit=", "--hang-limit", false},
+	{"shader-cache=", "--shader-cache", false},
+	{"spare=", "--spare", true},
 };
 #define GPU_WORD_COUNT (sizeof(gpu_words) / sizeof(gpu_words[0]))
 _Static_assert(2 * GPU_WORD_COUNT <= OPTIONS_MAX_GPU_ARGUMENTS, "each once");
 
-static int add_gpu_argument(struct options *o, const char *option, const char *value)
+static int add_gpu_argument(struct options *o, const char *option, bool is_flag, const char *value)
 {
 	unsigned n = 0;
 
 	while (o->gpu_arguments[n] && strcmp(o->gpu_arguments[n], option))
-		n += 2;
+		n++;
 	if (o->gpu_arguments[n])
 		return wrong("--gpu %s= twice", option + strlen("--"));
-	o->gpu_arguments[n] = option;
-	o->gpu_arguments[n + 1] = value;
+	if (is_flag && strcmp(value, "yes") && strcmp(value, "no"))
+		return wrong("--gpu %s=yes or %s=no, not %s", option + strlen("--"), option + strlen("--"), value);
+	if (is_flag && !strcmp(value, "no"))
+		return 0;
+	o->gpu_arguments[n++] = option;
+	if (!is_flag)
+		o->gpu_arguments[n] = value;
 	return 0;
 }
 
@@ -376,7 +383,10 @@ static int take_home_word(struct options *o, const char *word)
 	}
 	for (size_t i = 0; i < GPU_WORD_COUNT; i++) {
 		if (!strncmp(word, gpu_words[i].key, strlen(gpu_words[i].key)))
-			return add_gpu_argument(o, gpu_words[i].option, word + strlen(gpu_words[i].key)) ? -EINVAL : 1;
+			return add_gpu_argument(o, gpu_words[i].option, gpu_words[i].is_flag,
+						word + strlen(gpu_words[i].key))
+				       ? -EINVAL
+				       : 1;
 	}
 	return 0;
 }
@@ -524,7 +534,7 @@ static const struct {
 	 "the guest's pictures may take on the host),\nshare=PERCENT (of the time in which it may draw; default 100),\n"
 	 "host-visible=MIB (of the memory, what can be mapped into the guest; default 256),\n"
 	 "isolate=no (inside this process instead of in sandboxed ones that may\ndie and are replaced), and of those: "
-	 "sandbox=auto|strict|off, max-deaths=N,\nhang-limit=SECONDS, shader-cache=MIB",
+	 "sandbox=auto|strict|off, max-deaths=N,\nhang-limit=SECONDS, shader-cache=MIB, spare=yes (one more, ready to\ntake over)",
 	 set_gpu},
 	{"video", "decoder|encoder|decoder,encoder[,KEY=VALUE,...]",
 	 "virtio-video: the host's codecs (GStreamer) as V4L2 devices of the guest. Keys:\ndialect=agl (the guest "
@@ -698,6 +708,7 @@ static int parse_arguments(struct options *o, int argc, char **argv)
 
 int options_parse(struct options *o, int argc, char **argv)
 {
+	bool has_viewers;
 	int err;
 
 	*o = (struct options){
@@ -721,8 +732,14 @@ int options_parse(struct options *o, int argc, char **argv)
 		return wrong("--console stdio and --serial stdio: only one of them can have the terminal");
 	if (o->display && strcmp(o->display, "none"))
 		o->has_gpu = true;
+	has_viewers = o->display && strcspn(o->display, ":=,") == strlen("vnc") && !strncmp(o->display, "vnc", 3);
+	/* Two processes at one socket to the viewers' display would mix what they say. */
+	for (unsigned n = 0; has_viewers && o->gpu_arguments[n]; n++) {
+		if (!strcmp(o->gpu_arguments[n], "--spare"))
+			return wrong("--gpu spare=yes and --display vnc: not together yet; leave out one of them");
+	}
 	/* A display with a user: what they type and point at is to arrive. */
-	if (o->display && strcspn(o->display, ":=,") == strlen("vnc") && !strncmp(o->display, "vnc", 3) && !o->input_count) {
+	if (has_viewers && !o->input_count) {
 		o->inputs[o->input_count++] = (struct input_option){.kind = INPUT_KEYBOARD};
 		o->inputs[o->input_count++] = (struct input_option){.kind = INPUT_TABLET};
 	}

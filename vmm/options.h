@@ -16,7 +16,7 @@
 #define OPTIONS_MAX_VHOST_USERS 8u
 #define OPTIONS_MAX_VIDEO 240u /* bytes of --video */
 #define OPTIONS_MAX_INPUTS 8u
-#define OPTIONS_MAX_GPU_ARGUMENTS 8u
+#define OPTIONS_MAX_GPU_ARGUMENTS 10u
 #define OPTIONS_MAX_FDT_OVERLAYS 8u
 
 struct disk_option {

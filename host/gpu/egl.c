@@ -2,6 +2,7 @@
 #include "host/gpu/egl.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -110,6 +111,24 @@ static EGLContext new_context(const struct gpu_egl *e, EGLContext share, int maj
 	return eglCreateContext(e->display, e->config, share, e->api == EGL_OPENGL_API ? desktop : es);
 }
 
+/* libepoxy looks for them at the first call, and ends the process when there is none. */
+static bool has_library(const char *const *names)
+{
+	for (; *names; names++) {
+		void *library = dlopen(*names, RTLD_LAZY | RTLD_LOCAL);
+
+		if (library) {
+			dlclose(library);
+			return true;
+		}
+	}
+	return false;
+}
+
+static const char *const egl_libraries[] = {"libEGL.so.1", NULL};
+static const char *const desktop_libraries[] = {"libOpenGL.so.0", "libGL.so.1", NULL};
+static const char *const es_libraries[] = {"libGLESv2.so.2", NULL};
+
 /* The highest version of desktop OpenGL, else of OpenGL ES; what virglrenderer needs at least is the last of each. */
 static int choose_version(struct gpu_egl *e, struct story *s)
 {
@@ -123,8 +142,12 @@ static int choose_version(struct gpu_egl *e, struct story *s)
 		{EGL_OPENGL_ES_API, 3, 0},
 	};
 
+	const bool has_desktop = has_library(desktop_libraries), has_es = has_library(es_libraries);
+
 	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
 		e->api = versions[i].api;
+		if (e->api == EGL_OPENGL_API ? !has_desktop : !has_es)
+			continue;
 		e->own = new_context(e, EGL_NO_CONTEXT, versions[i].major, versions[i].minor);
 		if (e->own == EGL_NO_CONTEXT)
 			continue;
@@ -352,6 +375,11 @@ int gpu_egl_create(const char *render_node, struct gpu_egl **out, char *why, siz
 	if (!e) {
 		snprintf(why, why_size, "out of memory");
 		return -ENOMEM;
+	}
+	if (!has_library(egl_libraries) || (!has_library(desktop_libraries) && !has_library(es_libraries))) {
+		snprintf(why, why_size, "no EGL or OpenGL library: install libegl1 and libopengl0");
+		free(e);
+		return -ENODEV;
 	}
 	e->fd = -1;
 	leave_users_shader_cache_alone();

@@ -13,7 +13,7 @@
 
 #include "host/base/step.h"
 #include "host/gpu/device.h"
-#include "host/gpu/publish.h"
+#include "host/gpu/export.h"
 #include "host/virtio/counters.h"
 #include "protocol/virtio.h"
 
@@ -296,7 +296,7 @@ void gpu_drop_resource(struct gpu *g, struct gpu_resource *res)
 	if (res->backing && g->renderer->ops->backing_detach)
 		g->renderer->ops->backing_detach(g->renderer, res);
 	g->renderer->ops->resource_destroy(g->renderer, res);
-	gpu_unpublish_resource(g, res);
+	gpu_withdraw_resource(g, res);
 	gpu_host_blob_drop(g, res);
 	gpu_resource_remove(g->resources, res);
 }

@@ -76,15 +76,29 @@ static void print_help(void)
 	       mullion_device_module.help);
 }
 
+/* libvirt asks each time, and starts nothing on a host without a render node if we say that we take one. */
+static bool host_has_render_node(void)
+{
+	char path[32];
+
+	for (unsigned i = 128; i < 192; i++) {
+		snprintf(path, sizeof(path), "/dev/dri/renderD%u", i);
+		if (access(path, F_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void print_capabilities(void)
 {
-	puts("{\n"
-	     "  \"type\": \"gpu\",\n"
-	     "  \"features\": [\n"
-	     "    \"render-node\",\n"
-	     "    \"virgl\"\n"
-	     "  ]\n"
-	     "}");
+	printf("{\n"
+	       "  \"type\": \"gpu\",\n"
+	       "  \"features\": [\n"
+	       "%s"
+	       "    \"virgl\"\n"
+	       "  ]\n"
+	       "}\n",
+	       host_has_render_node() ? "    \"render-node\",\n" : "");
 }
 
 static int usage(const char *why, const char *word)
@@ -218,6 +232,9 @@ static int parse(struct program *p, int argc, char **argv)
 	/* It listens, and serves viewers, with what the sandbox takes away. */
 	if (p->sandbox != SANDBOX_OFF && p->display && !strncmp(p->display, "vnc", 3))
 		return usage("--display vnc needs --sandbox off: a device in its sandbox may not open sockets", "");
+	/* Two processes would listen at one place, or mix what they say to one. */
+	if (p->spare && p->display && (!strncmp(p->display, "vnc", 3) || !strncmp(p->display, "fd:", 3)))
+		return usage("--spare is not possible with --display ", p->display);
 	if (!p->socket_path == (p->fd < 0))
 		return usage(p->socket_path ? "--socket-path and --fd exclude each other" : "needs --socket-path or --fd", "");
 	return -1;
@@ -259,7 +276,6 @@ static int serve_control(struct work *w)
 static void frontend_begun(void *owner)
 {
 	struct work *w = owner;
-
 	int err;
 
 	if (w->begun)

@@ -3,6 +3,8 @@
 
 /* What may be used at once by a guest that was idle: about a frame, so that one that draws now and then never waits. */
 #define BURST_NS 20000000
+/* What a guest may owe at most, or one command of an hour would be the end of all others. */
+#define OWED_NS 1000000000
 /* Work that goes on while it waits (fences) is looked at again so soon at the earliest. */
 #define AGAIN_NS 1000000u
 
@@ -43,6 +45,8 @@ static void reckon(struct gpu_share *s)
 		s->credit_ns -= passed;
 	if (s->credit_ns > BURST_NS)
 		s->credit_ns = BURST_NS;
+	if (s->credit_ns < -OWED_NS)
+		s->credit_ns = -OWED_NS;
 }
 
 void gpu_share_set_busy(struct gpu_share *s, bool busy)

@@ -2,7 +2,7 @@
 /*
  * A guest's share of the renderer: the part of all time in which its commands may execute or its fences be waited for. One
  * that would use more waits, its requests in the ring, so that work without end leaves the rest of the time to other guests.
- * What one command takes is never cut; it is paid back before the next begins.
+ * What one command takes is never cut; it is paid back before the next begins, a second of it at most.
  *
  * Thread: the gpu loop.
  */

@@ -168,6 +168,16 @@ static int get_config(struct keeper *k, struct message *m)
 	return 0;
 }
 
+/* One more than was offered must not be the worker's and not ours. */
+static int add_mem_reg(struct keeper *k, struct message *m)
+{
+	if (k->lease.region_count < LEASE_MAX_REGIONS)
+		return pass_on(k, m);
+	if (m->header.flags & VHOST_USER_NEED_REPLY && k->lease.protocol_features & PROTOCOL_BIT(REPLY_ACK))
+		return answer_u64(k, m, ENOSPC);
+	return -ENOSPC;
+}
+
 static void backend_ended(void *owner, int err, const char *why)
 {
 	struct keeper *k = owner;
@@ -210,6 +220,7 @@ static const struct {
 	{VHOST_USER_GET_INFLIGHT_FD, get_inflight_fd},
 	{VHOST_USER_GET_SHMEM_CONFIG, get_shmem_config},
 	{VHOST_USER_SET_OWNER, set_owner},
+	{VHOST_USER_ADD_MEM_REG, add_mem_reg},
 	{VHOST_USER_GET_CONFIG, get_config},
 	{VHOST_USER_SET_BACKEND_REQ_FD, set_backend_req_fd},
 };

@@ -41,8 +41,8 @@ struct worker_place {
 	int journal;   /* a memfd for host/virtio/journal.h; -1: none */
 	int shared;    /* one for host/virtio/shared_heap.h; -1: none */
 	/*
-	 * Another worker serves the guest still: nothing of @memory, the journal or the shared memory is this one's before the
-	 * first word on @link, which may never come.
+	 * Another worker serves the guest still: nothing of @memory, the journal, the shared memory and the other sockets is this
+	 * one's before the first word on @link, which may never come.
 	 */
 	bool spare;
 	int control;   /* a socket of the program's, for host/vhost/control_server.h; -1: none */

@@ -115,6 +115,15 @@ const struct video_coded_format *video_coded_format_find(uint32_t number)
 	return NULL;
 }
 
+const struct video_picture_format *video_picture_format_find(uint32_t number)
+{
+	for (unsigned i = 0; number != 0 && i < COUNT(pictures); i++) {
+		if (pictures[i].number == number)
+			return &pictures[i];
+	}
+	return NULL;
+}
+
 const struct video_picture_format *video_picture_format_named(const char *name)
 {
 	for (unsigned i = 0; i < COUNT(pictures); i++) {

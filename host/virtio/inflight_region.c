@@ -49,6 +49,12 @@ static void store16(uint16_t *to, uint16_t value)
 	atomic_store_explicit((_Atomic uint16_t *)to, value, memory_order_release);
 }
 
+/* Once, whatever the compiler thinks of reading it again: what was checked is what is used. */
+static uint8_t load8(const uint8_t *from)
+{
+	return atomic_load_explicit((_Atomic uint8_t *)(uintptr_t)from, memory_order_acquire);
+}
+
 static uint16_t load16(const uint16_t *from)
 {
 	return atomic_load_explicit((_Atomic uint16_t *)(uintptr_t)from, memory_order_acquire);
@@ -108,7 +114,7 @@ int inflight_region_packed_position(const struct inflight_region *r, uint16_t si
 {
 	const struct vhost_user_inflight_packed *p = r->at.packed;
 
-	return read_position(size, load16(&p->old_used_idx), p->old_used_wrap_counter, used);
+	return read_position(size, load16(&p->old_used_idx), load8(&p->old_used_wrap_counter), used);
 }
 
 static void insert(struct inflight_region *r, uint64_t counter, uint16_t id, uint16_t descriptors, uint16_t first)
@@ -128,7 +134,7 @@ static int find_split(struct inflight_region *r, unsigned size, uint16_t shown)
 {
 	const struct vhost_user_inflight_split *s = r->at.split;
 	bool is_used[INFLIGHT_MAX_SIZE] = {false};
-	uint16_t left = (uint16_t)(shown - s->used_idx), at = s->last_batch_head;
+	uint16_t left = (uint16_t)(shown - load16(&s->used_idx)), at = load16(&s->last_batch_head);
 
 	/* More than there are can't have been one batch. */
 	if (left > size)
@@ -137,10 +143,10 @@ static int find_split(struct inflight_region *r, unsigned size, uint16_t shown)
 		if (at >= size || is_used[at])
 			return -EINVAL;
 		is_used[at] = true;
-		at = s->desc[at].next;
+		at = load16(&s->desc[at].next);
 	}
 	for (unsigned i = 0; i < size; i++) {
-		uint8_t inflight = s->desc[i].inflight;
+		const uint8_t inflight = load8(&s->desc[i].inflight);
 
 		if (inflight > 1)
 			return -EINVAL;
@@ -154,7 +160,7 @@ static int find_split(struct inflight_region *r, unsigned size, uint16_t shown)
 static int find_entries(struct inflight_region *r, unsigned size, unsigned head, bool *is_taken)
 {
 	const struct vhost_user_inflight_packed *p = r->at.packed;
-	uint16_t count = p->desc[head].num, at = (uint16_t)head, last = at;
+	uint16_t count = load16(&p->desc[head].num), at = (uint16_t)head, last = at;
 
 	if (!count || count > size)
 		return -EINVAL;
@@ -162,7 +168,7 @@ static int find_entries(struct inflight_region *r, unsigned size, unsigned head,
 		if (at >= size || is_taken[at])
 			return -EINVAL;
 		is_taken[at] = true;
-		r->next[at] = p->desc[at].next;
+		r->next[at] = load16(&p->desc[at].next);
 		last = at;
 		at = r->next[at];
 	}
@@ -179,21 +185,21 @@ static int find_packed(struct inflight_region *r, unsigned size, bool shown, uin
 	int err = inflight_region_packed_position(r, (uint16_t)size, &old);
 
 	if (!err)
-		err = read_position(size, load16(&p->used_idx), p->used_wrap_counter, &now);
+		err = read_position(size, load16(&p->used_idx), load8(&p->used_wrap_counter), &now);
 	if (err)
 		return err;
 	/* Shown, but perhaps not yet crossed off; else it is as if nothing of it had happened. */
 	shown = shown && now != old;
 	*used = shown ? now : old;
-	at = shown ? p->free_head : p->old_free_head;
+	at = load16(shown ? &p->free_head : &p->old_free_head);
 	for (unsigned n = 0; at < size; n++) {
 		if (n == size || is_taken[at])
 			return -EINVAL;
 		is_free[at] = is_taken[at] = true;
-		at = p->desc[at].next;
+		at = load16(&p->desc[at].next);
 	}
 	for (unsigned i = 0; i < size && !err; i++) {
-		const uint8_t inflight = p->desc[i].inflight;
+		const uint8_t inflight = load8(&p->desc[i].inflight);
 
 		if (inflight > 1)
 			err = -EINVAL;

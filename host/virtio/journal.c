@@ -603,7 +603,7 @@ int journal_load(struct journal *j)
 	err = read_copy(j, &copy, &bytes, &why);
 	if (err == 0 && copy)
 		err = read_transactions(j, copy, bytes, &why);
-	if (err == 0)
+	if (err == 0 && copy)
 		err = gather(j, copy);
 	free(copy);
 	if (err < 0)

@@ -53,29 +53,41 @@ static void need_program(void)
 	gpu_egl_destroy(egl);
 }
 
-static void a_greedy_guest_leaves_the_other_its_frames(void **state)
+static const char *const whole[] = {"--gpu", "renderer=virgl", NULL};
+
+static void leaves_its_frames(const char *const *options)
 {
-	static const char *const half[] = {"--gpu", "renderer=virgl,share=50", NULL};
-	static const char *const whole[] = {"--gpu", "renderer=virgl", NULL};
 	struct gpu_neighbour victim, hog;
 	double alone, beside;
 
-	(void)state;
 	need_program();
 	assert_int_equal(gpu_neighbour_start(&victim, program, whole, &steady), 0);
 	alone = gpu_neighbour_rate(&victim, 1500);
-	assert_int_equal(gpu_neighbour_start(&hog, program, half, &greedy), 0);
+	assert_int_equal(gpu_neighbour_start(&hog, program, options, &greedy), 0);
 	beside = gpu_neighbour_rate(&victim, 1500);
-	printf("# %.1f frames/s alone, %.1f beside one that draws %u\n", alone, beside, gpu_neighbour_frames(&hog));
+	printf("# %.1f frames/s alone, %.1f beside one that drew %u\n", alone, beside, gpu_neighbour_frames(&hog));
 	assert_true(beside > 0.6 * alone);
 	gpu_neighbour_stop(&hog);
 	gpu_neighbour_stop(&victim);
 }
 
+static void a_greedy_guest_leaves_the_other_its_frames(void **state)
+{
+	(void)state;
+	leaves_its_frames(whole);
+}
+
+static void and_so_does_one_that_is_held_to_a_share(void **state)
+{
+	static const char *const half[] = {"--gpu", "renderer=virgl,share=50", NULL};
+
+	(void)state;
+	leaves_its_frames(half);
+}
+
 static void a_share_is_a_limit_and_not_the_end(void **state)
 {
 	static const char *const fifth[] = {"--gpu", "renderer=virgl,share=20", NULL};
-	static const char *const whole[] = {"--gpu", "renderer=virgl", NULL};
 	struct gpu_neighbour n;
 	double free_rate, limited;
 
@@ -96,6 +108,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_greedy_guest_leaves_the_other_its_frames),
+		cmocka_unit_test(and_so_does_one_that_is_held_to_a_share),
 		cmocka_unit_test(a_share_is_a_limit_and_not_the_end),
 	};
 

@@ -660,6 +660,8 @@ static void what_was_said_of_status_and_memory_holds_after_a_death(void **state)
 		more.region.gpa += 65536;
 		more.region.user += 65536;
 	}
+	assert_int_equal(vhost_peer_tell(w.peer, VHOST_USER_ADD_MEM_REG, &more, sizeof(more), &fd, 1), ENOSPC);
+	assert_int_not_equal(vhost_peer_tell(w.peer, VHOST_USER_REM_MEM_REG, &more, sizeof(more), NULL, 0), 0);
 	die(&w);
 	assert_int_equal(get_status(&w), 15);
 	assert_int_equal(serve(&w, 1, 20, NULL), 0);

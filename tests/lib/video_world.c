@@ -137,13 +137,7 @@ void video_read_params(struct video_world *w, uint32_t stream, uint32_t queue, s
 
 uint32_t video_format_number(const struct video_world *w, uint32_t format)
 {
-	const struct video_picture_format *f;
-
-	for (unsigned i = 0; w->agl && (f = video_picture_format_at(i)) != NULL; i++) {
-		if (f->number == format)
-			return f->agl_number;
-	}
-	return format;
+	return w->agl ? video_picture_format_find(format)->agl_number : format;
 }
 
 /* RESOURCE_ATTACH with one list. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "host/gpu/publish.h"
+#include "host/gpu/export.h"
 
 #include <errno.h>
 #include <string.h>
@@ -38,12 +38,13 @@ static int make_picture(struct gpu *g, struct gpu_resource *res, const struct gp
 	return err;
 }
 
-uint32_t gpu_publish_resource(struct gpu *g, const struct gpu_command *cmd, struct gpu_resource *res)
+uint32_t gpu_export_resource(struct gpu *g, const struct gpu_command *cmd, struct gpu_resource *res)
 {
 	const struct gpu_format *format = gpu_format_find(res->shape.format);
 	int err;
 
-	if (!g->objects || res->object)
+	/* A blob of the heap gives its memory back whoever else has it. */
+	if (!g->objects || res->object || res->host)
 		return 0;
 	if (res->kind == GPU_RESOURCE_BLOB)
 		err = virtio_object_create_on(res->backing, res->backing_count, &res->object);
@@ -62,7 +63,7 @@ uint32_t gpu_publish_resource(struct gpu *g, const struct gpu_command *cmd, stru
 	return 0;
 }
 
-void gpu_unpublish_resource(struct gpu *g, struct gpu_resource *res)
+void gpu_withdraw_resource(struct gpu *g, struct gpu_resource *res)
 {
 	if (!res->object)
 		return;
