@@ -128,10 +128,10 @@ help:
 	@echo "Variables: O=DIR ARCH=x86_64|arm64 SAN=address,undefined|thread WERROR=1 V=1 CC=clang DEPS=no"
 
 # ---- objects ----
-# gpu and display files see the graphics libraries, two video files GStreamer; nothing else does.
+# gpu and display files see the graphics libraries, some video files GStreamer; nothing else does.
 $(O)/obj/host/gpu/%.o $(O)/obj/host/display/%.o: extra-cflags = $(gpu-cflags)
 $(O)/obj/vmm/ctl%.o: extra-cflags = $(json-cflags)
-$(call objects,$(host-video-gst-src) tests/lib/clip.c tests/lib/codec_tests.c): extra-cflags = $(video-cflags)
+$(call objects,$(host-video-gst-src) $(bench-video-gst-src) tests/lib/clip.c tests/lib/codec_tests.c): extra-cflags = $(video-cflags)
 $(O)/obj/%.o: %.c Makefile
 	$(call say,CC,$<)
 	@mkdir -p $(@D)

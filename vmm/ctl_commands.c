@@ -89,6 +89,7 @@ static void quit(struct ctl_client *client, struct json_object *request)
 const struct ctl_command ctl_commands[] = {
 	{"help", "list the commands and their arguments", {{0}}, list_commands},
 	{"status", "running or paused, memory, processors, devices, displays, GPU counters", {{0}}, ctl_status},
+	{"stats", "what each device counted", {{0}}, ctl_stats},
 	{"pause", "stop the virtual processors; answered when none runs", {{0}}, pause_guest},
 	{"resume", "let them run again", {{0}}, resume_guest},
 	{"power-button", "press it: a guest that listens shuts down in order", {{0}}, power_button},

@@ -90,6 +90,8 @@ void ctl_screenshot(struct ctl_client *client, struct json_object *request);
 void ctl_display_add(struct ctl_client *client, struct json_object *request);
 void ctl_display_remove(struct ctl_client *client, struct json_object *request);
 void ctl_display_resize(struct ctl_client *client, struct json_object *request);
+/* ctl_stats.c */
+void ctl_stats(struct ctl_client *client, struct json_object *request);
 /* ctl_input.c */
 void ctl_key(struct ctl_client *client, struct json_object *request);
 void ctl_pointer(struct ctl_client *client, struct json_object *request);

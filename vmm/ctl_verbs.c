@@ -223,6 +223,55 @@ static void print_status(struct json_object *o)
 		       (long long)number(gpu, "pixel-copies"), (double)number(gpu, "pixel-copy-bytes") / (1 << 20));
 }
 
+/* "1234567 (1.2 MiB)": bytes as people read them too. */
+static void print_counter(const char *name, struct json_object *v)
+{
+	const bool is_bytes = json_object_is_type(v, json_type_int) && strstr(name, "bytes");
+
+	printf("  %-18s %s", name, json_object_is_type(v, json_type_boolean) ? json_object_get_boolean(v) ? "yes" : "no"
+									 : json_object_get_string(v));
+	if (is_bytes && json_object_get_int64(v) >= 1 << 20)
+		printf(" (%.1f MiB)", (double)json_object_get_int64(v) / (1 << 20));
+	putchar('\n');
+}
+
+static void print_counters(struct json_object *o)
+{
+	struct json_object_iterator i, end;
+	struct json_object *counters;
+
+	if (!json_object_object_get_ex(o, "counters", &counters))
+		return;
+	i = json_object_iter_begin(counters);
+	end = json_object_iter_end(counters);
+	for (; !json_object_iter_equal(&i, &end); json_object_iter_next(&i))
+		print_counter(json_object_iter_peek_name(&i), json_object_iter_peek_value(&i));
+}
+
+static void print_stats(struct json_object *o)
+{
+	struct json_object *devices, *parts;
+
+	if (!json_object_object_get_ex(o, "devices", &devices))
+		return;
+	if (!json_object_array_length(devices))
+		puts("no device of this guest counts anything here");
+	for (size_t i = 0; i < json_object_array_length(devices); i++) {
+		struct json_object *d = json_object_array_get_idx(devices, i);
+
+		puts(ctl_answer_text(d, "is"));
+		print_counters(d);
+		for (size_t p = 0; json_object_object_get_ex(d, "parts", &parts) && p < json_object_array_length(parts); p++) {
+			struct json_object *part = json_object_array_get_idx(parts, p);
+
+			printf(" %s\n", ctl_answer_text(part, "part"));
+			print_counters(part);
+		}
+		if (number(d, "left-out"))
+			printf("  and %lld more that have no room here\n", (long long)number(d, "left-out"));
+	}
+}
+
 static void print_display_list(struct json_object *o)
 {
 	struct json_object *list;
@@ -264,6 +313,7 @@ static void print_running(struct json_object *o)
 
 static const struct ctl_verb verbs[] = {
 	{"status", NULL, "", 0, 0, "status", NULL, print_status, "how the guest is"},
+	{"stats", NULL, "", 0, 0, "stats", NULL, print_stats, "what each device did: frames, bytes, copies, which codec ran"},
 	{"pause", NULL, "", 0, 0, "pause", NULL, print_paused, "stop its processors"},
 	{"resume", NULL, "", 0, 0, "resume", NULL, print_running, "let them run again"},
 	{"power-button", NULL, "", 0, 0, "power-button", NULL, NULL,

@@ -36,6 +36,7 @@ struct devices {
 	struct virtio_mmio **mmio;
 	struct virtio_pci **pci;
 	const char **names;
+	struct virtio_device **devices;
 	uint64_t next_shmem, shmem_end; /* of virtio-mmio devices: what PCI would have as its window */
 	struct loop *gpu_loop; /* the renderer may take its time: it has a thread of its own */
 	struct isolate *isolate; /* of the GPU; NULL: it is in this process */
@@ -355,6 +356,7 @@ static int attach(struct devices *d, struct pci_bus *pci, struct virtio_device *
 		loop_call(device->loop, destroy_device, device);
 		return err;
 	}
+	d->devices[d->count] = device;
 	d->names[d->count++] = name;
 	return 0;
 }
@@ -381,7 +383,8 @@ int devices_create(struct vm *vm, struct pci_bus *pci, const struct options *o, 
 	d->mmio = calloc(count + 1, sizeof(*d->mmio));
 	d->pci = calloc(count + 1, sizeof(*d->pci));
 	d->names = calloc(count + 1, sizeof(*d->names));
-	if (!d->mmio || !d->pci || !d->names)
+	d->devices = calloc(count + 1, sizeof(*d->devices));
+	if (!d->mmio || !d->pci || !d->names || !d->devices)
 		err = -ENOMEM;
 	if (!err)
 		err = input_seat_create(&d->seat);
@@ -421,6 +424,7 @@ void devices_destroy(struct devices *d)
 		loop_destroy(d->vhost_loops[i]);
 	keyboard_destroy(d->keyboard);
 	input_seat_destroy(d->seat);
+	free(d->devices);
 	free(d->names);
 	free(d->pci);
 	free(d->mmio);
@@ -430,6 +434,11 @@ void devices_destroy(struct devices *d)
 const char *devices_name(const struct devices *d, unsigned n)
 {
 	return n < d->count ? d->names[n] : NULL;
+}
+
+struct virtio_device *devices_device(const struct devices *d, unsigned n)
+{
+	return n < d->count ? d->devices[n] : NULL;
 }
 
 struct input_seat *devices_seat(const struct devices *d)

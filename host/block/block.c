@@ -12,6 +12,7 @@
 #include "host/base/loop.h"
 #include "host/base/pool.h"
 #include "host/block/image.h"
+#include "host/virtio/counters.h"
 #include "host/virtio/device.h"
 #include "protocol/virtio_block.h"
 
@@ -514,6 +515,20 @@ static void block_destroy(struct virtio_device *d)
 
 static const uint16_t block_queues[] = {QUEUE_SIZE, 0};
 
+static void block_count(struct virtio_device *d, struct counters *out)
+{
+	const struct block_counters *c = &block_from_device(d)->counters;
+
+	counters_add(out, NULL, "reads", c->reads);
+	counters_add(out, NULL, "bytes-read", c->bytes_read);
+	counters_add(out, NULL, "writes", c->writes);
+	counters_add(out, NULL, "bytes-written", c->bytes_written);
+	counters_add(out, NULL, "flushes", c->flushes);
+	counters_add(out, NULL, "discards", c->discards);
+	counters_add(out, NULL, "zeroings", c->zeroings);
+	counters_add(out, NULL, "errors", c->errors);
+}
+
 static const struct virtio_device_ops block_ops = {
 	.name = "block",
 	.id = VIRTIO_ID_BLOCK,
@@ -526,6 +541,7 @@ static const struct virtio_device_ops block_ops = {
 	.reset = block_reset,
 	.config = block_config_access,
 	.destroy = block_destroy,
+	.count = block_count,
 };
 
 static uint8_t exponent(uint32_t ratio)

@@ -14,6 +14,7 @@
 #include "host/base/log.h"
 #include "host/base/loop.h"
 #include "host/console/stream.h"
+#include "host/virtio/counters.h"
 #include "host/virtio/device.h"
 #include "protocol/virtio_console.h"
 
@@ -407,6 +408,16 @@ static void console_destroy(struct virtio_device *d)
 
 static const uint16_t console_queues[] = {QUEUE_SIZE, QUEUE_SIZE, 0};
 
+static void console_count(struct virtio_device *d, struct counters *out)
+{
+	const struct console_counters *c = &console_from_device(d)->counters;
+
+	counters_add(out, NULL, "bytes-in", c->bytes_in);
+	counters_add(out, NULL, "bytes-out", c->bytes_out);
+	counters_add(out, NULL, "bytes-dropped", c->bytes_dropped);
+	counters_add(out, NULL, "clients", c->clients);
+}
+
 static const struct virtio_device_ops console_ops = {
 	.name = "console",
 	.id = VIRTIO_ID_CONSOLE,
@@ -418,6 +429,7 @@ static const struct virtio_device_ops console_ops = {
 	.reset = console_reset,
 	.config = console_config,
 	.destroy = console_destroy,
+	.count = console_count,
 };
 
 int console_create(const struct console_config *config, struct loop *loop, const struct guest_mem *mem,

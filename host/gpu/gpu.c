@@ -14,6 +14,7 @@
 #include "host/base/step.h"
 #include "host/gpu/device.h"
 #include "host/gpu/export.h"
+#include "host/virtio/counters.h"
 #include "protocol/virtio.h"
 
 #define ROOM(type) ((uint16_t)sizeof(struct type))
@@ -445,6 +446,21 @@ static void destroy(struct virtio_device *d)
 /* Section 5.7.2. Mesa keeps many small command buffers in flight, the cursor few. */
 static const uint16_t queue_sizes[] = {256, 16, 0};
 
+static void count(struct virtio_device *d, struct counters *out)
+{
+	const struct gpu *g = gpu_from_device(d);
+
+	counters_add_text(out, NULL, "renderer", g->renderer->ops->name);
+	counters_add(out, NULL, "commands", g->stats.commands);
+	counters_add(out, NULL, "errors", g->stats.errors);
+	counters_add(out, NULL, "fences", g->stats.fences);
+	counters_add(out, NULL, "frames", g->stats.frames);
+	counters_add(out, NULL, "pixel-copies", g->stats.pixel_copies);
+	counters_add(out, NULL, "pixel-copy-bytes", g->stats.pixel_copy_bytes);
+	counters_add_ratio(out, NULL, "copies-per-frame", g->stats.pixel_copies, g->stats.frames);
+	counters_add(out, NULL, "unrecorded", g->stats.unrecorded);
+}
+
 static const struct virtio_device_ops gpu_ops = {
 	.name = "gpu",
 	.id = VIRTIO_ID_GPU,
@@ -452,6 +468,7 @@ static const struct virtio_device_ops gpu_ops = {
 	.queue_max = queue_sizes,
 	.config_bytes = sizeof(struct virtio_gpu_config),
 	.start = start,
+	.count = count,
 	.kick = kick,
 	.reset = reset,
 	.config = config,

@@ -13,6 +13,7 @@
 #include "host/base/loop.h"
 #include "host/input/evdev.h"
 #include "host/input/state.h"
+#include "host/virtio/counters.h"
 #include "host/virtio/device.h"
 
 #define QUEUE_SIZE 64u
@@ -377,6 +378,17 @@ static void input_destroy(struct virtio_device *d)
 
 static const uint16_t input_queues[] = {QUEUE_SIZE, QUEUE_SIZE, 0};
 
+static void input_count(struct virtio_device *d, struct counters *out)
+{
+	struct input_counters c;
+
+	input_get_counters(d, &c);
+	counters_add(out, NULL, "reports", c.reports);
+	counters_add(out, NULL, "dropped-reports", c.dropped_reports);
+	counters_add(out, NULL, "events", c.events);
+	counters_add(out, NULL, "status-events", c.status_events);
+}
+
 static const struct virtio_device_ops input_ops = {
 	.name = "input",
 	.id = VIRTIO_ID_INPUT,
@@ -387,6 +399,7 @@ static const struct virtio_device_ops input_ops = {
 	.reset = input_reset,
 	.config = input_config,
 	.destroy = input_destroy,
+	.count = input_count,
 };
 
 int input_create(const struct input_config *config, struct loop *loop, const struct guest_mem *mem,

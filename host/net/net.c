@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "host/net/device.h"
+#include "host/virtio/counters.h"
 
 static const struct virtio_device_ops net_ops;
 
@@ -142,6 +143,18 @@ static void net_destroy(struct virtio_device *d)
 
 static const uint16_t net_queues[] = {NET_QUEUE_SIZE, NET_QUEUE_SIZE, 0};
 
+static void net_count(struct virtio_device *d, struct counters *out)
+{
+	const struct net_counters *c = &net_from_device(d)->counters;
+
+	counters_add(out, NULL, "packets-in", c->rx_packets);
+	counters_add(out, NULL, "bytes-in", c->rx_bytes);
+	counters_add(out, NULL, "dropped-in", c->rx_dropped);
+	counters_add(out, NULL, "packets-out", c->tx_packets);
+	counters_add(out, NULL, "bytes-out", c->tx_bytes);
+	counters_add(out, NULL, "dropped-out", c->tx_dropped);
+}
+
 static const struct virtio_device_ops net_ops = {
 	.name = "net",
 	.id = VIRTIO_ID_NET,
@@ -153,6 +166,7 @@ static const struct virtio_device_ops net_ops = {
 	.reset = net_reset,
 	.config = net_config_access,
 	.destroy = net_destroy,
+	.count = net_count,
 };
 
 /* Locally administered, for one station: from the machine's name (FNV-1a), or by chance. */

@@ -9,6 +9,7 @@
 
 #include "host/base/log.h"
 #include "host/base/loop.h"
+#include "host/virtio/counters.h"
 #include "host/virtio/device.h"
 #include "protocol/virtio.h"
 
@@ -100,6 +101,14 @@ static void rng_destroy(struct virtio_device *d)
 
 static const uint16_t rng_queues[] = {QUEUE_SIZE, 0};
 
+static void rng_count(struct virtio_device *d, struct counters *out)
+{
+	const struct rng_counters *c = &rng_from_device(d)->counters;
+
+	counters_add(out, NULL, "requests", c->requests);
+	counters_add(out, NULL, "bytes", c->bytes);
+}
+
 static const struct virtio_device_ops rng_ops = {
 	.name = "rng",
 	.id = VIRTIO_ID_RNG,
@@ -109,6 +118,7 @@ static const struct virtio_device_ops rng_ops = {
 	.reset = rng_reset,
 	.config = rng_config,
 	.destroy = rng_destroy,
+	.count = rng_count,
 };
 
 int rng_create(struct loop *loop, const struct guest_mem *mem, struct virtio_device **out)

@@ -22,6 +22,7 @@ struct video_buffer {
 	struct iovec *pieces; /* of guest memory, or of the objects' memory; the buffer's own list */
 	unsigned piece_count;
 	size_t bytes; /* of all pieces together */
+	struct video_pages *pages; /* of an encoder's picture that a codec may read in place; NULL: it may not */
 	unsigned plane_count;
 	struct {
 		size_t offset, end; /* in those bytes */
@@ -36,12 +37,12 @@ struct video_buffer {
 	uint64_t timestamp;   /* input: goes along with what is made of it */
 	bool force_keyframe;  /* encoder input */
 	void *request;        /* of the front: what to answer */
-	struct video_buffer *next_queued;
+	struct video_buffer *next_queued; /* or lent to the codec (stream.c) */
 
 	struct video_buffer *next; /* in the stream's list */
 };
 
-/* Frees the list of pieces too, and puts the objects. NULL is fine. */
+/* Frees the list of pieces too, lets go of the pages, and puts the objects. NULL is fine. */
 void video_buffer_destroy(struct video_buffer *b);
 
 /* The @n bytes at @offset, if they lie together in memory; NULL if not. They are there. */

@@ -4,7 +4,9 @@
  *
  * A codec is one run of coded data: it takes input, then a drain, and is destroyed. After a drain, a seek or an error a
  * stream makes a new one. All calls return at once; whatever blocks is the backend's to do on threads of its own, which
- * never touch guest memory, so a codec that hangs holds nothing that the guest could want back.
+ * don't touch guest memory. The exception: an encoder may read pictures in place (encode()), from pages that stay
+ * mapped for it (pages.h). So a codec that hangs holds nothing that the guest couldn't have back at once: what the
+ * guest writes there then is read by a codec whose output goes nowhere.
  *
  * Output is a queue that the stream looks at (output) and takes from (take). A backend calls config->changed when there
  * may be more of it, or more room for input: on the device's loop, and never from inside an op.
@@ -74,6 +76,8 @@ struct codec_stats {
 	uint64_t copies; /* of whole pictures, made by the device or the host's plug-ins outside the codec itself */
 };
 
+#define CODEC_LENT 1 /* of encode() */
+
 struct codec {
 	const struct codec_ops *ops;
 };
@@ -90,8 +94,13 @@ struct codec_ops {
 	bool (*has_room)(struct codec *c);
 	/* Decoders: @data is from malloc() and the codec's from now on, also on failure. Returns 0 or a negative errno. */
 	int (*decode)(struct codec *c, uint8_t *data, size_t bytes, uint64_t timestamp);
-	/* Encoders: copies the picture in @buffer, where config->layout fits. Returns 0 or a negative errno. */
+	/*
+	 * Encoders: put in the picture in @buffer, where config->layout fits. Returns 0 when it was copied, CODEC_LENT when
+	 * it is read in place, by way of buffer->pages, until released() says that it isn't any more, or a negative errno.
+	 */
 	int (*encode)(struct codec *c, const struct video_buffer *buffer, uint64_t timestamp, bool force_keyframe);
+	/* A buffer that was lent and isn't read any more, or NULL; config->changed comes when there is one. NULL: none ever. */
+	const struct video_buffer *(*released)(struct codec *c);
 	/* No more input follows; CODEC_END comes after the last frame. */
 	void (*drain)(struct codec *c);
 	/* Look at the head of the output. */

@@ -23,6 +23,7 @@ struct unit {
 	struct codec_output out;
 	uint8_t *data; /* header and samples; NULL: a format */
 	size_t bytes;
+	const struct video_buffer *lent; /* encoder: the picture to be read in place */
 	struct unit *next;
 };
 
@@ -33,6 +34,8 @@ struct codec_fake {
 	struct unit *inputs, *outputs, *kept;
 	unsigned input_count, output_count;
 	uint32_t width, height; /* of the last picture */
+	const struct video_buffer *released[MAX_INPUTS];
+	unsigned released_count;
 	bool draining, ended, hung, failed, broken, posted;
 	struct loop_task task;
 	struct codec_stats stats;
@@ -90,6 +93,36 @@ static void emit(struct codec_fake *f, struct unit *u)
 		append(&f->outputs, &f->output_count, u);
 }
 
+/* Where the samples of an I420 picture of that size are, from @data on. */
+static void planes_of(struct video_picture *p, uint8_t *data, uint32_t width, uint32_t height)
+{
+	const size_t luma = (size_t)width * height, chroma_width = (width + 1) / 2;
+
+	*p = (struct video_picture){
+		.format = video_picture_format_named("I420"),
+		.width = width,
+		.height = height,
+		.planes = {data, data + luma, data + luma + chroma_width * ((height + 1) / 2)},
+		.strides = {width, chroma_width, chroma_width},
+	};
+}
+
+static size_t picture_bytes(uint32_t width, uint32_t height)
+{
+	return (size_t)width * height + (size_t)((width + 1) / 2) * ((height + 1) / 2) * 2;
+}
+
+/* Tests encode I420 only. */
+static void read_picture(struct codec_fake *f, struct unit *u, const struct video_buffer *from)
+{
+	struct video_layout i420;
+	struct video_picture p;
+
+	video_layout_init(&i420, video_picture_format_named("I420"), f->layout.width, f->layout.height);
+	planes_of(&p, u->data + sizeof(struct fake_header), f->layout.width, f->layout.height);
+	video_picture_read(&p, &i420, from);
+}
+
 static void process(struct codec_fake *f, struct unit *u)
 {
 	struct fake_header h = {0};
@@ -97,6 +130,11 @@ static void process(struct codec_fake *f, struct unit *u)
 	if (u->bytes >= sizeof(h))
 		memcpy(&h, u->data, sizeof(h));
 	if (f->config.encoder) {
+		if (u->lent) {
+			read_picture(f, u, u->lent);
+			assert(f->released_count < MAX_INPUTS);
+			f->released[f->released_count++] = u->lent;
+		}
 		emit(f, u);
 		return;
 	}
@@ -190,13 +228,14 @@ static bool has_room(struct codec *c)
 	return !f->hung && f->input_count < MAX_INPUTS;
 }
 
-static int put_in(struct codec_fake *f, uint8_t *data, size_t bytes, uint64_t timestamp, bool key)
+/* Takes @data; returns what was put in, or NULL. */
+static struct unit *put_in(struct codec_fake *f, uint8_t *data, size_t bytes, uint64_t timestamp, bool key)
 {
 	struct unit *u = calloc(1, sizeof(*u));
 
 	if (!u) {
 		free(data);
-		return -ENOMEM;
+		return NULL;
 	}
 	u->data = data;
 	u->bytes = bytes;
@@ -205,51 +244,49 @@ static int put_in(struct codec_fake *f, uint8_t *data, size_t bytes, uint64_t ti
 	f->stats.frames_in++;
 	f->stats.bytes_in += bytes;
 	post(f);
-	return 0;
+	return u;
 }
 
 static int decode(struct codec *c, uint8_t *data, size_t bytes, uint64_t timestamp)
 {
-	return put_in(from_codec(c), data, bytes, timestamp, false);
-}
-
-/* Where the samples of an I420 picture of that size are, from @data on. */
-static void planes_of(struct video_picture *p, uint8_t *data, uint32_t width, uint32_t height)
-{
-	const size_t luma = (size_t)width * height, chroma_width = (width + 1) / 2;
-
-	*p = (struct video_picture){
-		.format = video_picture_format_named("I420"),
-		.width = width,
-		.height = height,
-		.planes = {data, data + luma, data + luma + chroma_width * ((height + 1) / 2)},
-		.strides = {width, chroma_width, chroma_width},
-	};
-}
-
-static size_t picture_bytes(uint32_t width, uint32_t height)
-{
-	return (size_t)width * height + (size_t)((width + 1) / 2) * ((height + 1) / 2) * 2;
+	return put_in(from_codec(c), data, bytes, timestamp, false) ? 0 : -ENOMEM;
 }
 
 static int encode(struct codec *c, const struct video_buffer *buffer, uint64_t timestamp, bool force_keyframe)
 {
 	struct codec_fake *f = from_codec(c);
 	struct fake_header h = {FAKE_MAGIC, force_keyframe ? FAKE_KEY_PICTURE : FAKE_PICTURE, f->layout.width, f->layout.height, 0};
-	const size_t size = picture_bytes(h.width, h.height);
-	uint8_t *data = malloc(sizeof(h) + size);
-	struct video_layout i420;
-	struct video_picture p;
+	const size_t bytes = sizeof(h) + picture_bytes(h.width, h.height);
+	uint8_t *data = malloc(bytes);
+	struct unit *u;
 
 	if (!data)
 		return -ENOMEM;
 	memcpy(data, &h, sizeof(h));
-	/* Tests encode I420 only. */
-	video_layout_init(&i420, video_picture_format_named("I420"), h.width, h.height);
-	planes_of(&p, data + sizeof(h), h.width, h.height);
-	video_picture_read(&p, &i420, buffer);
+	u = put_in(f, data, bytes, timestamp, force_keyframe || f->stats.frames_in == 0);
+	if (!u)
+		return -ENOMEM;
+	/* When its turn comes. */
+	if (buffer->pages) {
+		u->lent = buffer;
+		return CODEC_LENT;
+	}
+	read_picture(f, u, buffer);
 	f->stats.copies++;
-	return put_in(f, data, sizeof(h) + size, timestamp, force_keyframe || f->stats.frames_in == 0);
+	return 0;
+}
+
+static const struct video_buffer *released(struct codec *c)
+{
+	struct codec_fake *f = from_codec(c);
+
+	const struct video_buffer *first = f->released[0];
+
+	if (f->released_count == 0)
+		return NULL;
+	f->released_count--;
+	memmove(f->released, f->released + 1, f->released_count * sizeof(f->released[0]));
+	return first;
 }
 
 static void drain(struct codec *c)
@@ -375,6 +412,7 @@ const struct codec_ops codec_fake_ops = {
 	.has_room = has_room,
 	.decode = decode,
 	.encode = encode,
+	.released = released,
 	.drain = drain,
 	.output = output,
 	.take = take,

@@ -22,9 +22,18 @@
 #include "host/video/buffer.h"
 #include "host/video/gst_elements.h"
 #include "host/video/gst_pipeline.h"
+#include "host/video/pages.h"
 
 /* Inputs waiting in a pipeline. More is the guest's to hold. */
 #define MAX_INPUTS 4u
+#define MAX_INPUT_BYTES (32u << 20)
+/*
+ * A parser that was given more than that, and found nothing in it for the codec, keeps all of it and finds nothing any
+ * more. Of few inputs only what is more than can wait in a pipeline.
+ */
+#define MAX_UNSEEN_INPUTS 16u
+#define MAX_UNSEEN_BYTES (8u << 20)
+#define MAX_FEW_UNSEEN_BYTES (3 * MAX_INPUT_BYTES)
 /* Codecs that are being stopped. A guest that makes more of them than the host can stop is held up. */
 #define MAX_STOPPING 32u
 
@@ -71,7 +80,9 @@ static int create(const struct codec_config *config, struct codec **out)
 	g->task = (struct loop_task){.run = look, .owner = g};
 	snprintf(g->stats.element, sizeof(g->stats.element), "%s", GST_OBJECT_NAME(factory));
 	g->stats.hardware = gst_elements_is_hardware(factory);
+	g->may_borrow = config->encoder && gst_elements_copies_first(g->stats.element);
 	pthread_mutex_init(&g->lock, NULL);
+	pthread_cond_init(&g->all_released, NULL);
 	sem_init(&g->stop, 0, 0);
 	err = gst_pipeline_build(g, factory);
 	gst_object_unref(factory);
@@ -79,9 +90,7 @@ static int create(const struct codec_config *config, struct codec **out)
 		err = gst_pipeline_start(g);
 	if (err < 0) {
 		gst_object_unref(g->pipeline);
-		sem_destroy(&g->stop);
-		pthread_mutex_destroy(&g->lock);
-		free(g);
+		gst_pipeline_free(g);
 		return err;
 	}
 	*out = &g->base;
@@ -124,21 +133,28 @@ static bool has_room(struct codec *c)
 	pthread_mutex_lock(&g->lock);
 	playing = g->playing;
 	pthread_mutex_unlock(&g->lock);
-	return playing && gst_app_src_get_current_level_buffers(g->src) < MAX_INPUTS;
+	return playing && gst_app_src_get_current_level_buffers(g->src) < MAX_INPUTS &&
+	       gst_app_src_get_current_level_bytes(g->src) < MAX_INPUT_BYTES;
 }
 
 static int push(struct codec_gst *g, GstBuffer *buffer, uint64_t timestamp)
 {
+	const size_t bytes = gst_buffer_get_size(buffer);
 	const uint64_t count = g->count++;
 	GstFlowReturn flow;
 
 	pthread_mutex_lock(&g->lock);
 	g->stamps[count % GST_PIPELINE_STAMPS] = (struct stamp){count, timestamp};
+	g->unseen_inputs++;
+	g->unseen_bytes += bytes;
+	if (!g->config.encoder &&
+	    g->unseen_bytes > (g->unseen_inputs > MAX_UNSEEN_INPUTS ? MAX_UNSEEN_BYTES : MAX_FEW_UNSEEN_BYTES))
+		gst_pipeline_break(g, "no picture begins in megabytes of data");
 	pthread_mutex_unlock(&g->lock);
 	GST_BUFFER_PTS(buffer) = count * g->step;
 	GST_BUFFER_DURATION(buffer) = g->step;
 	g->stats.frames_in++;
-	g->stats.bytes_in += gst_buffer_get_size(buffer);
+	g->stats.bytes_in += bytes;
 	flow = gst_app_src_push_buffer(g->src, buffer);
 	/* A pipeline that fails says why on its bus. */
 	return flow == GST_FLOW_OK || flow == GST_FLOW_FLUSHING ? 0 : -EIO;
@@ -164,26 +180,96 @@ static bool picture_of(struct video_picture *p, GstVideoFrame *frame)
 	return p->format != NULL;
 }
 
-static int encode(struct codec *c, const struct video_buffer *from, uint64_t timestamp, bool force_keyframe)
+/* A buffer that is the guest's picture itself, or NULL where that can't be now. */
+static GstBuffer *borrow(struct codec_gst *g, const struct video_buffer *from, struct loan **out)
 {
-	struct codec_gst *g = from_codec(c);
+	const GstVideoFormat format = GST_VIDEO_INFO_FORMAT(&g->input_info);
+	gsize offsets[GST_VIDEO_MAX_PLANES] = {0};
+	gint strides[GST_VIDEO_MAX_PLANES] = {0};
+	struct loan *loan = g->loans;
+	GstBuffer *buffer;
+	gpointer bytes;
+
+	if (!g->may_borrow || !from->pages)
+		return NULL;
+	/* Only the loop takes and frees them. */
+	while (loan < g->loans + GST_PIPELINE_LOANS && loan->buffer)
+		loan++;
+	if (loan == g->loans + GST_PIPELINE_LOANS)
+		return NULL;
+	bytes = (gpointer)(uintptr_t)video_pages_bytes(from->pages); /* to be read */
+	buffer = gst_buffer_new();
+	*loan = (struct loan){.codec = g, .pages = video_pages_ref(from->pages), .buffer = from, .number = g->count};
+	pthread_mutex_lock(&g->lock);
+	g->unreleased++;
+	pthread_mutex_unlock(&g->lock);
+	gst_buffer_append_memory(buffer, gst_memory_new_wrapped(GST_MEMORY_FLAG_READONLY, bytes, from->bytes, 0, from->bytes,
+								loan, gst_pipeline_release));
+	for (unsigned i = 0; i < g->layout.format->planes; i++) {
+		offsets[i] = video_layout_offset(&g->layout, from, i);
+		strides[i] = (gint)video_layout_plane(&g->layout, from, i).stride_bytes;
+	}
+	*out = loan;
+	gst_buffer_add_video_meta_full(buffer, GST_VIDEO_FRAME_FLAG_NONE, format, g->layout.width, g->layout.height,
+				       g->layout.format->planes, offsets, strides);
+	return buffer;
+}
+
+/* A buffer with a copy of the guest's picture, or NULL without memory. */
+static GstBuffer *copy(struct codec_gst *g, const struct video_buffer *from)
+{
 	GstBuffer *buffer = gst_buffer_new_allocate(NULL, GST_VIDEO_INFO_SIZE(&g->input_info), NULL);
 	struct video_picture p;
 	GstVideoFrame frame;
 
-	if (!buffer)
-		return -ENOMEM;
-	if (!gst_video_frame_map(&frame, &g->input_info, buffer, GST_MAP_WRITE)) {
-		gst_buffer_unref(buffer);
-		return -ENOMEM;
+	if (!buffer || !gst_video_frame_map(&frame, &g->input_info, buffer, GST_MAP_WRITE)) {
+		gst_clear_buffer(&buffer);
+		return NULL;
 	}
 	if (picture_of(&p, &frame))
 		video_picture_read(&p, &g->layout, from);
 	gst_video_frame_unmap(&frame);
 	g->stats.copies++;
+	return buffer;
+}
+
+static int encode(struct codec *c, const struct video_buffer *from, uint64_t timestamp, bool force_keyframe)
+{
+	struct codec_gst *g = from_codec(c);
+	struct loan *loan = NULL;
+	GstBuffer *buffer = borrow(g, from, &loan);
+	int err;
+
+	if (!buffer)
+		buffer = copy(g, from);
+	if (!buffer)
+		return -ENOMEM;
 	if (force_keyframe)
 		GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_MARKER);
-	return push(g, buffer, timestamp);
+	err = push(g, buffer, timestamp);
+	/* The caller keeps what was refused. */
+	if (err < 0 && loan)
+		loan->buffer = NULL;
+	return err == 0 && loan ? CODEC_LENT : err;
+}
+
+static const struct video_buffer *released(struct codec *c)
+{
+	struct codec_gst *g = from_codec(c);
+	const struct video_buffer *b = NULL;
+	struct loan *first = NULL;
+
+	pthread_mutex_lock(&g->lock);
+	for (struct loan *l = g->loans; l < g->loans + GST_PIPELINE_LOANS; l++) {
+		if (l->buffer && l->released && (!first || l->number < first->number))
+			first = l;
+	}
+	if (first) {
+		b = first->buffer;
+		first->buffer = NULL;
+	}
+	pthread_mutex_unlock(&g->lock);
+	return b;
 }
 
 static void drain(struct codec *c)
@@ -406,6 +492,7 @@ const struct codec_ops codec_gst_ops = {
 	.has_room = has_room,
 	.decode = decode,
 	.encode = encode,
+	.released = released,
 	.drain = drain,
 	.output = output,
 	.take = take,

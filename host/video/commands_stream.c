@@ -8,6 +8,7 @@
 
 #include "host/video/device.h"
 #include "host/video/dialect.h"
+#include "host/video/pages.h"
 #include "host/virtio/mem.h"
 #include "host/virtio/object.h"
 
@@ -301,6 +302,9 @@ uint32_t video_resource_create(struct video *v, struct video_command *cmd)
 		video_buffer_destroy(b);
 		return code;
 	}
+	/* Objects may have pages of another kind. */
+	if (v->config.encoder && cmd->queue == VIDEO_INPUT && b->object_count == 0)
+		b->pages = video_pages_map(v->device.mem, b);
 	v->buffer_bytes += b->bytes;
 	stream_add_buffer(cmd->stream, cmd->queue, b);
 	return VIRTIO_VIDEO_RESP_OK_NODATA;

@@ -102,27 +102,42 @@ GstElementFactory *gst_elements_find(const struct video_coded_format *coded, boo
  */
 static const struct encoder {
 	const char *element;
+	bool copies_first; /* see gst_elements_copies_first() */
 	const char *bitrate;
 	uint32_t unit; /* bits/s */
 	const char *properties;
 	const char *vbr, *cbr;
 	const char *level;
 } encoders[] = {
-	{"x264enc", "bitrate", 1000, "tune=zerolatency speed-preset=veryfast key-int-max=60", "vbv-buf-capacity=10000",
+	{"x264enc", true, "bitrate", 1000, "tune=zerolatency speed-preset=veryfast key-int-max=60", "vbv-buf-capacity=10000",
 	 "vbv-buf-capacity=600", "option-string=level={level}"},
-	{"x265enc", "bitrate", 1000, "tune=zerolatency speed-preset=ultrafast key-int-max=60",
+	{"x265enc", true, "bitrate", 1000, "tune=zerolatency speed-preset=ultrafast key-int-max=60",
 	 "option-string=vbv-maxrate={peak}:vbv-bufsize={peak}", "option-string=vbv-maxrate={bitrate}:vbv-bufsize={bitrate}", ""},
-	{"openh264enc", "bitrate", 1, "complexity=low gop-size=60 rate-control=bitrate", "max-bitrate={peak}",
+	{"openh264enc", false, "bitrate", 1, "complexity=low gop-size=60 rate-control=bitrate", "max-bitrate={peak}",
 	 "max-bitrate={bitrate}", ""},
-	{"vp8enc", "target-bitrate", 1, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist=60 auto-alt-ref=false",
+	{"vp8enc", true, "target-bitrate", 1, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist=60 auto-alt-ref=false",
 	 "end-usage=vbr", "end-usage=cbr", ""},
-	{"vp9enc", "target-bitrate", 1, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist=60 auto-alt-ref=false",
+	{"vp9enc", true, "target-bitrate", 1, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist=60 auto-alt-ref=false",
 	 "end-usage=vbr", "end-usage=cbr", ""},
-	{"av1enc", "target-bitrate", 1000, "usage-profile=realtime cpu-used=8 lag-in-frames=0 keyframe-max-dist=60",
+	{"av1enc", false, "target-bitrate", 1000, "usage-profile=realtime cpu-used=8 lag-in-frames=0 keyframe-max-dist=60",
 	 "end-usage=vbr", "end-usage=cbr", ""},
-	{"svtav1enc", "target-bitrate", 1000, "preset=10 intra-period-length=60 parameters-string=pred-struct=1", "", "", ""},
-	{NULL, "bitrate", 1000, "", "rate-control=vbr", "rate-control=cbr", ""},
+	{"svtav1enc", false, "target-bitrate", 1000, "preset=10 intra-period-length=60 parameters-string=pred-struct=1", "", "", ""},
+	{NULL, false, "bitrate", 1000, "", "rate-control=vbr", "rate-control=cbr", ""},
 };
+
+static const struct encoder *find_encoder(const char *element)
+{
+	const struct encoder *e = encoders;
+
+	while (e->element && strcmp(e->element, element) != 0)
+		e++;
+	return e;
+}
+
+bool gst_elements_copies_first(const char *element)
+{
+	return find_encoder(element)->copies_first;
+}
 
 static bool has_property(GstElement *element, const char *name)
 {
@@ -174,12 +189,9 @@ static void set_filled(GstElement *element, const char *list, const struct encod
 
 void gst_elements_set_up_encoder(GstElement *encoder, const struct codec_controls *controls, bool running)
 {
-	const char *name = GST_OBJECT_NAME(gst_element_get_factory(encoder));
-	const struct encoder *e = encoders;
+	const struct encoder *e = find_encoder(GST_OBJECT_NAME(gst_element_get_factory(encoder)));
 	char bitrate[16];
 
-	while (e->element && strcmp(e->element, name) != 0)
-		e++;
 	if (!running)
 		set_properties(encoder, e->properties);
 	snprintf(bitrate, sizeof(bitrate), "%u", controls->bitrate / e->unit);
@@ -190,6 +202,15 @@ void gst_elements_set_up_encoder(GstElement *encoder, const struct codec_control
 	set_filled(encoder, controls->bitrate_mode == VIRTIO_VIDEO_BITRATE_MODE_CBR ? e->cbr : e->vbr, e, controls);
 	if (controls->level_chosen)
 		set_filled(encoder, e->level, e, controls);
+}
+
+/* ---- decoders ---- */
+
+void gst_elements_set_up_decoder(GstElement *decoder)
+{
+	/* In a row. They never do by themselves, and vp8dec keeps every input that it could not decode. */
+	if (has_property(decoder, "max-errors"))
+		g_object_set(decoder, "max-errors", 16, NULL);
 }
 
 /* ---- doctor ---- */

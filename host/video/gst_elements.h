@@ -23,6 +23,12 @@ GstElementFactory *gst_elements_find(const struct video_coded_format *coded, boo
 
 bool gst_elements_is_hardware(GstElementFactory *factory);
 
+/* Set what all decoders need: that they give up on a bitstream which they can't decode for long. */
+void gst_elements_set_up_decoder(GstElement *decoder);
+
+/* Does this encoder copy each picture before it looks at it, and let go of it when the packet is made? */
+bool gst_elements_copies_first(const char *element);
+
 /* Set what all encoders need for answers without delay; @running: only what may change then. */
 void gst_elements_set_up_encoder(GstElement *encoder, const struct codec_controls *controls, bool running);
 

@@ -12,6 +12,7 @@
 
 #include "host/base/thread.h"
 #include "host/video/gst_elements.h"
+#include "host/video/pages.h"
 
 /* What a pipeline may have made ahead of the guest. */
 #define MAX_OUTPUTS 2u
@@ -55,6 +56,13 @@ static void on_end(GstAppSink *sink, gpointer data)
 	pthread_mutex_unlock(&g->lock);
 }
 
+/* Parsers and decoders give up on bitstreams that are wrong enough; these errors are how they say it. */
+static bool is_of_bitstream(const struct codec_gst *g, const GError *error)
+{
+	return !g->config.encoder && (error->domain == GST_STREAM_ERROR ||
+				      g_error_matches(error, GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_ENCODE));
+}
+
 static GstBusSyncReply on_message(GstBus *bus, GstMessage *message, gpointer data)
 {
 	struct codec_gst *g = data;
@@ -67,8 +75,7 @@ static GstBusSyncReply on_message(GstBus *bus, GstMessage *message, gpointer dat
 		pthread_mutex_lock(&g->lock);
 		/* Elements that got nothing they could use say so when the end comes. That is no failure: the end follows. */
 		if (!g->draining || error->domain != GST_STREAM_ERROR) {
-			/* Parsers and decoders give up on bitstreams that are wrong enough. */
-			g->broken = !g->config.encoder && error->domain == GST_STREAM_ERROR;
+			g->broken = is_of_bitstream(g, error);
 			g->failed = true;
 			snprintf(g->why, sizeof(g->why), "%s: %s", GST_OBJECT_NAME(GST_MESSAGE_SRC(message)), error->message);
 		}
@@ -78,6 +85,14 @@ static GstBusSyncReply on_message(GstBus *bus, GstMessage *message, gpointer dat
 	}
 	gst_message_unref(message);
 	return GST_BUS_DROP;
+}
+
+void gst_pipeline_break(struct codec_gst *g, const char *why)
+{
+	if (!g->failed)
+		snprintf(g->why, sizeof(g->why), "%s", why);
+	g->failed = g->broken = true;
+	poke_locked(g);
 }
 
 /* An input left appsrc: there is room again. */
@@ -150,6 +165,10 @@ static GstPadProbeReturn on_coder_input(GstPad *pad, GstPadProbeInfo *info, gpoi
 		}
 		return GST_PAD_PROBE_OK;
 	}
+	pthread_mutex_lock(&g->lock);
+	g->unseen_inputs = 0;
+	g->unseen_bytes = 0;
+	pthread_mutex_unlock(&g->lock);
 	buffer = gst_buffer_make_writable(GST_PAD_PROBE_INFO_BUFFER(info));
 	GST_PAD_PROBE_INFO_DATA(info) = buffer;
 	meta = gst_buffer_add_custom_meta(buffer, GST_PIPELINE_META);
@@ -166,6 +185,28 @@ static GstPadProbeReturn on_coder_input(GstPad *pad, GstPadProbeInfo *info, gpoi
 		gst_object_unref(out);
 	}
 	return GST_PAD_PROBE_OK;
+}
+
+void gst_pipeline_release(gpointer data)
+{
+	struct loan *loan = data;
+	struct codec_gst *g = loan->codec;
+
+	video_pages_unref(loan->pages);
+	pthread_mutex_lock(&g->lock);
+	loan->released = true;
+	if (--g->unreleased == 0)
+		pthread_cond_signal(&g->all_released);
+	poke_locked(g);
+	pthread_mutex_unlock(&g->lock);
+}
+
+void gst_pipeline_free(struct codec_gst *g)
+{
+	sem_destroy(&g->stop);
+	pthread_cond_destroy(&g->all_released);
+	pthread_mutex_destroy(&g->lock);
+	free(g);
 }
 
 /* The codec's own thread: everything that may block, and the end of the object. */
@@ -190,9 +231,12 @@ static void *run(void *data)
 	/* Joins GStreamer's threads, so no callback runs after it. */
 	gst_element_set_state(g->pipeline, GST_STATE_NULL);
 	gst_object_unref(g->pipeline);
-	sem_destroy(&g->stop);
-	pthread_mutex_destroy(&g->lock);
-	free(g);
+	/* A picture may live on in a plug-in's thread. */
+	pthread_mutex_lock(&g->lock);
+	while (g->unreleased > 0)
+		pthread_cond_wait(&g->all_released, &g->lock);
+	pthread_mutex_unlock(&g->lock);
+	gst_pipeline_free(g);
 	atomic_fetch_sub(&stopping, 1);
 	return NULL;
 }
@@ -300,6 +344,7 @@ int gst_pipeline_build(struct codec_gst *g, GstElementFactory *factory)
 		gst_elements_set_up_encoder(g->coder, &g->config.controls, false);
 		set_caps(G_OBJECT(filter), packet_caps(&g->config));
 	} else {
+		gst_elements_set_up_decoder(g->coder);
 		set_caps(G_OBJECT(sink), gst_caps_from_string(PICTURE_CAPS));
 	}
 	/* Either order: decoder, then convert; convert, then encoder. */

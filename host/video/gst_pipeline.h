@@ -27,6 +27,17 @@
 /* The meta by which a timestamp travels: one field, "ns". */
 #define GST_PIPELINE_META "MullionInput"
 
+/* Pictures that the codec reads in place: those in appsrc, and what an encoder that lets go at once may hold. */
+#define GST_PIPELINE_LOANS 8u
+
+struct loan {
+	struct codec_gst *codec;
+	struct video_pages *pages;
+	const struct video_buffer *buffer; /* the loop's to look at; under the lock. NULL: this one is free */
+	uint64_t number; /* counts loans, so that buffers come back in their order */
+	bool released;
+};
+
 struct stamp {
 	uint64_t count, timestamp;
 };
@@ -43,6 +54,7 @@ struct codec_gst {
 	struct codec_config config;
 	struct video_layout layout; /* encoder */
 	GstVideoInfo input_info;    /* encoder */
+	bool may_borrow;            /* encoder: reads pictures in place */
 	struct loop_task task;
 	uint64_t count; /* of inputs */
 	GstSample *head;
@@ -63,6 +75,12 @@ struct codec_gst {
 	uint32_t parsed_width, parsed_height; /* what the parser says, before anything is decoded */
 	struct stamp stamps[GST_PIPELINE_STAMPS];
 	uint64_t last_stamp;
+	/* Put in since the coder last got something; a parser keeps what it finds no picture in. */
+	unsigned unseen_inputs;
+	size_t unseen_bytes;
+	struct loan loans[GST_PIPELINE_LOANS];
+	unsigned unreleased; /* of them */
+	pthread_cond_t all_released;
 	struct codec_controls new_controls; /* set before the next picture is encoded, where that may block */
 	bool has_new_controls;
 };
@@ -79,6 +97,15 @@ int gst_pipeline_start(struct codec_gst *g);
 /* Pipelines whose g->stop was posted and that have not stopped. gst_pipeline_stop() posts it. Thread: any. */
 unsigned gst_pipeline_stopping(void);
 void gst_pipeline_stop(struct codec_gst *g);
+
+/* Another codec must go on with the bitstream (CODEC_BROKEN). With the lock held. Thread: any. */
+void gst_pipeline_break(struct codec_gst *g, const char *why);
+
+/* Where a picture was read in place: GstMemory's last use of loan @data. Thread: any. */
+void gst_pipeline_release(gpointer data);
+
+/* Free @g, whose pipeline is gone. Thread: any. */
+void gst_pipeline_free(struct codec_gst *g);
 
 /*
  * The guest's timestamp of the input that was stamped @pts. A parser may cut one input in pieces; those without a PTS

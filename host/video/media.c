@@ -2,6 +2,7 @@
 /*
  * The virtio-media device: queues, config space, commands, events, and the one place that answers.
  */
+#include "host/video/count.h"
 #include "host/video/media.h"
 
 #include <assert.h>
@@ -319,6 +320,17 @@ static void destroy(struct virtio_device *d)
 
 static const uint16_t queue_max[] = {256, 256, 0};
 
+static void count(struct virtio_device *d, struct counters *out)
+{
+	const struct media *m = media_from_device(d);
+	struct video_stats s;
+
+	media_get_stats(d, &s);
+	video_count_device(out, m->config.encoder, &s);
+	for (const struct media_session *session = m->sessions; session; session = session->next)
+		video_count_stream(out, session->stream);
+}
+
 static const struct virtio_device_ops media_ops = {
 	.name = "media",
 	.id = VIRTIO_ID_MEDIA,
@@ -328,6 +340,7 @@ static const struct virtio_device_ops media_ops = {
 	.kick = kick,
 	.reset = reset,
 	.config = config,
+	.count = count,
 	.destroy = destroy,
 };
 
@@ -375,4 +388,6 @@ void media_get_stats(struct virtio_device *d, struct video_stats *out)
 
 	*out = m->stats;
 	out->streams = m->running;
+	for (const struct media_session *session = m->sessions; session; session = session->next)
+		stream_add_running_stats(session->stream, &out->codec);
 }

@@ -108,14 +108,70 @@ static void add_stats(struct codec_stats *sum, const struct codec_stats *s)
 	sum->copies += s->copies;
 }
 
-static void let_go_of_codec(struct video_stream *s)
+void stream_add_running_stats(const struct video_stream *s, struct codec_stats *sum)
 {
 	struct codec_stats stats = {0};
 
 	if (!s->codec)
 		return;
 	s->codec->ops->stats(s->codec, &stats);
-	add_stats(s->config.stats, &stats);
+	add_stats(sum, &stats);
+}
+
+void stream_get_stats(const struct video_stream *s, struct codec_stats *out)
+{
+	*out = s->stats;
+	stream_add_running_stats(s, out);
+}
+
+/* An input that the codec has read. */
+static void give_back(struct video_stream *s, const struct video_buffer *which, bool error)
+{
+	const struct stream_done done = {.timestamp = which->timestamp, .error = error};
+	struct video_buffer **at = &s->lent, *b;
+
+	while (*at != which)
+		at = &(*at)->next_queued;
+	b = *at;
+	*at = b->next_queued;
+	b->queued = false;
+	s->config.front->buffer_done(s->config.owner, s, VIDEO_INPUT, b, &done);
+}
+
+/* Returns true if there was one. */
+static bool give_back_released(struct video_stream *s)
+{
+	const struct video_buffer *b;
+	bool any = false;
+
+	while (s->lent && (b = s->codec->ops->released(s->codec))) {
+		give_back(s, b, false);
+		any = true;
+	}
+	return any;
+}
+
+static void lend_first(struct video_stream *s)
+{
+	struct video_buffer *b = pop(&s->sides[VIDEO_INPUT]), **end = &s->lent;
+
+	while (*end)
+		end = &(*end)->next_queued;
+	*end = b;
+	b->next_queued = NULL;
+	b->queued = true;
+}
+
+static void let_go_of_codec(struct video_stream *s)
+{
+	if (!s->codec)
+		return;
+	give_back_released(s);
+	/* It may read on; nobody sees what it makes of them. */
+	while (s->lent)
+		give_back(s, s->lent, true);
+	stream_add_running_stats(s, s->config.stats);
+	stream_add_running_stats(s, &s->stats);
 	s->codec->ops->destroy(s->codec);
 	s->codec = NULL;
 }
@@ -196,7 +252,10 @@ static bool feed(struct video_stream *s, bool *progress)
 			return false;
 		}
 		*progress = true;
-		finish_first(s, VIDEO_INPUT, &done);
+		if (err == CODEC_LENT)
+			lend_first(s);
+		else
+			finish_first(s, VIDEO_INPUT, &done);
 	}
 	if (s->state == STREAM_DRAINING && s->codec && !s->drain_sent) {
 		s->drain_sent = true;
@@ -349,17 +408,18 @@ static void watch(struct video_stream *s, bool waiting, bool moved)
 static void pump(struct video_stream *s, bool codec_spoke)
 {
 	struct codec_output out = {.kind = CODEC_NOTHING};
-	bool moved = codec_spoke, progress = true;
+	bool moved = codec_spoke, progress = true, waiting;
 
 	while (progress && s->state != STREAM_FAILED) {
-		progress = false;
+		progress = s->codec && give_back_released(s);
 		if (!feed(s, &progress) || !deliver(s, &out, &progress))
 			break;
 		if (s->state == STREAM_DRAINING && !s->codec && !s->sides[VIDEO_INPUT].first_queued)
 			progress |= finish_drain(s);
 		moved |= progress;
 	}
-	watch(s, s->codec && out.kind == CODEC_NOTHING && (s->drain_sent || s->sides[VIDEO_INPUT].first_queued), moved);
+	waiting = s->drain_sent || s->sides[VIDEO_INPUT].first_queued || s->lent;
+	watch(s, s->codec && out.kind == CODEC_NOTHING && waiting, moved);
 }
 
 /* ---- what the front asks ---- */

@@ -7,8 +7,9 @@
  *   input queue: buffers and at most one drain, in order -> codec -> output queue: empty buffers of the guest
  *
  * Bitstreams are copied out of guest memory before anything looks at them, and pictures are copied into it by this
- * loop: no codec ever holds a guest's page. So a buffer is back with the guest as soon as it was copied, and clearing,
- * destroying and resetting never wait for a codec: it is let go, and stops by itself.
+ * loop; only an encoder may read pictures in place (codec.h). A buffer is back with the guest as soon as it was copied,
+ * or is read no more; clearing, destroying and resetting never wait for a codec: it is let go, its buffers are given back,
+ * and it stops by itself.
  *
  * Thread: the device's loop, for every call.
  */
@@ -75,7 +76,7 @@ struct stream_config {
 	struct loop *loop;
 	const struct stream_front_ops *front;
 	void *owner;
-	struct codec_stats *stats; /* of the device; what the stream did is added */
+	struct codec_stats *stats; /* of the device; what a codec did is added when the stream lets go of it */
 };
 
 /* One of the two queues. */
@@ -98,6 +99,8 @@ struct video_stream {
 
 	/* The rest is stream.c's. */
 	struct codec *codec;
+	struct video_buffer *lent; /* inputs that it reads in place, oldest first; still queued as the guest sees it */
+	struct codec_stats stats; /* of the codecs before it */
 	struct video_headers headers;
 	void *drain_request; /* DRAINING: the front's word on it */
 	bool drain_sent;     /* the codec was told */
@@ -117,6 +120,11 @@ int stream_create(const struct stream_config *config, struct video_stream **out)
 void stream_destroy(struct video_stream *s);
 
 const char *stream_state_name(enum stream_state state);
+
+/* What all codecs of the stream did, and which ran last ("": none yet). */
+void stream_get_stats(const struct video_stream *s, struct codec_stats *out);
+/* Add what the codec that runs now did, which is not in config.stats yet. */
+void stream_add_running_stats(const struct video_stream *s, struct codec_stats *sum);
 
 /* ---- buffers ---- */
 

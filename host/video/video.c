@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/video/count.h"
 #include "host/video/device.h"
 #include "host/video/dialect.h"
+#include "host/virtio/counters.h"
 #include "protocol/virtio.h"
 
 static const struct virtio_device_ops decoder_ops, encoder_ops;
@@ -319,6 +321,33 @@ static void destroy(struct virtio_device *d)
 	free(video_from_device(d));
 }
 
+void video_get_stats(struct virtio_device *d, struct video_stats *out)
+{
+	const struct video *v;
+
+	if (media_is(d)) {
+		media_get_stats(d, out);
+		return;
+	}
+	v = video_from_device(d);
+	*out = v->stats;
+	out->streams = v->stream_count;
+	for (const struct video_stream_entry *e = v->streams; e; e = e->next)
+		stream_add_running_stats(e->stream, &out->codec);
+}
+
+static void count(struct virtio_device *d, struct counters *out)
+{
+	const struct video *v = video_from_device(d);
+	struct video_stats s;
+
+	video_get_stats(d, &s);
+	video_count_device(out, v->config.encoder, &s);
+	counters_add(out, NULL, "buffer-bytes", v->buffer_bytes);
+	for (const struct video_stream_entry *e = v->streams; e; e = e->next)
+		video_count_stream(out, e->stream);
+}
+
 static const uint16_t queue_max[] = {1024, 256, 0};
 
 /* All there are; which ones are offered is the dialect's. */
@@ -329,7 +358,7 @@ static const uint16_t queue_max[] = {1024, 256, 0};
 	{ \
 		.name = device_name, .id = device_id, .features = VIDEO_FEATURES, .queue_max = queue_max, \
 		.config_bytes = sizeof(struct virtio_video_config), .start = start, .kick = kick, .reset = reset, \
-		.config = config, .destroy = destroy, \
+		.config = config, .destroy = destroy, .count = count, \
 	}
 
 static const struct virtio_device_ops decoder_ops = DEVICE_OPS("video-decoder", VIRTIO_ID_VIDEO_DECODER);
@@ -399,17 +428,4 @@ int video_create(const struct video_config *config_in, struct loop *loop, const 
 		 v->config.element ? " " : "", v->config.element ? v->config.element : "", v->config.dialect->name);
 	*out = &v->device;
 	return 0;
-}
-
-void video_get_stats(struct virtio_device *d, struct video_stats *out)
-{
-	const struct video *v;
-
-	if (media_is(d)) {
-		media_get_stats(d, out);
-		return;
-	}
-	v = video_from_device(d);
-	*out = v->stats;
-	out->streams = v->stream_count;
 }

@@ -57,7 +57,7 @@ int video_create(const struct video_config *config, struct loop *loop, const str
 struct video_stats {
 	uint64_t commands, errors, events;
 	unsigned streams; /* now */
-	struct codec_stats codec; /* of streams that let go of their codec; element: the last */
+	struct codec_stats codec; /* of all streams; element: the last */
 };
 void video_get_stats(struct virtio_device *d, struct video_stats *out);
 

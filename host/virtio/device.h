@@ -16,6 +16,7 @@
 #include "host/virtio/queue.h"
 #include "host/virtio/shmem.h"
 
+struct counters;
 struct guest_mem;
 struct loop;
 
@@ -48,6 +49,8 @@ struct virtio_device_ops {
 	/* Copy n bytes at off, within config_bytes. Returns 0 or -EINVAL for what may not be written. */
 	int (*config)(struct virtio_device *d, uint32_t off, void *buf, size_t n, bool write);
 	void (*destroy)(struct virtio_device *d);         /* frees the object; called once, after reset */
+	/* Append what it counted since it was made (counters.h). NULL: it counts nothing. */
+	void (*count)(struct virtio_device *d, struct counters *out);
 	const struct virtio_outside_ops *outside;         /* NULL: the queues are served here */
 };
 

@@ -14,6 +14,10 @@ bench_gpu_journal-src := tests/bench/bench.c tests/bench/gpu_scene.c tests/bench
 bench_gpu-src := tests/bench/bench.c tests/bench/gpu_scene.c tests/bench/gpu_native.c tests/bench/gpu_through.c $(gpu3d-src)
 bench-programs += bench_recovery
 bench_recovery-src = tests/bench/bench.c $(vhost-test-src) $(host-display-src) $(host-gpu-device-src)
+bench-programs += bench_video
+# These see GStreamer.
+bench-video-gst-src := tests/bench/video_material.c tests/bench/video_native.c
+bench_video-src = tests/bench/bench.c $(bench-video-gst-src) tests/bench/video_through.c $(video-test-src) $(host-video-gst-src)
 bench-programs += bench_gpu_fairness
 bench_gpu_fairness-src = tests/bench/bench.c $(gpu-neighbour-src)
 # Scripts: guests on mullion-gpu and other GPUs; against QEMU, in the nested machines.

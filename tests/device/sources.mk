@@ -55,6 +55,9 @@ test_vhost_leaks-src := $(vhost-test-src)
 # Video over the fake codec.
 video-test-src = tests/lib/video_world.c $(host-video-device-src) $(host-video-fake-src)
 device-tests += test_video_commands test_video_pictures test_video_stream test_video_trouble test_video_states
+device-tests += test_video_count test_video_lending
+test_video_lending-src = $(video-test-src)
+test_video_count-src = $(video-test-src)
 test_video_commands-src = $(video-test-src)
 test_video_pictures-src = tests/lib/film.c $(video-test-src)
 test_video_stream-src = tests/lib/film.c $(video-test-src)
@@ -79,6 +82,12 @@ test_media_controls-src = $(media-test-src)
 test_media_stream-src = $(media-test-src)
 device-tests += test_media_codec
 test_media_codec-src = tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src)
+device-tests += test_codec_missing test_video_batch
+test_codec_missing-src = $(codec-test-src)
+test_video_batch-src = tests/lib/film.c $(video-test-src)
+device-tests += test_codec_films test_codec_endless
+test_codec_endless-src = $(codec-test-src)
+test_codec_films-src = $(codec-test-src)
 # Guests beside each other, each with a mullion-gpu of its own.
 gpu-neighbour-src := tests/lib/gpu_neighbour.c $(sort $(vhost-test-src) $(gpu3d-src))
 device-tests += test_gpu_neighbours

@@ -46,9 +46,18 @@ static void screenshot(void *d, struct display_screenshot *s)
 
 static const struct display_control_ops ops = {get_status, set_mode, screenshot};
 
+static void count(struct virtio_device *d, struct counters *out)
+{
+	*out = ctl_stub.counters[d - ctl_stub.devices];
+}
+
+static const struct virtio_device_ops counting_ops = {.name = "counter", .count = count};
+
 void ctl_stub_init(struct vm *vm)
 {
 	memset(&ctl_stub, 0, sizeof(ctl_stub));
+	for (unsigned i = 0; i < 2; i++)
+		ctl_stub.devices[i] = (struct virtio_device){.ops = &counting_ops, .loop = vm_loop(vm)};
 	ctl_stub.has_displays = ctl_stub.has_button = true;
 	ctl_stub.status.display_count = 3;
 	ctl_stub.status.displays[0] = (struct display_status){1280, 800, 640, 480};
@@ -70,6 +79,12 @@ const char *devices_name(const struct devices *d, unsigned n)
 
 	(void)d;
 	return n < 2 ? names[n] : NULL;
+}
+
+struct virtio_device *devices_device(const struct devices *d, unsigned n)
+{
+	(void)d;
+	return n < 2 ? &ctl_stub.devices[n] : NULL;
 }
 
 struct input_seat *devices_seat(const struct devices *d)

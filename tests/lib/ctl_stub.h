@@ -6,6 +6,8 @@
 #ifndef MULLION_TESTS_LIB_CTL_STUB_H
 #define MULLION_TESTS_LIB_CTL_STUB_H
 
+#include "host/virtio/counters.h"
+#include "host/virtio/device.h"
 #include "host/virtio/display_control.h"
 #include "tests/lib/vm_stub.h"
 #include "vmm/devices.h"
@@ -25,6 +27,8 @@ struct ctl_stub {
 	struct display_screenshot *shot;
 	struct input_seat *seat;
 	struct display_control control;
+	struct virtio_device devices[2]; /* all; on the machine's loop unless a test says otherwise */
+	struct counters counters[2];     /* what they say */
 };
 
 extern struct ctl_stub ctl_stub;

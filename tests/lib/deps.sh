@@ -31,6 +31,7 @@ gstreamer1.0-plugins-good | check | VP8 and VP9 codecs
 gstreamer1.0-plugins-bad | check | bitstream parsers, the HEVC encoder
 gstreamer1.0-plugins-ugly | check | the H.264 encoder
 gstreamer1.0-libav     | check | the H.264 and HEVC decoders (FFmpeg)
+forensics-samples-files | check | films of cameras, which the video tests decode
 libcmocka-dev          | check      | the C unit and device tests
 libegl1                | demo check | EGL at run time
 libegl-mesa0           | demo check | the EGL driver (Mesa)

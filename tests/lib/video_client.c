@@ -10,6 +10,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "host/base/loop.h"
+
 /* The parts lie side by side, but listed from the last to the first, they don't for the device. */
 static uint32_t make_pieces(struct client *c, uint32_t i, size_t bytes)
 {
@@ -112,10 +114,9 @@ static void take_event(struct client *c)
 		client_make_outputs(c);
 }
 
-/* One look at everything that the device may have answered; in the order of the answers. */
-void client_look(struct client *c)
+/* Take what the device has answered, in that order. */
+static void take(struct client *c)
 {
-	fake_guest_run_until(c->w->guest, NULL, NULL, 1);
 	for (;;) {
 		uint32_t first = CLIENT_OUTPUTS;
 
@@ -130,6 +131,12 @@ void client_look(struct client *c)
 	}
 	if (c->event && c->event->done)
 		take_event(c);
+}
+
+void client_look(struct client *c)
+{
+	fake_guest_run_until(c->w->guest, NULL, NULL, 1);
+	take(c);
 }
 
 void client_open(struct client *c, struct video_world *w, uint32_t id, const struct video_coded_format *format,
@@ -159,7 +166,15 @@ void client_send(struct client *c, const void *data, size_t bytes, uint64_t time
 			if (!c->input[i] || c->input[i]->done)
 				free_one = i;
 		}
-		client_look(c);
+		/* With a free one there is nothing to wait for. */
+		if (free_one == CLIENT_INPUTS) {
+			client_look(c);
+		} else {
+			assert_int_equal(loop_run_once(fake_guest_loop(c->w->guest), 0), 0);
+			fake_guest_poll(c->w->guest, 0);
+			fake_guest_poll(c->w->guest, 1);
+			take(c);
+		}
 		if (c->failed)
 			return;
 	}

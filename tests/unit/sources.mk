@@ -70,7 +70,7 @@ unit-tests += test_character
 test_character-src := vmm/character.c vmm/terminal.c
 # The control socket, over a stand-in for the machine (tests/lib/ctl_stub.c).
 ctl-test-src := tests/lib/vm_stub.c tests/lib/ctl_stub.c vmm/bus.c vmm/ctl.c vmm/ctl_commands.c vmm/ctl_display.c vmm/ctl_input.c \
-	vmm/ctl_keys.c vmm/ctl_path.c
+	vmm/ctl_keys.c vmm/ctl_path.c vmm/ctl_stats.c
 unit-tests += test_ctl
 test_ctl-src := $(ctl-test-src)
 test_ctl-libs = $(json-libs)

@@ -635,6 +635,122 @@ static void keys_and_fingers_reach_the_devices(void **state)
 	end();
 }
 
+/* ---- counters ---- */
+
+static void devices_say_what_they_counted(void **state)
+{
+	struct loop *other;
+	int fd;
+
+	(void)state;
+	begin();
+	fd = hello();
+	assert_string_equal(ask(fd, "{\"command\":\"stats\"}"),
+			    "{\"ok\":true,\"devices\":[{\"device\":\"disk\",\"is\":\"counter\",\"counters\":{}},"
+			    "{\"device\":\"gpu\",\"is\":\"counter\",\"counters\":{}}]}");
+	/* One here, one on a thread of its own. */
+	assert_int_equal(loop_create("other", &other), 0);
+	assert_int_equal(loop_start(other), 0);
+	ctl_stub.devices[1].loop = other;
+	counters_add(&ctl_stub.counters[0], NULL, "reads", 1ull << 40);
+	counters_add(&ctl_stub.counters[1], NULL, "streams", 2);
+	counters_add_text(&ctl_stub.counters[1], "stream 1", "element", "avdec_\nh264");
+	counters_add_flag(&ctl_stub.counters[1], "stream 1", "hardware", false);
+	counters_add_ratio(&ctl_stub.counters[1], "stream 1", "copies-per-frame", 3, 2);
+	counters_add_ratio(&ctl_stub.counters[1], "stream 1", "nothing", 3, 0);
+	counters_add(&ctl_stub.counters[1], "stream 2", "frames-in", 7);
+	assert_string_equal(ask(fd, "{\"id\":1,\"command\":\"stats\"}"),
+			    "{\"id\":1,\"ok\":true,\"devices\":["
+			    "{\"device\":\"disk\",\"is\":\"counter\",\"counters\":{\"reads\":1099511627776}},"
+			    "{\"device\":\"gpu\",\"is\":\"counter\",\"counters\":{\"streams\":2},\"parts\":["
+			    "{\"part\":\"stream 1\",\"counters\":{\"element\":\"avdec_?h264\",\"hardware\":false,"
+			    "\"copies-per-frame\":1.500}},{\"part\":\"stream 2\",\"counters\":{\"frames-in\":7}}]}]}");
+	/* What there is no room for is said. */
+	for (unsigned i = ctl_stub.counters[1].count; i < COUNTERS_MAX + 3; i++)
+		counters_add(&ctl_stub.counters[1], NULL, "more", i);
+	assert_int_equal(ctl_stub.counters[1].count, COUNTERS_MAX);
+	has(ask(fd, "{\"command\":\"stats\"}"), "\"left-out\":3");
+	close(fd);
+	loop_destroy(other);
+	end();
+}
+
+static void a_gpu_elsewhere_says_it_with_its_status(void **state)
+{
+	static const struct virtio_device_ops silent = {.name = "silent"};
+	int fd;
+
+	(void)state;
+	begin();
+	ctl_stub.devices[0].ops = ctl_stub.devices[1].ops = &silent;
+	ctl_stub.status.commands = 12;
+	ctl_stub.status.frames = 2;
+	ctl_stub.status.pixel_copies = 1;
+	ctl_stub.status.deaths = 1;
+	memset(ctl_stub.status.renderer, 'x', sizeof(ctl_stub.status.renderer));
+	fd = hello();
+	assert_string_equal(ask(fd, "{\"command\":\"stats\"}"),
+			    "{\"ok\":true,\"devices\":[{\"device\":\"gpu\",\"is\":\"silent\",\"counters\":{"
+			    "\"renderer\":\"xxxxxxxxxxxxxxxx\",\"commands\":12,\"errors\":0,\"fences\":0,\"frames\":2,"
+			    "\"pixel-copies\":1,\"pixel-copy-bytes\":0,\"copies-per-frame\":0.500,\"deaths\":1}}]}");
+	/* One that doesn't answer has none. */
+	ctl_stub.status_err = -ETIMEDOUT;
+	has(ask(fd, "{\"command\":\"stats\"}"), "\"device\":\"gpu\",\"is\":\"silent\",\"counters\":{}}");
+	ctl_stub.has_displays = false;
+	assert_string_equal(ask(fd, "{\"command\":\"stats\"}"), "{\"ok\":true,\"devices\":[]}");
+	close(fd);
+	end();
+}
+
+static void a_device_that_hangs_is_not_waited_for(void **state)
+{
+	struct loop *other;
+	int fd, second;
+
+	(void)state;
+	begin();
+	assert_int_equal(loop_create("hangs", &other), 0);
+	ctl_stub.devices[1].loop = other;
+	fd = hello();
+	second = hello();
+	say(fd, "{\"command\":\"stats\"}\n");
+	assert_true(is_silent(fd));
+	has(ask(second, "{\"command\":\"status\"}"), "\"ok\":true");
+	/* One that leaves meanwhile; its answer comes and goes nowhere. */
+	say(second, "{\"command\":\"stats\"}\n");
+	pump();
+	close(second);
+	pump();
+	for (unsigned i = 0; i < 50; i++)
+		assert_int_equal(loop_run_once(vm_loop(vm), 100), 0);
+	has(read_line(fd), "a device's thread doesn't answer");
+	assert_int_equal(loop_run_once(other, 0), 0);
+	has(ask(fd, "{\"command\":\"resume\"}"), "\"ok\":true");
+	/* And the machine may end while it is asked. */
+	say(fd, "{\"command\":\"stats\"}\n");
+	pump();
+	close(fd);
+	ctl_close(ctl);
+	assert_int_equal(loop_run_once(other, 0), 0);
+	end();
+	loop_destroy(other);
+}
+
+static void counters_of_another_process_are_made_harmless(void **state)
+{
+	struct counters *c = &ctl_stub.counters[0];
+	int fd;
+
+	(void)state;
+	begin();
+	memset(c, 0xff, sizeof(*c));
+	fd = hello();
+	has(ask(fd, "{\"command\":\"stats\"}"), "\"ok\":true");
+	assert_int_equal(c->count, UINT32_MAX);
+	close(fd);
+	end();
+}
+
 static int make_folder(void **state)
 {
 	(void)state;
@@ -670,6 +786,10 @@ int main(void)
 		cmocka_unit_test(the_machine_can_be_ended),
 		cmocka_unit_test(displays_come_and_go),
 		cmocka_unit_test(a_screenshot_is_whole_or_not_there),
+		cmocka_unit_test(devices_say_what_they_counted),
+		cmocka_unit_test(a_gpu_elsewhere_says_it_with_its_status),
+		cmocka_unit_test(a_device_that_hangs_is_not_waited_for),
+		cmocka_unit_test(counters_of_another_process_are_made_harmless),
 		cmocka_unit_test(keys_have_names),
 		cmocka_unit_test(keys_and_fingers_reach_the_devices),
 	};

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+#include "host/video/pages.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "host/video/buffer.h"
+#include "host/virtio/mem.h"
+
+/* Each may become a mapping of its own, of which a process has 65530 by default. */
+#define MAX_PIECES 256u
+
+struct video_pages {
+	atomic_uint holders;
+	uint8_t *base; /* whole pages */
+	size_t mapped_bytes;
+	size_t skip; /* before the buffer's first byte */
+};
+
+/* Put @piece at @at, which is a page's multiple from p->base less p->skip. */
+static bool map_piece(const struct guest_mem *mem, const struct iovec *piece, uint8_t *at)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), skip = (uintptr_t)at & (page - 1);
+	const struct guest_mem_region *r;
+	uint64_t gpa, left, offset;
+
+	if (!guest_mem_address(mem, piece->iov_base, &gpa, &left) || left < piece->iov_len)
+		return false;
+	r = guest_mem_find(mem, gpa);
+	if (!r || r->fd < 0)
+		return false;
+	offset = r->fd_offset + (gpa - r->gpa);
+	if ((offset & (page - 1)) != skip)
+		return false;
+	/* Huge pages can't be mapped at any other page: then this fails. */
+	return mmap(at - skip, piece->iov_len + skip, PROT_READ, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, r->fd,
+		    (off_t)(offset - skip)) != MAP_FAILED;
+}
+
+struct video_pages *video_pages_map(const struct guest_mem *mem, const struct video_buffer *b)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct video_pages *p;
+	uint8_t *at;
+
+	if (b->piece_count == 0 || b->piece_count > MAX_PIECES)
+		return NULL;
+	p = malloc(sizeof(*p));
+	if (!p)
+		return NULL;
+	*p = (struct video_pages){.skip = (uintptr_t)b->pieces[0].iov_base & (page - 1)};
+	atomic_init(&p->holders, 1);
+	p->mapped_bytes = (p->skip + b->bytes + page - 1) & ~(page - 1);
+	p->base = mmap(NULL, p->mapped_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p->base == MAP_FAILED) {
+		free(p);
+		return NULL;
+	}
+	at = p->base + p->skip;
+	for (unsigned i = 0; i < b->piece_count; i++) {
+		/* The one before must have ended with a page. */
+		if ((i > 0 && (uintptr_t)at & (page - 1)) || !map_piece(mem, &b->pieces[i], at)) {
+			video_pages_unref(p);
+			return NULL;
+		}
+		at += b->pieces[i].iov_len;
+	}
+	return p;
+}
+
+const uint8_t *video_pages_bytes(const struct video_pages *p)
+{
+	return p->base + p->skip;
+}
+
+struct video_pages *video_pages_ref(struct video_pages *p)
+{
+	atomic_fetch_add(&p->holders, 1);
+	return p;
+}
+
+void video_pages_unref(struct video_pages *p)
+{
+	if (!p || atomic_fetch_sub(&p->holders, 1) != 1)
+		return;
+	munmap(p->base, p->mapped_bytes);
+	free(p);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The guest pages of one buffer in one piece, for a codec that reads pictures where they are instead of a copy. They
+ * are mapped anew from the descriptor behind guest memory, so they stay where they are as long as anybody holds them:
+ * a codec that is being stopped may still read when the guest has its buffer back, or its memory map changed. The
+ * guest can rewrite them at any moment, so only what treats them as samples and nothing else may read them.
+ */
+#ifndef MULLION_HOST_VIDEO_PAGES_H
+#define MULLION_HOST_VIDEO_PAGES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct guest_mem;
+struct video_buffer;
+struct video_pages;
+
+/*
+ * Map the bytes of @b, to be read. NULL where that can't be: the pieces don't begin and end with pages, are too many,
+ * or have no descriptor. Thread: the device's loop.
+ */
+struct video_pages *video_pages_map(const struct guest_mem *mem, const struct video_buffer *b);
+
+/* Byte 0 of the buffer; all of them follow. Thread: any. */
+const uint8_t *video_pages_bytes(const struct video_pages *p);
+
+/* Hold it once more; the last to let go unmaps it. NULL is fine for unref. Thread: any. */
+struct video_pages *video_pages_ref(struct video_pages *p);
+void video_pages_unref(struct video_pages *p);
+
+#endif
