@@ -733,11 +733,6 @@ int options_parse(struct options *o, int argc, char **argv)
 	if (o->display && strcmp(o->display, "none"))
 		o->has_gpu = true;
 	has_viewers = o->display && strcspn(o->display, ":=,") == strlen("vnc") && !strncmp(o->display, "vnc", 3);
-	/* Two processes at one socket to the viewers' display would mix what they say. */
-	for (unsigned n = 0; has_viewers && o->gpu_arguments[n]; n++) {
-		if (!strcmp(o->gpu_arguments[n], "--spare"))
-			return wrong("--gpu spare=yes and --display vnc: not together yet; leave out one of them");
-	}
 	/* A display with a user: what they type and point at is to arrive. */
 	if (has_viewers && !o->input_count) {
 		o->inputs[o->input_count++] = (struct input_option){.kind = INPUT_KEYBOARD};

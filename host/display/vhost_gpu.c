@@ -46,6 +46,7 @@ struct remote_scanout {
 struct remote_display {
 	struct display_output base;
 	struct loop *loop;
+	int later; /* to be connected when there is something to show; -1: none */
 	bool connected, broken;
 	struct loop_fd watch;
 	struct loop_task end_task;
@@ -450,6 +451,15 @@ static void merge(struct display_rect *into, const struct display_rect *r)
 	into->height = (r_bottom > bottom ? r_bottom : bottom) - into->y;
 }
 
+static void connect_now(struct remote_display *d)
+{
+	const int fd = d->later;
+
+	d->later = -1;
+	if (fd >= 0 && display_vhost_gpu_connect(&d->base, fd))
+		log_line(LOG_TOPIC_DISPLAY, LOG_WARN, "the display's socket can't be watched: nothing is shown");
+}
+
 static int present(struct display_output *o, unsigned scanout, const struct display_frame *frame)
 {
 	const struct display_rect whole = {0, 0, frame->width, frame->height};
@@ -458,6 +468,7 @@ static int present(struct display_output *o, unsigned scanout, const struct disp
 	const bool is_new = !s->shown || s->picture.width != frame->width || s->picture.height != frame->height;
 	int err;
 
+	connect_now(d);
 	if (!d->connected)
 		return 0;
 	if (frame->width > MAX_SIDE)
@@ -495,6 +506,7 @@ static void cursor(struct display_output *o, unsigned scanout, const struct disp
 	struct remote_display *d = from_base(o);
 	struct remote_scanout *s = &d->scanouts[scanout];
 
+	connect_now(d);
 	if (!d->connected)
 		return;
 	/* The protocol places the image's corner, as the guest did. */
@@ -543,6 +555,8 @@ static void destroy(struct display_output *o)
 
 	disconnect(d);
 	loop_cancel_timer(d->loop, &d->timer);
+	if (d->later >= 0)
+		close(d->later);
 	free(d);
 }
 
@@ -563,6 +577,7 @@ int display_vhost_gpu_create(struct loop *loop, struct display_output **out)
 	if (!d)
 		return -ENOMEM;
 	d->base.ops = &vhost_gpu_ops;
+	d->later = -1;
 	d->loop = loop;
 	d->watch = (struct loop_fd){.fd = -1, .ready = ready, .owner = d};
 	d->end_task = (struct loop_task){.run = on_end_task, .owner = d};
@@ -601,10 +616,9 @@ static int create_from_fd(struct loop *loop, const char *argument, struct input_
 		return -EBADF;
 	}
 	err = display_vhost_gpu_create(loop, out);
+	/* A spare worker has the socket as well, and must leave it to the one that shows something. */
 	if (!err)
-		err = display_vhost_gpu_connect(*out, fd);
-	if (err)
-		display_destroy(*out);
+		from_base(*out)->later = fd;
 	return err;
 }
 

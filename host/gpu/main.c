@@ -232,8 +232,8 @@ static int parse(struct program *p, int argc, char **argv)
 	/* It listens, and serves viewers, with what the sandbox takes away. */
 	if (p->sandbox != SANDBOX_OFF && p->display && !strncmp(p->display, "vnc", 3))
 		return usage("--display vnc needs --sandbox off: a device in its sandbox may not open sockets", "");
-	/* Two processes would listen at one place, or mix what they say to one. */
-	if (p->spare && p->display && (!strncmp(p->display, "vnc", 3) || !strncmp(p->display, "fd:", 3)))
+	/* Two processes would listen at one place. */
+	if (p->spare && p->display && !strncmp(p->display, "vnc", 3))
 		return usage("--spare is not possible with --display ", p->display);
 	if (!p->socket_path == (p->fd < 0))
 		return usage(p->socket_path ? "--socket-path and --fd exclude each other" : "needs --socket-path or --fd", "");

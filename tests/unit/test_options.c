@@ -261,8 +261,6 @@ static void words_for_the_home_of_the_gpu_are_not_the_devices(void **state)
 	options_finish(&o);
 	assert_int_equal(parse(&o, "--kernel k --gpu spare=yes,isolate=no"), -EINVAL);
 	options_finish(&o);
-	assert_int_equal(parse(&o, "--kernel k --gpu spare=yes --display vnc:1"), -EINVAL);
-	options_finish(&o);
 	assert_int_equal(parse(&o, "--kernel k --gpu isolate=maybe"), -EINVAL);
 	options_finish(&o);
 	assert_int_equal(parse(&o, "--kernel k --gpu isolate=no,sandbox=strict"), -EINVAL);

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -200,6 +201,30 @@ static void the_next_device_goes_on(void **state)
 	assert_int_equal(p->shown.blanks, 0);
 }
 
+/* A spare worker has the socket too, and is not to speak, nor to take an answer. */
+static void a_device_that_shows_nothing_is_silent(void **state)
+{
+	static const uint32_t pixels[4] = {1, 2, 3, 4};
+	const struct display_frame frame = {pixels, 2, 2, 8, DISPLAY_XRGB8888, {0, 0, 2, 2}};
+	struct place *p = *state;
+	char spec[16], byte = 7;
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	snprintf(spec, sizeof(spec), "fd:%d", pair[1]);
+	assert_int_equal(display_create(p->loop, spec, NULL, &p->device), 0);
+	assert_int_equal(send(pair[0], &byte, 1, 0), 1);
+	run(p);
+	assert_int_equal(recv(pair[0], &byte, 1, MSG_DONTWAIT), -1);
+	/* It has not taken the byte, and takes over now. */
+	assert_int_equal(recv(pair[1], &byte, 1, MSG_DONTWAIT), 1);
+	assert_int_equal(screen_connect(p->screen, pair[0]), 0);
+	assert_int_equal(p->device->ops->present(p->device, 4, &frame), 0);
+	run(p);
+	assert_int_equal(p->shown.pictures[4].width, 2);
+	assert_int_equal(display_create(p->loop, "fd:99999", NULL, &(struct display_output *){NULL}), -EBADF);
+}
+
 static void the_cursor_is_where_the_guest_has_it(void **state)
 {
 	struct display_cursor c = {.x = 50, .y = 40, .hot_x = 3, .hot_y = 60};
@@ -347,6 +372,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		T(frames_arrive_and_go),
 		T(the_next_device_goes_on),
+		T(a_device_that_shows_nothing_is_silent),
 		T(the_cursor_is_where_the_guest_has_it),
 		T(nonsense_ends_the_connection),
 		T(memory_is_limited),
