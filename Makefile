@@ -87,7 +87,7 @@ video-libs := $(if $(have-video),$(shell $(host-pkg-config) --libs $(video-packa
 core-src := $(protocol-src) $(host-base-src) $(host-virtio-src)
 device-src := $(host-block-src) $(host-net-src) $(host-console-src) $(host-rng-src) $(host-input-src)
 gpu-src := $(host-display-src) $(host-gpu-src)
-gpu-program-src := $(gpu-src) $(host-vhost-src) $(host-sandbox-src) $(host-gpu-program-src)
+gpu-program-src := $(gpu-src) $(host-vhost-src) $(host-sandbox-src) $(host-program-src) $(host-gpu-program-src)
 vmm-all-src := $(vmm-src) $(vmm-$(ARCH)-src)
 vmm-libs := $(vmm-$(ARCH)-libs) $(json-libs)
 
