@@ -11,6 +11,7 @@
 #include "protocol/virtio_gpu.h"
 #include "protocol/virtio_input.h"
 #include "protocol/virtio_video.h"
+#include "protocol/virtio_video_agl.h"
 
 /* Wire fields are read as they are. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "Mullion runs on little-endian machines only");
@@ -167,3 +168,12 @@ SIZE(struct virtio_video_get_control_resp, 16);
 SIZE(struct virtio_video_set_control, 16);
 SIZE(struct virtio_video_control_value, 8);
 SIZE(struct virtio_video_event, 8);
+
+/* virtio-video, dialect agl. */
+SIZE(struct virtio_video_agl_resource_attach, 16);
+SIZE(struct virtio_video_agl_list, 8);
+SIZE(struct virtio_video_agl_resource_queue, 64);
+AT(struct virtio_video_agl_resource_queue, timestamp, 24);
+AT(struct virtio_video_agl_resource_queue, data_sizes, 32);
+SIZE(struct virtio_video_agl_resource_queue_resp, 56);
+AT(struct virtio_video_agl_resource_queue_resp, timestamp, 16);

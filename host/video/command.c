@@ -6,7 +6,7 @@
 
 #define REFUSE(cmd, code, ...) (snprintf((cmd)->why, sizeof((cmd)->why), __VA_ARGS__), (uint32_t)(code))
 
-static uint32_t check_stream_create(struct video_command *cmd)
+uint32_t video_check_stream_create(struct video_command *cmd)
 {
 	const struct virtio_video_stream_create *w = &cmd->u.stream_create;
 
@@ -16,7 +16,7 @@ static uint32_t check_stream_create(struct video_command *cmd)
 	return 0;
 }
 
-static uint32_t check_resource_create(struct video_command *cmd)
+uint32_t video_check_resource_create(struct video_command *cmd)
 {
 	const struct virtio_video_resource_create *w = &cmd->u.resource_create;
 	size_t left = reader_left(cmd->rest) / sizeof(struct virtio_video_mem_entry);
@@ -37,7 +37,7 @@ static uint32_t check_resource_create(struct video_command *cmd)
 	return 0;
 }
 
-static uint32_t check_resource_queue(struct video_command *cmd)
+uint32_t video_check_resource_queue(struct video_command *cmd)
 {
 	const struct virtio_video_resource_queue *w = &cmd->u.resource_queue;
 
@@ -47,7 +47,7 @@ static uint32_t check_resource_queue(struct video_command *cmd)
 	return 0;
 }
 
-static uint32_t check_set_params(struct video_command *cmd)
+uint32_t video_check_set_params(struct video_command *cmd)
 {
 	if (cmd->u.set_params.params.num_planes > VIRTIO_VIDEO_MAX_PLANES)
 		return REFUSE(cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER, "%u planes; 8 are the most",
@@ -57,23 +57,6 @@ static uint32_t check_set_params(struct video_command *cmd)
 		return REFUSE(cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER, "memory type %u; 0 is guest pages",
 			      cmd->u.set_params_ext.params.resource_type);
 	return 0;
-}
-
-static uint32_t check_form(struct video_command *cmd)
-{
-	switch (cmd->type) {
-	case VIRTIO_VIDEO_CMD_STREAM_CREATE:
-		return check_stream_create(cmd);
-	case VIRTIO_VIDEO_CMD_RESOURCE_CREATE:
-		return check_resource_create(cmd);
-	case VIRTIO_VIDEO_CMD_RESOURCE_QUEUE:
-		return check_resource_queue(cmd);
-	case VIRTIO_VIDEO_CMD_SET_PARAMS:
-	case VIRTIO_VIDEO_CMD_SET_PARAMS_EXT:
-		return check_set_params(cmd);
-	default:
-		return 0;
-	}
 }
 
 static const struct video_command_row *find_row(const struct video_command_row *rows, uint32_t type)
@@ -106,8 +89,8 @@ uint32_t video_command_decode(struct video_command *cmd, struct chain *c, const 
 		return REFUSE(cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER, "%zu bytes for the answer; it has %u", room,
 			      row->answer_bytes);
 	if (reader_copy(r, (char *)&cmd->u + sizeof(cmd->u.hdr), row->request_bytes - sizeof(cmd->u.hdr)) < 0)
-		return REFUSE(cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER, "request of %zu bytes; the command has %u", length,
-			      row->request_bytes);
+		return REFUSE(cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER, "request of %zu bytes; the command has %u%s", length,
+			      row->request_bytes, row->short_hint ? row->short_hint : "");
 	if (row->has_queue) {
 		/* In every command that has one it comes first. */
 		const uint32_t type = cmd->u.get_params.queue_type;
@@ -117,7 +100,7 @@ uint32_t video_command_decode(struct video_command *cmd, struct chain *c, const 
 				      "queue type 0x%x; 0x100 is input, 0x101 output", type);
 		cmd->queue = type == VIRTIO_VIDEO_QUEUE_TYPE_INPUT ? VIDEO_INPUT : VIDEO_OUTPUT;
 	}
-	return check_form(cmd);
+	return row->check ? row->check(cmd) : 0;
 }
 
 const char *video_command_name(const struct video_command *cmd, char *buffer, size_t size)

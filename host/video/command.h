@@ -17,11 +17,12 @@
 #include "host/video/stream.h"
 #include "host/virtio/chain.h"
 #include "protocol/virtio_video.h"
+#include "protocol/virtio_video_agl.h"
 
 struct video;
 struct video_command;
 
-/* One command: a row of the dispatch table (video.c). */
+/* One command: a row of a dialect's table (dialect.h). */
 struct video_command_row {
 	uint32_t type; /* VIRTIO_VIDEO_CMD_* */
 	const char *name;
@@ -29,6 +30,12 @@ struct video_command_row {
 	uint16_t answer_bytes;  /* least room for the answer, header included */
 	bool has_stream;        /* header.stream_id names one that exists */
 	bool has_queue;         /* a queue type follows the header */
+	/*
+	 * What else the request alone tells; it may bring the request into the form that the handler reads. Returns 0 or a
+	 * VIRTIO_VIDEO_RESP_ERR_* code after filling cmd->why. NULL: nothing.
+	 */
+	uint32_t (*check)(struct video_command *cmd);
+	const char *short_hint; /* for the log, when the request is too short; NULL: none */
 	/* Returns a VIRTIO_VIDEO_RESP_* code, or VIDEO_PENDING after keeping cmd->chain; never writes the header. */
 	uint32_t (*handler)(struct video *v, struct video_command *cmd);
 };
@@ -41,6 +48,9 @@ struct video_command {
 	uint64_t serial; /* of the request, for trace lines */
 	struct chain *chain;
 	struct reader *rest;         /* behind the fixed part */
+	/* Of dialect agl: */
+	bool has_lists;      /* RESOURCE_CREATE: to the end of the request, each plane is a list that says how long it is */
+	bool force_keyframe; /* RESOURCE_QUEUE */
 	struct video_stream *stream; /* when row->has_stream */
 	enum video_queue queue;      /* when row->has_queue */
 	/* What the handler adds to the header of the answer; its memory lives until the answer is written. */
@@ -52,6 +62,8 @@ struct video_command {
 		struct virtio_video_stream_create stream_create;
 		struct virtio_video_resource_create resource_create;
 		struct virtio_video_resource_queue resource_queue;
+		struct virtio_video_agl_resource_attach agl_attach;
+		struct virtio_video_agl_resource_queue agl_queue;
 		struct virtio_video_get_params get_params;
 		struct virtio_video_set_params set_params;
 		struct virtio_video_set_params_ext set_params_ext;
@@ -59,7 +71,7 @@ struct video_command {
 		struct virtio_video_get_control get_control;
 		struct virtio_video_set_control set_control;
 	} u;
-	char why[120]; /* after a refusal: the reason and a hint */
+	char why[160]; /* after a refusal: the reason and a hint */
 };
 
 /*
@@ -67,6 +79,12 @@ struct video_command {
  * with, and cmd->why says why.
  */
 uint32_t video_command_decode(struct video_command *cmd, struct chain *c, const struct video_command_row *rows);
+
+/* For rows: counts, types and layouts of those commands. */
+uint32_t video_check_stream_create(struct video_command *cmd);
+uint32_t video_check_resource_create(struct video_command *cmd);
+uint32_t video_check_resource_queue(struct video_command *cmd);
+uint32_t video_check_set_params(struct video_command *cmd);
 
 /* "STREAM_CREATE", or "command 0x1234" by way of @buffer. */
 const char *video_command_name(const struct video_command *cmd, char *buffer, size_t size);

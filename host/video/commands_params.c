@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host/video/device.h"
+#include "host/video/dialect.h"
 
 #define MIN_SIDE 32u
 #define MAX_FRAME_RATE 240u
@@ -31,9 +32,9 @@ static void fill_coded(const struct video_stream *s, struct virtio_video_params 
 	p->plane_formats[0].plane_size = s->sides[q].plane_bytes;
 }
 
-static void fill_picture(const struct video_stream *s, struct virtio_video_params *p)
+static void fill_picture(const struct video *v, const struct video_stream *s, struct virtio_video_params *p)
 {
-	p->format = s->layout.format->number;
+	p->format = v->config.dialect->picture_number(s->layout.format);
 	p->frame_width = s->layout.width;
 	p->frame_height = s->layout.height;
 	p->min_buffers = s->config.encoder ? 1 : MIN_PICTURE_BUFFERS;
@@ -58,7 +59,7 @@ uint32_t video_get_params(struct video *v, struct video_command *cmd)
 	if (cmd->queue == stream_coded_queue(s))
 		fill_coded(s, &params.base, cmd->queue);
 	else
-		fill_picture(s, &params.base);
+		fill_picture(v, s, &params.base);
 	memcpy(v->answer, &params, sizeof(params));
 	cmd->answer = v->answer;
 	cmd->answer_bytes = cmd->type == VIRTIO_VIDEO_CMD_GET_PARAMS ? sizeof(params.base) : sizeof(params);
@@ -80,9 +81,9 @@ static uint32_t set_coded(struct video *v, struct video_command *cmd, const stru
 	return VIRTIO_VIDEO_RESP_OK_NODATA;
 }
 
-static uint32_t set_picture(struct video_command *cmd, const struct virtio_video_params *p)
+static uint32_t set_picture(const struct video *v, struct video_command *cmd, const struct virtio_video_params *p)
 {
-	const struct video_picture_format *format = video_picture_format_find(p->format);
+	const struct video_picture_format *format = video_find_picture(v, p->format);
 	struct video_stream *s = cmd->stream;
 	uint32_t width = s->visible_width, height = s->visible_height;
 
@@ -114,13 +115,13 @@ uint32_t video_set_params(struct video *v, struct video_command *cmd)
 	}
 	if (s->sides[cmd->queue].buffers || (coded && s->state != STREAM_IDLE)) {
 		/* Drivers set what they got before: no harm. */
-		if (s->config.encoder && p->format == (coded ? s->coded->number : s->layout.format->number) &&
+		if (s->config.encoder && p->format == (coded ? s->coded->number : v->config.dialect->picture_number(s->layout.format)) &&
 		    (coded || (p->frame_width == s->layout.width && p->frame_height == s->layout.height)))
 			return VIRTIO_VIDEO_RESP_OK_NODATA;
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
 				    "the queue has resources; RESOURCE_DESTROY_ALL goes first");
 	}
-	return coded ? set_coded(v, cmd, p) : set_picture(cmd, p);
+	return coded ? set_coded(v, cmd, p) : set_picture(v, cmd, p);
 }
 
 /* ---- controls ---- */
@@ -140,12 +141,12 @@ static const struct control {
 	{VIRTIO_VIDEO_CONTROL_LEVEL, offsetof(struct codec_controls, level), 0, UINT32_MAX, true},
 };
 
-static const struct control *find_control(const struct video_stream *s, uint32_t number)
+static const struct control *find_control(const struct video *v, const struct video_stream *s, uint32_t number)
 {
 	for (unsigned i = 0; i < sizeof(controls) / sizeof(controls[0]); i++) {
 		const struct control *c = &controls[i];
 
-		if (c->number == number && (c->of_decoders || s->config.encoder) &&
+		if (c->number == number && number <= v->config.dialect->last_control && (c->of_decoders || s->config.encoder) &&
 		    (number != VIRTIO_VIDEO_CONTROL_LEVEL || s->coded->last_level != 0))
 			return c;
 	}
@@ -194,10 +195,10 @@ uint32_t video_query_control(struct video *v, struct video_command *cmd)
 uint32_t video_get_control(struct video *v, struct video_command *cmd)
 {
 	const uint32_t number = cmd->u.get_control.control;
-	const struct control *c = find_control(cmd->stream, number);
+	const struct control *c = find_control(v, cmd->stream, number);
 	struct virtio_video_control_value value = {0};
 
-	if (number == VIRTIO_VIDEO_CONTROL_FORCE_KEYFRAME)
+	if (number == VIRTIO_VIDEO_CONTROL_FORCE_KEYFRAME && number <= v->config.dialect->last_control)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER, "FORCE_KEYFRAME is a button: it has no value");
 	if (!c)
 		return refuse_control(v, cmd, number);
@@ -220,12 +221,12 @@ static bool is_allowed(const struct video_stream *s, const struct control *c, ui
 uint32_t video_set_control(struct video *v, struct video_command *cmd)
 {
 	const uint32_t number = cmd->u.set_control.control;
-	const struct control *c = find_control(cmd->stream, number);
+	const struct control *c = find_control(v, cmd->stream, number);
 	struct virtio_video_control_value w;
 
 	if (!v->config.encoder)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_OPERATION, "a decoder has no controls to set");
-	if (number == VIRTIO_VIDEO_CONTROL_FORCE_KEYFRAME) {
+	if (number == VIRTIO_VIDEO_CONTROL_FORCE_KEYFRAME && number <= v->config.dialect->last_control) {
 		cmd->stream->force_keyframe = true;
 		return VIRTIO_VIDEO_RESP_OK_NODATA;
 	}

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "host/video/device.h"
+#include "host/video/dialect.h"
 #include "host/virtio/mem.h"
 
 #define MIN_SIDE 32u
@@ -53,16 +54,19 @@ uint32_t video_query_capability(struct video *v, struct video_command *cmd)
 	const bool coded = (cmd->queue == VIDEO_INPUT) != v->config.encoder;
 	struct answer_writer w = {.v = v};
 	struct virtio_video_query_capability_resp resp = {0};
+	const struct video_picture_format *format;
 	unsigned pictures = 0;
 
-	while (video_picture_format_at(pictures))
-		pictures++;
+	for (unsigned i = 0; (format = video_picture_format_at(i)) != NULL; i++)
+		pictures += v->config.dialect->picture_number(format) != 0;
 	resp.num_descs = coded ? v->coded_count : pictures;
 	add(&w, &resp.num_descs, sizeof(resp) - sizeof(resp.hdr));
 	for (unsigned i = 0; coded && i < v->coded_count; i++)
 		add_format(&w, v->coded[i]->number, pictures);
-	for (unsigned i = 0; !coded && i < pictures; i++)
-		add_format(&w, video_picture_format_at(i)->number, v->coded_count);
+	for (unsigned i = 0; !coded && (format = video_picture_format_at(i)) != NULL; i++) {
+		if (v->config.dialect->picture_number(format) != 0)
+			add_format(&w, v->config.dialect->picture_number(format), v->coded_count);
+	}
 	cmd->answer = v->answer;
 	cmd->answer_bytes = w.used;
 	return VIRTIO_VIDEO_RESP_OK_QUERY_CAPABILITY;
@@ -109,43 +113,65 @@ uint32_t video_queue_clear(struct video *v, struct video_command *cmd)
 /* ---- buffers ---- */
 
 /*
- * Read the memory entries of the request into @b, and how many bytes each plane has. All of them must be guest memory; what touches in host memory is
- * joined, so a buffer of contiguous pages ends up as one range.
+ * Add @count memory entries of the request to @b. All of them must be guest memory; what touches in host memory is joined,
+ * so a buffer of contiguous pages ends up as one range. @bytes gets how many there are. b->pieces has room.
  */
-static uint32_t read_entries(struct video *v, struct video_command *cmd, struct video_buffer *b, uint32_t count,
-			     size_t *plane_bytes)
+static uint32_t read_entries(struct video *v, struct video_command *cmd, struct video_buffer *b, uint32_t count, size_t *bytes)
 {
-	const struct virtio_video_resource_create *w = &cmd->u.resource_create;
-	unsigned plane = 0;
-	uint32_t in_plane = 0;
-
-	b->pieces = calloc(count, sizeof(*b->pieces));
-	if (!b->pieces)
-		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY, "the host has no memory");
 	for (uint32_t i = 0; i < count; i++) {
 		struct virtio_video_mem_entry entry;
 		struct iovec *last = b->piece_count > 0 ? &b->pieces[b->piece_count - 1] : NULL;
 		char *host;
 
-		/* command.c saw that they are all there. */
+		/* The caller saw that they are all there. */
 		host = read_obj(cmd->rest, &entry) == 0 ? guest_mem_range(v->device.mem, entry.addr, entry.length) : NULL;
 		if (!host)
 			return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
 					    "resource %u: memory entry %u (%u bytes at 0x%llx) is not guest memory", b->id, i,
 					    entry.length, (unsigned long long)entry.addr);
-		b->bytes += entry.length;
-		while (in_plane == w->num_entries[plane]) {
-			plane++;
-			in_plane = 0;
-		}
-		plane_bytes[plane] += entry.length;
-		in_plane++;
+		*bytes += entry.length;
 		if (last && (char *)last->iov_base + last->iov_len == host)
 			last->iov_len += entry.length;
 		else
 			b->pieces[b->piece_count++] = (struct iovec){host, entry.length};
 	}
+	b->bytes += *bytes;
 	return 0;
+}
+
+/* Dialect agl: a list for each plane. One list is one buffer with all planes in it. */
+static uint32_t read_lists(struct video *v, struct video_command *cmd, struct video_buffer *b, size_t *plane_bytes)
+{
+	struct virtio_video_resource_create *w = &cmd->u.resource_create;
+
+	for (w->num_planes = 0; reader_left(cmd->rest) > 0; w->num_planes++) {
+		struct virtio_video_agl_list list;
+		uint32_t code;
+
+		if (w->num_planes == VIRTIO_VIDEO_MAX_PLANES || read_obj(cmd->rest, &list) < 0 || list.num_entries == 0 ||
+		    list.num_entries > reader_left(cmd->rest) / sizeof(struct virtio_video_mem_entry))
+			return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
+					    "resource %u: list %u is empty or longer than the request, or more than 8", b->id,
+					    w->num_planes);
+		code = read_entries(v, cmd, b, list.num_entries, &plane_bytes[w->num_planes]);
+		if (code != 0)
+			return code;
+	}
+	w->planes_layout = w->num_planes == 1 ? VIRTIO_VIDEO_PLANES_LAYOUT_SINGLE_BUFFER : VIRTIO_VIDEO_PLANES_LAYOUT_PER_PLANE;
+	return 0;
+}
+
+/* Read the request's memory into @b, and how many bytes each plane has. */
+static uint32_t read_planes(struct video *v, struct video_command *cmd, struct video_buffer *b, size_t *plane_bytes)
+{
+	const struct virtio_video_resource_create *w = &cmd->u.resource_create;
+	uint32_t code = 0;
+
+	if (cmd->has_lists)
+		return read_lists(v, cmd, b, plane_bytes);
+	for (unsigned i = 0; i < w->num_planes && code == 0; i++)
+		code = read_entries(v, cmd, b, w->num_entries[i], &plane_bytes[i]);
+	return code;
 }
 
 /* Where the planes are in the bytes of all entries, of which plane i has plane_bytes[i]. */
@@ -179,12 +205,18 @@ static uint32_t fill_buffer(struct video *v, struct video_command *cmd, struct v
 
 	for (unsigned i = 0; i < w->num_planes; i++)
 		count += w->num_entries[i];
+	/* Lists are counted while they are read: no more than that. */
+	if (cmd->has_lists)
+		count = (uint32_t)(reader_left(cmd->rest) / sizeof(struct virtio_video_mem_entry));
 	if (count == 0)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER, "resource %u has no memory entries", b->id);
 	if (count > v->config.limits.buffer_entries)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY, "resource %u: %u memory entries; the limit is %u",
 				    b->id, count, v->config.limits.buffer_entries);
-	code = read_entries(v, cmd, b, count, plane_bytes);
+	b->pieces = calloc(count, sizeof(*b->pieces));
+	if (!b->pieces)
+		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY, "the host has no memory");
+	code = read_planes(v, cmd, b, plane_bytes);
 	if (code != 0)
 		return code;
 	if (b->bytes > v->config.limits.buffer_bytes - v->buffer_bytes)
@@ -235,7 +267,7 @@ static uint32_t check_input(struct video *v, struct video_command *cmd, struct v
 	const size_t room = b->bytes - b->planes[0].offset;
 
 	b->timestamp = w->timestamp;
-	b->force_keyframe = false;
+	b->force_keyframe = cmd->force_keyframe && v->config.encoder;
 	if (v->config.encoder) {
 		/* Always a whole picture, whatever the driver says. */
 		b->data_bytes = cmd->stream->layout.total_bytes;

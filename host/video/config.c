@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT
 /*
- * The device's options: "kind=decoder,codec=avdec_h264,streams=4,memory=256".
+ * The device's options: "kind=decoder,dialect=agl,codec=avdec_h264,streams=4,memory=256".
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/base/log.h"
+#include "host/video/dialect.h"
 #include "host/video/video.h"
 
 void video_config_init(struct video_config *config)
 {
 	*config = (struct video_config){
+		.dialect = &video_dialect_chromeos,
 		/* Linux drivers give a command 5 s. */
 		.timeout_ms = 4000,
 		.limits = {.streams = 32, .buffers = 64, .buffer_entries = 1u << 16, .buffer_bytes = 2ull << 30},
@@ -56,6 +58,10 @@ int video_config_parse(struct video_config *config, char *options)
 			if (strcmp(value, "decoder") != 0 && strcmp(value, "encoder") != 0)
 				return wrong(word, value, "write decoder or encoder");
 			config->encoder = strcmp(value, "encoder") == 0;
+		} else if (strcmp(word, "dialect") == 0) {
+			if (strcmp(value, "chromeos") != 0 && strcmp(value, "agl") != 0)
+				return wrong(word, value, "write chromeos, or agl for the drivers of Automotive Grade Linux");
+			config->dialect = strcmp(value, "agl") == 0 ? &video_dialect_agl : &video_dialect_chromeos;
 		} else if (strcmp(word, "codec") == 0) {
 			config->element = value;
 		} else if (strcmp(word, "streams") == 0) {
@@ -71,7 +77,7 @@ int video_config_parse(struct video_config *config, char *options)
 				return wrong(word, value, "a number of seconds, 1 to 3600");
 			config->timeout_ms = (unsigned)number * 1000;
 		} else {
-			return wrong(word, value, "no such option; there are kind, codec, streams, memory and timeout");
+			return wrong(word, value, "no such option; there are kind, dialect, codec, streams, memory and timeout");
 		}
 	}
 	return 0;

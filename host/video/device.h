@@ -52,6 +52,9 @@ void video_drop_stream(struct video *v, struct video_stream_entry *e);
 /* The row of @number if this device offers it, or NULL. */
 const struct video_coded_format *video_find_coded(const struct video *v, uint32_t number);
 
+/* The picture format that the dialect calls @number, or NULL. */
+const struct video_picture_format *video_find_picture(const struct video *v, uint32_t number);
+
 /* Handlers: a VIRTIO_VIDEO_RESP_* code each. commands_stream.c: */
 uint32_t video_query_capability(struct video *v, struct video_command *cmd);
 uint32_t video_stream_create(struct video *v, struct video_command *cmd);

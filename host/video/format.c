@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "protocol/virtio_video.h"
+#include "protocol/virtio_video_agl.h"
 
 static const struct video_coded_format coded[] = {
 	{
@@ -51,9 +52,9 @@ static const struct video_coded_format coded[] = {
 };
 
 static const struct video_picture_format pictures[] = {
-	{VIRTIO_VIDEO_FORMAT_NV12, "NV12", 2, {1, 0, 2}, {1, 1, 2}},
-	{VIRTIO_VIDEO_FORMAT_YUV420, "I420", 3, {1, 0, 1}, {2, 0, 1}},
-	{VIRTIO_VIDEO_FORMAT_YVU420, "YV12", 3, {2, 0, 1}, {1, 0, 1}},
+	{VIRTIO_VIDEO_FORMAT_NV12, VIRTIO_VIDEO_AGL_FORMAT_NV12, "NV12", 2, {1, 0, 2}, {1, 1, 2}},
+	{VIRTIO_VIDEO_FORMAT_YUV420, VIRTIO_VIDEO_AGL_FORMAT_YUV420, "I420", 3, {1, 0, 1}, {2, 0, 1}},
+	{VIRTIO_VIDEO_FORMAT_YVU420, VIRTIO_VIDEO_AGL_FORMAT_YVU420, "YV12", 3, {2, 0, 1}, {1, 0, 1}},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -73,15 +74,6 @@ const struct video_coded_format *video_coded_format_find(uint32_t number)
 	for (unsigned i = 0; i < COUNT(coded); i++) {
 		if (coded[i].number == number)
 			return &coded[i];
-	}
-	return NULL;
-}
-
-const struct video_picture_format *video_picture_format_find(uint32_t number)
-{
-	for (unsigned i = 0; i < COUNT(pictures); i++) {
-		if (pictures[i].number == number)
-			return &pictures[i];
 	}
 	return NULL;
 }

@@ -37,7 +37,7 @@ struct video_component {
 
 /* Pictures are 8 bits a sample, with chroma halved both ways; plane 0 is Y. */
 struct video_picture_format {
-	uint32_t number; /* VIRTIO_VIDEO_FORMAT_* */
+	uint32_t number, agl_number; /* VIRTIO_VIDEO_FORMAT_*, VIRTIO_VIDEO_AGL_FORMAT_*; 0: the dialect has none */
 	const char *name; /* GStreamer's too */
 	uint8_t planes;
 	struct video_component u, v;
@@ -47,9 +47,8 @@ struct video_picture_format {
 const struct video_coded_format *video_coded_format_at(unsigned i);
 const struct video_picture_format *video_picture_format_at(unsigned i);
 
-/* The row with that number, or NULL. */
+/* The row with that number (not 0), or NULL. */
 const struct video_coded_format *video_coded_format_find(uint32_t number);
-const struct video_picture_format *video_picture_format_find(uint32_t number);
 
 /* The row with GStreamer's name for it, or NULL. */
 const struct video_picture_format *video_picture_format_named(const char *name);

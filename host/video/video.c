@@ -12,34 +12,8 @@
 #include <string.h>
 
 #include "host/video/device.h"
+#include "host/video/dialect.h"
 #include "protocol/virtio.h"
-
-#define BYTES(type) ((uint16_t)sizeof(struct type))
-#define HEADER BYTES(virtio_video_cmd_hdr)
-#define ROW(name, request, answer, stream, queue, handler) \
-	{VIRTIO_VIDEO_CMD_##name, #name, BYTES(request), answer, stream, queue, handler}
-
-static const struct video_command_row rows[] = {
-	ROW(QUERY_CAPABILITY, virtio_video_query_capability, BYTES(virtio_video_query_capability_resp), false, true,
-	    video_query_capability),
-	ROW(STREAM_CREATE, virtio_video_stream_create, HEADER, false, false, video_stream_create),
-	ROW(STREAM_DESTROY, virtio_video_stream_destroy, HEADER, true, false, video_stream_destroy),
-	ROW(STREAM_DRAIN, virtio_video_stream_drain, HEADER, true, false, video_stream_drain),
-	ROW(RESOURCE_CREATE, virtio_video_resource_create, HEADER, true, true, video_resource_create),
-	ROW(RESOURCE_QUEUE, virtio_video_resource_queue, BYTES(virtio_video_resource_queue_resp), true, true,
-	    video_resource_queue),
-	ROW(RESOURCE_DESTROY_ALL, virtio_video_resource_destroy_all, HEADER, true, true, video_resource_destroy_all),
-	ROW(QUEUE_CLEAR, virtio_video_queue_clear, HEADER, true, true, video_queue_clear),
-	ROW(GET_PARAMS, virtio_video_get_params, BYTES(virtio_video_get_params_resp), true, true, video_get_params),
-	ROW(SET_PARAMS, virtio_video_set_params, HEADER, true, true, video_set_params),
-	ROW(GET_PARAMS_EXT, virtio_video_get_params, BYTES(virtio_video_get_params_ext_resp), true, true, video_get_params),
-	ROW(SET_PARAMS_EXT, virtio_video_set_params_ext, HEADER, true, true, video_set_params),
-	ROW(QUERY_CONTROL, virtio_video_query_control, BYTES(virtio_video_query_control_resp), false, false,
-	    video_query_control),
-	ROW(GET_CONTROL, virtio_video_get_control, BYTES(virtio_video_get_control_resp), true, false, video_get_control),
-	ROW(SET_CONTROL, virtio_video_set_control, HEADER, true, false, video_set_control),
-	{0},
-};
 
 static const struct virtio_device_ops decoder_ops, encoder_ops;
 
@@ -82,16 +56,15 @@ static void answer(struct video *v, struct chain *c, uint32_t code, const void *
 static void on_buffer_done(void *owner, struct video_stream *s, enum video_queue q, struct video_buffer *b,
 			   const struct stream_done *done)
 {
-	struct virtio_video_resource_queue_resp resp = {.timestamp = done->timestamp, .size = done->bytes};
+	struct video *v = owner;
+	uint8_t body[VIDEO_QUEUE_ANSWER_MAX];
+	const size_t bytes = v->config.dialect->queue_answer(s, q, done, body);
 
-	resp.flags = (done->error ? VIRTIO_VIDEO_BUFFER_FLAG_ERR : 0) | (done->end ? VIRTIO_VIDEO_BUFFER_FLAG_EOS : 0) |
-		     (done->key_frame ? VIRTIO_VIDEO_BUFFER_FLAG_IFRAME : 0) |
-		     (done->delta_frame ? VIRTIO_VIDEO_BUFFER_FLAG_PFRAME : 0);
 	if (log_enabled(LOG_TOPIC_VIDEO, LOG_TRACE))
-		log_line(LOG_TOPIC_VIDEO, LOG_TRACE, "stream %u: %s %u is back, flags 0x%x", s->config.id,
-			 q == VIDEO_INPUT ? "input" : "output", b->id, resp.flags);
-	answer(owner, b->request, VIRTIO_VIDEO_RESP_OK_RESOURCE_QUEUE, &resp.timestamp,
-	       sizeof(resp) - offsetof(struct virtio_video_resource_queue_resp, timestamp));
+		log_line(LOG_TOPIC_VIDEO, LOG_TRACE, "stream %u: %s %u is back%s%s", s->config.id,
+			 q == VIDEO_INPUT ? "input" : "output", b->id, done->error ? ", in error" : "",
+			 done->end ? ", the end" : "");
+	answer(v, b->request, VIRTIO_VIDEO_RESP_OK_RESOURCE_QUEUE, body, bytes);
 }
 
 static void on_drain_done(void *owner, struct video_stream *s, void *request, bool cancelled)
@@ -233,6 +206,17 @@ const struct video_coded_format *video_find_coded(const struct video *v, uint32_
 	return NULL;
 }
 
+const struct video_picture_format *video_find_picture(const struct video *v, uint32_t number)
+{
+	const struct video_picture_format *format;
+
+	for (unsigned i = 0; number != 0 && (format = video_picture_format_at(i)) != NULL; i++) {
+		if (v->config.dialect->picture_number(format) == number)
+			return format;
+	}
+	return NULL;
+}
+
 /* ---- dispatch ---- */
 
 static uint32_t dispatch(struct video *v, struct video_command *cmd)
@@ -252,7 +236,7 @@ static void handle(void *owner, struct chain *c)
 {
 	struct video *v = owner;
 	struct video_command cmd;
-	uint32_t code = video_command_decode(&cmd, c, rows);
+	uint32_t code = video_command_decode(&cmd, c, v->config.dialect->rows);
 	char name[24];
 
 	cmd.serial = ++v->serial;
@@ -327,6 +311,7 @@ static void destroy(struct virtio_device *d)
 
 static const uint16_t queue_max[] = {1024, 256, 0};
 
+/* All there are; which ones are offered is the dialect's. */
 #define VIDEO_FEATURES \
 	(VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_GUEST_PAGES) | VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_NON_CONTIG))
 #define DEVICE_OPS(device_name, device_id) \
@@ -365,7 +350,7 @@ int video_create(const struct video_config *config_in, struct loop *loop, const 
 
 	if (!v)
 		return -ENOMEM;
-	err = virtio_device_init(&v->device, ops, ops->features, loop, mem);
+	err = virtio_device_init(&v->device, ops, config_in->dialect->features, loop, mem);
 	if (err < 0) {
 		free(v);
 		return err;
@@ -382,8 +367,8 @@ int video_create(const struct video_config *config_in, struct loop *loop, const 
 		destroy(&v->device);
 		return -ENOTSUP;
 	}
-	log_line(LOG_TOPIC_VIDEO, LOG_INFO, "%s:%s by %s%s%s", ops->name, names, v->config.codec->name,
-		 v->config.element ? " " : "", v->config.element ? v->config.element : "");
+	log_line(LOG_TOPIC_VIDEO, LOG_INFO, "%s:%s by %s%s%s, dialect %s", ops->name, names, v->config.codec->name,
+		 v->config.element ? " " : "", v->config.element ? v->config.element : "", v->config.dialect->name);
 	*out = &v->device;
 	return 0;
 }

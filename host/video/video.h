@@ -19,20 +19,23 @@ struct video_limits {
 	uint64_t buffer_bytes;    /* of all buffers of all streams together */
 };
 
+struct video_dialect;
+
 struct video_config {
 	bool encoder;
+	const struct video_dialect *dialect; /* that the driver speaks */
 	const char *element; /* the codec element to use; NULL: the best for each format */
 	unsigned timeout_ms; /* for a codec that does nothing */
 	struct video_limits limits;
 	const struct codec_ops *codec;
 };
 
-/* Defaults: a decoder with no codec chosen, 4 s, 32 streams. */
+/* Defaults: a decoder with no codec chosen, dialect chromeos, 4 s, 32 streams. */
 void video_config_init(struct video_config *config);
 
 /*
- * Read @options ("kind=decoder|encoder,codec=ELEMENT,streams=N,memory=MIB,timeout=SECONDS") into @config. Returns 0, or -EINVAL after printing which word is
- * wrong and what is allowed. Strings in @config point into @options.
+ * Read @options ("kind=decoder|encoder,dialect=chromeos|agl,codec=ELEMENT,streams=N,memory=MIB,timeout=SECONDS") into
+ * @config. Returns 0, or -EINVAL after printing which word is wrong and what is allowed. Strings in @config point into @options.
  */
 int video_config_parse(struct video_config *config, char *options);
 

@@ -41,8 +41,11 @@ test_keeper-src := $(vhost-test-src)
 test_vhost_leaks-src := $(vhost-test-src)
 # Video over the fake codec.
 video-test-src = tests/lib/video_world.c $(host-video-device-src) $(host-video-fake-src)
-device-tests += test_video_commands test_video_stream
+device-tests += test_video_commands test_video_pictures test_video_stream test_video_trouble test_video_states
 test_video_commands-src = $(video-test-src)
-test_video_stream-src = $(video-test-src)
+test_video_pictures-src = tests/lib/film.c $(video-test-src)
+test_video_stream-src = tests/lib/film.c $(video-test-src)
+test_video_trouble-src = tests/lib/film.c $(video-test-src)
+test_video_states-src = tests/lib/film.c $(video-test-src)
 device-tests += test_codec_conformance
 test_codec_conformance-src = tests/lib/codec_leaks.c $(video-test-src) $(host-video-gst-src)

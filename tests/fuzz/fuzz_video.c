@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * virtio-video over the fake codec, decoder and encoder: any bytes as commands, and commands that are nearly right, with
+ * virtio-video over the fake codec, decoder and encoder in both dialects: any bytes as commands, and commands that are nearly right, with
  * turns of the loop and resets between. Nothing may stay unanswered after its stream was destroyed, and afterwards a
  * stream must decode.
  */
@@ -9,6 +9,7 @@
 
 #include "host/base/loop.h"
 #include "host/video/codec_fake.h"
+#include "host/video/dialect.h"
 #include "host/video/video.h"
 #include "protocol/virtio_video.h"
 #include "tests/fuzz/requests.h"
@@ -21,6 +22,7 @@ struct world {
 	struct requests r;
 	struct virtio_device *d;
 	uint64_t area; /* where buffers lie */
+	bool agl;
 };
 
 static void check(bool ok)
@@ -45,6 +47,29 @@ static void add_stream(struct world *w, struct fuzz_input *in)
 	};
 
 	requests_add(&w->r, 0, &c, sizeof(c), 0, 64, in);
+}
+
+/* RESOURCE_ATTACH with a list for each of up to three planes. */
+static void add_lists(struct world *w, struct fuzz_input *in)
+{
+	struct {
+		struct virtio_video_agl_resource_attach c;
+		struct {
+			struct virtio_video_agl_list list;
+			struct virtio_video_mem_entry e;
+		} planes[3];
+	} m = {
+		.c = {.hdr = {VIRTIO_VIDEO_AGL_CMD_RESOURCE_ATTACH, fuzz_u8(in) % 3}, .queue_type = 0x100 + fuzz_u8(in) % 2,
+		      .resource_id = fuzz_u8(in) % 8},
+	};
+	const unsigned planes = 1 + fuzz_u8(in) % 3;
+
+	for (unsigned i = 0; i < planes; i++) {
+		m.planes[i].list.num_entries = 1;
+		m.planes[i].e.addr = w->area + fuzz_u16(in) % (AREA_BYTES - BUFFER_BYTES);
+		m.planes[i].e.length = BUFFER_BYTES;
+	}
+	requests_add(&w->r, 0, &m, sizeof(m.c) + planes * sizeof(m.planes[0]), 0, 64, in);
 }
 
 static void add_buffer(struct world *w, struct fuzz_input *in)
@@ -76,7 +101,14 @@ static void add_queue(struct world *w, struct fuzz_input *in)
 		.data_sizes = {fuzz_u16(in) % BUFFER_BYTES},
 	};
 
-	requests_add(&w->r, 0, &c, sizeof(c), 0, 64, in);
+	const struct virtio_video_agl_resource_queue a = {
+		.hdr = c.hdr,
+		.queue_type = c.queue_type,
+		.resource_id = c.resource_id,
+		.data_sizes = {c.data_sizes[0]},
+	};
+
+	requests_add(&w->r, 0, w->agl ? (const void *)&a : &c, w->agl ? sizeof(a) : sizeof(c), 0, 64, in);
 }
 
 /* Write what a codec reads somewhere into the buffers. */
@@ -113,6 +145,8 @@ static void step(struct world *w, struct fuzz_input *in)
 	case OP_CREATE:
 		if (fuzz_u8(in) & 1)
 			add_stream(w, in);
+		else if (w->agl)
+			add_lists(w, in);
 		else
 			add_buffer(w, in);
 		break;
@@ -136,6 +170,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	video_config_init(&config);
 	config.encoder = kind & 8;
+	w.agl = kind & 16;
+	config.dialect = w.agl ? &video_dialect_agl : &video_dialect_chromeos;
 	config.codec = &codec_fake_ops;
 	config.limits.buffer_bytes = 1 << 20;
 	w.area = fake_guest_alloc(w.r.g, AREA_BYTES, 4096);
@@ -173,7 +209,7 @@ size_t fuzz_seed(unsigned index, uint8_t *buf, size_t cap)
 	static const uint8_t whole[] = {0, 0, 0, 64, 0}, event[] = {OP_EVENT, 0, 0, 0, 8, 0}, turn[] = {OP_TURN, OP_TURN};
 	uint8_t *p = buf;
 
-	if (index >= 16 || cap < 4096)
+	if (index >= 32 || cap < 4096)
 		return 0;
 	*p++ = (uint8_t)index;
 	p = put(p, event, sizeof(event));

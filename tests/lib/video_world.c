@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,37 @@
 #include "host/base/loop.h"
 
 #define WAIT_MS 60000
+
+static bool speaks_agl;
+
+static int choose_dialect(void **state)
+{
+	speaks_agl = *state != NULL;
+	return 0;
+}
+
+int video_run_tests(const struct CMUnitTest *tests, size_t count)
+{
+	struct CMUnitTest *all = calloc(2 * count, sizeof(*all));
+	char(*names)[120] = calloc(2 * count, sizeof(*names));
+	int failed;
+
+	if (!all || !names)
+		abort();
+	for (size_t i = 0; i < 2 * count; i++) {
+		const bool agl = i >= count;
+
+		all[i] = tests[i % count];
+		snprintf(names[i], sizeof(names[i]), "%s%s", agl ? "agl: " : "", tests[i % count].name);
+		all[i].name = names[i];
+		all[i].setup_func = choose_dialect;
+		all[i].initial_state = agl ? &speaks_agl : NULL;
+	}
+	failed = _cmocka_run_group_tests("video", all, 2 * count, NULL, NULL);
+	free(all);
+	free(names);
+	return failed;
+}
 
 struct video_world *video_world_create(const struct video_world_options *options)
 {
@@ -25,6 +57,8 @@ struct video_world *video_world_create(const struct video_world_options *options
 	config.encoder = options->encoder;
 	config.codec = options->codec ? options->codec : &codec_fake_ops;
 	config.element = options->element;
+	config.dialect = options->dialect ? options->dialect : speaks_agl ? &video_dialect_agl : &video_dialect_chromeos;
+	w->agl = config.dialect == &video_dialect_agl;
 	if (options->timeout_ms)
 		config.timeout_ms = options->timeout_ms;
 	if (options->streams)
@@ -91,10 +125,43 @@ void video_read_params(struct video_world *w, uint32_t stream, uint32_t queue, s
 {
 	struct virtio_video_get_params c = {.queue_type = queue};
 	struct virtio_video_get_params_ext_resp r;
+	const uint32_t type = w->agl ? VIRTIO_VIDEO_CMD_GET_PARAMS : VIRTIO_VIDEO_CMD_GET_PARAMS_EXT;
 
-	assert_int_equal(video_send(w, VIRTIO_VIDEO_CMD_GET_PARAMS_EXT, stream, &c, sizeof(c), &r, sizeof(r)),
-			 VIRTIO_VIDEO_RESP_OK_GET_PARAMS);
+	/* The plain form is the beginning of the other. */
+	assert_int_equal(video_send(w, type, stream, &c, sizeof(c), &r, sizeof(r)), VIRTIO_VIDEO_RESP_OK_GET_PARAMS);
 	*out = r.params.base;
+}
+
+uint32_t video_format_number(const struct video_world *w, uint32_t format)
+{
+	const struct video_picture_format *f;
+
+	for (unsigned i = 0; w->agl && (f = video_picture_format_at(i)) != NULL; i++) {
+		if (f->number == format)
+			return f->agl_number;
+	}
+	return format;
+}
+
+/* RESOURCE_ATTACH with one list. */
+static uint32_t attach(struct video_world *w, uint32_t stream, uint32_t queue, uint32_t id,
+		       const struct virtio_video_mem_entry *entries, uint32_t count)
+{
+	struct {
+		struct virtio_video_agl_resource_attach c;
+		struct virtio_video_agl_list list;
+		struct virtio_video_mem_entry entries[];
+	} *request = malloc(sizeof(*request) + count * sizeof(*entries));
+	uint32_t code;
+
+	assert_non_null(request);
+	request->c = (struct virtio_video_agl_resource_attach){.queue_type = queue, .resource_id = id};
+	request->list = (struct virtio_video_agl_list){.num_entries = count};
+	memcpy(request->entries, entries, count * sizeof(*entries));
+	code = video_send(w, VIRTIO_VIDEO_AGL_CMD_RESOURCE_ATTACH, stream, request,
+			  sizeof(*request) + count * sizeof(*entries), NULL, 0);
+	free(request);
+	return code;
 }
 
 uint32_t video_create_scattered(struct video_world *w, uint32_t stream, uint32_t queue, uint32_t id,
@@ -107,15 +174,61 @@ uint32_t video_create_scattered(struct video_world *w, uint32_t stream, uint32_t
 		.num_planes = 1,
 		.num_entries = {count},
 	};
-	uint8_t *request = malloc(sizeof(c) + count * sizeof(*entries));
+	uint8_t *request;
 	uint32_t code;
 
+	if (w->agl)
+		return attach(w, stream, queue, id, entries, count);
+	request = malloc(sizeof(c) + count * sizeof(*entries));
 	assert_non_null(request);
 	memcpy(request, &c, sizeof(c));
 	memcpy(request + sizeof(c), entries, count * sizeof(*entries));
 	code = video_send(w, VIRTIO_VIDEO_CMD_RESOURCE_CREATE, stream, request, sizeof(c) + count * sizeof(*entries), NULL, 0);
 	free(request);
 	return code;
+}
+
+uint32_t video_create_planes(struct video_world *w, uint32_t stream, uint32_t queue, uint32_t id, uint32_t planes,
+			     const uint32_t *entries, const struct virtio_video_mem_entry *list)
+{
+	struct virtio_video_resource_create c = {
+		.queue_type = queue,
+		.resource_id = id,
+		.planes_layout = VIRTIO_VIDEO_PLANES_LAYOUT_PER_PLANE,
+		.num_planes = planes,
+	};
+	const struct virtio_video_agl_resource_attach a = {.queue_type = queue, .resource_id = id};
+	uint8_t request[1024], *at = request + (w->agl ? sizeof(a) : sizeof(c));
+
+	for (uint32_t i = 0; i < planes; i++) {
+		const struct virtio_video_agl_list header = {.num_entries = entries[i]};
+		const size_t bytes = entries[i] * sizeof(*list);
+
+		assert_true((size_t)(at - request) + sizeof(header) + bytes <= sizeof(request));
+		if (i < VIRTIO_VIDEO_MAX_PLANES) /* a test may want one too many */
+			c.num_entries[i] = entries[i];
+		if (w->agl) {
+			memcpy(at, &header, sizeof(header));
+			at += sizeof(header);
+		}
+		memcpy(at, list, bytes);
+		at += bytes;
+		list += entries[i];
+	}
+	if (w->agl)
+		memcpy(request, &a, sizeof(a));
+	else
+		memcpy(request, &c, sizeof(c));
+	return video_send(w, VIRTIO_VIDEO_CMD_RESOURCE_CREATE, stream, request, (size_t)(at - request), NULL, 0);
+}
+
+void video_force_keyframe(struct video_world *w, uint32_t stream)
+{
+	struct virtio_video_set_control key = {.control = VIRTIO_VIDEO_CONTROL_FORCE_KEYFRAME};
+
+	w->key_frame = w->agl;
+	if (!w->agl)
+		assert_int_equal(video_send(w, VIRTIO_VIDEO_CMD_SET_CONTROL, stream, &key, sizeof(key), NULL, 0), VIDEO_OK);
 }
 
 uint32_t video_create_buffer(struct video_world *w, uint32_t stream, uint32_t queue, uint32_t id, size_t bytes,
@@ -139,9 +252,20 @@ struct fake_request *video_queue(struct video_world *w, uint32_t stream, uint32_
 		.num_data_sizes = 1,
 		.data_sizes = {bytes},
 	};
-	struct fake_request *r =
-		fake_guest_add(w->guest, 0, &c, sizeof(c), sizeof(struct virtio_video_resource_queue_resp));
+	const struct virtio_video_agl_resource_queue agl = {
+		.hdr = {VIRTIO_VIDEO_CMD_RESOURCE_QUEUE, stream},
+		.queue_type = queue,
+		.resource_id = id,
+		.timestamp = timestamp,
+		.data_sizes = {bytes},
+		.flags = w->key_frame ? VIRTIO_VIDEO_AGL_ENQUEUE_FLAG_FORCE_KEY_FRAME : 0,
+	};
+	struct fake_request *r = w->agl ? fake_guest_add(w->guest, 0, &agl, sizeof(agl),
+							 sizeof(struct virtio_video_agl_resource_queue_resp))
+					: fake_guest_add(w->guest, 0, &c, sizeof(c),
+							 sizeof(struct virtio_video_resource_queue_resp));
 
+	w->key_frame = false;
 	fake_guest_kick(w->guest, 0);
 	return r;
 }
@@ -155,13 +279,40 @@ struct fake_request *video_drain(struct video_world *w, uint32_t stream)
 	return r;
 }
 
-struct virtio_video_resource_queue_resp video_wait(struct video_world *w, struct fake_request *r)
+uint32_t video_flags(const struct video_world *w, uint32_t flags)
+{
+	return w->agl ? flags & ~(VIRTIO_VIDEO_BUFFER_FLAG_ERR | VIRTIO_VIDEO_BUFFER_FLAG_PFRAME) : flags;
+}
+
+static struct virtio_video_resource_queue_resp from_agl(const struct fake_request *r)
+{
+	static const uint32_t flags[] = {0, VIRTIO_VIDEO_BUFFER_FLAG_EOS, VIRTIO_VIDEO_BUFFER_FLAG_IFRAME};
+	struct virtio_video_agl_resource_queue_resp resp = {0};
+
+	memcpy(&resp, r->out, r->used_len < sizeof(resp) ? r->used_len : sizeof(resp));
+	/* What drivers take for more than one thing never comes. */
+	assert_true(resp.flags < sizeof(flags) / sizeof(flags[0]));
+	return (struct virtio_video_resource_queue_resp){
+		.hdr = resp.hdr, .timestamp = resp.timestamp, .flags = flags[resp.flags], .size = resp.data_sizes[0]};
+}
+
+struct virtio_video_resource_queue_resp video_response(const struct video_world *w, const struct fake_request *r)
 {
 	struct virtio_video_resource_queue_resp resp = {0};
 
-	assert_int_equal(fake_guest_wait(w->guest, r, WAIT_MS), 0);
 	assert_true(r->used_len >= sizeof(resp.hdr));
+	if (w->agl)
+		return from_agl(r);
 	memcpy(&resp, r->out, r->used_len < sizeof(resp) ? r->used_len : sizeof(resp));
+	return resp;
+}
+
+struct virtio_video_resource_queue_resp video_wait(struct video_world *w, struct fake_request *r)
+{
+	struct virtio_video_resource_queue_resp resp;
+
+	assert_int_equal(fake_guest_wait(w->guest, r, WAIT_MS), 0);
+	resp = video_response(w, r);
 	fake_guest_free_request(w->guest, r);
 	return resp;
 }
