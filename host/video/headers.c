@@ -47,6 +47,7 @@ bool video_headers_scan(struct video_headers *h, enum video_headers_kind kind, c
 		end = find_start(data, bytes, at + 3);
 		if (unit == UNIT_OTHER)
 			continue;
+		h->changes++;
 		if (unit == UNIT_SEQUENCE && !begun) {
 			begun = true;
 			h->bytes = 0;
