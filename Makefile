@@ -67,6 +67,8 @@ common-cflags := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. $(warnings) -
 common-ldflags := $(sanitize) -Wl,-z,relro,-z,now -pthread
 
 gpu-packages := virglrenderer epoxy egl gbm pixman-1 libpng libdrm libvncserver
+# The ones of them that outputs need.
+display-packages := libpng libvncserver
 # The sandbox of device programs.
 sandbox-packages := libseccomp
 host-cc := $(if $(foreign),$(cross-cc),$(CC))
@@ -76,6 +78,7 @@ have-sandbox := $(if $(has-sysroot),$(shell $(host-pkg-config) --exists $(sandbo
 gpu-cflags := $(if $(have-gpu),$(shell $(host-pkg-config) --cflags $(gpu-packages))) -DVIRGL_RENDERER_UNSTABLE_APIS
 gpu-libs := $(if $(have-gpu),$(shell $(host-pkg-config) --libs $(gpu-packages)))
 sandbox-libs := $(if $(have-sandbox),$(shell $(host-pkg-config) --libs $(sandbox-packages)))
+display-libs := $(if $(have-gpu),$(shell $(host-pkg-config) --libs $(display-packages)))
 
 # The control socket's.
 json-cflags := $(if $(has-sysroot),$(shell $(host-pkg-config) --cflags json-c 2>/dev/null))
@@ -89,6 +92,7 @@ have-video-program := $(and $(have-video),$(have-sandbox))
 core-src := $(protocol-src) $(host-base-src) $(host-virtio-src)
 device-src := $(host-block-src) $(host-net-src) $(host-console-src) $(host-rng-src) $(host-input-src)
 gpu-src := $(host-display-src) $(host-gpu-src)
+screen-src := $(host-display-src) $(host-screen-src)
 gpu-program-src := $(gpu-src) $(host-vhost-src) $(host-sandbox-src) $(host-program-src) $(host-gpu-program-src)
 video-program-src := $(host-video-src) $(host-vhost-src) $(host-sandbox-src) $(host-program-src) $(host-video-program-src)
 vmm-all-src := $(vmm-src) $(vmm-$(ARCH)-src)
@@ -101,13 +105,13 @@ library-objects := $(call objects,$(core-src) $(device-src))
 .PHONY: all host vmm bare samples check check-built check-unit check-bare check-uml check-qemu check-linux fuzz bench demo lint format deps ci help \
 	install clean tests
 all: $(if $(has-sysroot),host vmm) bare
-	@echo "built into $(O)/: $(if $(has-sysroot),mullion)$(if $(have-gpu),$(comma) mullion-gpu.so$(comma) mullion-gpu)$(if $(have-video),$(comma) mullion-video.so)$(if $(have-video-program),$(comma) mullion-video)$(comma) bare/*.elf"
+	@echo "built into $(O)/: $(if $(has-sysroot),mullion)$(if $(have-gpu),$(comma) mullion-gpu.so$(comma) mullion-display.so$(comma) mullion-gpu)$(if $(have-video),$(comma) mullion-video.so)$(if $(have-video-program),$(comma) mullion-video)$(comma) bare/*.elf"
 	$(if $(has-sysroot),,@echo "skipped mullion: no $(ARCH) libraries in $(SYSROOT) (make deps ARCH=$(ARCH) gets them)")
-	$(if $(have-gpu),,@echo "skipped mullion-gpu.so: needs pkg-config packages: $(gpu-packages) $(sandbox-packages) (make deps installs them)")
+	$(if $(have-gpu),,@echo "skipped mullion-gpu.so, mullion-display.so: needs pkg-config packages: $(gpu-packages) $(sandbox-packages) (make deps installs them)")
 	$(if $(have-video),,@echo "skipped mullion-video.so: needs pkg-config packages: $(video-packages) (make deps installs them)")
 	$(if $(have-video-program),,@echo "skipped mullion-video: needs pkg-config packages: $(video-packages) $(sandbox-packages) (make deps installs them)")
 comma := ,
-host: $(O)/libmullion.a $(if $(have-gpu),$(O)/mullion-gpu.so $(O)/mullion-gpu) $(if $(have-video),$(O)/mullion-video.so) $(if $(have-video-program),$(O)/mullion-video)
+host: $(O)/libmullion.a $(if $(have-gpu),$(O)/mullion-gpu.so $(O)/mullion-display.so $(O)/mullion-gpu) $(if $(have-video),$(O)/mullion-video.so) $(if $(have-video-program),$(O)/mullion-video)
 vmm: $(O)/mullion
 
 help:
@@ -149,6 +153,11 @@ $(O)/mullion: $(call objects,$(vmm-all-src)) $(O)/libmullion.a
 $(O)/mullion-gpu.so: $(call objects,$(gpu-src))
 	$(call say,LD,$@)
 	$(Q)$(host-cc) $(common-ldflags) -shared -o $@ $^ $(LDFLAGS) $(gpu-libs) -lm
+
+# Displays of mullion's own, for frames of a device that is in another process.
+$(O)/mullion-display.so: $(call objects,$(screen-src))
+	$(call say,LD,$@)
+	$(Q)$(host-cc) $(common-ldflags) -shared -o $@ $^ $(LDFLAGS) $(display-libs)
 
 # The same device as a program that lends it over vhost-user.
 $(O)/mullion-gpu: $(call objects,$(gpu-program-src)) $(O)/libmullion.a
@@ -248,6 +257,7 @@ install: all
 	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/mullion $(DESTDIR)$(mandir)/man1
 	$(INSTALL) -m 755 $(O)/mullion $(DESTDIR)$(bindir)/mullion
 	$(if $(have-gpu),$(INSTALL) -m 644 $(O)/mullion-gpu.so $(DESTDIR)$(libdir)/mullion/mullion-gpu.so)
+	$(if $(have-gpu),$(INSTALL) -m 644 $(O)/mullion-display.so $(DESTDIR)$(libdir)/mullion/mullion-display.so)
 	$(if $(have-gpu),$(INSTALL) -m 755 $(O)/mullion-gpu $(DESTDIR)$(bindir)/mullion-gpu)
 	$(INSTALL) -m 644 docs/mullion.1 docs/mullion-ctl.1 docs/mullion-gpu.1 docs/mullion-video.1 $(DESTDIR)$(mandir)/man1/
 	$(if $(have-video),$(INSTALL) -m 644 $(O)/mullion-video.so $(DESTDIR)$(libdir)/mullion/mullion-video.so)

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
- * Status, displays and screenshots: what has to ask the device with displays, on its loop. A screenshot's file is made
- * and renamed on the pool, since a file system may take its time.
+ * Status, displays and screenshots: what has to ask the device with displays, on the loop that it is asked on. A
+ * screenshot is drawn into memory, since the device may be in a process that is not to have a file of the user's, and
+ * written on the pool, since a file system may take its time.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "host/base/pool.h"
@@ -21,17 +25,18 @@
 #define DEFAULT_WIDTH 1280u
 #define DEFAULT_HEIGHT 800u
 #define GPU_SILENT "the GPU's thread doesn't answer: its driver on the host may hang"
+#define NO_DISPLAYS "the guest has no displays: start it with --gpu"
 
 struct display_call {
 	struct ctl_call call;
-	struct virtio_device *device;
-	const struct display_control_ops *ops;
-	struct loop_task there; /* on the device's loop */
+	const struct display_control *control;
+	struct loop_task there; /* on its loop */
 	void (*act)(struct display_call *d);
 	unsigned display;
 	uint32_t width, height;
 	char why[160]; /* it wasn't done; "": it was */
 	struct display_device_status status;
+	int err; /* of asking for it */
 };
 
 static void run_there(struct loop_task *t)
@@ -42,12 +47,12 @@ static void run_there(struct loop_task *t)
 	ctl_call_back(&d->call);
 }
 
-/* Run d->act on the device's loop, then d->call.finish here. Takes @d. */
+/* Run d->act on the displays' loop, then d->call.finish here. Takes @d. */
 static void send_there(struct ctl_client *client, struct display_call *d, const char *late)
 {
 	d->there = (struct loop_task){.run = run_there, .owner = d};
 	if (ctl_defer(client, &d->call, DEVICE_LIMIT_S, late))
-		loop_post(d->device->loop, &d->there);
+		loop_post(d->control->loop, &d->there);
 	else
 		free(d);
 }
@@ -62,13 +67,13 @@ static struct display_call *new_call(struct ctl_client *client, void (*act)(stru
 		ctl_refuse(client, "out of memory");
 		return NULL;
 	}
-	d->ops = devices_display(ctl_client_config(client)->devices, &d->device);
+	d->control = devices_display(ctl_client_config(client)->devices);
 	d->act = act;
 	d->call.finish = finish;
-	if (d->ops)
+	if (d->control)
 		return d;
 	free(d);
-	ctl_refuse(client, "the guest has no displays that can be reached: start it with --gpu, without isolate=yes");
+	ctl_refuse(client, NO_DISPLAYS);
 	return NULL;
 }
 
@@ -79,9 +84,9 @@ static void add_number(struct json_object *o, const char *name, uint64_t value)
 
 /* ---- status ---- */
 
-static void act_status(struct display_call *d)
+static void get_status(struct display_call *d)
 {
-	d->ops->get_status(d->device, &d->status);
+	d->err = d->control->ops->get_status(d->control->owner, &d->status);
 }
 
 static struct json_object *describe_display(unsigned number, const struct display_status *s)
@@ -124,19 +129,19 @@ static struct json_object *describe_machine(struct ctl_client *client)
 	return o;
 }
 
-static bool finish_status(struct ctl_call *call, struct ctl_client *client)
+static struct json_object *describe_gpu(const struct display_device_status *s, int err)
 {
-	const struct display_device_status *s = &((struct display_call *)call)->status;
-	struct json_object *o, *displays, *gpu;
+	struct json_object *gpu = json_object_new_object();
 
-	if (!client)
-		return true;
-	o = describe_machine(client);
-	displays = json_object_new_array();
-	for (unsigned i = 0; i < s->display_count; i++)
-		json_object_array_add(displays, describe_display(i, &s->displays[i]));
-	json_object_object_add(o, "displays", displays);
-	gpu = json_object_new_object();
+	json_object_object_add(gpu, "isolated", json_object_new_boolean(s->is_isolated));
+	if (s->is_isolated) {
+		add_number(gpu, "worker-pid", s->worker_pid);
+		add_number(gpu, "deaths", s->deaths);
+	}
+	if (err) {
+		json_object_object_add(gpu, "error", json_object_new_string(strerror(-err)));
+		return gpu;
+	}
 	json_object_object_add(gpu, "renderer", json_object_new_string(s->renderer));
 	add_number(gpu, "commands", s->commands);
 	add_number(gpu, "errors", s->errors);
@@ -144,22 +149,36 @@ static bool finish_status(struct ctl_call *call, struct ctl_client *client)
 	add_number(gpu, "frames", s->frames);
 	add_number(gpu, "pixel-copies", s->pixel_copies);
 	add_number(gpu, "pixel-copy-bytes", s->pixel_copy_bytes);
-	json_object_object_add(o, "gpu", gpu);
+	return gpu;
+}
+
+static bool finish_status(struct ctl_call *call, struct ctl_client *client)
+{
+	const struct display_call *d = (struct display_call *)call;
+	struct json_object *o, *displays;
+
+	if (!client)
+		return true;
+	o = describe_machine(client);
+	displays = json_object_new_array();
+	for (unsigned i = 0; i < d->status.display_count; i++)
+		json_object_array_add(displays, describe_display(i, &d->status.displays[i]));
+	json_object_object_add(o, "displays", displays);
+	json_object_object_add(o, "gpu", describe_gpu(&d->status, d->err));
 	ctl_answer(client, o);
 	return true;
 }
 
 void ctl_status(struct ctl_client *client, struct json_object *request)
 {
-	struct virtio_device *device;
 	struct display_call *d;
 
 	(void)request;
-	if (!devices_display(ctl_client_config(client)->devices, &device)) {
+	if (!devices_display(ctl_client_config(client)->devices)) {
 		ctl_answer(client, describe_machine(client));
 		return;
 	}
-	d = new_call(client, act_status, finish_status);
+	d = new_call(client, get_status, finish_status);
 	if (d)
 		send_there(client, d, GPU_SILENT);
 }
@@ -173,10 +192,20 @@ static bool is_connected(const struct display_call *d)
 	return d->status.displays[d->display].width != 0;
 }
 
-/* False when there is no such display. */
+/* False when the displays are out of reach. */
+static bool look_at_all(struct display_call *d)
+{
+	get_status(d);
+	if (d->err)
+		snprintf(d->why, sizeof(d->why), "the GPU's process doesn't answer: %s", strerror(-d->err));
+	return !d->err;
+}
+
+/* False also when there is no such display. */
 static bool look(struct display_call *d)
 {
-	d->ops->get_status(d->device, &d->status);
+	if (!look_at_all(d))
+		return false;
 	if (d->display < d->status.display_count)
 		return true;
 	snprintf(d->why, sizeof(d->why), "no display %u: the guest has %u, numbered from 0; more with --gpu scanouts=N",
@@ -186,7 +215,7 @@ static bool look(struct display_call *d)
 
 static void set_mode(struct display_call *d)
 {
-	int err = d->ops->set_mode(d->device, d->display, d->width, d->height);
+	int err = d->control->ops->set_mode(d->control->owner, d->display, d->width, d->height);
 
 	if (err)
 		snprintf(d->why, sizeof(d->why), "display %u doesn't take %ux%u: %s", d->display, d->width, d->height,
@@ -197,7 +226,8 @@ static void act_add(struct display_call *d)
 {
 	if (d->display == ANY_DISPLAY) {
 		d->display = 0;
-		d->ops->get_status(d->device, &d->status);
+		if (!look_at_all(d))
+			return;
 		while (d->display < d->status.display_count && is_connected(d))
 			d->display++;
 		if (d->display == d->status.display_count) {
@@ -284,18 +314,18 @@ void ctl_display_resize(struct ctl_client *client, struct json_object *request)
 	change_display(client, request, act_resize, 0, 0);
 }
 
-/* ---- screenshots: make the file (pool), draw (device), rename it (pool), answer ---- */
+/* ---- screenshots: draw into memory (displays), write the file (pool), answer ---- */
 
 #define PART_SUFFIX ".XXXXXX"
+#define PICTURE_BYTES_MAX (1ll << 30)
 
 struct screenshot_call {
 	struct ctl_call call;
-	struct virtio_device *device;
-	const struct display_control_ops *ops;
+	const struct display_control *control;
 	struct pool *pool;
 	struct pool_job job;
 	struct loop_task there;
-	struct display_screenshot shot; /* fd -1: not made yet, or closed */
+	struct display_screenshot shot; /* into a memfd; fd -1: not made yet */
 	char *path, *part;		/* where it goes, and until it is whole */
 	bool is_drawn, is_done;
 	int err;
@@ -310,10 +340,8 @@ static void forget(struct ctl_call *call)
 {
 	struct screenshot_call *s = from_call(call);
 
-	if (s->shot.fd >= 0 && s->part) {
+	if (s->shot.fd >= 0)
 		close(s->shot.fd);
-		unlink(s->part);
-	}
 	free(s->path);
 	free(s->part);
 }
@@ -331,47 +359,56 @@ static void draw(struct loop_task *t)
 {
 	struct screenshot_call *s = t->owner;
 
-	s->ops->screenshot(s->device, &s->shot);
+	s->control->ops->screenshot(s->control->owner, &s->shot);
 }
 
-static void make_file(struct pool_job *j)
+/* What was drawn may still change, or shrink, in the hands of the process that drew. */
+static int copy_picture(int from, int to)
 {
-	struct screenshot_call *s = j->owner;
+	struct stat stat;
+	off_t at = 0;
 
-	s->shot.fd = mkostemp(s->part, O_CLOEXEC);
-	if (s->shot.fd >= 0) {
-		loop_post(s->device->loop, &s->there);
-		return;
+	if (fstat(from, &stat) < 0)
+		return -errno;
+	if (!stat.st_size || stat.st_size > PICTURE_BYTES_MAX)
+		return -EIO;
+	while (at < stat.st_size) {
+		ssize_t n = sendfile(to, from, &at, (size_t)(stat.st_size - at));
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n == 0)
+			return -EIO;
 	}
-	s->err = -errno;
-	s->is_done = true;
-	ctl_call_back(&s->call);
+	return 0;
 }
 
-static void rename_file(struct pool_job *j)
+static void write_file(struct pool_job *j)
 {
 	struct screenshot_call *s = j->owner;
+	int fd = mkostemp(s->part, O_CLOEXEC);
 
-	if (!s->err && (close(s->shot.fd) < 0 || rename(s->part, s->path) < 0)) {
+	s->err = fd < 0 ? -errno : copy_picture(s->shot.fd, fd);
+	if (fd >= 0 && close(fd) < 0 && !s->err)
 		s->err = -errno;
+	if (!s->err && rename(s->part, s->path) < 0)
+		s->err = -errno;
+	if (s->err && fd >= 0)
 		unlink(s->part);
-	} else if (s->err) {
-		close(s->shot.fd);
-		unlink(s->part);
-	}
-	s->shot.fd = -1;
 	s->is_done = true;
 	ctl_call_back(&s->call);
 }
 
 static void refuse_screenshot(struct ctl_client *client, const struct screenshot_call *s)
 {
-	if (s->err == -EINVAL)
+	if (s->is_done)
+		ctl_refuse(client, "%s: %s", s->path, strerror(-s->err));
+	else if (s->err == -EINVAL)
 		ctl_refuse(client, "no display %u; status lists them", s->shot.display);
 	else if (s->err == -ENODATA)
 		ctl_refuse(client, "display %u shows nothing: the guest has drawn no picture there", s->shot.display);
 	else
-		ctl_refuse(client, "%s: %s", s->path, strerror(-s->err));
+		ctl_refuse(client, "display %u: no picture: %s", s->shot.display, strerror(-s->err));
 }
 
 static bool finish_screenshot(struct ctl_call *call, struct ctl_client *client)
@@ -379,8 +416,7 @@ static bool finish_screenshot(struct ctl_call *call, struct ctl_client *client)
 	struct screenshot_call *s = from_call(call);
 	struct json_object *o;
 
-	if (s->is_drawn && !s->is_done) {
-		s->job.work = rename_file;
+	if (s->is_drawn && !s->is_done && !s->err) {
 		pool_submit(s->pool, &s->job);
 		return false;
 	}
@@ -415,20 +451,21 @@ void ctl_screenshot(struct ctl_client *client, struct json_object *request)
 	s->shot = (struct display_screenshot){
 		.display = (unsigned)ctl_number(request, "display", 0), .fd = -1, .done = on_drawn, .owner = s};
 	s->there = (struct loop_task){.run = draw, .owner = s};
-	s->job = (struct pool_job){.work = make_file, .owner = s};
+	s->job = (struct pool_job){.work = write_file, .owner = s};
 	s->call.finish = finish_screenshot;
 	s->call.cancel = forget;
-	s->ops = devices_display(ctl_client_config(client)->devices, &s->device);
+	s->control = devices_display(ctl_client_config(client)->devices);
 	s->pool = ctl_pool(client);
 	s->path = strdup(path);
 	s->part = malloc(strlen(path) + sizeof(PART_SUFFIX));
-	if (!s->ops) {
-		ctl_refuse(client, "the guest has no displays that can be reached: start it with --gpu, without isolate=yes");
-	} else if (!s->pool || !s->path || !s->part) {
+	s->shot.fd = memfd_create("mullion-screenshot", MFD_CLOEXEC);
+	if (!s->control) {
+		ctl_refuse(client, NO_DISPLAYS);
+	} else if (!s->pool || !s->path || !s->part || s->shot.fd < 0) {
 		ctl_refuse(client, "out of memory or threads");
 	} else if (ctl_defer(client, &s->call, SCREENSHOT_LIMIT_S, GPU_SILENT ", or the file system doesn't")) {
 		sprintf(s->part, "%s" PART_SUFFIX, path);
-		pool_submit(s->pool, &s->job);
+		loop_post(s->control->loop, &s->there);
 		return;
 	}
 	forget(&s->call);

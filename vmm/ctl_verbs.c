@@ -207,7 +207,16 @@ static void print_status(struct json_object *o)
 	}
 	if (json_object_object_get_ex(o, "displays", &list))
 		print_displays(list);
-	if (json_object_object_get_ex(o, "gpu", &gpu))
+	if (!json_object_object_get_ex(o, "gpu", &gpu))
+		return;
+	if (number(gpu, "worker-pid"))
+		printf("isolation  the GPU is in process %lld, after %lld that died\n", (long long)number(gpu, "worker-pid"),
+		       (long long)number(gpu, "deaths"));
+	else
+		puts("isolation  none: the GPU is in mullion's process");
+	if (*ctl_answer_text(gpu, "error"))
+		printf("gpu        does not answer: %s\n", ctl_answer_text(gpu, "error"));
+	else
 		printf("gpu        %s: %lld commands (%lld errors), %lld frames, %lld pixel copies (%.1f MiB)\n",
 		       ctl_answer_text(gpu, "renderer"), (long long)number(gpu, "commands"),
 		       (long long)number(gpu, "errors"), (long long)number(gpu, "frames"),

@@ -16,6 +16,7 @@
 #include "host/net/net.h"
 #include "host/rng/rng.h"
 #include "host/virtio/device.h"
+#include "host/virtio/display_control.h"
 #include "host/virtio/module.h"
 #include "vmm/arch.h"
 #include "vmm/isolate.h"
@@ -41,8 +42,8 @@ struct devices {
 	struct keyboard *keyboard;
 	struct input_seat *seat; /* the guest's input devices, to those who have a user */
 	struct virtio_device *console; /* with a terminal; NULL: none */
-	struct virtio_device *display; /* the one with displays; NULL: none */
-	const struct display_control_ops *display_control;
+	struct display_control in_process; /* of a GPU that is here */
+	const struct display_control *display; /* NULL: none */
 };
 
 /* ---- kinds ---- */
@@ -204,13 +205,14 @@ static int isolate_gpu(struct devices *d, const struct options *o, struct virtio
 {
 	struct vhost_user_setup c = {
 		.kind = vhost_user_find_kind("gpu"), .socket = "its process", .connect = isolate_connect};
-	int err = isolate_create("gpu", o->gpu, o->display, &d->isolate);
+	int err = isolate_create("gpu", o->gpu, o->display, input_seat_sink(d->seat), &d->isolate);
 
 	if (!err)
 		err = start_loop("gpu", &d->gpu_loop);
 	if (err)
 		return err;
 	c.owner = d->isolate;
+	d->display = isolate_display(d->isolate);
 	return vhost_user_create(&c, d->gpu_loop, vm_mem(d->vm), out);
 }
 
@@ -222,12 +224,17 @@ static int make_gpu(struct devices *d, const struct options *o, unsigned n, stru
 	int err;
 
 	(void)n;
-	if (o->isolate_gpu)
+	if (o->isolate_gpu == ISOLATE_YES || (o->isolate_gpu == ISOLATE_DEFAULT && isolate_is_possible("gpu")))
 		return isolate_gpu(d, o, out);
+	if (o->isolate_gpu == ISOLATE_DEFAULT)
+		log_line(LOG_TOPIC_VMM, LOG_WARN,
+			 "no program mullion-gpu beside this one: the GPU is in this process, where a guest that breaks it is "
+			 "in, too; build it (make), or say isolate=no");
 	err = make_from_module(d, "gpu", &d->gpu_loop, &setup, &module, out);
 	if (!err && module->display_control) {
-		d->display = *out;
-		d->display_control = module->display_control;
+		d->in_process =
+			(struct display_control){.ops = module->display_control, .owner = *out, .loop = d->gpu_loop};
+		d->display = &d->in_process;
 	}
 	return err;
 }
@@ -370,6 +377,8 @@ void devices_destroy(struct devices *d)
 		virtio_mmio_destroy(d->mmio[d->count]);
 	}
 	loop_destroy(d->gpu_loop);
+	/* Its frontend is gone: what it has to write, it writes now. */
+	isolate_destroy(d->isolate);
 	loop_destroy(d->video_loop);
 	for (unsigned i = 0; i < OPTIONS_MAX_VHOST_USERS; i++)
 		loop_destroy(d->vhost_loops[i]);
@@ -391,10 +400,9 @@ struct input_seat *devices_seat(const struct devices *d)
 	return d->seat;
 }
 
-const struct display_control_ops *devices_display(const struct devices *d, struct virtio_device **out)
+const struct display_control *devices_display(const struct devices *d)
 {
-	*out = d->display;
-	return d->display_control;
+	return d->display;
 }
 
 void devices_resize_console(struct devices *d)

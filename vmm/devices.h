@@ -6,11 +6,10 @@
 #define MULLION_VMM_DEVICES_H
 
 struct devices;
-struct display_control_ops;
+struct display_control;
 struct input_seat;
 struct options;
 struct pci_bus;
-struct virtio_device;
 struct vm;
 
 /* How many virtio devices @o asks for. */
@@ -30,8 +29,8 @@ const char *devices_name(const struct devices *d, unsigned n);
 /* The guest's keyboard and pointers. Thread: any. */
 struct input_seat *devices_seat(const struct devices *d);
 
-/* The device with displays, for calls on its loop; NULL: the guest has none. Thread: any. */
-const struct display_control_ops *devices_display(const struct devices *d, struct virtio_device **out);
+/* The guest's displays, until they are destroyed; NULL: it has none. Thread: any. */
+const struct display_control *devices_display(const struct devices *d);
 
 /* The terminal has another size. Thread: the VM's loop. */
 void devices_resize_console(struct devices *d);

@@ -1,18 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A device of this machine in processes of its own (--gpu isolate=yes): the device's program is started here, and serves
- * us over a socket pair. It ends when we do.
+ * us over a socket pair. It ends when we do. What a user asks of its displays goes over another one (isolate_control.h). A
+ * display that needs what the device's sandbox takes away (vnc) is here, on a thread of its own: its frames come over a third.
  */
 #ifndef MULLION_VMM_ISOLATE_H
 #define MULLION_VMM_ISOLATE_H
 
+#include <stdbool.h>
+
+struct display_control;
+struct input_sink;
 struct isolate;
 
+/* The program of device @name ("gpu") is there. Thread: any. */
+bool isolate_is_possible(const char *name);
+
 /*
- * @name: "gpu", for the program mullion-gpu beside ours; @options and @display (may be NULL) are what it is to be told.
- * Strings are borrowed until destroy. Returns 0 or a negative errno after a line. Thread: main.
+ * @name: "gpu", for the program mullion-gpu beside ours; @options and @display (may be NULL) are what it is to be told;
+ * @input takes what a user of the display types. All is borrowed until destroy. Returns 0 or a negative errno after a line. Thread: main.
  */
-int isolate_create(const char *name, const char *options, const char *display, struct isolate **out);
+int isolate_create(const char *name, const char *options, const char *display, struct input_sink *input,
+		   struct isolate **out);
 /* Its connection is closed: wait for its end, 15 s at most, then kill it. NULL is fine. Thread: main. */
 void isolate_destroy(struct isolate *i);
 
@@ -21,5 +30,8 @@ void isolate_destroy(struct isolate *i);
  * struct vhost_user_setup. Thread: any one.
  */
 int isolate_connect(void *isolate);
+
+/* Lives until destroy. Thread: any. */
+const struct display_control *isolate_display(const struct isolate *i);
 
 #endif

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "host/base/log.h"
+#include "host/display/screen.h"
 #include "host/virtio/module.h"
 
 /* The Debian package of each library that a module may ask for; a prefix, so that any version of it matches. */
@@ -92,9 +93,10 @@ static void explain(const char *path, const char *error, char *why, size_t bytes
 		 error ? error : "unknown reason");
 }
 
-int module_find(const char *name, const struct device_module **out, char *why, size_t why_bytes)
+/* @symbol begins with an interface number, which must be @abi. */
+static int find(const char *name, const char *symbol, uint32_t abi, const void **out, char *why, size_t why_bytes)
 {
-	const struct device_module *m;
+	const uint32_t *found;
 	char path[PATH_MAX];
 	void *handle;
 
@@ -112,20 +114,28 @@ int module_find(const char *name, const struct device_module **out, char *why, s
 		explain(path, dlerror(), why, why_bytes);
 		return -ELIBACC;
 	}
-	m = dlsym(handle, DEVICE_MODULE_SYMBOL);
-	if (!m) {
-		snprintf(why, why_bytes, "%s is not a mullion module (it has no %s): name another folder", path,
-			 DEVICE_MODULE_SYMBOL);
-	} else if (m->abi != DEVICE_MODULE_ABI) {
+	found = dlsym(handle, symbol);
+	if (!found) {
+		snprintf(why, why_bytes, "%s is not a mullion module (it has no %s): name another folder", path, symbol);
+	} else if (*found != abi) {
 		snprintf(why, why_bytes,
 			 "%s is for another version of mullion (interface %u, this one has %u): rebuild it with make",
-			 path, m->abi, DEVICE_MODULE_ABI);
+			 path, *found, abi);
 	} else {
-		*out = m;
+		*out = found;
 		return 0;
 	}
 	dlclose(handle);
 	return -ELIBBAD;
+}
+
+int module_find(const char *name, const struct device_module **out, char *why, size_t why_bytes)
+{
+	const void *found;
+	int err = find(name, DEVICE_MODULE_SYMBOL, DEVICE_MODULE_ABI, &found, why, why_bytes);
+
+	*out = found;
+	return err;
 }
 
 int module_load(const char *name, const struct device_module **out)
@@ -135,5 +145,17 @@ int module_load(const char *name, const struct device_module **out)
 
 	if (err)
 		log_line(LOG_TOPIC_VMM, LOG_ERROR, "%s", why);
+	return err;
+}
+
+int module_load_screen(const struct screen_module **out)
+{
+	char why[PATH_MAX + 512];
+	const void *found;
+	int err = find("display", SCREEN_MODULE_SYMBOL, SCREEN_MODULE_ABI, &found, why, sizeof(why));
+
+	if (err)
+		log_line(LOG_TOPIC_VMM, LOG_ERROR, "%s", why);
+	*out = found;
 	return err;
 }

@@ -10,6 +10,11 @@
 
 struct device_module;
 
+struct screen_module;
+
+/* The module with displays that are this process's (host/display/screen.h). As module_load(). */
+int module_load_screen(const struct screen_module **out);
+
 /*
  * Load module @name ("gpu"); it stays loaded until the process ends. Returns 0 or a negative errno after printing one
  * line that says what is missing and what to do. Thread: any.

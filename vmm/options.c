@@ -357,8 +357,8 @@ static int set_gpu(struct options *o, char *arg)
 		if (!strncmp(word, key, strlen(key))) {
 			const char *value = word + strlen(key);
 
-			o->isolate_gpu = !strcmp(value, "yes");
-			if (o->isolate_gpu || !strcmp(value, "no"))
+			o->isolate_gpu = !strcmp(value, "yes") ? ISOLATE_YES : ISOLATE_NO;
+			if (o->isolate_gpu == ISOLATE_YES || !strcmp(value, "no"))
 				continue;
 			free(rest);
 			return wrong("--gpu isolate=yes or isolate=no: whether the GPU has processes of its own");
@@ -473,8 +473,7 @@ static const struct {
 	{"gpu", "[KEY=VALUE,...]",
 	 "virtio GPU that draws with the host's OpenGL. Keys: renderer=auto|virgl|2d,\nrender-node=PATH, "
 	 "scanouts=1..16\n(connectors for displays), size=WIDTHxHEIGHT (of display 0; sizeN= plugs in display N),\nmemory=MIB (what "
-	 "the guest's pictures may take on the host),\nisolate=yes (processes of its own, which may die and are replaced; "
-	 "default no)",
+	 "the guest's pictures may take on the host),\nisolate=no (inside this process instead of in sandboxed ones that may\ndie and are replaced)",
 	 set_gpu},
 	{"video", "decoder|encoder|decoder,encoder[,KEY=VALUE,...]",
 	 "virtio-video: the host's codecs (GStreamer) as V4L2 devices of the guest. Keys:\ncodec=ELEMENT (one by name; default: "
@@ -669,8 +668,6 @@ int options_parse(struct options *o, int argc, char **argv)
 		return wrong("--console stdio and --serial stdio: only one of them can have the terminal");
 	if (o->display && strcmp(o->display, "none"))
 		o->has_gpu = true;
-	if (o->isolate_gpu && o->display && !strncmp(o->display, "vnc", 3))
-		return wrong("--gpu isolate=yes and --display vnc: not together yet; use isolate=no, or --display png:DIR");
 	/* A display with a user: what they type and point at is to arrive. */
 	if (o->display && strcspn(o->display, ":=,") == strlen("vnc") && !strncmp(o->display, "vnc", 3) && !o->input_count) {
 		o->inputs[o->input_count++] = (struct input_option){.kind = INPUT_KEYBOARD};

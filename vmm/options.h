@@ -50,6 +50,9 @@ struct input_option {
 	char *evdev;   /* NULL: none */
 };
 
+/* Whether a device has processes of its own. By default it does, where its program is there. */
+enum isolate_option { ISOLATE_DEFAULT, ISOLATE_YES, ISOLATE_NO };
+
 enum transport_option { TRANSPORT_PCI, TRANSPORT_MMIO };
 
 struct options {
@@ -71,7 +74,7 @@ struct options {
 	const char *serial, *console, *display;
 	bool has_rng, has_gpu;
 	const char *gpu;
-	bool isolate_gpu;  /* isolate=yes; the word is not in @gpu any more */
+	enum isolate_option isolate_gpu; /* the word is not in @gpu any more */
 	char *gpu_storage; /* of @gpu */
 	bool video_decoder, video_encoder;
 	char video[OPTIONS_MAX_VIDEO]; /* the module's options: what is neither of the two */

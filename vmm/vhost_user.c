@@ -486,7 +486,8 @@ int vhost_user_create(const struct vhost_user_setup *config, struct loop *loop, 
 	*out = &v->device;
 	return 0;
 lost:
-	log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: %s: %s", k->device_name, v->socket, v->session.why);
+	/* A program of ours that ends at once has said why. */
+	log_line(LOG_TOPIC_VHOST, config->connect && err == -EPIPE ? LOG_DEBUG : LOG_ERROR, "%s: %s: %s", k->device_name, v->socket, v->session.why);
 fail:
 	vhost_session_close(&v->session);
 	if (v->error_fd >= 0)

@@ -11,6 +11,7 @@ const struct display_output_ops *const display_outputs[] = {
 	&display_none_ops,
 	&display_png_ops,
 	&display_vnc_ops,
+	&display_fd_ops,
 	NULL,
 };
 
@@ -28,7 +29,7 @@ int display_create(struct loop *loop, const char *spec, struct input_sink *input
 		if (strlen((*ops)->name) == length && strncmp((*ops)->name, spec, length) == 0)
 			return (*ops)->create(loop, argument, input, out);
 	}
-	log_line(LOG_TOPIC_DISPLAY, LOG_ERROR, "no display '%.*s'; there are none, png:DIR[,every=N] and vnc[:ADDR]", (int)length, spec);
+	log_line(LOG_TOPIC_DISPLAY, LOG_ERROR, "no display '%.*s'; there are none, png:DIR[,every=N], vnc[:ADDR] and fd:N", (int)length, spec);
 	return -EINVAL;
 }
 

@@ -98,6 +98,7 @@ extern const struct display_output_ops *const display_outputs[];
 extern const struct display_output_ops display_none_ops;
 extern const struct display_output_ops display_png_ops;
 extern const struct display_output_ops display_vnc_ops;
+extern const struct display_output_ops display_fd_ops; /* vhost_gpu.c */
 
 /*
  * Make the output that @spec names: NAME, NAME:ARGUMENT, NAME=ARGUMENT or NAME,OPTIONS ("png:DIR,every=10",

@@ -10,7 +10,9 @@
 #include "host/display/vhost_gpu.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -582,10 +584,36 @@ int display_vhost_gpu_connect(struct display_output *o, int fd)
 		return err;
 	}
 	d->connected = true;
-	log_line(LOG_TOPIC_DISPLAY, LOG_INFO, "the frontend has a display; frames go there");
 	send_due(d);
 	return 0;
 }
+
+/* ---- fd:N ---- */
+
+static int create_from_fd(struct loop *loop, const char *argument, struct input_sink *input, struct display_output **out)
+{
+	int fd, err;
+	char end;
+
+	(void)input; /* whoever shows it has the user */
+	if (sscanf(argument, "%d%c", &fd, &end) != 1 || fcntl(fd, F_GETFD) < 0) {
+		log_line(LOG_TOPIC_DISPLAY, LOG_ERROR, "fd: '%s' is no open socket", argument);
+		return -EBADF;
+	}
+	err = display_vhost_gpu_create(loop, out);
+	if (!err)
+		err = display_vhost_gpu_connect(*out, fd);
+	if (err)
+		display_destroy(*out);
+	return err;
+}
+
+/* Only made here: afterwards it is as any other. */
+const struct display_output_ops display_fd_ops = {
+	.name = "fd",
+	.help = "fd:NUMBER: by the display protocol of vhost-user-gpu, to whoever has the other end of this socket",
+	.create = create_from_fd,
+};
 
 bool display_vhost_gpu_is_connected(const struct display_output *o)
 {

@@ -96,9 +96,9 @@ static void on_written(struct loop_task *t)
 	start_next(shots);
 }
 
-static void screenshot(struct virtio_device *d, struct display_screenshot *s)
+static void screenshot(void *device, struct display_screenshot *s)
 {
-	struct gpu *g = gpu_from_device(d);
+	struct gpu *g = gpu_from_device(device);
 	struct gpu_shots *shots = g->shots;
 	struct display_screenshot **end;
 
@@ -138,14 +138,14 @@ void gpu_shots_destroy(struct gpu_shots *shots)
 
 /* ---- the rest ---- */
 
-static int set_mode(struct virtio_device *d, unsigned display, uint32_t width, uint32_t height)
+static int set_mode(void *device, unsigned display, uint32_t width, uint32_t height)
 {
-	return gpu_set_mode(d, display, &(struct gpu_mode){width, height});
+	return gpu_set_mode(device, display, &(struct gpu_mode){width, height});
 }
 
-static void get_status(struct virtio_device *d, struct display_device_status *out)
+static int get_status(void *device, struct display_device_status *out)
 {
-	const struct gpu *g = gpu_from_device(d);
+	const struct gpu *g = gpu_from_device(device);
 
 	*out = (struct display_device_status){
 		.display_count = g->scanout_count,
@@ -167,6 +167,7 @@ static void get_status(struct virtio_device *d, struct display_device_status *ou
 			.shown_height = s->res ? s->picture.rect.height : 0,
 		};
 	}
+	return 0;
 }
 
 const struct display_control_ops gpu_display_control = {

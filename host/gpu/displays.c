@@ -86,6 +86,8 @@ int gpu_set_display_socket(struct virtio_device *d, int fd)
 		return err;
 	}
 	err = display_vhost_gpu_connect(g->remote, fd);
+	if (!err)
+		log_line(LOG_TOPIC_GPU, LOG_INFO, "the frontend has a display; frames go there");
 	for (unsigned i = 0; i < g->scanout_count && !err; i++) {
 		struct gpu_scanout *s = &g->scanouts[i];
 		struct display_cursor cursor = s->cursor;

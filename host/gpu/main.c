@@ -95,6 +95,11 @@ static int parse(struct program *p, struct words *w, int argc, char **argv)
 				return status;
 		}
 	}
+	if (p->display && !strncmp(p->display, "fd:", 3)) {
+		if (!program_number(p->display + 3, 1 << 20, &number))
+			return program_usage(p, "--display fd: takes the number of an open socket, not ", p->display + 3);
+		p->screen = (int)number;
+	}
 	/* It listens, and serves viewers, with what the sandbox takes away. */
 	if (p->sandbox.mode != SANDBOX_OFF && p->display && !strncmp(p->display, "vnc", 3))
 		return program_usage(
@@ -129,6 +134,8 @@ int main(int argc, char **argv)
 		.capabilities = capabilities,
 		.take_display = gpu_set_display_socket,
 		.fd = -1,
+		.control = -1,
+		.screen = -1,
 		.max_deaths = 5,
 		.hang_s = 10,
 		.sandbox = {.profile = &sandbox_gpu},

@@ -74,9 +74,28 @@ static unsigned recent_deaths(const struct keeper *k, uint64_t now)
 	return count;
 }
 
+/* Before the worker says anything there; again later, if the socket was full of what the one before said. */
+static void tell_of_worker(struct keeper *k)
+{
+	const struct control_message m = {
+		.kind = CONTROL_WORKER,
+		.generation = k->generation,
+		.worker_pid = (uint32_t)k->worker.pid,
+		.deaths = k->death_count,
+	};
+
+	k->worker_untold = k->config->control >= 0 && control_send(k->config->control, &m, -1) == -EAGAIN;
+}
+
 static int start_worker(struct keeper *k)
 {
-	struct worker_place place = {.memory = k->memory, .sandbox = k->config->sandbox};
+	struct worker_place place = {
+		.memory = k->memory,
+		.sandbox = k->config->sandbox,
+		.control = k->config->control,
+		.screen = k->config->screen,
+		.generation = ++k->generation,
+	};
 	int pair[2], err = 0;
 
 	place.degraded = recent_deaths(k, loop_now_ns()) >= k->config->max_deaths;
@@ -99,6 +118,8 @@ static int start_worker(struct keeper *k)
 		close(pair[0]);
 		return err;
 	}
+	k->pulse = k->still_ns = 0;
+	tell_of_worker(k);
 	/* Without a link it is of no use; its end is told as any other. */
 	if (keeper_open_link(k, pair[0]))
 		worker_kill(&k->worker);
@@ -138,7 +159,10 @@ static void worker_ended(void *owner, int status)
 		memset(k->deaths, 0, 2 * k->config->max_deaths * sizeof(*k->deaths));
 	} else {
 		if (!k->known) {
-			/* It said why. */
+			/* It said why, unless it could not. */
+			if (WIFSIGNALED(status))
+				log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: the worker died at its start (signal %d, %s)",
+					 k->config->name, WTERMSIG(status), strsignal(WTERMSIG(status)));
 			keeper_end_program(k, WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status)
 										       : EXIT_FAILURE);
 			return;
@@ -167,14 +191,17 @@ static void worker_ended(void *owner, int status)
 static void watch_worker(struct loop_timer *t)
 {
 	struct keeper *k = t->owner;
-	/* In this order, or a pulse in between would come from the future. */
+	/* It is a hostile word: what counts is that it changes. */
 	uint64_t pulse = atomic_load((_Atomic uint64_t *)&k->memory->pulse_ns);
 	uint64_t now = loop_now_ns();
+	uint64_t passed = now - k->watched_ns;
 	uint64_t limit = pulse ? k->config->hang_ns : START_LIMIT_NS;
-	uint64_t since = pulse ? pulse : k->worker.started_ns;
 
-	/* It is a hostile word too: one from the future is as good as none. */
-	if (k->worker.pid && limit && (since > now || now - since > limit)) {
+	/* While we did not run (a debugger, a machine that was suspended), the worker may not have run either. */
+	k->still_ns = pulse == k->pulse ? k->still_ns + (passed < 2 * WATCH_NS ? passed : WATCH_NS) : 0;
+	k->pulse = pulse;
+	k->watched_ns = now;
+	if (k->worker.pid && limit && k->still_ns > limit) {
 		log_line(LOG_TOPIC_VHOST, LOG_ERROR,
 			 "%s: the worker does not come to the end of its work for %llu s: it is killed",
 			 k->config->name, (unsigned long long)(limit / 1000000000u));
@@ -184,6 +211,8 @@ static void watch_worker(struct loop_timer *t)
 			 k->config->name);
 		worker_kill(&k->worker);
 	}
+	if (k->worker_untold)
+		tell_of_worker(k);
 	loop_arm_timer(k->loop, t, now + WATCH_NS);
 }
 
@@ -274,6 +303,10 @@ static void destruct(struct keeper *k)
 	if (k->journal >= 0)
 		close(k->journal);
 	worker_memory_destroy(k->memory);
+	if (k->config->control >= 0)
+		close(k->config->control);
+	if (k->config->screen >= 0)
+		close(k->config->screen);
 	if (k->signals.fd >= 0)
 		close(k->signals.fd);
 	loop_destroy(k->loop);
@@ -290,6 +323,11 @@ int keeper_run(const struct keeper_config *config)
 		return EXIT_FAILURE;
 	k->config = config;
 	k->listener = k->journal = k->signals.fd = -1;
+	/* The workers' children are not to have them. */
+	if (config->control >= 0)
+		fcntl(config->control, F_SETFD, FD_CLOEXEC);
+	if (config->screen >= 0)
+		fcntl(config->screen, F_SETFD, FD_CLOEXEC);
 	lease_init(&k->lease);
 	k->deaths = calloc(2 * (size_t)config->max_deaths, sizeof(*k->deaths));
 	err = k->deaths ? construct(k) : -ENOMEM;

@@ -26,6 +26,7 @@ struct keeper_config {
 	const char *socket_path; /* to listen on */
 	int fd;			 /* or a socket, listening or connected; taken; -1: none */
 	bool in_band;		 /* offer notifications by messages */
+	int control, screen;	 /* sockets that each worker is handed (worker.h), taken; -1: none */
 	uint32_t config_bytes;	 /* of the device's config space */
 	size_t journal_bytes;	 /* 0: the device keeps no journal, and a death resets it */
 	/* After so many deaths in a minute the next worker is degraded; after twice as many there is none. 1.. */

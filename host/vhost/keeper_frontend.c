@@ -214,7 +214,7 @@ static void frontend_ended(void *owner, int err, const char *why)
 	if (err)
 		log_line(LOG_TOPIC_VHOST, LOG_WARN, "%s: the frontend is dropped: %s", k->config->name, why);
 	else
-		log_line(LOG_TOPIC_VHOST, LOG_INFO, "%s: the frontend left", k->config->name);
+		log_line(LOG_TOPIC_VHOST, k->one_frontend ? LOG_DEBUG : LOG_INFO, "%s: the frontend left", k->config->name);
 	frontend_is_lost(k);
 }
 
@@ -280,7 +280,7 @@ int keeper_take_frontend(struct keeper *k, int fd)
 		return err;
 	if (!k->known)
 		message_socket_pause(&k->frontend, true);
-	log_line(LOG_TOPIC_VHOST, LOG_INFO, "%s: a frontend is here", k->config->name);
+	log_line(LOG_TOPIC_VHOST, k->one_frontend ? LOG_DEBUG : LOG_INFO, "%s: a frontend is here", k->config->name);
 	return 0;
 }
 

@@ -55,6 +55,10 @@ struct keeper {
 	enum reply_for replies[MAX_REPLIES];
 	unsigned reply_first, reply_count;
 	struct loop_timer watch_timer;
+	uint64_t watched_ns;	/* when the timer last came */
+	uint64_t pulse, still_ns; /* the worker's pulse then, and for how long it has been the same */
+	uint64_t generation;	       /* of the worker: the first is 1 */
+	bool worker_untold;	       /* whoever asks at config->control does not know of it yet */
 	struct loop_task replace_task; /* the link broke */
 	bool replace_posted;
 

@@ -8,6 +8,7 @@
 
 #include "host/base/log.h"
 #include "host/base/loop.h"
+#include "host/vhost/control_server.h"
 #include "host/vhost/keeper.h"
 #include "host/vhost/server.h"
 #include "host/virtio/device.h"
@@ -44,6 +45,11 @@ int program_option(struct program *p, int option, const char *value)
 		if (!program_number(value, 1 << 20, &number))
 			return program_usage(p, "--fd takes the number of an open socket, not ", value);
 		p->fd = (int)number;
+		return -1;
+	case PROGRAM_CONTROL_FD:
+		if (!program_number(value, 1 << 20, &number))
+			return program_usage(p, "--control-fd takes the number of an open socket, not ", value);
+		p->control = (int)number;
 		return -1;
 	case PROGRAM_IN_BAND:
 		p->in_band = true;
@@ -89,7 +95,8 @@ int program_check(const struct program *p, const char *extra)
 void program_print_socket_help(void)
 {
 	puts("  --socket-path PATH    listen there; serves one VMM at a time, and the next when it left\n"
-	     "  --fd NUMBER           use this socket: a connected one is served once, a listening one like a path");
+	     "  --fd NUMBER           use this socket: a connected one is served once, a listening one like a path\n"
+	     "  --control-fd NUMBER   answer there to what mullion asks of the device (mullion run starts it so)");
 }
 
 void program_print_help(const struct program *p)
@@ -138,6 +145,19 @@ static int make_device(struct program_worker *w)
 	return p->module->create(&setup, &w->device);
 }
 
+/* What the user asks of the displays. */
+static int serve_control(struct program_worker *w)
+{
+	const struct control_server_config config = {
+		.socket = w->place->control,
+		.generation = w->place->generation,
+		.control = {.ops = w->program->module->display_control, .owner = w->device, .loop = w->loop},
+		.modes = w->place->memory->modes,
+	};
+
+	return config.socket < 0 || !config.control.ops ? 0 : control_server_create(&config, &w->control);
+}
+
 static int construct(struct program_worker *w)
 {
 	const struct program *p = w->program;
@@ -158,6 +178,8 @@ static int construct(struct program_worker *w)
 		return err;
 	}
 	err = make_device(w);
+	if (!err)
+		err = serve_control(w);
 	if (!err && p->prepare)
 		err = p->prepare(w);
 	if (err)
@@ -178,7 +200,9 @@ int program_work(void *program, const struct worker_place *place)
 	int status = construct(&w) || loop_run(w.loop) ? EXIT_FAILURE : EXIT_SUCCESS;
 
 	vhost_server_destroy(w.server);
+	/* Its last screenshots are answered. */
 	virtio_device_destroy(w.device);
+	control_server_destroy(w.control);
 	if (w.program->finish)
 		w.program->finish(&w);
 	journal_close(w.journal);
@@ -195,6 +219,8 @@ int program_run(struct program *p)
 		.name = p->name,
 		.socket_path = p->socket_path,
 		.fd = p->fd,
+		.control = p->control,
+		.screen = p->screen,
 		.in_band = p->in_band,
 		.config_bytes = p->config_bytes,
 		.journal_bytes = p->journal_bytes,

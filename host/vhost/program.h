@@ -24,6 +24,7 @@
 #include "host/vhost/sandbox.h"
 #include "host/vhost/worker.h"
 
+struct control_server;
 struct device_module;
 struct journal;
 struct vhost_server;
@@ -38,6 +39,7 @@ struct program_worker {
 	struct guest_mem *mem;
 	struct journal *journal; /* NULL: none */
 	struct virtio_device *device;
+	struct control_server *control; /* NULL: none */
 	struct vhost_server *server;
 	struct worker_pulse pulse;
 };
@@ -61,6 +63,7 @@ struct program {
 	/* What its options say. */
 	const char *socket_path;
 	int fd; /* -1: none */
+	int control, screen; /* as in struct keeper_config; -1: none. @screen is for whoever has a display to set */
 	bool in_band;
 	unsigned long max_deaths, hang_s;
 	const char *device_options; /* for module->create */
@@ -72,6 +75,7 @@ struct program {
 enum program_option {
 	PROGRAM_SOCKET_PATH = 0x1000,
 	PROGRAM_FD,
+	PROGRAM_CONTROL_FD,
 	PROGRAM_IN_BAND,
 	PROGRAM_SANDBOX,
 	PROGRAM_MAX_DEATHS,
@@ -84,6 +88,7 @@ enum program_option {
 #define PROGRAM_OPTIONS                                                  \
 	{"socket-path", required_argument, NULL, PROGRAM_SOCKET_PATH},   \
 	{"fd", required_argument, NULL, PROGRAM_FD},                     \
+	{"control-fd", required_argument, NULL, PROGRAM_CONTROL_FD},     \
 	{"in-band", no_argument, NULL, PROGRAM_IN_BAND},                 \
 	{"sandbox", required_argument, NULL, PROGRAM_SANDBOX},           \
 	{"max-deaths", required_argument, NULL, PROGRAM_MAX_DEATHS},     \

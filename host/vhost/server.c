@@ -137,7 +137,7 @@ static void frontend_ended(void *owner, int err, const char *why)
 	if (err)
 		log_line(LOG_TOPIC_VHOST, LOG_WARN, "the frontend is dropped: %s", why);
 	else
-		log_line(LOG_TOPIC_VHOST, LOG_INFO, "the frontend left");
+		log_line(LOG_TOPIC_VHOST, LOG_DEBUG, "the frontend left");
 	if (!s->drop_posted)
 		loop_post(s->loop, &s->drop_task);
 	s->drop_posted = true;
@@ -157,7 +157,7 @@ static int connect_frontend(struct vhost_server *s, int fd)
 	if (err)
 		return err;
 	s->connected = true;
-	log_line(LOG_TOPIC_VHOST, LOG_INFO, "a frontend is here");
+	log_line(LOG_TOPIC_VHOST, LOG_DEBUG, "a frontend is here");
 	return 0;
 }
 

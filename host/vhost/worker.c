@@ -77,11 +77,14 @@ struct life {
 static int live(struct sandbox *s, void *arg)
 {
 	const struct life *l = arg;
-	int keep[2] = {l->place->link};
-	unsigned count = 1;
+	const int fds[] = {l->place->link, l->place->journal, l->place->control, l->place->screen};
+	int keep[sizeof(fds) / sizeof(fds[0])];
+	unsigned count = 0;
 
-	if (l->place->journal >= 0)
-		keep[count++] = l->place->journal;
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		if (fds[i] >= 0)
+			keep[count++] = fds[i];
+	}
 	/* Also where the sandbox does nothing: the frontend's socket must end with the keeper. */
 	close_others(keep, count);
 	if (sandbox_prepare(s, keep, count))
@@ -117,7 +120,6 @@ int worker_start(struct worker *w, int (*work)(void *owner, const struct worker_
 	int err;
 
 	atomic_store((_Atomic uint64_t *)&place->memory->pulse_ns, 0);
-	w->started_ns = loop_now_ns();
 	err = sandbox_spawn(place->sandbox, live, &life, &child);
 	if (err)
 		return err;

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "host/base/loop.h"
+#include "host/virtio/control_socket.h"
 #include "host/virtio/device.h"
 #include "host/virtio/inflight.h"
 
@@ -22,7 +23,8 @@ struct sandbox;
 /* Shared by a keeper and its workers, in turn. */
 struct worker_memory {
 	uint64_t pulse_ns; /* when the worker's loop last came round (loop_now_ns()); 0: it has not begun */
-	uint8_t reserved[4088];
+	struct control_mode modes[DISPLAY_CONTROL_MAX]; /* of displays, as the user set them */
+	uint8_t reserved[4096 - 8 - sizeof(struct control_mode) * DISPLAY_CONTROL_MAX];
 	struct inflight_ring rings[VIRTIO_DEVICE_MAX_QUEUES];
 };
 
@@ -35,6 +37,9 @@ struct worker_place {
 	int link; /* a connected socket on which the keeper is the vhost-user frontend; the worker's own */
 	struct worker_memory *memory;
 	int journal;   /* a memfd for host/virtio/journal.h; -1: none */
+	int control;   /* a socket of the program's, for host/vhost/control_server.h; -1: none */
+	int screen;    /* and one that a display of the device is reached by; -1: none */
+	uint64_t generation; /* how many workers there were, with this one */
 	bool degraded; /* the ones before died too often: do without what may be the reason */
 	/* Of this worker, which is prepared; to be locked before the first word of the frontend's. */
 	struct sandbox *sandbox;
@@ -44,7 +49,6 @@ struct worker {
 	pid_t pid; /* 0: none */
 	struct loop *loop;
 	struct loop_fd watch; /* of the process */
-	uint64_t started_ns;
 	void (*ended)(void *owner, int status); /* @status: as waitpid() has it */
 	void *owner;
 };

@@ -135,6 +135,8 @@ int main(int argc, char **argv)
 		.prepare = prepare,
 		.owner = &config,
 		.fd = -1,
+		.control = -1,
+		.screen = -1,
 		.max_deaths = 5,
 		/* A guest waits 5 s for an answer; a worker's start is in them. */
 		.hang_s = 3,

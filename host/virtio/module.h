@@ -16,7 +16,7 @@ struct display_control_ops;
 struct input_sink;
 struct journal;
 
-#define DEVICE_MODULE_ABI 2u
+#define DEVICE_MODULE_ABI 3u
 #define DEVICE_MODULE_SYMBOL "mullion_device_module"
 
 /* What a device is made of. All is borrowed: strings for the call, the rest until the device is destroyed. */
@@ -48,7 +48,7 @@ struct device_module {
 	void (*doctor)(void (*report)(void *owner, const char *verdict, const char *name, const char *text,
 				      const char *cure),
 		       void *owner);
-	const struct display_control_ops *display_control; /* of its devices; NULL: they have no displays */
+	const struct display_control_ops *display_control; /* their owner is a device; NULL: none has displays */
 };
 
 #endif

@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: MIT
-host-virtio-src := host/virtio/mem.c host/virtio/chain.c host/virtio/device.c
+host-virtio-src := host/virtio/mem.c host/virtio/chain.c host/virtio/device.c host/virtio/control_socket.c
 host-virtio-src += host/virtio/journal.c host/virtio/inflight.c
 host-virtio-src += host/virtio/queue.c host/virtio/queue_split.c host/virtio/queue_packed.c

@@ -167,6 +167,8 @@ static void frame(void)
 static void start(void)
 {
 	const struct keeper_config config = {
+		.control = -1,
+		.screen = -1,
 		.name = "gpu",
 		.config_bytes = sizeof(struct virtio_gpu_config),
 		.journal_bytes = gpu_limits_default.journal_bytes,

@@ -34,6 +34,9 @@ test_gpu_control-src = $(gpu-test-src)
 test_gpu_fence-src = $(gpu-test-src)
 test_gpu_3d-src = $(gpu-test-src)
 vhost-test-src := tests/lib/vhost_peer.c $(filter host/vhost/%,$(host-vhost-src)) $(host-sandbox-src)
+# Both ends of what is asked of an isolated device's displays.
+device-tests += test_control_socket
+test_control_socket-src := host/vhost/control_server.c vmm/isolate_control.c
 device-tests += test_vhost_messages test_vhost_rings test_keeper test_vhost_leaks
 test_vhost_messages-src := $(vhost-test-src)
 test_vhost_rings-src := $(vhost-test-src)

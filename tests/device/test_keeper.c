@@ -264,6 +264,8 @@ static void begin(struct world *w, const struct fake_guest_options *options, enu
 		struct keeper_config config = {
 			.name = "echo",
 			.fd = pair[1],
+			.control = -1,
+			.screen = -1,
 			.in_band = mood == IN_BAND,
 			.config_bytes = 8,
 			.journal_bytes = 64 << 10,

@@ -140,6 +140,8 @@ static pid_t start_keeper(const char *path)
 			.name = "echo",
 			.socket_path = path,
 			.fd = -1,
+			.control = -1,
+			.screen = -1,
 			.config_bytes = 8,
 			.journal_bytes = 64 << 10,
 			.max_deaths = 5,

@@ -28,3 +28,5 @@ fuzz-targets += fuzz_video
 fuzz_video-src = tests/fuzz/driver.c tests/fuzz/requests.c $(host-video-device-src) $(host-video-fake-src)
 fuzz-targets += fuzz_vhost_frontend
 fuzz_vhost_frontend-src := tests/fuzz/driver.c vmm/vhost_user_session.c
+fuzz-targets += fuzz_screen
+fuzz_screen-src = tests/fuzz/driver.c host/display/screen.c $(host-display-src)

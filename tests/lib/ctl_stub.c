@@ -13,13 +13,14 @@ struct ctl_stub ctl_stub;
 
 /* ---- displays ---- */
 
-static void get_status(struct virtio_device *d, struct display_device_status *out)
+static int get_status(void *d, struct display_device_status *out)
 {
 	(void)d;
 	*out = ctl_stub.status;
+	return ctl_stub.status_err;
 }
 
-static int set_mode(struct virtio_device *d, unsigned display, uint32_t width, uint32_t height)
+static int set_mode(void *d, unsigned display, uint32_t width, uint32_t height)
 {
 	(void)d;
 	if (display >= ctl_stub.status.display_count)
@@ -29,7 +30,7 @@ static int set_mode(struct virtio_device *d, unsigned display, uint32_t width, u
 	return 0;
 }
 
-static void screenshot(struct virtio_device *d, struct display_screenshot *s)
+static void screenshot(void *d, struct display_screenshot *s)
 {
 	(void)d;
 	ctl_stub.shot = s;
@@ -43,7 +44,7 @@ static void screenshot(struct virtio_device *d, struct display_screenshot *s)
 	s->done(s);
 }
 
-static const struct display_control_ops display_control = {get_status, set_mode, screenshot};
+static const struct display_control_ops ops = {get_status, set_mode, screenshot};
 
 void ctl_stub_init(struct vm *vm)
 {
@@ -51,7 +52,7 @@ void ctl_stub_init(struct vm *vm)
 	ctl_stub.has_displays = ctl_stub.has_button = true;
 	ctl_stub.status.display_count = 3;
 	ctl_stub.status.displays[0] = (struct display_status){1280, 800, 640, 480};
-	ctl_stub.device.loop = vm_loop(vm);
+	ctl_stub.control = (struct display_control){.ops = &ops, .loop = vm_loop(vm)};
 	if (input_seat_create(&ctl_stub.seat))
 		abort();
 }
@@ -77,11 +78,10 @@ struct input_seat *devices_seat(const struct devices *d)
 	return ctl_stub.seat;
 }
 
-const struct display_control_ops *devices_display(const struct devices *d, struct virtio_device **out)
+const struct display_control *devices_display(const struct devices *d)
 {
 	(void)d;
-	*out = &ctl_stub.device;
-	return ctl_stub.has_displays ? &display_control : NULL;
+	return ctl_stub.has_displays ? &ctl_stub.control : NULL;
 }
 
 /* ---- vmm/vm.h ---- */

@@ -19,11 +19,12 @@ struct ctl_stub {
 	unsigned presses;
 	bool has_displays;
 	struct display_device_status status;
+	int status_err;
 	int shot_err;	 /* what screenshots end with */
 	bool hold_shots; /* they don't end, but are kept in: */
 	struct display_screenshot *shot;
 	struct input_seat *seat;
-	struct virtio_device device; /* the one with displays */
+	struct display_control control;
 };
 
 extern struct ctl_stub ctl_stub;

@@ -18,6 +18,8 @@ test_gpu_resource-src = host/gpu/backing.c host/gpu/resource.c host/gpu/context.
 test_display-src = $(host-display-src)
 unit-tests += test_vhost_gpu
 test_vhost_gpu-src = tests/lib/display_peer.c $(host-display-src)
+unit-tests += test_screen
+test_screen-src = host/display/screen.c $(host-display-src)
 # The VNC display, looked at by libvncclient.
 unit-tests += test_vnc test_vnc_input test_vnc_peers
 vnc-test-src = tests/lib/vnc_world.c $(host-display-src)

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * host/virtio/display_control.h between two processes: messages on a SOCK_SEQPACKET socket, one struct each. The asker is
+ * the program with the user, the other end is the device's worker: the keeper hands it to each worker in turn, and says by
+ * CONTROL_WORKER which one it is now.
+ *
+ * A worker may die with requests that it has not answered. The asker repeats them when it hears of the next one; so that
+ * what the dead one left on the socket isn't done as well, each request says which worker it is for. All of them may be
+ * repeated: modes are set, a screenshot's file is written from its beginning.
+ *
+ * Both ends are of one build. The asker must take each field for a hostile one: a guest may have taken the worker over.
+ * Thread: any, one at a time an end.
+ */
+#ifndef MULLION_HOST_VIRTIO_CONTROL_SOCKET_H
+#define MULLION_HOST_VIRTIO_CONTROL_SOCKET_H
+
+#include <stdint.h>
+
+#include "host/virtio/display_control.h"
+
+enum control_kind { CONTROL_WORKER = 1, CONTROL_STATUS, CONTROL_MODE, CONTROL_SCREENSHOT };
+
+struct control_message {
+	uint32_t kind;
+	uint32_t sequence;		     /* the asker's; an answer has that of its request */
+	uint64_t generation;		     /* of the worker that begins, or that a request is for; from 1 */
+	int32_t err;			     /* of an answer: 0 or a negative errno */
+	uint32_t worker_pid, deaths;	     /* CONTROL_WORKER */
+	uint32_t display, width, height;     /* CONTROL_MODE, CONTROL_SCREENSHOT */
+	struct display_device_status status; /* an answer to CONTROL_STATUS */
+};
+
+/* What the user set, to begin a worker with; kept by the keeper, written by the worker. */
+struct control_mode {
+	uint32_t is_set, width, height;
+};
+
+/*
+ * Send @m and a copy of descriptor @fd (-1: none). Never waits. Returns 0, -EAGAIN when the other end does not read, or
+ * another negative errno when it is gone.
+ */
+int control_send(int socket, const struct control_message *m, int fd);
+
+/*
+ * Take one message; a descriptor that came along goes to *fd, the caller's (-1: none). Never waits. Returns 0, -EAGAIN,
+ * -EBADMSG for one that is no message (dropped; go on), or another negative errno when the other end is gone.
+ */
+int control_receive(int socket, struct control_message *m, int *fd);
+
+#endif

@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a user asks of the displays of an isolated device: mullion's end and the worker's, with a device that only notes what
+ * it is told, and workers that die.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "host/base/loop.h"
+#include "host/vhost/control_server.h"
+#include "vmm/isolate_control.h"
+
+#define DISPLAYS 2u
+
+/* ---- a device ---- */
+
+static struct {
+	struct control_mode modes[DISPLAYS];
+	unsigned shots;
+} device;
+
+static int get_status(void *owner, struct display_device_status *out)
+{
+	(void)owner;
+	*out = (struct display_device_status){.renderer = "fake", .display_count = DISPLAYS, .commands = 7};
+	for (unsigned i = 0; i < DISPLAYS; i++) {
+		out->displays[i].width = device.modes[i].width;
+		out->displays[i].height = device.modes[i].height;
+	}
+	return 0;
+}
+
+static int set_mode(void *owner, unsigned display, uint32_t width, uint32_t height)
+{
+	(void)owner;
+	if (display >= DISPLAYS || width > DISPLAY_CONTROL_SIZE_MAX)
+		return -EINVAL;
+	device.modes[display] = (struct control_mode){1, width, height};
+	return 0;
+}
+
+static void screenshot(void *owner, struct display_screenshot *s)
+{
+	(void)owner;
+	device.shots++;
+	s->err = s->display < DISPLAYS ? 0 : -EINVAL;
+	if (!s->err)
+		assert_int_equal(write(s->fd, "picture", 7), 7);
+	s->width = 70;
+	s->height = 50;
+	s->done(s);
+}
+
+static const struct display_control_ops fake_ops = {get_status, set_mode, screenshot};
+
+/* ---- both ends ---- */
+
+struct place {
+	struct isolate_control *control;
+	const struct display_control *asker;
+	int worker; /* its end of the socket */
+};
+
+static int set_up(void **state)
+{
+	struct place *p = calloc(1, sizeof(*p));
+
+	memset(&device, 0, sizeof(device));
+	assert_int_equal(isolate_control_create(&p->control), 0);
+	p->asker = isolate_control_display(p->control);
+	p->worker = isolate_control_connect(p->control);
+	assert_true(p->worker >= 0);
+	*state = p;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct place *p = *state;
+
+	isolate_control_destroy(p->control);
+	if (p->worker >= 0)
+		close(p->worker);
+	free(p);
+	return 0;
+}
+
+/* What a keeper says. */
+static void say_worker(struct place *p, uint64_t generation)
+{
+	const struct control_message m = {
+		.kind = CONTROL_WORKER,
+		.generation = generation,
+		.worker_pid = 1000 + (uint32_t)generation,
+		.deaths = (uint32_t)generation - 1,
+	};
+
+	assert_int_equal(control_send(p->worker, &m, -1), 0);
+}
+
+/* The next request, which a test answers in place of a worker. */
+static void take(struct place *p, struct control_message *m, int *fd)
+{
+	struct pollfd wait = {.fd = p->worker, .events = POLLIN};
+
+	assert_int_equal(poll(&wait, 1, 5000), 1);
+	assert_int_equal(control_receive(p->worker, m, fd), 0);
+}
+
+/* A question on the asker's thread, which may wait. */
+struct question {
+	struct loop_task task;
+	struct place *place;
+	bool is_mode;
+	unsigned display;
+	uint32_t width, height;
+	struct display_device_status status;
+	int err;
+	int done[2]; /* a pipe */
+};
+
+static void run_question(struct loop_task *t)
+{
+	struct question *q = t->owner;
+	const struct display_control *c = q->place->asker;
+
+	q->err = q->is_mode ? c->ops->set_mode(c->owner, q->display, q->width, q->height)
+			    : c->ops->get_status(c->owner, &q->status);
+	assert_int_equal(write(q->done[1], "x", 1), 1);
+}
+
+static void ask(struct place *p, struct question *q)
+{
+	q->place = p;
+	q->task = (struct loop_task){.run = run_question, .owner = q};
+	assert_int_equal(pipe(q->done), 0);
+	loop_post(p->asker->loop, &q->task);
+}
+
+static int answer_of(struct question *q)
+{
+	struct pollfd wait = {.fd = q->done[0], .events = POLLIN};
+
+	assert_int_equal(poll(&wait, 1, 10000), 1);
+	close(q->done[0]);
+	close(q->done[1]);
+	return q->err;
+}
+
+struct shot {
+	struct display_screenshot base;
+	struct loop_task task;
+	struct place *place;
+	int done[2];
+};
+
+static void on_done(struct display_screenshot *s)
+{
+	assert_int_equal(write(((struct shot *)s)->done[1], "x", 1), 1);
+}
+
+static void run_shot(struct loop_task *t)
+{
+	struct shot *s = t->owner;
+
+	s->place->asker->ops->screenshot(s->place->asker->owner, &s->base);
+}
+
+static void take_shot(struct place *p, struct shot *s, unsigned display)
+{
+	*s = (struct shot){.base = {.display = display, .done = on_done}, .place = p};
+	s->base.fd = memfd_create("shot", MFD_CLOEXEC);
+	s->task = (struct loop_task){.run = run_shot, .owner = s};
+	assert_int_equal(pipe(s->done), 0);
+	loop_post(p->asker->loop, &s->task);
+}
+
+static int end_shot(struct shot *s, const char *content)
+{
+	struct pollfd wait = {.fd = s->done[0], .events = POLLIN};
+	char bytes[16] = "";
+
+	assert_int_equal(poll(&wait, 1, 10000), 1);
+	assert_true(pread(s->base.fd, bytes, sizeof(bytes) - 1, 0) >= 0);
+	assert_string_equal(bytes, content);
+	close(s->done[0]);
+	close(s->done[1]);
+	close(s->base.fd);
+	return s->base.err;
+}
+
+/* ---- a worker that lives ---- */
+
+struct server {
+	struct loop *loop;
+	struct control_server *server;
+	struct control_mode modes[DISPLAY_CONTROL_MAX];
+};
+
+static void start_server(struct server *s, int socket, uint64_t generation)
+{
+	struct control_server_config c = {.socket = socket, .generation = generation, .modes = s->modes};
+
+	assert_int_equal(loop_create("worker", &s->loop), 0);
+	c.control = (struct display_control){.ops = &fake_ops, .loop = s->loop};
+	assert_int_equal(control_server_create(&c, &s->server), 0);
+	assert_int_equal(loop_start(s->loop), 0);
+}
+
+static void destroy_server(void *arg)
+{
+	control_server_destroy(arg);
+}
+
+static void stop_server(struct server *s)
+{
+	loop_call(s->loop, destroy_server, s->server);
+	loop_destroy(s->loop);
+}
+
+static void all_that_a_user_asks_crosses(void **state)
+{
+	struct place *p = *state;
+	struct question status = {0}, mode = {.is_mode = true, .display = 1, .width = 800, .height = 480};
+	struct question wrong = {.is_mode = true, .display = 9, .width = 800, .height = 480};
+	struct server s = {0};
+	struct shot shot, none;
+
+	say_worker(p, 3);
+	start_server(&s, dup(p->worker), 3);
+	ask(p, &mode);
+	assert_int_equal(answer_of(&mode), 0);
+	ask(p, &wrong);
+	assert_int_equal(answer_of(&wrong), -EINVAL);
+	ask(p, &status);
+	assert_int_equal(answer_of(&status), 0);
+	assert_string_equal(status.status.renderer, "fake");
+	assert_int_equal(status.status.display_count, DISPLAYS);
+	assert_int_equal(status.status.displays[1].width, 800);
+	assert_int_equal(status.status.commands, 7);
+	assert_true(status.status.is_isolated);
+	assert_int_equal(status.status.worker_pid, 1003);
+	assert_int_equal(status.status.deaths, 2);
+	take_shot(p, &shot, 0);
+	take_shot(p, &none, 9);
+	assert_int_equal(end_shot(&shot, "picture"), 0);
+	assert_int_equal(shot.base.width, 70);
+	assert_int_equal(shot.base.height, 50);
+	assert_int_equal(end_shot(&none, ""), -EINVAL);
+	stop_server(&s);
+	assert_int_equal(s.modes[1].is_set, 1);
+	assert_int_equal(s.modes[1].height, 480);
+	assert_int_equal(s.modes[0].is_set, 0);
+	assert_int_equal(s.modes[9].is_set, 0);
+}
+
+static void a_worker_begins_with_the_modes_that_were_set(void **state)
+{
+	struct place *p = *state;
+	struct server s = {.modes = {[0] = {1, 640, 400}, [1] = {1, 1 << 30, 1}, [5] = {1, 1, 1}}};
+
+	start_server(&s, dup(p->worker), 1);
+	stop_server(&s);
+	assert_int_equal(device.modes[0].width, 640);
+	/* Of what a hijacked one may have left, nothing. */
+	assert_int_equal(device.modes[1].is_set, 0);
+}
+
+static void a_worker_does_what_is_for_another_never(void **state)
+{
+	struct place *p = *state;
+	struct control_message m = {.kind = CONTROL_MODE, .sequence = 1, .generation = 4, .width = 99, .height = 99};
+	struct server s = {0};
+	int pair[2], fd;
+
+	(void)p;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	assert_int_equal(control_send(pair[0], &m, -1), 0);
+	m.kind = CONTROL_SCREENSHOT;
+	assert_int_equal(control_send(pair[0], &m, pair[0]), 0);
+	m = (struct control_message){.kind = CONTROL_STATUS, .sequence = 2, .generation = 5};
+	assert_int_equal(control_send(pair[0], &m, -1), 0);
+	start_server(&s, pair[1], 5);
+	p->worker = (close(p->worker), pair[0]);
+	take(p, &m, &fd);
+	stop_server(&s);
+	assert_int_equal(m.sequence, 2);
+	assert_int_equal(device.modes[0].is_set, 0);
+	assert_int_equal(device.shots, 0);
+}
+
+/* ---- workers that die ---- */
+
+static void what_a_worker_died_with_is_asked_again(void **state)
+{
+	struct place *p = *state;
+	struct question q = {.is_mode = true, .width = 320, .height = 200};
+	struct control_message m, again;
+	struct shot shot;
+	int fd;
+
+	take_shot(p, &shot, 0);
+	say_worker(p, 1);
+	take(p, &m, &fd);
+	assert_int_equal(m.kind, CONTROL_SCREENSHOT);
+	assert_int_equal(write(fd, "half of a pic", 13), 13);
+	close(fd);
+	ask(p, &q);
+	take(p, &m, &fd);
+	assert_int_equal(m.kind, CONTROL_MODE);
+	assert_int_equal(m.generation, 1);
+
+	say_worker(p, 2);
+	take(p, &again, &fd);
+	assert_int_equal(again.kind, CONTROL_MODE);
+	assert_int_equal(again.generation, 2);
+	assert_int_equal(again.sequence, m.sequence);
+	assert_int_equal(again.width, 320);
+	assert_int_equal(control_send(p->worker, &again, -1), 0);
+	assert_int_equal(answer_of(&q), 0);
+	/* The first one's answer would come too late now. */
+	assert_int_equal(control_send(p->worker, &m, -1), 0);
+
+	take(p, &again, &fd);
+	assert_int_equal(again.kind, CONTROL_SCREENSHOT);
+	assert_int_equal(lseek(fd, 0, SEEK_CUR), 0);
+	assert_int_equal(write(fd, "all", 3), 3);
+	close(fd);
+	assert_int_equal(control_send(p->worker, &again, -1), 0);
+	assert_int_equal(end_shot(&shot, "all"), 0);
+}
+
+static void nobody_waits_for_a_program_that_ended(void **state)
+{
+	struct place *p = *state;
+	struct question q = {0}, later = {0};
+	struct control_message m;
+	struct shot shot;
+	int fd;
+
+	say_worker(p, 1);
+	take_shot(p, &shot, 0);
+	take(p, &m, &fd);
+	close(fd);
+	ask(p, &q);
+	take(p, &m, &fd);
+	close(p->worker);
+	assert_int_equal(answer_of(&q), -EPIPE);
+	assert_int_equal(end_shot(&shot, ""), -ECANCELED);
+	/* Until it is started again. */
+	p->worker = isolate_control_connect(p->control);
+	ask(p, &later);
+	say_worker(p, 1);
+	take(p, &m, &fd);
+	assert_int_equal(control_send(p->worker, &m, -1), 0);
+	assert_int_equal(answer_of(&later), 0);
+}
+
+static void a_worker_that_says_nothing_is_given_up(void **state)
+{
+	struct place *p = *state;
+	struct question q = {0};
+
+	say_worker(p, 1);
+	ask(p, &q);
+	assert_int_equal(answer_of(&q), -ETIMEDOUT);
+	assert_true(q.status.is_isolated);
+	assert_int_equal(q.status.worker_pid, 1001);
+	assert_int_equal(q.status.display_count, 0);
+}
+
+static void nonsense_is_no_answer(void **state)
+{
+	struct place *p = *state;
+	struct control_message m, bad;
+	struct question q = {0};
+	struct shot shot;
+	int fd;
+
+	say_worker(p, 1);
+	ask(p, &q);
+	take(p, &m, &fd);
+	assert_int_equal(send(p->worker, "", 0, 0), 0);
+	assert_int_equal(send(p->worker, &m, sizeof(m) - 1, 0), sizeof(m) - 1);
+	bad = m;
+	bad.sequence++;
+	assert_int_equal(control_send(p->worker, &bad, p->worker), 0);
+	bad = m;
+	bad.kind = CONTROL_MODE;
+	assert_int_equal(control_send(p->worker, &bad, -1), 0);
+	bad.kind = CONTROL_SCREENSHOT;
+	assert_int_equal(control_send(p->worker, &bad, -1), 0);
+	bad.kind = 77;
+	assert_int_equal(control_send(p->worker, &bad, -1), 0);
+	/* The answer itself, as one writes it who has the worker in hand. */
+	m.status.display_count = 1000;
+	memset(m.status.renderer, 'r', sizeof(m.status.renderer));
+	assert_int_equal(control_send(p->worker, &m, -1), 0);
+	assert_int_equal(answer_of(&q), 0);
+	assert_int_equal(q.status.display_count, DISPLAY_CONTROL_MAX);
+	assert_int_equal(strlen(q.status.renderer), sizeof(q.status.renderer) - 1);
+
+	take_shot(p, &shot, 0);
+	take(p, &m, &fd);
+	close(fd);
+	m.err = 5;
+	assert_int_equal(control_send(p->worker, &m, -1), 0);
+	assert_int_equal(end_shot(&shot, ""), -EPROTO);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	static const struct CMUnitTest tests[] = {
+		T(all_that_a_user_asks_crosses),
+		T(a_worker_begins_with_the_modes_that_were_set),
+		T(a_worker_does_what_is_for_another_never),
+		T(what_a_worker_died_with_is_asked_again),
+		T(nobody_waits_for_a_program_that_ended),
+		T(a_worker_that_says_nothing_is_given_up),
+		T(nonsense_is_no_answer),
+	};
+
+	return cmocka_run_group_tests_name("control_socket", tests, NULL, NULL);
+}

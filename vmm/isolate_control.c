@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MIT
+#include "vmm/isolate_control.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "host/base/log.h"
+#include "host/base/loop.h"
+#include "host/virtio/control_socket.h"
+
+/* For one request, the start of another worker included; the control socket's clients are told a second later. */
+#define CALL_LIMIT_NS 4000000000ull
+#define MAX_SHOTS 16u
+#define MAX_ERRNO 4095
+
+struct isolate_control {
+	struct display_control control;
+	struct loop_fd watch;		/* fd -1: not connected */
+	uint64_t generation;		/* of the worker; 0: none is there */
+	uint32_t worker_pid, deaths;
+	uint32_t sequence;		/* of the last request */
+	struct control_message *call;	/* waited for now, then its answer; NULL: none */
+	bool answered;
+	struct {
+		struct display_screenshot *shot; /* NULL: free */
+		uint32_t sequence;
+	} shots[MAX_SHOTS];
+	struct log_limit log_limit;
+};
+
+/* ---- requests ---- */
+
+/* One that can't go now goes to the next worker, or is missed in time. */
+static void send_call(struct isolate_control *c)
+{
+	c->call->generation = c->generation;
+	if (c->generation)
+		control_send(c->watch.fd, c->call, -1);
+}
+
+static void send_shot(struct isolate_control *c, unsigned i)
+{
+	const struct control_message m = {
+		.kind = CONTROL_SCREENSHOT,
+		.sequence = c->shots[i].sequence,
+		.generation = c->generation,
+		.display = c->shots[i].shot->display,
+	};
+
+	if (c->generation)
+		control_send(c->watch.fd, &m, c->shots[i].shot->fd);
+}
+
+static void end_shot(struct isolate_control *c, unsigned i, int err)
+{
+	struct display_screenshot *shot = c->shots[i].shot;
+
+	c->shots[i].shot = NULL;
+	shot->err = err;
+	shot->done(shot);
+}
+
+static void disconnect(struct isolate_control *c)
+{
+	if (c->watch.fd < 0)
+		return;
+	loop_remove_fd(c->control.loop, &c->watch);
+	close(c->watch.fd);
+	c->watch.fd = -1;
+	c->generation = 0;
+	for (unsigned i = 0; i < MAX_SHOTS; i++) {
+		if (c->shots[i].shot)
+			end_shot(c, i, -ECANCELED);
+	}
+}
+
+/* ---- answers, all of them hostile ---- */
+
+static void take_worker(struct isolate_control *c, const struct control_message *m)
+{
+	c->generation = m->generation;
+	c->worker_pid = m->worker_pid;
+	c->deaths = m->deaths;
+	if (c->call && !c->answered)
+		send_call(c);
+	for (unsigned i = 0; i < MAX_SHOTS; i++) {
+		struct display_screenshot *shot = c->shots[i].shot;
+
+		/* The one before may have written some of it. */
+		if (shot && ftruncate(shot->fd, 0) == 0 && lseek(shot->fd, 0, SEEK_SET) == 0)
+			send_shot(c, i);
+	}
+}
+
+static void take_screenshot(struct isolate_control *c, const struct control_message *m)
+{
+	for (unsigned i = 0; i < MAX_SHOTS; i++) {
+		if (!c->shots[i].shot || c->shots[i].sequence != m->sequence)
+			continue;
+		c->shots[i].shot->width = m->width;
+		c->shots[i].shot->height = m->height;
+		end_shot(c, i, m->err);
+	}
+}
+
+static void take(struct isolate_control *c, struct control_message *m)
+{
+	struct display_device_status *s = &m->status;
+
+	if (m->err > 0 || m->err < -MAX_ERRNO)
+		m->err = -EPROTO;
+	if (s->display_count > DISPLAY_CONTROL_MAX)
+		s->display_count = DISPLAY_CONTROL_MAX;
+	s->renderer[sizeof(s->renderer) - 1] = '\0';
+	if (m->kind == CONTROL_WORKER) {
+		take_worker(c, m);
+	} else if (m->kind == CONTROL_SCREENSHOT) {
+		take_screenshot(c, m);
+	} else if (c->call && !c->answered && m->kind == c->call->kind && m->sequence == c->call->sequence) {
+		*c->call = *m;
+		c->answered = true;
+	}
+}
+
+/* One message, if there is one. */
+static void receive(struct isolate_control *c)
+{
+	struct control_message m;
+	int fd, err = control_receive(c->watch.fd, &m, &fd);
+
+	if (fd >= 0)
+		close(fd);
+	if (err == -EBADMSG)
+		log_guest(LOG_TOPIC_VMM, &c->log_limit, "the GPU's process sent nonsense on its control socket");
+	else if (!err)
+		take(c, &m);
+	else if (err != -EAGAIN)
+		disconnect(c);
+}
+
+static void ready(struct loop_fd *f, uint32_t events)
+{
+	(void)events;
+	receive(f->owner);
+}
+
+/* Send @m and wait for its answer, which takes its place. Returns what that says. */
+static int call(struct isolate_control *c, struct control_message *m)
+{
+	const uint64_t due = loop_now_ns() + CALL_LIMIT_NS;
+	uint64_t now;
+
+	assert(!c->call);
+	c->call = m;
+	c->answered = false;
+	m->sequence = ++c->sequence;
+	if (c->watch.fd >= 0)
+		send_call(c);
+	while (c->watch.fd >= 0 && !c->answered && (now = loop_now_ns()) < due) {
+		struct pollfd p = {.fd = c->watch.fd, .events = POLLIN};
+
+		if (poll(&p, 1, (int)((due - now) / 1000000 + 1)) == 1)
+			receive(c);
+	}
+	c->call = NULL;
+	if (c->answered)
+		return m->err;
+	return c->watch.fd < 0 ? -EPIPE : -ETIMEDOUT;
+}
+
+/* ---- ops ---- */
+
+static int get_status(void *owner, struct display_device_status *out)
+{
+	struct isolate_control *c = owner;
+	struct control_message m = {.kind = CONTROL_STATUS};
+	int err = call(c, &m);
+
+	*out = err ? (struct display_device_status){0} : m.status;
+	out->is_isolated = true;
+	out->worker_pid = c->worker_pid;
+	out->deaths = c->deaths;
+	return err;
+}
+
+static int set_mode(void *owner, unsigned display, uint32_t width, uint32_t height)
+{
+	struct control_message m = {.kind = CONTROL_MODE, .display = display, .width = width, .height = height};
+
+	return call(owner, &m);
+}
+
+static void screenshot(void *owner, struct display_screenshot *shot)
+{
+	struct isolate_control *c = owner;
+	unsigned i = 0;
+
+	while (i < MAX_SHOTS && c->shots[i].shot)
+		i++;
+	if (c->watch.fd < 0 || i == MAX_SHOTS) {
+		shot->err = c->watch.fd < 0 ? -EPIPE : -EBUSY;
+		shot->done(shot);
+		return;
+	}
+	c->shots[i].shot = shot;
+	c->shots[i].sequence = ++c->sequence;
+	send_shot(c, i);
+}
+
+static const struct display_control_ops ops = {get_status, set_mode, screenshot};
+
+/* ---- construction ---- */
+
+int isolate_control_create(struct isolate_control **out)
+{
+	struct isolate_control *c = calloc(1, sizeof(*c));
+	int err;
+
+	if (!c)
+		return -ENOMEM;
+	c->watch = (struct loop_fd){.fd = -1, .ready = ready, .owner = c};
+	c->control = (struct display_control){.ops = &ops, .owner = c};
+	err = loop_create("gpu control", &c->control.loop);
+	if (!err)
+		err = loop_start(c->control.loop);
+	if (err) {
+		loop_destroy(c->control.loop);
+		free(c);
+		return err;
+	}
+	*out = c;
+	return 0;
+}
+
+static void run_disconnect(void *arg)
+{
+	disconnect(arg);
+}
+
+void isolate_control_destroy(struct isolate_control *c)
+{
+	if (!c)
+		return;
+	loop_call(c->control.loop, run_disconnect, c);
+	loop_destroy(c->control.loop);
+	free(c);
+}
+
+struct adoption {
+	struct isolate_control *control;
+	int fd, err;
+};
+
+static void adopt(void *arg)
+{
+	struct adoption *a = arg;
+	struct isolate_control *c = a->control;
+
+	disconnect(c);
+	c->watch.fd = a->fd;
+	a->err = loop_add_fd(c->control.loop, &c->watch, EPOLLIN);
+	if (a->err)
+		c->watch.fd = -1;
+}
+
+int isolate_control_connect(struct isolate_control *c)
+{
+	struct adoption a = {.control = c};
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	a.fd = pair[0];
+	loop_call(c->control.loop, adopt, &a);
+	if (!a.err)
+		return pair[1];
+	close(pair[0]);
+	close(pair[1]);
+	return a.err;
+}
+
+const struct display_control *isolate_control_display(const struct isolate_control *c)
+{
+	return &c->control;
+}
