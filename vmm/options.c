@@ -274,7 +274,7 @@ static int add_vhost_user(struct options *o, char *arg)
 	part = next_part(&rest);
 	v->kind = vhost_user_find_kind(part);
 	if (!v->kind)
-		return wrong("--vhost-user: no kind \"%s\"; write fs, blk, net, rng, vsock or input, then ,socket=PATH",
+		return wrong("--vhost-user: no kind \"%s\"; write fs, blk, net, rng, vsock, input, gpu, video-decoder or video-encoder, then ,socket=PATH",
 			     part);
 	while (!err && (part = next_part(&rest)))
 		err = set_vhost_user_part(v, part);
@@ -336,9 +336,22 @@ static int clear_rng(struct options *o, char *arg)
 	return 0;
 }
 
-static int set_gpu(struct options *o, char *arg)
+/* Take "isolate=yes" or "isolate=no" of @option. Returns 1, 0 if @word is another key, or a negative errno after a line. */
+static int take_isolate(const char *option, const char *word, enum isolate_option *out)
 {
 	static const char key[] = "isolate=";
+	const char *value = word + strlen(key);
+
+	if (strncmp(word, key, strlen(key)) != 0)
+		return 0;
+	*out = !strcmp(value, "yes") ? ISOLATE_YES : ISOLATE_NO;
+	if (*out == ISOLATE_YES || !strcmp(value, "no"))
+		return 1;
+	return wrong("--%s isolate=yes or isolate=no: whether the device has processes of its own", option);
+}
+
+static int set_gpu(struct options *o, char *arg)
+{
 	char *rest, *word;
 	size_t used = 0;
 
@@ -354,15 +367,14 @@ static int set_gpu(struct options *o, char *arg)
 		return wrong("no memory for --gpu");
 	}
 	for (char *at = rest; (word = strsep(&at, ",")) != NULL;) {
-		if (!strncmp(word, key, strlen(key))) {
-			const char *value = word + strlen(key);
+		const int taken = take_isolate("gpu", word, &o->isolate_gpu);
 
-			o->isolate_gpu = !strcmp(value, "yes") ? ISOLATE_YES : ISOLATE_NO;
-			if (o->isolate_gpu == ISOLATE_YES || !strcmp(value, "no"))
-				continue;
+		if (taken < 0) {
 			free(rest);
-			return wrong("--gpu isolate=yes or isolate=no: whether the GPU has processes of its own");
+			return taken;
 		}
+		if (taken)
+			continue;
 		used += (size_t)sprintf(o->gpu_storage + used, "%s%s", used ? "," : "", word);
 	}
 	free(rest);
@@ -377,6 +389,12 @@ static int set_video(struct options *o, char *arg)
 	if (strlen(arg) >= sizeof(o->video))
 		return wrong("--video %s: longer than %u bytes", arg, OPTIONS_MAX_VIDEO - 1);
 	for (char *rest = arg; (part = next_part(&rest));) {
+		const int taken = take_isolate("video", part, &o->isolate_video);
+
+		if (taken < 0)
+			return taken;
+		if (taken)
+			continue;
 		if (!strcmp(part, "decoder"))
 			o->video_decoder = true;
 		else if (!strcmp(part, "encoder"))
@@ -458,8 +476,8 @@ static const struct {
 	 "PATH); up to 4 "
 	 "times",
 	 add_net},
-	{"vhost-user", "fs|blk|net|rng|vsock|input,socket=PATH[,KEY=VALUE,...]",
-	 "virtio device of another program (virtiofsd, qemu-storage-daemon, ...) that\nlistens at PATH; up to 8 times. Keys: "
+	{"vhost-user", "KIND,socket=PATH[,KEY=VALUE,...]",
+	 "virtio device of another program (virtiofsd, qemu-storage-daemon, ...) that\nlistens at PATH; up to 8 times. KIND: fs, blk, net, rng, vsock, input, gpu,\nvideo-decoder or video-encoder. Keys: "
 	 "tag=NAME (fs: mount -t virtiofs NAME /mnt),\nqueues=N (fs, blk), mac=ADDRESS (net)",
 	 add_vhost_user},
 	{"serial", "stdio|socket:PATH|none", "serial port, ttyS0 in Linux (ttyAMA0 on arm64; default stdio)", set_serial},
@@ -478,7 +496,7 @@ static const struct {
 	{"video", "decoder|encoder|decoder,encoder[,KEY=VALUE,...]",
 	 "virtio-video: the host's codecs (GStreamer) as V4L2 devices of the guest. Keys:\ncodec=ELEMENT (one by name; default: "
 	 "hardware first, then by rank),\nstreams=N (at a time), memory=MIB (guest memory that buffers may take),\n"
-	 "timeout=SECONDS (for a codec that does nothing)",
+	 "timeout=SECONDS (for a codec that does nothing),\nisolate=no (inside this process instead of in sandboxed ones that may\ndie and are replaced)",
 	 set_video},
 	{"display", "none|png:DIR[,every=N]|vnc[:ADDR][,password=FILE]",
 	 "where the GPU's pictures go: every N-th one as a file in DIR, to VNC viewers\n(ADDR: [HOST]:NUMBER, default 127.0.0.1 "

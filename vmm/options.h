@@ -77,6 +77,7 @@ struct options {
 	enum isolate_option isolate_gpu; /* the word is not in @gpu any more */
 	char *gpu_storage; /* of @gpu */
 	bool video_decoder, video_encoder;
+	enum isolate_option isolate_video; /* nor in @video */
 	char video[OPTIONS_MAX_VIDEO]; /* the module's options: what is neither of the two */
 	enum transport_option transport;
 	const char *name; /* NULL: not given */

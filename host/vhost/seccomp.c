@@ -10,6 +10,7 @@
 #include <seccomp.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "host/vhost/sandbox_parts.h"
@@ -282,6 +283,13 @@ static int add_ioctls(scmp_filter_ctx ctx, const struct sandbox_ioctl *types)
 	return err;
 }
 
+static int add_socket_pairs(scmp_filter_ctx ctx)
+{
+	const struct call pair = {"socketpair", 0, {LOW_IS(0, AF_UNIX)}};
+
+	return add(ctx, &pair);
+}
+
 /* abort() signals itself. */
 static int add_own(scmp_filter_ctx ctx)
 {
@@ -321,6 +329,8 @@ int sandbox_apply_seccomp(const struct sandbox *s)
 		err = writes ? add_all(ctx, writing, COUNT(writing)) : add_all(ctx, reading, COUNT(reading));
 	if (!err)
 		err = add_ioctls(ctx, s->config.profile->ioctls);
+	if (!err && s->config.profile->socket_pairs)
+		err = add_socket_pairs(ctx);
 	if (!err)
 		err = add_prctl(ctx);
 	if (!err)

@@ -67,7 +67,7 @@ static void answer(struct video *v, struct chain *c, uint32_t code, const void *
 
 static void record_progress(struct video *v, const struct video_stream *s)
 {
-	struct video_stream_entry *e = v->journal ? video_find_stream(v, s->config.id) : NULL;
+	struct video_stream_entry *e = v->journal && s ? video_find_stream(v, s->config.id) : NULL;
 
 	if (e)
 		video_record_progress(v, e);
@@ -280,14 +280,20 @@ static void answer_unknown(struct video *v, struct video_command *cmd)
 	struct video_stream_entry *e = video_find_stream(v, cmd->stream_id);
 	uint8_t body[VIDEO_QUEUE_ANSWER_MAX];
 
-	/* A buffer comes back as from a stream that fails. */
-	if (e && cmd->row && cmd->row->handler == video_resource_queue)
-		answer(v, cmd->chain, VIRTIO_VIDEO_RESP_OK_RESOURCE_QUEUE, body,
-		       v->config.dialect->queue_answer(e->stream, cmd->queue, &lost, body));
-	else
+	if (!e || !cmd->row || cmd->row->handler != video_resource_queue) {
 		answer(v, cmd->chain,
 		       video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_OPERATION, "the process that was at it died"),
 		       NULL, 0);
+		return;
+	}
+	/* A buffer comes back as from a stream that fails. */
+	answer(v, cmd->chain, VIRTIO_VIDEO_RESP_OK_RESOURCE_QUEUE, body,
+	       v->config.dialect->queue_answer(e->stream, cmd->queue, &lost, body));
+	/* With an input something of the stream is lost, even if it was its first. */
+	if (cmd->queue == VIDEO_INPUT && e->stream->state == STREAM_IDLE) {
+		stream_lose_codec(e->stream);
+		on_event(v, e->stream, STREAM_EVENT_ERROR);
+	}
 }
 
 /*
@@ -329,8 +335,12 @@ static void handle(void *owner, struct chain *c)
 		video_refuse(v, &cmd, code, "%s", cmd.why);
 	else
 		code = dispatch(v, &cmd);
-	if (code == VIDEO_PENDING)
+	if (code == VIDEO_PENDING) {
+		/* It may have a codec now, whose death the next process is to know of. */
+		record_progress(v, cmd.stream);
+		video_record_commit(v, 0);
 		return;
+	}
 	if (code < VIRTIO_VIDEO_RESP_ERR_INVALID_OPERATION && cmd.row->record)
 		cmd.row->record(v, &cmd);
 	if (cmd.answer_bytes > writer_left(chain_writer(c)) - sizeof(struct virtio_video_cmd_hdr)) {
