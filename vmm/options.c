@@ -494,7 +494,8 @@ static const struct {
 	 "the guest's pictures may take on the host),\nisolate=no (inside this process instead of in sandboxed ones that may\ndie and are replaced)",
 	 set_gpu},
 	{"video", "decoder|encoder|decoder,encoder[,KEY=VALUE,...]",
-	 "virtio-video: the host's codecs (GStreamer) as V4L2 devices of the guest. Keys:\ncodec=ELEMENT (one by name; default: "
+	 "virtio-video: the host's codecs (GStreamer) as V4L2 devices of the guest. Keys:\ndialect=agl (the guest "
+	 "has the driver of Automotive Grade Linux, not that of ChromeOS),\ncodec=ELEMENT (one by name; default: "
 	 "hardware first, then by rank),\nstreams=N (at a time), memory=MIB (guest memory that buffers may take),\n"
 	 "timeout=SECONDS (for a codec that does nothing),\nisolate=no (inside this process instead of in sandboxed ones that may\ndie and are replaced)",
 	 set_video},

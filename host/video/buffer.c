@@ -13,6 +13,19 @@ void video_buffer_destroy(struct video_buffer *b)
 	free(b);
 }
 
+uint8_t *video_buffer_range(const struct video_buffer *b, size_t offset, size_t n)
+{
+	assert(offset <= b->bytes && n <= b->bytes - offset);
+	for (unsigned i = 0; i < b->piece_count; i++) {
+		const struct iovec *v = &b->pieces[i];
+
+		if (offset < v->iov_len)
+			return n <= v->iov_len - offset ? (uint8_t *)v->iov_base + offset : NULL;
+		offset -= v->iov_len;
+	}
+	return NULL;
+}
+
 void video_cursor_init(struct video_cursor *c, const struct video_buffer *b, size_t offset)
 {
 	assert(offset <= b->bytes);

@@ -38,6 +38,9 @@ struct video_buffer {
 /* Frees the list of pieces too. NULL is fine. */
 void video_buffer_destroy(struct video_buffer *b);
 
+/* The @n bytes at @offset, if they lie together in memory; NULL if not. They are there. */
+uint8_t *video_buffer_range(const struct video_buffer *b, size_t offset, size_t n);
+
 /* A place in a buffer. It walks the pieces once, however many rows are copied. */
 struct video_cursor {
 	const struct video_buffer *buffer;

@@ -30,8 +30,9 @@ struct codec_controls {
 	uint32_t bitrate_mode; /* VIRTIO_VIDEO_BITRATE_MODE_* */
 	uint32_t profile; /* VIRTIO_VIDEO_PROFILE_* */
 	uint32_t level;   /* VIRTIO_VIDEO_LEVEL_*; 0: the format has none */
+	bool level_chosen; /* by the guest; else the encoder takes the one that fits */
 	uint32_t frame_rate;
-	uint32_t repeat_headers; /* 1: parameter sets before every key frame */
+	uint32_t repeat_headers; /* 1: parameter sets before every key frame; 0: before the first only */
 };
 
 struct codec_config {

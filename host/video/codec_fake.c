@@ -275,6 +275,25 @@ static void output(struct codec *c, struct codec_output *out)
 		out->kind = CODEC_END;
 }
 
+/* Byte by byte, as if each byte of a pixel were a plane. */
+static void write_packed(const struct fake_header *h, const struct video_buffer *buffer, const struct video_layout *layout)
+{
+	struct video_cursor to;
+
+	video_cursor_init(&to, buffer, video_layout_offset(layout, buffer, 0));
+	for (uint32_t y = 0; y < h->height; y++) {
+		for (uint32_t x = 0; x < h->width; x++) {
+			uint8_t pixel[4];
+
+			for (unsigned i = 0; i < layout->format->pixel_bytes; i++)
+				pixel[i] = fake_sample(h->value, i, x, y);
+			video_cursor_write(&to, pixel, layout->format->pixel_bytes);
+		}
+		if (y + 1 < h->height)
+			video_cursor_skip(&to, layout->planes[0].stride_bytes - (size_t)h->width * layout->format->pixel_bytes);
+	}
+}
+
 static void write_picture(struct codec_fake *f, const struct unit *u, const struct video_buffer *buffer,
 			  const struct video_layout *layout)
 {
@@ -283,6 +302,11 @@ static void write_picture(struct codec_fake *f, const struct unit *u, const stru
 	uint8_t *made = NULL, *samples = u->data + sizeof(h);
 
 	memcpy(&h, u->data, sizeof(h));
+	f->stats.copies++;
+	if (video_picture_is_packed(layout->format)) {
+		write_packed(&h, buffer, layout);
+		return;
+	}
 	if (u->bytes < sizeof(h) + picture_bytes(h.width, h.height)) {
 		samples = made = malloc(picture_bytes(h.width, h.height));
 		if (!made)
@@ -299,7 +323,6 @@ static void write_picture(struct codec_fake *f, const struct unit *u, const stru
 	}
 	planes_of(&p, samples, h.width, h.height);
 	video_picture_write(&p, layout, buffer);
-	f->stats.copies++;
 	free(made);
 }
 

@@ -26,7 +26,7 @@ struct fake_header {
 	uint32_t value;
 };
 
-/* Sample @x, @y of plane @plane (Y, U, V) of the picture that is made from @value. */
+/* Sample @x, @y of plane @plane (Y, U, V; in packed formats byte @plane of a pixel) of the picture made from @value. */
 uint8_t fake_sample(uint32_t value, unsigned plane, uint32_t x, uint32_t y);
 
 #endif

@@ -5,7 +5,8 @@
  *   appsrc ! parser ! decoder ! videoconvert ! appsink
  *   appsrc ! videoconvert ! encoder ! capsfilter ! appsink
  *
- * videoconvert passes through what is 8-bit 4:2:0 already. Each codec has a thread that starts its pipeline, waits, and
+ * videoconvert passes through what is 8-bit 4:2:0 already; what a guest wants in RGB is converted on its way into its
+ * buffer (gst_convert.c). Each codec has a thread that starts its pipeline, waits, and
  * stops it (gst_pipeline.c): both may block, and a pipeline that hangs keeps that thread and nothing else.
  *
  * The guest's timestamps are cookies, in any order, which GStreamer's can't be. So buffers are stamped with a count, and
@@ -100,6 +101,7 @@ static void destroy(struct codec *c)
 	if (g->head)
 		gst_sample_unref(g->head);
 	gst_caps_replace(&g->head_caps, NULL);
+	gst_convert_finish(&g->convert);
 	gst_pipeline_stop(g); /* its thread frees it */
 }
 
@@ -272,22 +274,49 @@ static void output(struct codec *c, struct codec_output *out)
 	}
 }
 
+/* The parameter sets of H.264 and HEVC, as the guest wants them: with every key frame if there is @room, or once. */
+static void write_with_headers(struct codec_gst *g, struct video_cursor *to, size_t room, const GstMapInfo *map,
+			       bool key_frame, size_t *bytes)
+{
+	const enum video_headers_kind kind = g->config.coded->headers;
+	const bool has_own = video_headers_scan(&g->headers, kind, map->data, map->size);
+	size_t at = 0, n;
+	const uint8_t *part;
+
+	if (has_own && !g->config.controls.repeat_headers && g->stats.frames_out > 0) {
+		while ((part = video_headers_skip(kind, map->data, map->size, &at, &n)) != NULL) {
+			video_cursor_write(to, part, n);
+			*bytes += n;
+		}
+		return;
+	}
+	if (!has_own && g->config.controls.repeat_headers && key_frame && g->headers.bytes <= room - map->size) {
+		at = video_headers_place(kind, map->data, map->size);
+		video_cursor_write(to, map->data, at);
+		video_cursor_write(to, g->headers.data, g->headers.bytes);
+		*bytes += g->headers.bytes;
+	}
+	video_cursor_write(to, map->data + at, map->size - at);
+	*bytes += map->size;
+}
+
 static int take_packet(struct codec_gst *g, const struct video_buffer *to, size_t *bytes)
 {
 	GstBuffer *buffer = gst_sample_get_buffer(g->head);
-	struct video_cursor at;
+	const size_t room = to->bytes - to->planes[0].offset;
+	struct video_cursor cursor;
 	GstMapInfo map;
 	int err = 0;
 
 	if (!gst_buffer_map(buffer, &map, GST_MAP_READ))
 		return -EIO;
-	if (map.size > to->bytes - to->planes[0].offset) {
+	if (map.size > room) {
 		err = -ENOSPC;
 	} else {
-		video_cursor_init(&at, to, to->planes[0].offset);
-		video_cursor_write(&at, map.data, map.size);
-		*bytes = map.size;
-		g->stats.bytes_out += map.size;
+		*bytes = 0;
+		video_cursor_init(&cursor, to, to->planes[0].offset);
+		write_with_headers(g, &cursor, room, &map, !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT), bytes);
+		g->stats.bytes_out += *bytes;
 	}
 	gst_buffer_unmap(buffer, &map);
 	return err;
@@ -297,15 +326,22 @@ static int take_picture(struct codec_gst *g, const struct video_buffer *to, cons
 {
 	struct video_picture p;
 	GstVideoFrame frame;
+	int copies = -EIO;
 
 	if (!gst_video_frame_map(&frame, &g->head_info, gst_sample_get_buffer(g->head), GST_MAP_READ))
 		return -EIO;
-	if (picture_of(&p, &frame))
+	if (video_picture_is_packed(layout->format)) {
+		copies = gst_convert_write(&g->convert, &frame, layout, to);
+	} else if (picture_of(&p, &frame)) {
 		video_picture_write(&p, layout, to);
+		copies = 1;
+	}
 	gst_video_frame_unmap(&frame);
+	if (copies < 0)
+		return copies;
 	*bytes = layout->total_bytes;
 	g->stats.bytes_out += layout->total_bytes;
-	g->stats.copies++;
+	g->stats.copies += (unsigned)copies;
 	return 0;
 }
 
@@ -348,6 +384,7 @@ static void control(struct codec *c, const struct codec_controls *controls)
 {
 	struct codec_gst *g = from_codec(c);
 
+	g->config.controls = *controls;
 	pthread_mutex_lock(&g->lock);
 	g->new_controls = *controls;
 	g->has_new_controls = true;

@@ -145,7 +145,9 @@ static const struct control *find_control(const struct video *v, const struct vi
 		const struct control *c = &controls[i];
 
 		if (c->number == number && number <= v->config.dialect->last_control && (c->of_decoders || s->config.encoder) &&
-		    (number != VIRTIO_VIDEO_CONTROL_LEVEL || s->coded->last_level != 0))
+		    (number != VIRTIO_VIDEO_CONTROL_PROFILE || s->coded->profiles[0].number != 0) &&
+		    (number != VIRTIO_VIDEO_CONTROL_LEVEL || s->coded->last_level != 0) &&
+		    (number != VIRTIO_VIDEO_CONTROL_PREPEND_SPSPPS_TO_IDR || s->coded->headers != VIDEO_HEADERS_NONE))
 			return c;
 	}
 	return NULL;
@@ -173,9 +175,9 @@ uint32_t video_query_control(struct video *v, struct video_command *cmd)
 	if (!coded)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER, "coded format 0x%x is not offered", w.format);
 	if (number == VIRTIO_VIDEO_CONTROL_PROFILE) {
-		while (resp.num < VIDEO_MAX_PROFILES && coded->profiles[resp.num].number != 0) {
-			values[resp.num] = coded->profiles[resp.num].number;
-			resp.num++;
+		for (unsigned i = 0; i < VIDEO_MAX_PROFILES && coded->profiles[i].number != 0; i++) {
+			if (!v->config.encoder || !coded->profiles[i].decode_only)
+				values[resp.num++] = coded->profiles[i].number;
 		}
 	} else {
 		for (uint32_t level = coded->first_level; level != 0 && level <= coded->last_level; level++)
@@ -209,8 +211,11 @@ uint32_t video_get_control(struct video *v, struct video_command *cmd)
 
 static bool is_allowed(const struct video_stream *s, const struct control *c, uint32_t value)
 {
-	if (c->number == VIRTIO_VIDEO_CONTROL_PROFILE)
-		return video_profile_find(s->coded, value) != NULL;
+	if (c->number == VIRTIO_VIDEO_CONTROL_PROFILE) {
+		const struct video_profile *profile = video_profile_find(s->coded, value);
+
+		return profile && !profile->decode_only;
+	}
 	if (c->number == VIRTIO_VIDEO_CONTROL_LEVEL)
 		return value >= s->coded->first_level && value <= s->coded->last_level;
 	return value >= c->min && value <= c->max;
@@ -251,6 +256,7 @@ uint32_t video_set_control(struct video *v, struct video_command *cmd)
 	if (!is_allowed(cmd->stream, c, w.value))
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER, "control %u can't be %u", number, w.value);
 	memcpy((char *)&cmd->stream->controls + c->offset, &w.value, sizeof(w.value));
+	cmd->stream->controls.level_chosen |= number == VIRTIO_VIDEO_CONTROL_LEVEL;
 	stream_apply_controls(cmd->stream);
 	return VIRTIO_VIDEO_RESP_OK_NODATA;
 }

@@ -28,7 +28,9 @@ static const struct video_coded_format coded[] = {
 		.caps = "video/x-h265,stream-format=byte-stream,alignment=au",
 		.parser = "h265parse",
 		.headers = VIDEO_HEADERS_HEVC,
-		.profiles = {{VIRTIO_VIDEO_PROFILE_HEVC_MAIN, "profile=main"}},
+		.profiles = {{VIRTIO_VIDEO_PROFILE_HEVC_MAIN, "profile=main"},
+			     {VIRTIO_VIDEO_PROFILE_HEVC_MAIN10, "profile=main-10", true},
+			     {VIRTIO_VIDEO_PROFILE_HEVC_MAIN_STILL_PICTURE, "profile=main-still-picture", true}},
 		.decoder_package = "gstreamer1.0-libav",
 		.encoder_package = "gstreamer1.0-plugins-bad",
 	},
@@ -49,12 +51,47 @@ static const struct video_coded_format coded[] = {
 		.decoder_package = "gstreamer1.0-plugins-good",
 		.encoder_package = "gstreamer1.0-plugins-good",
 	},
+	{
+		.number = VIRTIO_VIDEO_FORMAT_MPEG2,
+		.name = "mpeg2",
+		.decode_only = true,
+		.caps = "video/mpeg,mpegversion=2,systemstream=false",
+		.parser = "mpegvideoparse",
+		.decoder_package = "gstreamer1.0-libav",
+	},
+	{
+		.number = VIRTIO_VIDEO_FORMAT_MPEG4,
+		.name = "mpeg4",
+		.decode_only = true,
+		.caps = "video/mpeg,mpegversion=4,systemstream=false",
+		.parser = "mpeg4videoparse",
+		.decoder_package = "gstreamer1.0-libav",
+	},
+	{
+		.name = "av1",
+		.caps = "video/x-av1,stream-format=obu-stream,alignment=tu",
+		.parser = "av1parse",
+		.decoder_package = "gstreamer1.0-plugins-bad",
+		.encoder_package = "gstreamer1.0-plugins-bad",
+	},
+	{
+		.name = "jpeg",
+		.decode_only = true,
+		.caps = "image/jpeg",
+		.parser = "jpegparse",
+		.decoder_package = "gstreamer1.0-plugins-good",
+	},
 };
 
+/* Names of RGB formats are the order of bytes in memory, as the drivers have them in V4L2. */
 static const struct video_picture_format pictures[] = {
-	{VIRTIO_VIDEO_FORMAT_NV12, VIRTIO_VIDEO_AGL_FORMAT_NV12, "NV12", 2, {1, 0, 2}, {1, 1, 2}},
-	{VIRTIO_VIDEO_FORMAT_YUV420, VIRTIO_VIDEO_AGL_FORMAT_YUV420, "I420", 3, {1, 0, 1}, {2, 0, 1}},
-	{VIRTIO_VIDEO_FORMAT_YVU420, VIRTIO_VIDEO_AGL_FORMAT_YVU420, "YV12", 3, {2, 0, 1}, {1, 0, 1}},
+	{VIRTIO_VIDEO_FORMAT_NV12, VIRTIO_VIDEO_AGL_FORMAT_NV12, "NV12", 2, 1, {1, 0, 2}, {1, 1, 2}},
+	{VIRTIO_VIDEO_FORMAT_YUV420, VIRTIO_VIDEO_AGL_FORMAT_YUV420, "I420", 3, 1, {1, 0, 1}, {2, 0, 1}},
+	{VIRTIO_VIDEO_FORMAT_YVU420, VIRTIO_VIDEO_AGL_FORMAT_YVU420, "YV12", 3, 1, {2, 0, 1}, {1, 0, 1}},
+	{VIRTIO_VIDEO_FORMAT_ARGB8888, VIRTIO_VIDEO_AGL_FORMAT_ARGB8888, "ARGB", 1, 4, {0}, {0}},
+	{VIRTIO_VIDEO_FORMAT_BGRA8888, VIRTIO_VIDEO_AGL_FORMAT_BGRA8888, "BGRA", 1, 4, {0}, {0}},
+	{0, VIRTIO_VIDEO_AGL_FORMAT_RGBA8888, "RGBA", 1, 4, {0}, {0}},
+	{0, VIRTIO_VIDEO_AGL_FORMAT_YUV422, "YUY2", 1, 2, {0}, {0}},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -71,7 +108,7 @@ const struct video_picture_format *video_picture_format_at(unsigned i)
 
 const struct video_coded_format *video_coded_format_find(uint32_t number)
 {
-	for (unsigned i = 0; i < COUNT(coded); i++) {
+	for (unsigned i = 0; number != 0 && i < COUNT(coded); i++) {
 		if (coded[i].number == number)
 			return &coded[i];
 	}

@@ -14,14 +14,16 @@
 struct video_profile {
 	uint32_t number; /* VIRTIO_VIDEO_PROFILE_* */
 	const char *caps; /* what an encoder's output is then, for GStreamer; NULL: nothing to say */
+	bool decode_only; /* its pictures have more bits than any picture format here: they come out rounded */
 };
 
 /* How the parameter sets of a bitstream are told from its pictures (headers.h). */
 enum video_headers_kind { VIDEO_HEADERS_NONE, VIDEO_HEADERS_H264, VIDEO_HEADERS_HEVC };
 
 struct video_coded_format {
-	uint32_t number; /* VIRTIO_VIDEO_FORMAT_* */
+	uint32_t number; /* VIRTIO_VIDEO_FORMAT_*; 0: virtio-video has none, other protocols may */
 	const char *name;
+	bool decode_only;
 	const char *caps;   /* GStreamer's name for one access unit or frame per buffer */
 	const char *parser; /* GStreamer element that goes before a decoder, if it is there; NULL: none */
 	enum video_headers_kind headers;
@@ -30,18 +32,27 @@ struct video_coded_format {
 	const char *decoder_package, *encoder_package; /* Debian's that have one, for who has none */
 };
 
-/* Where the samples of U or V are: in which plane, from which byte on, how many bytes apart. */
+/* Where the samples of U or V are: in which plane, from which byte on, how many bytes apart; 0: not apart. */
 struct video_component {
 	uint8_t plane, offset, step;
 };
 
-/* Pictures are 8 bits a sample, with chroma halved both ways; plane 0 is Y. */
+/*
+ * 8 bits a sample. Either plane 0 is Y and the others have the chroma, halved both ways, or the one plane has everything
+ * of a pixel together ("packed").
+ */
 struct video_picture_format {
 	uint32_t number, agl_number; /* VIRTIO_VIDEO_FORMAT_*, VIRTIO_VIDEO_AGL_FORMAT_*; 0: the dialect has none */
 	const char *name; /* GStreamer's too */
 	uint8_t planes;
+	uint8_t pixel_bytes; /* of plane 0 */
 	struct video_component u, v;
 };
+
+static inline bool video_picture_is_packed(const struct video_picture_format *f)
+{
+	return f->u.step == 0;
+}
 
 /* Row @i, or NULL past the last. */
 const struct video_coded_format *video_coded_format_at(unsigned i);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "host/base/log.h"
+#include "protocol/virtio_video.h"
 
 static bool is_up;
 static bool leaves_hardware;
@@ -100,19 +101,33 @@ GstElementFactory *gst_elements_find(const struct video_coded_format *coded, boo
 
 /* ---- encoders ---- */
 
-/* What software encoders need, so that each picture comes out at once and in real time. Others get "bitrate" only. */
-static const struct {
+/*
+ * What software encoders need, so that each picture comes out at once and in real time, and how they are told the rest:
+ * lists "name=value name=value", where {bitrate} and {peak} are in steps of @unit, {level} is H.264's level_idc. An encoder
+ * without a list for something goes on as it does. Others than these get "bitrate" only.
+ */
+static const struct encoder {
 	const char *element;
 	const char *bitrate;
-	uint32_t unit; /* bits/s in one step of it */
-	const char *properties; /* "name=value name=value" */
+	uint32_t unit; /* bits/s */
+	const char *properties;
+	const char *vbr, *cbr;
+	const char *level;
 } encoders[] = {
-	{"x264enc", "bitrate", 1000, "tune=zerolatency speed-preset=veryfast key-int-max=60"},
-	{"x265enc", "bitrate", 1000, "tune=zerolatency speed-preset=ultrafast key-int-max=60"},
-	{"openh264enc", "bitrate", 1, "complexity=low gop-size=60"},
-	{"vp8enc", "target-bitrate", 1, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist=60 auto-alt-ref=false"},
-	{"vp9enc", "target-bitrate", 1, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist=60 auto-alt-ref=false"},
-	{NULL, "bitrate", 1000, ""},
+	{"x264enc", "bitrate", 1000, "tune=zerolatency speed-preset=veryfast key-int-max=60", "vbv-buf-capacity=10000",
+	 "vbv-buf-capacity=600", "option-string=level={level}"},
+	{"x265enc", "bitrate", 1000, "tune=zerolatency speed-preset=ultrafast key-int-max=60",
+	 "option-string=vbv-maxrate={peak}:vbv-bufsize={peak}", "option-string=vbv-maxrate={bitrate}:vbv-bufsize={bitrate}", ""},
+	{"openh264enc", "bitrate", 1, "complexity=low gop-size=60 rate-control=bitrate", "max-bitrate={peak}",
+	 "max-bitrate={bitrate}", ""},
+	{"vp8enc", "target-bitrate", 1, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist=60 auto-alt-ref=false",
+	 "end-usage=vbr", "end-usage=cbr", ""},
+	{"vp9enc", "target-bitrate", 1, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist=60 auto-alt-ref=false",
+	 "end-usage=vbr", "end-usage=cbr", ""},
+	{"av1enc", "target-bitrate", 1000, "usage-profile=realtime cpu-used=8 lag-in-frames=0 keyframe-max-dist=60",
+	 "end-usage=vbr", "end-usage=cbr", ""},
+	{"svtav1enc", "target-bitrate", 1000, "preset=10 intra-period-length=60 parameters-string=pred-struct=1", "", "", ""},
+	{NULL, "bitrate", 1000, "", "rate-control=vbr", "rate-control=cbr", ""},
 };
 
 static bool has_property(GstElement *element, const char *name)
@@ -137,19 +152,50 @@ static void set_properties(GstElement *element, const char *list)
 	g_strfreev(words);
 }
 
+/* set_properties() with numbers put in. */
+static void set_filled(GstElement *element, const char *list, const struct encoder *e, const struct codec_controls *c)
+{
+	static const uint8_t level_idc[] = {10, 11, 12, 13, 20, 21, 22, 30, 31, 32, 40, 41, 42, 50, 51};
+	const uint32_t level = c->level - VIRTIO_VIDEO_LEVEL_H264_1_0;
+	const struct {
+		const char *word;
+		uint32_t value;
+	} numbers[] = {
+		{"{bitrate}", c->bitrate / e->unit},
+		/* A peak under the mean is none. */
+		{"{peak}", (c->peak_bitrate > c->bitrate ? c->peak_bitrate : c->bitrate) / e->unit},
+		{"{level}", level < sizeof(level_idc) ? level_idc[level] : 40},
+	};
+	GString *text = g_string_new(list);
+
+	for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		char number[16];
+
+		snprintf(number, sizeof(number), "%u", numbers[i].value);
+		g_string_replace(text, numbers[i].word, number, 0);
+	}
+	set_properties(element, text->str);
+	g_string_free(text, TRUE);
+}
+
 void gst_elements_set_up_encoder(GstElement *encoder, const struct codec_controls *controls, bool running)
 {
 	const char *name = GST_OBJECT_NAME(gst_element_get_factory(encoder));
-	unsigned i = 0;
+	const struct encoder *e = encoders;
 	char bitrate[16];
 
-	while (encoders[i].element && strcmp(encoders[i].element, name) != 0)
-		i++;
+	while (e->element && strcmp(e->element, name) != 0)
+		e++;
 	if (!running)
-		set_properties(encoder, encoders[i].properties);
-	snprintf(bitrate, sizeof(bitrate), "%u", controls->bitrate / encoders[i].unit);
-	if (has_property(encoder, encoders[i].bitrate))
-		gst_util_set_object_arg(G_OBJECT(encoder), encoders[i].bitrate, bitrate);
+		set_properties(encoder, e->properties);
+	snprintf(bitrate, sizeof(bitrate), "%u", controls->bitrate / e->unit);
+	if (has_property(encoder, e->bitrate))
+		gst_util_set_object_arg(G_OBJECT(encoder), e->bitrate, bitrate);
+	if (running)
+		return;
+	set_filled(encoder, controls->bitrate_mode == VIRTIO_VIDEO_BITRATE_MODE_CBR ? e->cbr : e->vbr, e, controls);
+	if (controls->level_chosen)
+		set_filled(encoder, e->level, e, controls);
 }
 
 /* ---- doctor ---- */
@@ -161,7 +207,7 @@ void gst_elements_doctor(void (*report)(void *owner, const char *verdict, const 
 	const struct video_coded_format *format;
 
 	for (unsigned i = 0; (format = video_coded_format_at(i)) != NULL; i++) {
-		for (unsigned encoder = 0; encoder < 2; encoder++) {
+		for (unsigned encoder = 0; encoder < (format->decode_only ? 1 : 2); encoder++) {
 			GstElementFactory *factory = gst_elements_find(format, encoder, NULL);
 			char name[32], text[96], cure[96];
 

@@ -18,6 +18,8 @@
 
 #include "host/base/loop.h"
 #include "host/video/codec.h"
+#include "host/video/gst_convert.h"
+#include "host/video/headers.h"
 #include "host/video/picture.h"
 
 /* Inputs between appsrc and the codec, whose timestamps are remembered. */
@@ -49,6 +51,8 @@ struct codec_gst {
 	GstSample *head;
 	GstCaps *head_caps; /* that head_info was made of */
 	GstVideoInfo head_info;
+	struct gst_convert convert;
+	struct video_headers headers; /* of an encoder's packets so far */
 	uint32_t width, height; /* as last taken; 0: not yet */
 	uint32_t said_width, said_height; /* as last shown to the stream */
 	struct codec_stats stats;

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum unit { UNIT_OTHER, UNIT_SEQUENCE, UNIT_PICTURE };
+enum unit { UNIT_OTHER, UNIT_SEQUENCE, UNIT_PICTURE, UNIT_DELIMITER };
 
 /* H.264 table 7-1, HEVC table 7-1: VPS and SPS begin a sequence, a PPS belongs to it. */
 static enum unit unit_of(enum video_headers_kind kind, uint8_t first)
@@ -11,14 +11,20 @@ static enum unit unit_of(enum video_headers_kind kind, uint8_t first)
 	if (kind == VIDEO_HEADERS_H264) {
 		const unsigned type = first & 0x1f;
 
-		return type == 7 ? UNIT_SEQUENCE : type == 8 ? UNIT_PICTURE : UNIT_OTHER;
+		return type == 7 ? UNIT_SEQUENCE : type == 8 ? UNIT_PICTURE : type == 9 ? UNIT_DELIMITER : UNIT_OTHER;
 	}
 	if (kind == VIDEO_HEADERS_HEVC) {
 		const unsigned type = first >> 1 & 0x3f;
 
-		return type == 32 || type == 33 ? UNIT_SEQUENCE : type == 34 ? UNIT_PICTURE : UNIT_OTHER;
+		return type == 32 || type == 33 ? UNIT_SEQUENCE
+		       : type == 34 ? UNIT_PICTURE : type == 35 ? UNIT_DELIMITER : UNIT_OTHER;
 	}
 	return UNIT_OTHER;
+}
+
+static bool is_parameters(enum unit unit)
+{
+	return unit == UNIT_SEQUENCE || unit == UNIT_PICTURE;
 }
 
 /* The next start code 00 00 01 at or after @from, or @bytes. */
@@ -45,7 +51,7 @@ bool video_headers_scan(struct video_headers *h, enum video_headers_kind kind, c
 		enum unit unit = unit_of(kind, data[at + 3]);
 
 		end = find_start(data, bytes, at + 3);
-		if (unit == UNIT_OTHER)
+		if (!is_parameters(unit))
 			continue;
 		h->changes++;
 		if (unit == UNIT_SEQUENCE && !begun) {
@@ -58,4 +64,35 @@ bool video_headers_scan(struct video_headers *h, enum video_headers_kind kind, c
 		}
 	}
 	return begun;
+}
+
+/* Where the unit whose start code is at @start ends: before the zeros of the next start code. */
+static size_t unit_end(const uint8_t *data, size_t bytes, size_t start)
+{
+	size_t end = start + 3 < bytes ? find_start(data, bytes, start + 3) : bytes;
+
+	while (end < bytes && end > start + 3 && data[end - 1] == 0)
+		end--;
+	return end;
+}
+
+const uint8_t *video_headers_skip(enum video_headers_kind kind, const uint8_t *data, size_t bytes, size_t *at, size_t *n)
+{
+	while (*at < bytes) {
+		const size_t from = *at, start = find_start(data, bytes, from);
+
+		*at = unit_end(data, bytes, start);
+		if (start + 3 < bytes && is_parameters(unit_of(kind, data[start + 3])))
+			continue;
+		*n = *at - from;
+		return data + from;
+	}
+	return NULL;
+}
+
+size_t video_headers_place(enum video_headers_kind kind, const uint8_t *data, size_t bytes)
+{
+	const size_t start = find_start(data, bytes, 0);
+
+	return start + 3 < bytes && unit_of(kind, data[start + 3]) == UNIT_DELIMITER ? unit_end(data, bytes, start) : 0;
 }

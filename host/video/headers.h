@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The parameter sets of an H.264 or HEVC stream, remembered. After a seek or a drain a stream goes on with a new codec,
- * and the guest may go on with any picture: many streams carry their parameter sets once, at the start.
+ * and the guest may go on with any picture: many streams carry their parameter sets once, at the start. And encoders write
+ * them as they like, the guest has its own wishes.
  * Thread: the device's loop, for every call.
  */
 #ifndef MULLION_HOST_VIDEO_HEADERS_H
@@ -27,5 +28,14 @@ struct video_headers {
  * Those that begin a new sequence replace all older ones. Returns true if it has any that do.
  */
 bool video_headers_scan(struct video_headers *h, enum video_headers_kind kind, const uint8_t *data, size_t bytes);
+
+/*
+ * The next part of @data, in Annex B form, from *@at on that is no parameter set: returns where it starts, and how long it
+ * is in @n; *@at goes behind it. NULL at the end.
+ */
+const uint8_t *video_headers_skip(enum video_headers_kind kind, const uint8_t *data, size_t bytes, size_t *at, size_t *n);
+
+/* Where in @data parameter sets may be put: behind an access unit delimiter, if it begins with one. */
+size_t video_headers_place(enum video_headers_kind kind, const uint8_t *data, size_t bytes);
 
 #endif

@@ -44,6 +44,7 @@ const struct device_module mullion_device_module = {
 	.abi = DEVICE_MODULE_ABI,
 	.name = "video",
 	.help = "kind=decoder|encoder  which device\n"
+		"dialect=chromeos|agl  which driver the guest has (default chromeos)\n"
 		"codec=ELEMENT         the GStreamer element to use (default: hardware first, then by rank)\n"
 		"streams=N             streams at a time (default 32)\n"
 		"memory=MIB            guest memory that its buffers may take (default 2048)\n"

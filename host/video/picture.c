@@ -19,14 +19,13 @@ void video_layout_init(struct video_layout *layout, const struct video_picture_f
 	for (unsigned i = 0; i < format->planes; i++) {
 		struct video_plane *p = &layout->planes[i];
 
-		p->stride_bytes = i == 0 ? layout->width : layout->width / 2 * format->u.step;
+		p->stride_bytes = i == 0 ? layout->width * format->pixel_bytes : layout->width / 2 * format->u.step;
 		p->size_bytes = p->stride_bytes * (i == 0 ? layout->height : layout->height / 2);
 		layout->total_bytes += p->size_bytes;
 	}
 }
 
-/* Where plane @i starts: where the guest placed it, or behind the planes before it. */
-static size_t plane_offset(const struct video_layout *layout, const struct video_buffer *buffer, unsigned i)
+size_t video_layout_offset(const struct video_layout *layout, const struct video_buffer *buffer, unsigned i)
 {
 	size_t offset = buffer->planes[0].offset;
 
@@ -42,7 +41,7 @@ bool video_layout_fits(const struct video_layout *layout, const struct video_buf
 	if (buffer->plane_count != 1 && buffer->plane_count != layout->format->planes)
 		return false;
 	for (unsigned i = 0; i < layout->format->planes; i++) {
-		size_t offset = plane_offset(layout, buffer, i), size = layout->planes[i].size_bytes;
+		size_t offset = video_layout_offset(layout, buffer, i), size = layout->planes[i].size_bytes;
 		size_t end = i < buffer->plane_count ? buffer->planes[i].end : buffer->bytes;
 
 		if (buffer->plane_count == 1)
@@ -112,10 +111,13 @@ void video_picture_write(const struct video_picture *picture, const struct video
 	struct video_cursor to;
 
 	assert(picture->width <= layout->width && picture->height <= layout->height);
-	video_cursor_init(&to, buffer, plane_offset(layout, buffer, 0));
-	copy_rows(&to, layout->planes[0].stride_bytes, picture->planes[0], picture->strides[0], picture->width, picture->height);
+	assert(picture->format == layout->format ||
+	       (!video_picture_is_packed(picture->format) && !video_picture_is_packed(layout->format)));
+	video_cursor_init(&to, buffer, video_layout_offset(layout, buffer, 0));
+	copy_rows(&to, layout->planes[0].stride_bytes, picture->planes[0], picture->strides[0],
+		  (size_t)picture->width * layout->format->pixel_bytes, picture->height);
 	for (unsigned i = 1; i < layout->format->planes; i++) {
-		video_cursor_init(&to, buffer, plane_offset(layout, buffer, i));
+		video_cursor_init(&to, buffer, video_layout_offset(layout, buffer, i));
 		write_chroma(picture, layout, i, &to);
 	}
 }
@@ -127,11 +129,12 @@ void video_picture_read(const struct video_picture *picture, const struct video_
 	assert(picture->width <= layout->width && picture->height <= layout->height);
 	for (unsigned i = 0; i < layout->format->planes; i++) {
 		const uint32_t rows = i == 0 ? picture->height : half(picture->height);
-		const size_t row_bytes = i == 0 ? picture->width : (size_t)half(picture->width) * layout->format->u.step;
+		const size_t row_bytes = i == 0 ? (size_t)picture->width * layout->format->pixel_bytes
+						: (size_t)half(picture->width) * layout->format->u.step;
 		uint8_t *to = picture->planes[i];
 		struct video_cursor from;
 
-		video_cursor_init(&from, buffer, plane_offset(layout, buffer, i));
+		video_cursor_init(&from, buffer, video_layout_offset(layout, buffer, i));
 		for (uint32_t y = 0; y < rows; y++, to += picture->strides[i]) {
 			video_cursor_read(&from, to, row_bytes);
 			if (y + 1 < rows)

@@ -45,7 +45,13 @@ struct video_picture {
 /* True if a picture of that layout fits into @buffer. */
 bool video_layout_fits(const struct video_layout *layout, const struct video_buffer *buffer);
 
-/* Write @picture, no larger than @layout, to the guest. @layout fits @buffer. */
+/* Where plane @i starts in it: where the guest placed it, or behind the planes before it. */
+size_t video_layout_offset(const struct video_layout *layout, const struct video_buffer *buffer, unsigned i);
+
+/*
+ * Write @picture, no larger than @layout, to the guest. @layout fits @buffer. Both formats are the same, or none of them is
+ * packed: chroma is rearranged, colours are not converted.
+ */
 void video_picture_write(const struct video_picture *picture, const struct video_layout *layout,
 			 const struct video_buffer *buffer);
 

@@ -212,6 +212,16 @@ struct restore {
 	unsigned streams, failed, buffers, left_out;
 };
 
+/* They are possible; but a bool may be anything yet. */
+static void restore_controls(struct video_stream *s, const struct codec_controls *controls)
+{
+	uint8_t bytes[sizeof(*controls)];
+
+	memcpy(bytes, controls, sizeof(bytes));
+	bytes[offsetof(struct codec_controls, level_chosen)] &= 1;
+	memcpy(&s->controls, bytes, sizeof(bytes));
+}
+
 static bool restore_stream(struct restore *r, const struct journal_key *key, const void *payload, size_t bytes)
 {
 	struct video *v = r->v;
@@ -242,7 +252,7 @@ static bool restore_stream(struct restore *r, const struct journal_key *key, con
 	memcpy(e->tag, record->tag, sizeof(e->tag) - 1);
 	/* A decoder's can't be set. */
 	if (v->config.encoder)
-		memcpy(&s->controls, &record->controls, sizeof(s->controls));
+		restore_controls(s, &record->controls);
 	for (unsigned q = 0; q < VIDEO_QUEUE_COUNT; q++)
 		s->sides[q].plane_bytes = record->plane_bytes[q];
 	stream_set_picture(s, picture, record->width, record->height);

@@ -4,8 +4,9 @@ host-video-device-src := host/video/buffer.c host/video/command.c host/video/com
 	host/video/commands_stream.c host/video/config.c host/video/dialect.c host/video/format.c host/video/headers.c host/video/picture.c \
 	host/video/record.c 	host/video/stream.c host/video/video.c
 host-video-fake-src := host/video/codec_fake.c
-host-video-gst-src := host/video/codec_gst.c host/video/gst_elements.c host/video/gst_pipeline.c
+host-video-gst-src := host/video/codec_gst.c host/video/gst_convert.c host/video/gst_elements.c host/video/gst_pipeline.c
 # The module.
 host-video-src := $(host-video-device-src) $(host-video-gst-src) host/video/module.c
 # The program mullion-video, on top of that.
-host-video-program-src := host/video/gst_registry.c host/video/main.c host/video/warm_up.c
+host-video-worker-src := host/video/gst_registry.c host/video/prepare.c host/video/warm_up.c
+host-video-program-src := $(host-video-worker-src) host/video/main.c

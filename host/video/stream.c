@@ -252,8 +252,8 @@ static void deliver_frame(struct video_stream *s, const struct codec_output *out
 	};
 
 	if (err < 0)
-		log_line(LOG_TOPIC_VIDEO, LOG_WARN, "stream %u: buffer %u is too small for the packet, which is lost; use larger ones",
-			 s->config.id, b->id);
+		log_line(LOG_TOPIC_VIDEO, LOG_WARN, "stream %u: buffer %u: %s", s->config.id, b->id,
+			 err == -ENOSPC ? "too small for the packet, which is lost; use larger ones" : strerror(-err));
 	finish_first(s, VIDEO_OUTPUT, &done);
 }
 
@@ -503,6 +503,7 @@ void stream_set_coded(struct video_stream *s, const struct video_coded_format *c
 	s->format_known = false;
 	s->controls.profile = coded->profiles[0].number;
 	s->controls.level = coded->last_level ? VIRTIO_VIDEO_LEVEL_H264_4_0 : 0;
+	s->controls.level_chosen = false;
 }
 
 void stream_apply_controls(struct video_stream *s)

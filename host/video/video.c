@@ -436,7 +436,8 @@ static void find_formats(struct video *v, char *names, size_t size)
 
 	names[0] = '\0';
 	for (unsigned i = 0; (format = video_coded_format_at(i)) != NULL; i++) {
-		if (!v->config.codec->can(format, v->config.encoder, v->config.element))
+		if (format->number == 0 || (v->config.encoder && format->decode_only) ||
+		    !v->config.codec->can(format, v->config.encoder, v->config.element))
 			continue;
 		assert(v->coded_count < sizeof(v->coded) / sizeof(v->coded[0]));
 		v->coded[v->coded_count++] = format;

@@ -160,7 +160,7 @@ unsigned video_warm_up(const struct codec_ops *ops, bool encoder, const char *el
 		};
 		const char *wrong;
 
-		if (!ops->can(format, encoder, element))
+		if (format->number == 0 || (encoder && format->decode_only) || !ops->can(format, encoder, element))
 			continue;
 		wrong = run_codec(&config, ops);
 		good += !wrong;

@@ -50,5 +50,12 @@ test_video_pictures-src = tests/lib/film.c $(video-test-src)
 test_video_stream-src = tests/lib/film.c $(video-test-src)
 test_video_trouble-src = tests/lib/film.c $(video-test-src)
 test_video_states-src = tests/lib/film.c $(video-test-src)
-device-tests += test_codec_conformance
-test_codec_conformance-src = tests/lib/codec_leaks.c $(video-test-src) $(host-video-gst-src)
+# And over GStreamer's codecs.
+codec-test-src = tests/lib/codec_leaks.c tests/lib/codec_tests.c tests/lib/clip.c tests/lib/video_client.c $(video-test-src) \
+	$(host-video-gst-src)
+device-tests += test_codec_conformance test_codec_encode test_codec_broken test_codec_formats test_codec_controls
+test_codec_conformance-src = $(codec-test-src)
+test_codec_encode-src = $(codec-test-src)
+test_codec_broken-src = $(codec-test-src)
+test_codec_formats-src = $(codec-test-src)
+test_codec_controls-src = $(codec-test-src)

@@ -61,6 +61,7 @@ struct vhost_peer *vhost_peer_create(const struct fake_guest_options *options, b
 struct vhost_peer *vhost_peer_create_remote(const struct fake_guest_options *options, int fd);
 /* The same in front of a GPU, after the handshake. */
 struct vhost_peer *vhost_peer_create_gpu(const struct fake_guest_options *options, int fd);
+struct vhost_peer *vhost_peer_create_video(const struct fake_guest_options *options, int fd);
 /* Destroys the server first. */
 void vhost_peer_destroy(struct vhost_peer *p);
 

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Formats: pictures of a decoder in each picture format of each dialect are those that the same elements give outside;
+ * bitstreams of more than 8 bits are rounded as outside; RGB goes into encoders; and the coded formats that virtio-video has no
+ * number for decode through the codec alone.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/base/loop.h"
+#include "tests/lib/codec_tests.h"
+#include "tests/lib/tap.h"
+
+static const struct video_coded_format *h264_or_skip(bool encoder)
+{
+	const struct video_coded_format *h264 = video_coded_format_find(VIRTIO_VIDEO_FORMAT_H264);
+
+	if (!codec_gst_ops.can(h264, encoder, NULL) || !clip_can_make(h264))
+		tap_skip("no H.264: install gstreamer1.0-libav and gstreamer1.0-plugins-ugly");
+	return h264;
+}
+
+static void check_same(const struct sums *a, const struct sums *b)
+{
+	assert_int_equal(a->count, b->count);
+	for (unsigned i = 0; i < a->count; i++)
+		assert_int_equal(a->sum[i], b->sum[i]);
+}
+
+static void decode_to(const struct video_dialect *dialect, const struct video_picture_format *picture, const struct clip *clip,
+		      bool in_pieces)
+{
+	const struct video_coded_format *h264 = video_coded_format_find(VIRTIO_VIDEO_FORMAT_H264);
+	struct video_world *w = codec_world_of(false, dialect);
+	struct sums ours = {0}, outside;
+	struct client c = {.decoder = true, .each = client_sum_picture, .arg = &ours, .in_pieces = in_pieces,
+			   .picture_format = dialect->picture_number(picture)};
+	struct video_stats stats;
+	unsigned copies;
+
+	clip_decode_outside(h264, clip, picture->name, &outside);
+	client_open(&c, w, 1, h264, true);
+	client_send_clip(&c, clip);
+	client_drain(&c);
+	assert_true(c.ended);
+	assert_int_equal(ours.count, CLIP_FRAMES);
+	check_same(&ours, &outside);
+	video_get_stats(w->device, &stats);
+	/* A conversion into pieces is put together first. */
+	copies = in_pieces && video_picture_is_packed(picture) ? 2 : 1;
+	assert_int_equal(stats.codec.copies, copies * stats.codec.frames_out);
+	printf("# %s: %s%s, %u copies a picture\n", dialect->name, picture->name, in_pieces ? " in pieces" : "", copies);
+	video_world_destroy(w);
+}
+
+static void pictures_come_in_every_format_of_a_dialect(void **state)
+{
+	static const struct video_dialect *const dialects[] = {&video_dialect_chromeos, &video_dialect_agl};
+	const struct video_picture_format *picture;
+	struct clip clip;
+
+	(void)state;
+	clip_make(h264_or_skip(false), CLIP_WIDTH, CLIP_HEIGHT, &clip);
+	for (unsigned d = 0; d < 2; d++) {
+		for (unsigned i = 0; (picture = video_picture_format_at(i)) != NULL; i++) {
+			if (dialects[d]->picture_number(picture) == 0)
+				continue;
+			decode_to(dialects[d], picture, &clip, false);
+			decode_to(dialects[d], picture, &clip, true);
+		}
+	}
+	clip_free(&clip);
+}
+
+static void ten_bits_are_rounded_to_eight(void **state)
+{
+	static const uint32_t formats[] = {VIRTIO_VIDEO_FORMAT_H264, VIRTIO_VIDEO_FORMAT_HEVC, VIRTIO_VIDEO_FORMAT_VP9};
+	unsigned tried = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		const struct video_coded_format *format = video_coded_format_find(formats[i]);
+		struct sums ours = {0}, outside;
+		struct client c = {.decoder = true, .each = client_sum_picture, .arg = &ours};
+		struct video_world *w;
+		struct clip clip;
+
+		if (!codec_gst_ops.can(format, false, NULL) || !clip_can_make_of(format, "I420_10LE")) {
+			printf("# %s left out: no decoder, or an encoder of 8 bits only\n", format->name);
+			continue;
+		}
+		w = codec_world(false);
+		clip_make_of(format, CLIP_WIDTH, CLIP_HEIGHT, "I420_10LE", &clip);
+		clip_decode_outside(format, &clip, "NV12", &outside);
+		client_open(&c, w, 1, format, true);
+		client_send_clip(&c, &clip);
+		client_drain(&c);
+		assert_int_equal(ours.count, CLIP_FRAMES);
+		check_same(&ours, &outside);
+		printf("# %s in 10 bits\n", format->name);
+		clip_free(&clip);
+		video_world_destroy(w);
+		tried++;
+	}
+	if (tried == 0)
+		tap_skip("no encoder here takes 10 bits");
+}
+
+/* ---- RGB into an encoder ---- */
+
+enum { BYTES = CLIP_WIDTH * CLIP_HEIGHT * 4 };
+
+/* Grey ramps: chroma is halved both ways, so sharp colours would not come back. */
+static void grey_picture(uint8_t *p, unsigned n)
+{
+	for (unsigned y = 0; y < CLIP_HEIGHT; y++) {
+		for (unsigned x = 0; x < CLIP_WIDTH; x++, p += 4) {
+			p[0] = p[1] = p[2] = (uint8_t)(20 + (x + 2 * n) / 2 + y / 2);
+			p[3] = 0xff;
+		}
+	}
+}
+
+static void keep_packet(struct client *c, const uint8_t *data, const struct virtio_video_resource_queue_resp *resp)
+{
+	struct clip *clip = c->arg;
+
+	assert_true(clip->count < CLIP_MAX_PACKETS);
+	clip->data[clip->count] = malloc(resp->size);
+	assert_non_null(clip->data[clip->count]);
+	memcpy(clip->data[clip->count], data, resp->size);
+	clip->bytes[clip->count++] = resp->size;
+}
+
+struct compare {
+	unsigned count;
+	double worst;
+};
+
+static void compare_picture(struct client *c, const uint8_t *data, const struct virtio_video_resource_queue_resp *resp)
+{
+	static uint8_t expected[BYTES];
+	struct compare *cmp = c->arg;
+	double sum = 0, value;
+
+	(void)resp;
+	grey_picture(expected, cmp->count++);
+	for (size_t i = 0; i < BYTES; i++)
+		sum += (data[i] - expected[i]) * (data[i] - expected[i]);
+	value = sum == 0 ? 99 : 10 * log10(255.0 * 255.0 * BYTES / sum);
+	cmp->worst = value < cmp->worst ? value : cmp->worst;
+}
+
+static void rgb_is_encoded_and_decoded(void **state)
+{
+	const struct video_coded_format *h264 = h264_or_skip(true);
+	struct video_world *w = codec_world(true);
+	struct clip clip = {0};
+	struct compare cmp = {.worst = 99};
+	struct client e = {.each = keep_packet, .arg = &clip, .picture_bytes = BYTES};
+	struct client d = {.decoder = true, .each = compare_picture, .arg = &cmp, .picture_format = VIRTIO_VIDEO_FORMAT_BGRA8888};
+	struct virtio_video_set_params p = {.params = {.queue_type = VIDEO_IN, .format = VIRTIO_VIDEO_FORMAT_BGRA8888,
+						       .frame_width = CLIP_WIDTH, .frame_height = CLIP_HEIGHT}};
+	static uint8_t picture[BYTES];
+
+	(void)state;
+	client_open(&e, w, 1, h264, false);
+	assert_int_equal(video_queue_command(w, VIRTIO_VIDEO_CMD_RESOURCE_DESTROY_ALL, 1, VIDEO_IN), VIDEO_OK);
+	assert_int_equal(video_send(w, VIRTIO_VIDEO_CMD_SET_PARAMS, 1, &p, sizeof(p), NULL, 0), VIDEO_OK);
+	for (uint32_t i = 0; i < CLIENT_INPUTS; i++)
+		assert_int_equal(video_create_buffer(w, 1, VIDEO_IN, i, BYTES, &e.in[i]), VIDEO_OK);
+	for (unsigned i = 0; i < CLIP_FRAMES; i++) {
+		grey_picture(picture, i);
+		client_send(&e, picture, BYTES, i);
+	}
+	client_drain(&e);
+	assert_int_equal(clip.count, CLIP_FRAMES);
+	video_world_destroy(w);
+
+	w = codec_world(false);
+	client_open(&d, w, 1, h264, true);
+	client_send_clip(&d, &clip);
+	client_drain(&d);
+	assert_int_equal(cmp.count, CLIP_FRAMES);
+	printf("# worst PSNR %.1f dB\n", cmp.worst);
+	assert_true(cmp.worst > 35);
+	clip_free(&clip);
+	video_world_destroy(w);
+}
+
+/* ---- the codec alone ---- */
+
+static void nothing(void *owner)
+{
+	(void)owner;
+}
+
+/* Take what is there. Returns false at the end. */
+static bool take_all(struct codec *c, const struct video_buffer *b, struct video_layout *layout, struct sums *sums)
+{
+	struct codec_output out;
+	size_t bytes;
+
+	for (;;) {
+		c->ops->output(c, &out);
+		switch (out.kind) {
+		case CODEC_NOTHING:
+			return true;
+		case CODEC_FORMAT:
+			video_layout_init(layout, video_picture_format_at(0), out.width, out.height);
+			assert_true(video_layout_fits(layout, b));
+			assert_int_equal(c->ops->take(c, NULL, NULL, NULL), 0);
+			break;
+		case CODEC_FRAME:
+			assert_int_equal(out.timestamp, 100 + sums->count);
+			assert_int_equal(c->ops->take(c, b, layout, &bytes), 0);
+			sums->sum[sums->count++] = sums_of(b->pieces[0].iov_base, bytes);
+			break;
+		case CODEC_END:
+			return false;
+		default:
+			fail_msg("the codec failed");
+		}
+	}
+}
+
+static void check_alone(const struct video_coded_format *format)
+{
+	static uint8_t memory[CLIP_WIDTH * CLIP_HEIGHT * 2];
+	struct iovec piece = {memory, sizeof(memory)};
+	const struct video_buffer b = {.pieces = &piece, .piece_count = 1, .bytes = sizeof(memory), .plane_count = 1,
+				       .planes = {{0, sizeof(memory)}}};
+	struct sums ours = {0}, outside;
+	struct codec_config config = {.coded = format, .changed = nothing};
+	struct video_layout layout;
+	struct loop *loop;
+	struct codec *c;
+	struct clip clip;
+
+	assert_int_equal(loop_create("test", &loop), 0);
+	config.loop = loop;
+	clip_make(format, CLIP_WIDTH, CLIP_HEIGHT, &clip);
+	clip_decode_outside(format, &clip, "NV12", &outside);
+	assert_int_equal(codec_gst_ops.create(&config, &c), 0);
+	for (unsigned i = 0; i < clip.count; i++) {
+		uint8_t *data = malloc(clip.bytes[i]);
+
+		assert_non_null(data);
+		memcpy(data, clip.data[i], clip.bytes[i]);
+		while (!c->ops->has_room(c)) {
+			assert_int_equal(loop_run_once(loop, 10), 0);
+			take_all(c, &b, &layout, &ours);
+		}
+		assert_int_equal(c->ops->decode(c, data, clip.bytes[i], 100 + i), 0);
+	}
+	c->ops->drain(c);
+	while (take_all(c, &b, &layout, &ours))
+		assert_int_equal(loop_run_once(loop, 10), 0);
+	assert_int_equal(ours.count, CLIP_FRAMES);
+	check_same(&ours, &outside);
+	c->ops->destroy(c);
+	printf("# %s\n", format->name);
+	clip_free(&clip);
+	loop_destroy(loop);
+}
+
+static void formats_of_other_protocols_decode(void **state)
+{
+	const struct video_coded_format *format;
+	unsigned tried = 0;
+
+	(void)state;
+	for (unsigned i = 0; (format = video_coded_format_at(i)) != NULL; i++) {
+		if (format->number != 0)
+			continue;
+		if (!codec_gst_ops.can(format, false, NULL) || !clip_can_make(format)) {
+			printf("# %s left out: no decoder or no encoder\n", format->name);
+			continue;
+		}
+		check_alone(format);
+		tried++;
+	}
+	if (tried == 0)
+		tap_skip("no AV1 and no JPEG: install gstreamer1.0-plugins-bad and gstreamer1.0-plugins-good");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(pictures_come_in_every_format_of_a_dialect),
+		cmocka_unit_test(ten_bits_are_rounded_to_eight),
+		cmocka_unit_test(rgb_is_encoded_and_decoded),
+		cmocka_unit_test(formats_of_other_protocols_decode),
+	};
+
+	return codec_run_tests(tests, sizeof(tests) / sizeof(tests[0]));
+}

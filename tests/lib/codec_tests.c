@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+#include "tests/lib/codec_tests.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "host/video/gst_elements.h"
+#include "tests/lib/tap.h"
+
+void codec_for_each_format(bool encoder, void (*fn)(const struct video_coded_format *format))
+{
+	const struct video_coded_format *format;
+	unsigned count = 0;
+
+	for (unsigned i = 0; (format = video_coded_format_at(i)) != NULL; i++) {
+		/* The others are no formats of this device. */
+		if (format->number == 0 || (encoder && format->decode_only))
+			continue;
+		if (!codec_gst_ops.can(format, false, NULL) || !clip_can_make(format) ||
+		    (encoder && !codec_gst_ops.can(format, true, NULL))) {
+			printf("# %s left out: no decoder or no encoder\n", format->name);
+			continue;
+		}
+		fn(format);
+		count++;
+	}
+	if (count == 0)
+		tap_skip("no format has a decoder and an encoder: install gstreamer1.0-libav and -plugins-good, -bad, -ugly");
+}
+
+struct video_world *codec_world_of(bool encoder, const struct video_dialect *dialect)
+{
+	return video_world_create(&(struct video_world_options){.encoder = encoder,
+								.dialect = dialect,
+								.codec = &codec_gst_ops,
+								.timeout_ms = 60000,
+								.memory_bytes = 64 << 20});
+}
+
+struct video_world *codec_world(bool encoder)
+{
+	return codec_world_of(encoder, NULL);
+}
+
+static void wait_for_codecs(void)
+{
+	for (unsigned i = 0; i < 3000 && codec_gst_ops.stopping() > 0; i++)
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+}
+
+int codec_run_tests(const struct CMUnitTest *tests, size_t count)
+{
+	int failed;
+
+	if (!gst_elements_init())
+		tap_skip_all("GStreamer does not start");
+	failed = _cmocka_run_group_tests("codec", tests, count, NULL, NULL);
+	wait_for_codecs();
+	return failed;
+}
