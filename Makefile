@@ -134,7 +134,7 @@ help:
 # gpu and display files see the graphics libraries, some video files GStreamer; nothing else does.
 $(O)/obj/host/gpu/%.o $(O)/obj/host/display/%.o: extra-cflags = $(gpu-cflags)
 $(O)/obj/vmm/ctl%.o: extra-cflags = $(json-cflags)
-$(call objects,$(host-video-gst-src) host/video/module.c host/video/gst_registry.c tests/lib/clip.c tests/lib/codec_tests.c): \
+$(call objects,$(host-video-gst-src) host/video/module.c host/video/gst_registry.c tests/lib/clip.c tests/lib/codec_tests.c tests/lib/stuck_decoder.c): \
 	extra-cflags = $(video-cflags)
 $(O)/obj/%.o: %.c Makefile
 	$(call say,CC,$<)
