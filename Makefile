@@ -245,7 +245,7 @@ ci:
 
 # ---- lint ----
 c-files = $(shell git ls-files '*.c')
-lint-src := $(core-src) $(device-src) $(host-video-src) $(host-video-fake-src) $(host-video-program-src) $(gpu-program-src) $(vmm-all-src)
+lint-src := $(core-src) $(device-src) $(host-video-src) $(host-video-fake-src) $(host-video-program-src) $(gpu-program-src) $(host-screen-src) $(vmm-all-src)
 lint:
 	$(Q)tests/lib/lint-includes.sh
 	$(Q)clang-tidy --quiet $(lint-src) -- $(common-cflags) $(gpu-cflags) $(video-cflags)

@@ -66,8 +66,8 @@ if ! linux_where; then
 fi
 guest=$("$nested_build" --path "$linux_guest")
 case $where in
-here) size=1024x768 frames=300 checked=24 cpus=2 every=10 limit=120 ;;
-nested) size=320x240 frames=24 checked=3 cpus=1 every=1 limit=400 ;;
+here) size=1024x768 gpu= frames=300 checked=24 cpus=2 every=10 limit=120 ;;
+nested) size=320x240 gpu=,hang-limit=120 frames=24 checked=3 cpus=1 every=1 limit=400 ;;
 esac
 if [ "$where" = here ]; then
 	say "Linux runs on /dev/kvm: $where_why"
@@ -89,7 +89,7 @@ mkdir -p "\$JOB/linux"
 echo "demo: mullion boots Debian 13"
 timeout -k 5 $limit '$mullion' run --kernel '$guest/vmlinuz' --initrd "\$JOB/guest.cpio" --memory 1G --cpus $cpus \
 	--append "console=$linux_console quiet panic=-1 vt.global_cursor_default=0 mullion.do=gl mullion.mods=base,fs,gpu mullion.root=/dev/vda mullion.frames=$frames mullion.checked=$checked" \
-	--disk '$guest/rootfs.ext4,readonly' --rng --gpu size=$size --display "png:\$JOB/linux,every=$every" \
+	--disk '$guest/rootfs.ext4,readonly' --rng --gpu size=$size$gpu --display "png:\$JOB/linux,every=$every" \
 	--serial stdio --console none </dev/null
 END
 } >"$job/script"

@@ -209,7 +209,7 @@ static int isolate_gpu(struct devices *d, const struct options *o, struct virtio
 {
 	struct vhost_user_setup c = {
 		.kind = vhost_user_find_kind("gpu"), .socket = "its process", .connect = isolate_connect};
-	int err = isolate_create("gpu", o->gpu, o->display, input_seat_sink(d->seat), &d->isolate);
+	int err = isolate_create("gpu", o->gpu, o->display, o->gpu_arguments, input_seat_sink(d->seat), &d->isolate);
 
 	if (!err)
 		err = start_loop("gpu", &d->gpu_loop);
@@ -248,7 +248,8 @@ static unsigned video_count(const struct options *o)
 	return (unsigned)o->video_decoder + (unsigned)o->video_encoder;
 }
 
-static int isolate_video(struct devices *d, const char *options, bool encoder, struct virtio_device **out)
+static int isolate_video(struct devices *d, const struct options *o, const char *options, bool encoder,
+			 struct virtio_device **out)
 {
 	struct vhost_user_setup c = {.kind = vhost_user_find_kind(encoder ? "video-encoder" : "video-decoder"),
 				     .socket = "its process",
@@ -258,7 +259,8 @@ static int isolate_video(struct devices *d, const char *options, bool encoder, s
 
 	d->isolate_video_options[n] = strdup(options);
 	err = d->isolate_video_options[n]
-		      ? isolate_create("video", d->isolate_video_options[n], NULL, NULL, &d->isolate_videos[n])
+		      ? isolate_create("video", d->isolate_video_options[n], NULL, o->video_arguments, NULL,
+				       &d->isolate_videos[n])
 		      : -ENOMEM;
 	if (!err)
 		err = start_loop(encoder ? "encoder" : "decoder", &d->isolate_video_loops[n]);
@@ -277,7 +279,7 @@ static int make_video(struct devices *d, const struct options *o, unsigned n, st
 
 	snprintf(arguments, sizeof(arguments), "kind=%s,%s", encoder ? "encoder" : "decoder", o->video);
 	if (o->isolate_video == ISOLATE_YES || (o->isolate_video == ISOLATE_DEFAULT && isolate_is_possible("video")))
-		return isolate_video(d, arguments, encoder, out);
+		return isolate_video(d, o, arguments, encoder, out);
 	if (o->isolate_video == ISOLATE_DEFAULT && n == 0)
 		log_line(LOG_TOPIC_VMM, LOG_WARN,
 			 "no program mullion-video beside this one: the codecs are in this process, where a guest that breaks them "

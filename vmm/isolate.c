@@ -17,11 +17,12 @@
 
 #include "host/base/log.h"
 #include "host/base/loop.h"
-#include "host/display/screen.h"
+#include "host/virtio/screen_module.h"
 #include "vmm/isolate_control.h"
 #include "vmm/module.h"
 
 #define END_MS 15000
+#define MAX_ARGUMENTS 24
 /* Where the program finds its sockets: from here on, in this order. */
 #define PROGRAM_FD 3
 enum { LINK, CONTROL, SCREEN, SOCKETS };
@@ -31,7 +32,7 @@ enum { LINK, CONTROL, SCREEN, SOCKETS };
 struct isolate {
 	char program[PATH_MAX];
 	char option[16]; /* that takes the device's options: "--gpu" */
-	const char *options, *display;
+	const char *options, *display, *const *arguments;
 	struct isolate_control *control;
 	const struct screen_module *module; /* NULL: the device has the display */
 	struct loop *screen_loop;
@@ -104,8 +105,8 @@ static int open_screen(struct isolate *i, struct input_sink *input)
 
 /* ---- the program ---- */
 
-int isolate_create(const char *name, const char *options, const char *display, struct input_sink *input,
-		   struct isolate **out)
+int isolate_create(const char *name, const char *options, const char *display, const char *const *arguments,
+		   struct input_sink *input, struct isolate **out)
 {
 	struct isolate *i = calloc(1, sizeof(*i));
 	int err;
@@ -115,6 +116,7 @@ int isolate_create(const char *name, const char *options, const char *display, s
 	i->options = options;
 	i->display = display;
 	snprintf(i->option, sizeof(i->option), "--%s", name);
+	i->arguments = arguments;
 	err = module_program(name, i->program, sizeof(i->program));
 	if (err)
 		log_line(LOG_TOPIC_VMM, LOG_ERROR,
@@ -170,8 +172,8 @@ void isolate_destroy(struct isolate *i)
 static int spawn(struct isolate *i, const int fds[SOCKETS])
 {
 	const char *display = i->screen ? "fd:5" : i->display;
-	const char *argv[] = {i->program,	 "--fd", "3",	  "--control-fd", "4", i->option, i->options,
-			      display ? "--display" : NULL, display, NULL};
+	const char *argv[MAX_ARGUMENTS] = {i->program, "--fd", "3", "--control-fd", "4", i->option, i->options};
+	unsigned count = 7;
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	sigset_t none;
@@ -179,6 +181,12 @@ static int spawn(struct isolate *i, const int fds[SOCKETS])
 
 	if (err)
 		return err;
+	if (display) {
+		argv[count++] = "--display";
+		argv[count++] = display;
+	}
+	for (const char *const *a = i->arguments; *a && count < MAX_ARGUMENTS - 1; a++)
+		argv[count++] = *a;
 	err = posix_spawnattr_init(&attributes);
 	if (err)
 		goto finish_actions;

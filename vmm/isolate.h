@@ -17,11 +17,12 @@ struct isolate;
 bool isolate_is_possible(const char *name);
 
 /*
- * @name: "gpu", for the program mullion-gpu beside ours, whose option --gpu takes @options; @options and @display (may be NULL) are what it is to be told;
- * @input takes what a user of the display types. All is borrowed until destroy. Returns 0 or a negative errno after a line. Thread: main.
+ * @name: "gpu", for the program mullion-gpu beside ours, whose option --gpu takes @options; that, @display (may be NULL) and
+ * @arguments (until a NULL) are what it is to be told; @input takes what a user of the display types. All is
+ * borrowed until destroy. Returns 0 or a negative errno after a line. Thread: main.
  */
-int isolate_create(const char *name, const char *options, const char *display, struct input_sink *input,
-		   struct isolate **out);
+int isolate_create(const char *name, const char *options, const char *display, const char *const *arguments,
+		   struct input_sink *input, struct isolate **out);
 /* Its connection is closed: wait for its end, 15 s at most, then kill it. NULL is fine. Thread: main. */
 void isolate_destroy(struct isolate *i);
 

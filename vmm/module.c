@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "host/base/log.h"
-#include "host/display/screen.h"
 #include "host/virtio/module.h"
+#include "host/virtio/screen_module.h"
 
 /* The Debian package of each library that a module may ask for; a prefix, so that any version of it matches. */
 static const struct {

@@ -12,7 +12,7 @@ struct device_module;
 
 struct screen_module;
 
-/* The module with displays that are this process's (host/display/screen.h). As module_load(). */
+/* The module with displays that are this process's (host/virtio/screen_module.h). As module_load(). */
 int module_load_screen(const struct screen_module **out);
 
 /*

@@ -336,60 +336,113 @@ static int clear_rng(struct options *o, char *arg)
 	return 0;
 }
 
-/* Take "isolate=yes" or "isolate=no" of @option. Returns 1, 0 if @word is another key, or a negative errno after a line. */
-static int take_isolate(const char *option, const char *word, enum isolate_option *out)
+/* Words for the processes that an isolated device has: options of its program, which judges the values. */
+static const struct {
+	const char *key, *option;
+} home_words[] = {
+	{"sandbox=", "--sandbox"},
+	{"max-deaths=", "--max-deaths"},
+	{"hang-limit=", "--hang-limit"},
+	{"shader-cache=", "--shader-cache"}, /* of the GPU alone: the other says so */
+};
+#define HOME_WORD_COUNT (sizeof(home_words) / sizeof(home_words[0]))
+_Static_assert(2 * HOME_WORD_COUNT <= OPTIONS_MAX_HOME_ARGUMENTS, "each once");
+
+/* A device's home, as its option says: @device "gpu" or "video". */
+struct home {
+	const char *device;
+	enum isolate_option *isolate;
+	const char **arguments; /* [OPTIONS_MAX_HOME_ARGUMENTS + 1] */
+};
+
+static int add_home_argument(const struct home *h, const char *option, const char *value)
+{
+	unsigned n = 0;
+
+	while (h->arguments[n] && strcmp(h->arguments[n], option))
+		n += 2;
+	if (h->arguments[n])
+		return wrong("--%s %s= twice", h->device, option + strlen("--"));
+	h->arguments[n] = option;
+	h->arguments[n + 1] = value;
+	return 0;
+}
+
+static void begin_home(const struct home *h)
+{
+	memset(h->arguments, 0, (OPTIONS_MAX_HOME_ARGUMENTS + 1) * sizeof(*h->arguments));
+	*h->isolate = ISOLATE_DEFAULT;
+}
+
+/* A word for the home of the device: 1 when it was one, 0, or -EINVAL after a line. */
+static int take_home_word(const struct home *h, const char *word)
 {
 	static const char key[] = "isolate=";
-	const char *value = word + strlen(key);
 
-	if (strncmp(word, key, strlen(key)) != 0)
-		return 0;
-	*out = !strcmp(value, "yes") ? ISOLATE_YES : ISOLATE_NO;
-	if (*out == ISOLATE_YES || !strcmp(value, "no"))
-		return 1;
-	return wrong("--%s isolate=yes or isolate=no: whether the device has processes of its own", option);
+	if (!strncmp(word, key, strlen(key))) {
+		const char *value = word + strlen(key);
+
+		*h->isolate = !strcmp(value, "yes") ? ISOLATE_YES : ISOLATE_NO;
+		if (*h->isolate == ISOLATE_YES || !strcmp(value, "no"))
+			return 1;
+		return wrong("--%s isolate=yes or isolate=no: whether the device has processes of its own", h->device);
+	}
+	for (size_t i = 0; i < HOME_WORD_COUNT; i++) {
+		if (!strncmp(word, home_words[i].key, strlen(home_words[i].key)))
+			return add_home_argument(h, home_words[i].option, word + strlen(home_words[i].key)) ? -EINVAL : 1;
+	}
+	return 0;
+}
+
+static int end_home(const struct home *h)
+{
+	if (*h->isolate == ISOLATE_NO && h->arguments[0])
+		return wrong("--%s %s= is for a device in processes of its own: leave out either it or isolate=no", h->device,
+			     h->arguments[0] + strlen("--"));
+	/* Who asks for a sandbox is not to go without. */
+	if (h->arguments[0])
+		*h->isolate = ISOLATE_YES;
+	return 0;
 }
 
 static int set_gpu(struct options *o, char *arg)
 {
-	char *rest, *word;
+	const struct home home = {"gpu", &o->isolate_gpu, o->gpu_arguments};
+	char *words, *word;
 	size_t used = 0;
 
 	o->has_gpu = true;
 	if (!arg)
 		return 0;
-	/* What isn't for the device's home is the device's own to judge. */
+	/* What isn't for the device's home is the device's own to judge. The words, then all of it again to be cut. */
 	free(o->gpu_storage);
-	o->gpu = o->gpu_storage = calloc(1, strlen(arg) + 1);
-	rest = strdup(arg);
-	if (!o->gpu || !rest) {
-		free(rest);
+	begin_home(&home);
+	o->gpu = o->gpu_storage = calloc(2, strlen(arg) + 1);
+	if (!o->gpu)
 		return wrong("no memory for --gpu");
-	}
-	for (char *at = rest; (word = strsep(&at, ",")) != NULL;) {
-		const int taken = take_isolate("gpu", word, &o->isolate_gpu);
+	words = strcpy(o->gpu_storage + strlen(arg) + 1, arg);
+	while ((word = strsep(&words, ",")) != NULL) {
+		int took = take_home_word(&home, word);
 
-		if (taken < 0) {
-			free(rest);
-			return taken;
-		}
-		if (taken)
-			continue;
-		used += (size_t)sprintf(o->gpu_storage + used, "%s%s", used ? "," : "", word);
+		if (took < 0)
+			return took;
+		if (!took)
+			used += (size_t)sprintf(o->gpu_storage + used, "%s%s", used ? "," : "", word);
 	}
-	free(rest);
-	return 0;
+	return end_home(&home);
 }
 
 static int set_video(struct options *o, char *arg)
 {
+	const struct home home = {"video", &o->isolate_video, o->video_arguments};
 	size_t used = 0;
 	char *part;
 
+	begin_home(&home);
 	if (strlen(arg) >= sizeof(o->video))
 		return wrong("--video %s: longer than %u bytes", arg, OPTIONS_MAX_VIDEO - 1);
 	for (char *rest = arg; (part = next_part(&rest));) {
-		const int taken = take_isolate("video", part, &o->isolate_video);
+		const int taken = take_home_word(&home, part);
 
 		if (taken < 0)
 			return taken;
@@ -404,11 +457,14 @@ static int set_video(struct options *o, char *arg)
 	}
 	if (!o->video_decoder && !o->video_encoder)
 		return wrong("--video: name the devices: decoder, encoder, or decoder,encoder");
-	return 0;
+	return end_home(&home);
 }
 
 static int set_display(struct options *o, char *arg)
 {
+	/* Descriptors of the device's process are none of the user's. */
+	if (!strncmp(arg, "fd:", 3))
+		return wrong("--display fd: is for mullion-gpu alone; here there are none, png:DIR[,every=N] and vnc[:ADDR]");
 	o->display = arg;
 	return 0; /* what may follow is the outputs' own business */
 }
@@ -491,13 +547,14 @@ static const struct {
 	{"gpu", "[KEY=VALUE,...]",
 	 "virtio GPU that draws with the host's OpenGL. Keys: renderer=auto|virgl|2d,\nrender-node=PATH, "
 	 "scanouts=1..16\n(connectors for displays), size=WIDTHxHEIGHT (of display 0; sizeN= plugs in display N),\nmemory=MIB (what "
-	 "the guest's pictures may take on the host),\nisolate=no (inside this process instead of in sandboxed ones that may\ndie and are replaced)",
+	 "the guest's pictures may take on the host),\nisolate=no (inside this process instead of in sandboxed ones that may\ndie and are replaced), and of those: "
+	 "sandbox=auto|strict|off, max-deaths=N,\nhang-limit=SECONDS, shader-cache=MIB",
 	 set_gpu},
 	{"video", "decoder|encoder|decoder,encoder[,KEY=VALUE,...]",
 	 "virtio-video: the host's codecs (GStreamer) as V4L2 devices of the guest. Keys:\ndialect=agl (the guest "
 	 "has the driver of Automotive Grade Linux, not that of ChromeOS),\ncodec=ELEMENT (one by name; default: "
 	 "hardware first, then by rank),\nstreams=N (at a time), memory=MIB (guest memory that buffers may take),\n"
-	 "timeout=SECONDS (for a codec that does nothing),\nisolate=no (inside this process instead of in sandboxed ones that may\ndie and are replaced)",
+	 "timeout=SECONDS (for a codec that does nothing),\nisolate=no (inside this process instead of in sandboxed ones that may\ndie and are replaced), and of those: sandbox=auto|strict|off, max-deaths=N,\nhang-limit=SECONDS",
 	 set_video},
 	{"display", "none|png:DIR[,every=N]|vnc[:ADDR][,password=FILE]",
 	 "where the GPU's pictures go: every N-th one as a file in DIR, to VNC viewers\n(ADDR: [HOST]:NUMBER, default 127.0.0.1 "
@@ -531,7 +588,8 @@ void options_print_help(FILE *to)
 	      "  Ctrl-A H lists the keys.\n"
 	      "Exit status: 0 power-off, 1 error, 2 wrong usage, 3 reboot, 4 guest panic, 5 ended by the user.\n"
 	      "Environment: MULLION_LOG=LEVEL or TOPIC:LEVEL,... (error, warn, info, debug, trace) sets what\n"
-	      "  is printed; MULLION_MODULE_DIR is a folder with mullion-gpu.so and mullion-video.so.\n"
+	      "  is printed; MULLION_MODULE_DIR is a folder with mullion-gpu.so, mullion-display.so and\n"
+	      "  mullion-video.so.\n"
 	      "\nExamples:\n"
 	      "  mullion run --kernel vmlinuz --initrd initrd.img --append console=ttyS0\n"
 	      "  mullion run --kernel vmlinuz --initrd initrd.img --append 'console=ttyS0 root=/dev/vda rw' \\\n"

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* mullion-display.so: see struct screen_module. */
+/* mullion-display.so */
 #include <errno.h>
 #include <string.h>
 
 #include "host/base/log.h"
 #include "host/display/screen.h"
+#include "host/virtio/screen_module.h"
 
 static int create(struct loop *loop, const char *spec, struct input_sink *input, struct screen **out)
 {

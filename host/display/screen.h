@@ -10,8 +10,6 @@
 #ifndef MULLION_HOST_DISPLAY_SCREEN_H
 #define MULLION_HOST_DISPLAY_SCREEN_H
 
-#include <stdint.h>
-
 #include "host/display/display.h"
 
 struct screen;
@@ -21,20 +19,5 @@ int screen_create(struct loop *loop, struct display_output *output, struct scree
 /* Show what comes on the connected stream socket @fd, which is taken, instead of what came before. Returns 0 or a negative errno. */
 int screen_connect(struct screen *s, int fd);
 void screen_destroy(struct screen *s); /* NULL is fine */
-
-/*
- * What mullion loads (mullion-display.so) to show the frames of an isolated device on an output that needs what the device's
- * sandbox takes away.
- */
-#define SCREEN_MODULE_ABI 1u
-#define SCREEN_MODULE_SYMBOL "mullion_screen_module"
-
-struct screen_module {
-	uint32_t abi; /* first; SCREEN_MODULE_ABI, anything else is refused */
-	/* As display_create(), then screen_create(); prints a line on failure. */
-	int (*create)(struct loop *loop, const char *spec, struct input_sink *input, struct screen **out);
-	int (*connect)(struct screen *s, int fd);
-	void (*destroy)(struct screen *s);
-};
 
 #endif

@@ -149,13 +149,15 @@ static void worker_is_ready(struct keeper *k)
 		k->listening = !loop_add_fd(k->loop, &k->listen_watch, EPOLLIN);
 }
 
-static int take_config(struct keeper *k, const struct message *m)
+/* *changed: it is another than before. */
+static int take_config(struct keeper *k, const struct message *m, bool *changed)
 {
 	const struct vhost_user_config *c = &m->payload.config;
 
 	if (m->header.size != offsetof(struct vhost_user_config, data) + k->config->config_bytes || c->offset ||
 	    c->size != k->config->config_bytes)
 		return -EPROTO;
+	*changed = memcmp(k->space, c->data, c->size) != 0;
 	memcpy(k->space, c->data, c->size);
 	return 0;
 }
@@ -164,6 +166,7 @@ static int link_received(void *owner, struct message *m)
 {
 	struct keeper *k = owner;
 	enum reply_for what;
+	bool changed, takes_over;
 
 	if (!k->reply_count || m->fd_count)
 		return -EPROTO;
@@ -185,11 +188,14 @@ static int link_received(void *owner, struct message *m)
 		return 0;
 	case REPLY_CONFIG:
 	case REPLY_CONFIG_CHANGED:
-		if (m->header.request != VHOST_USER_GET_CONFIG || take_config(k, m))
+		if (m->header.request != VHOST_USER_GET_CONFIG || take_config(k, m, &changed))
 			return -EPROTO;
+		/* The one before may have died with a change that it told nobody. */
+		takes_over = !k->ready && k->known;
 		if (!k->ready)
 			worker_is_ready(k);
-		else if (what == REPLY_CONFIG_CHANGED && k->lease.protocol_features & PROTOCOL_BIT(CONFIG))
+		if ((what == REPLY_CONFIG_CHANGED || (takes_over && changed)) &&
+		    k->lease.protocol_features & PROTOCOL_BIT(CONFIG))
 			keeper_tell_frontend(k, VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, NULL, 0);
 		return 0;
 	case REPLY_REPEATED:

@@ -77,13 +77,13 @@ struct life {
 static int live(struct sandbox *s, void *arg)
 {
 	const struct life *l = arg;
-	const int fds[] = {l->place->link, l->place->journal, l->place->control, l->place->screen};
-	int keep[sizeof(fds) / sizeof(fds[0])];
-	unsigned count = 0;
+	const int others[] = {l->place->journal, l->place->control, l->place->screen};
+	int keep[1 + sizeof(others) / sizeof(others[0])] = {l->place->link};
+	unsigned count = 1;
 
-	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
-		if (fds[i] >= 0)
-			keep[count++] = fds[i];
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		if (others[i] >= 0)
+			keep[count++] = others[i];
 	}
 	/* Also where the sandbox does nothing: the frontend's socket must end with the keeper. */
 	close_others(keep, count);

@@ -26,6 +26,7 @@ struct inflight {
 	unsigned queue[INFLIGHT_MAX_SIZE];
 	struct inflight_slot copy[INFLIGHT_MAX_SIZE]; /* of every slot, as it was checked */
 	unsigned queued, finishing, at;
+	uint16_t stands; /* the ring's position then; what is shared is read once */
 };
 
 /*
@@ -164,9 +165,7 @@ static bool is_taken_before(const struct inflight *f, unsigned a, unsigned b)
 
 static bool is_placed_before(const struct inflight *f, unsigned a, unsigned b)
 {
-	uint16_t used = (uint16_t)f->shared->used;
-
-	return distance(f, used, f->copy[a].position) < distance(f, used, f->copy[b].position);
+	return distance(f, f->stands, f->copy[a].position) < distance(f, f->stands, f->copy[b].position);
 }
 
 int inflight_recover(struct inflight *f, uint16_t size, bool packed, uint16_t *used)
@@ -180,6 +179,7 @@ int inflight_recover(struct inflight *f, uint16_t size, bool packed, uint16_t *u
 	f->packed = packed;
 	if (!size || size > INFLIGHT_MAX_SIZE || s->size != size || s->packed != packed || !is_position(f, stands))
 		return -EINVAL;
+	f->stands = (uint16_t)stands;
 	f->counter = s->counter;
 	f->descriptors = 0;
 	f->queued = f->at = 0;
@@ -195,7 +195,7 @@ int inflight_recover(struct inflight *f, uint16_t size, bool packed, uint16_t *u
 			f->counter = f->copy[i].counter;
 		if (f->copy[i].stage == INFLIGHT_FINISHING) {
 			/* Behind the ring's position: it was given back, and only its slot was not freed. */
-			unsigned ahead = distance(f, (uint16_t)stands, f->copy[i].position);
+			unsigned ahead = distance(f, f->stands, f->copy[i].position);
 
 			if (ahead >= size) {
 				store_stage(&s->slots[i], INFLIGHT_FREE);

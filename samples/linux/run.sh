@@ -33,7 +33,7 @@ echo "run.sh: in an emulated machine: $where_why" >&2
 	printf 'exec'
 	printf ' %q' "$inside$mullion" run --kernel "$inside$guest/vmlinuz" --initrd /run/job/initrd --memory 1G \
 		--append "$append vt.global_cursor_default=0 mullion.do=gl mullion.frames=6 mullion.checked=1" \
-		--disk "$inside$guest/rootfs.ext4,readonly" --rng --gpu size=160x120 --display png:/run/job/frames \
+		--disk "$inside$guest/rootfs.ext4,readonly" --rng --gpu size=160x120,hang-limit=120 --display png:/run/job/frames \
 		--serial stdio --console none "$@"
 	echo ' </dev/null'
 } >"$job/script"

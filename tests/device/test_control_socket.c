@@ -148,11 +148,18 @@ static void ask(struct place *p, struct question *q)
 	loop_post(p->asker->loop, &q->task);
 }
 
-static int answer_of(struct question *q)
+static void wait_for(int pipe)
 {
-	struct pollfd wait = {.fd = q->done[0], .events = POLLIN};
+	struct pollfd wait = {.fd = pipe, .events = POLLIN};
+	char byte;
 
 	assert_int_equal(poll(&wait, 1, 10000), 1);
+	assert_int_equal(read(pipe, &byte, 1), 1);
+}
+
+static int answer_of(struct question *q)
+{
+	wait_for(q->done[0]);
 	close(q->done[0]);
 	close(q->done[1]);
 	return q->err;
@@ -188,10 +195,9 @@ static void take_shot(struct place *p, struct shot *s, unsigned display)
 
 static int end_shot(struct shot *s, const char *content)
 {
-	struct pollfd wait = {.fd = s->done[0], .events = POLLIN};
 	char bytes[16] = "";
 
-	assert_int_equal(poll(&wait, 1, 10000), 1);
+	wait_for(s->done[0]);
 	assert_true(pread(s->base.fd, bytes, sizeof(bytes) - 1, 0) >= 0);
 	assert_string_equal(bytes, content);
 	close(s->done[0]);

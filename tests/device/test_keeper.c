@@ -28,6 +28,7 @@
 #include "host/vhost/sandbox.h"
 #include "host/vhost/server.h"
 #include "host/vhost/worker.h"
+#include "protocol/vhost_user.h"
 #include "tests/device/rings.h"
 #include "tests/lib/echo.h"
 #include "tests/lib/fake_guest.h"
@@ -40,7 +41,7 @@
 /* The request during which a worker that was taken over does what it may not. */
 #define TAKEN_OVER 3
 
-enum mood { WELL, CAN_NOT_START, TALKS_NONSENSE, DIES_AT_STEPS, DIES_WHEN_READY, IN_BAND, TAKEN_OVER_IN_SANDBOX };
+enum mood { WELL, CAN_NOT_START, TALKS_NONSENSE, DIES_AT_STEPS, DIES_WHEN_READY, IN_BAND, COUNTS_IN_CONFIG, TAKEN_OVER_IN_SANDBOX };
 
 /* Seen by test, keeper and workers. */
 struct shared {
@@ -217,6 +218,8 @@ static int work(void *owner, const struct worker_place *place)
 		step_die_at(s->die_at);
 	if (loop_create("worker", &j.loop) || guest_mem_create(&mem) || echo_create(j.loop, mem, &j.echo))
 		return 1;
+	if (s->mood == COUNTS_IN_CONFIG)
+		j.echo->config[1] = (uint8_t)number;
 	j.echo->handle = handle;
 	j.echo->owner = &j;
 	config.device = &j.echo->device;
@@ -444,6 +447,27 @@ static void a_worker_that_hangs_is_replaced(void **state)
 	assert_int_equal(end(&w), 0);
 }
 
+/* A change that the worker before may not have told is told by the keeper, one that isn't is not. */
+static void another_config_space_is_told(void **state)
+{
+	static const enum mood moods[] = {WELL, COUNTS_IN_CONFIG};
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct vhost_user_header header = {0};
+		struct world w;
+		ssize_t n;
+
+		begin(&w, &rings[0], moods[i]);
+		start(&w);
+		serve(&w, 0, 0, die);
+		n = recv(w.peer->backend_fd, &header, sizeof(header), MSG_DONTWAIT);
+		assert_int_equal(n, i ? (ssize_t)sizeof(header) : -1);
+		assert_int_equal(header.request, i ? VHOST_USER_BACKEND_CONFIG_CHANGE_MSG : 0);
+		assert_int_equal(end(&w), 0);
+	}
+}
+
 /* The messages of a whole session, with the worker killed at each of them. */
 static void a_death_during_any_message_is_made_good(void **state)
 {
@@ -663,6 +687,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_guest_does_not_notice_that_workers_die),
 		cmocka_unit_test(a_worker_that_dies_at_a_step_is_replaced),
+		cmocka_unit_test(another_config_space_is_told),
 		cmocka_unit_test(a_worker_that_hangs_is_replaced),
 		cmocka_unit_test(a_death_during_any_message_is_made_good),
 		cmocka_unit_test(a_ring_that_is_disabled_is_not_forgotten),

@@ -167,6 +167,8 @@ static void values_may_be_left_out_or_joined(void **state)
 	options_finish(&o);
 	assert_int_equal(parse(&o, "--kernel=k --gpu=scanouts=2 --memory=64m"), 0);
 	assert_string_equal(o.gpu, "scanouts=2");
+	assert_int_equal(o.isolate_gpu, ISOLATE_DEFAULT);
+	assert_null(o.gpu_arguments[0]);
 	assert_int_equal(o.memory_bytes, 64 * MIB);
 	options_finish(&o);
 	assert_int_equal(parse(&o, "--kernel k"), 0);
@@ -217,6 +219,55 @@ static void values_may_be_left_out_or_joined(void **state)
 	options_finish(&o);
 	assert_int_equal(parse(&o, "--version"), 0);
 	assert_true(o.wants_version);
+	options_finish(&o);
+}
+
+static void words_for_the_home_of_a_device_are_not_the_devices(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(&o, "--kernel k --gpu isolate=no,scanouts=2 --display vnc"), 0);
+	assert_string_equal(o.gpu, "scanouts=2");
+	assert_int_equal(o.isolate_gpu, ISOLATE_NO);
+	options_finish(&o);
+	assert_int_equal(parse(&o, "--kernel k --gpu size=1x1,sandbox=strict,max-deaths=7,scanouts=2"), 0);
+	assert_string_equal(o.gpu, "size=1x1,scanouts=2");
+	assert_int_equal(o.isolate_gpu, ISOLATE_YES);
+	assert_string_equal(o.gpu_arguments[0], "--sandbox");
+	assert_string_equal(o.gpu_arguments[1], "strict");
+	assert_string_equal(o.gpu_arguments[2], "--max-deaths");
+	assert_string_equal(o.gpu_arguments[3], "7");
+	assert_null(o.gpu_arguments[4]);
+	options_finish(&o);
+	/* The last --gpu counts, all of it. */
+	assert_int_equal(parse(&o, "--kernel k --gpu sandbox=off --gpu renderer=2d"), 0);
+	assert_int_equal(o.isolate_gpu, ISOLATE_DEFAULT);
+	assert_null(o.gpu_arguments[0]);
+	options_finish(&o);
+	assert_int_equal(parse(&o, "--kernel k --video decoder,isolate=no,streams=2"), 0);
+	assert_string_equal(o.video, "streams=2");
+	assert_int_equal(o.isolate_video, ISOLATE_NO);
+	options_finish(&o);
+	assert_int_equal(parse(&o, "--kernel k --video decoder,encoder,sandbox=strict,hang-limit=9"), 0);
+	assert_string_equal(o.video, "");
+	assert_int_equal(o.isolate_video, ISOLATE_YES);
+	assert_int_equal(o.isolate_gpu, ISOLATE_DEFAULT);
+	assert_string_equal(o.video_arguments[0], "--sandbox");
+	assert_string_equal(o.video_arguments[3], "9");
+	assert_null(o.video_arguments[4]);
+	options_finish(&o);
+	assert_int_equal(parse(&o, "--kernel k --video decoder,isolate=maybe"), -EINVAL);
+	options_finish(&o);
+	assert_int_equal(parse(&o, "--kernel k --video decoder,isolate=no,sandbox=off"), -EINVAL);
+	options_finish(&o);
+	assert_int_equal(parse(&o, "--kernel k --gpu isolate=maybe"), -EINVAL);
+	options_finish(&o);
+	assert_int_equal(parse(&o, "--kernel k --gpu isolate=no,sandbox=strict"), -EINVAL);
+	options_finish(&o);
+	assert_int_equal(parse(&o, "--kernel k --gpu sandbox=auto,sandbox=off"), -EINVAL);
+	options_finish(&o);
+	assert_int_equal(parse(&o, "--kernel k --display fd:4"), -EINVAL);
 	options_finish(&o);
 }
 
@@ -316,6 +367,7 @@ static void help_names_every_option(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(words_for_the_home_of_a_device_are_not_the_devices),
 		cmocka_unit_test(defaults_work),
 		cmocka_unit_test(device_trees_are_for_arm64),
 		cmocka_unit_test(every_option_is_read),
