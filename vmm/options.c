@@ -339,11 +339,12 @@ static int clear_rng(struct options *o, char *arg)
 /* Words for the processes that an isolated device has: options of its program, which judges the values. */
 static const struct {
 	const char *key, *option;
+	const char *only; /* of this device; NULL: of all */
 } home_words[] = {
-	{"sandbox=", "--sandbox"},
-	{"max-deaths=", "--max-deaths"},
-	{"hang-limit=", "--hang-limit"},
-	{"shader-cache=", "--shader-cache"}, /* of the GPU alone: the other says so */
+	{"sandbox=", "--sandbox", NULL},
+	{"max-deaths=", "--max-deaths", NULL},
+	{"hang-limit=", "--hang-limit", NULL},
+	{"shader-cache=", "--shader-cache", "gpu"},
 };
 #define HOME_WORD_COUNT (sizeof(home_words) / sizeof(home_words[0]))
 _Static_assert(2 * HOME_WORD_COUNT <= OPTIONS_MAX_HOME_ARGUMENTS, "each once");
@@ -388,7 +389,8 @@ static int take_home_word(const struct home *h, const char *word)
 		return wrong("--%s isolate=yes or isolate=no: whether the device has processes of its own", h->device);
 	}
 	for (size_t i = 0; i < HOME_WORD_COUNT; i++) {
-		if (!strncmp(word, home_words[i].key, strlen(home_words[i].key)))
+		if (!strncmp(word, home_words[i].key, strlen(home_words[i].key)) &&
+		    (!home_words[i].only || !strcmp(home_words[i].only, h->device)))
 			return add_home_argument(h, home_words[i].option, word + strlen(home_words[i].key)) ? -EINVAL : 1;
 	}
 	return 0;
