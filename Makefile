@@ -23,6 +23,7 @@ bindir ?= $(prefix)/bin
 libdir ?= $(prefix)/lib
 mandir ?= $(prefix)/share/man
 datadir ?= $(prefix)/share
+unitdir ?= $(prefix)/lib/systemd
 DESTDIR ?=
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 PKG_CONFIG ?= pkg-config
@@ -212,12 +213,13 @@ export O
 # The second make sees the libraries that deps just installed.
 check: deps
 	+$(Q)$(MAKE) --no-print-directory DEPS=done check-built
-bare-runners := tests/bare/run tests/bare/vhost_user tests/bare/control tests/bare/recovery tests/bare/video
+bare-runners := tests/bare/run tests/bare/vhost_user tests/bare/control tests/bare/recovery tests/bare/blob_recovery tests/bare/video
 check-built: all tests
 	+$(Q)$(if $(SAN),,$(MAKE) --no-print-directory DEPS=done O=$(san-out) SAN=address,undefined STEPS=1 tests)
 	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs) --tier fuzz $(fuzz-programs) \
 		$(if $(SAN),,--tier sanitizer $(patsubst $(O)/%,$(san-out)/%,$(unit-programs) $(device-programs) $(fuzz-programs))) \
-		--tier uml $(uml-tests) --tier qemu $(qemu-tests) --tier bare $(bare-runners) --tier nested $(nested-tests)
+		--tier uml $(uml-tests) --tier qemu $(qemu-tests) --tier bare $(bare-runners) --tier nested $(nested-tests) \
+		--tier install tests/install/units
 check-unit: tests
 	$(Q)tests/run --tier unit $(unit-programs) --tier device $(device-programs)
 check-bare: all
@@ -266,6 +268,15 @@ install: all
 	$(if $(have-gpu),$(INSTALL) -d $(DESTDIR)$(datadir)/qemu/vhost-user)
 	$(if $(have-gpu),sed 's|@bindir@|$(bindir)|' share/qemu/vhost-user/50-mullion-gpu.json.in \
 		>$(DESTDIR)$(datadir)/qemu/vhost-user/50-mullion-gpu.json)
+	$(if $(have-gpu),$(foreach m,system user,$(call install-units,mullion-gpu,$(unitdir)/$(m))))
+
+# install-units PROGRAM,FOLDER: its templates; those that name the program are made of FILE.in.
+define install-units
+$(INSTALL) -d $(DESTDIR)$(2)
+	$(INSTALL) -m 644 share/systemd/$(1)@.socket $(DESTDIR)$(2)/
+	sed 's|@bindir@|$(bindir)|' share/systemd/$(1)@.service.in >$(DESTDIR)$(2)/$(1)@.service
+	
+endef
 
 clean:
 	rm -rf $(O)

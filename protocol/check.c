@@ -107,6 +107,16 @@ SIZE(struct vhost_user_region, 32);
 SIZE(struct vhost_user_mem_table, 8 + 8 * 32);
 SIZE(struct vhost_user_mem_reg, 40);
 SIZE(struct vhost_user_config, 12 + 256);
+SIZE(struct vhost_user_inflight, 24);
+AT(struct vhost_user_inflight, queue_size, 18);
+SIZE(struct vhost_user_inflight_split_desc, 16);
+AT(struct vhost_user_inflight_split_desc, counter, 8);
+SIZE(struct vhost_user_inflight_split, 16);
+AT(struct vhost_user_inflight_split, used_idx, 14);
+SIZE(struct vhost_user_inflight_packed_desc, 32);
+AT(struct vhost_user_inflight_packed_desc, addr, 24);
+SIZE(struct vhost_user_inflight_packed, 32);
+AT(struct vhost_user_inflight_packed, old_used_wrap_counter, 21);
 
 /* Section 5.8.4: input. */
 SIZE(struct virtio_input_absinfo, 20);

@@ -29,6 +29,7 @@
 #define VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS 14
 #define VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS 15
 #define VHOST_USER_PROTOCOL_F_STATUS 16
+#define VHOST_USER_PROTOCOL_F_SHMEM 22 /* QEMU 11.1; drafts had it at 20 and 21 */
 
 /* "Front-end message types" */
 #define VHOST_USER_GET_FEATURES 1
@@ -60,11 +61,14 @@
 #define VHOST_USER_REM_MEM_REG 38
 #define VHOST_USER_SET_STATUS 39
 #define VHOST_USER_GET_STATUS 40
+#define VHOST_USER_GET_SHMEM_CONFIG 44
 
 /* "Back-end message types" */
 #define VHOST_USER_BACKEND_CONFIG_CHANGE_MSG 2
 #define VHOST_USER_BACKEND_VRING_CALL 4
 #define VHOST_USER_BACKEND_VRING_ERR 5
+#define VHOST_USER_BACKEND_SHMEM_MAP 9 /* with the descriptor */
+#define VHOST_USER_BACKEND_SHMEM_UNMAP 10
 
 /* In the 64-bit payload of SET_VRING_KICK, CALL and ERR. */
 #define VHOST_USER_VRING_INDEX_MASK 0xffull
@@ -117,6 +121,90 @@ struct vhost_user_config {
 	uint32_t size;
 	uint32_t flags;
 	uint8_t data[VHOST_USER_MAX_CONFIG];
+};
+
+/* "Inflight description". Frontends send it with or without the 4 bytes that C adds at its end. */
+struct vhost_user_inflight {
+	uint64_t mmap_size;
+	uint64_t mmap_offset;
+	uint16_t num_queues;
+	uint16_t queue_size;
+	uint32_t padding;
+};
+
+#define VHOST_USER_INFLIGHT_BYTES 20u
+
+/* "Inflight I/O tracking": a region a queue, one behind the other. Split rings; DescStateSplit by head index. */
+#define VHOST_USER_INFLIGHT_VERSION 1u /* 0: nothing is in there */
+
+struct vhost_user_inflight_split_desc {
+	uint8_t inflight;
+	uint8_t padding[5];
+	uint16_t next; /* of the last batch of used ones */
+	uint64_t counter;
+};
+
+/* What regions of both kinds begin with. */
+struct vhost_user_inflight_head {
+	uint64_t features; /* 0 */
+	uint16_t version;
+	uint16_t desc_num;
+};
+
+struct vhost_user_inflight_split {
+	uint64_t features;
+	uint16_t version;
+	uint16_t desc_num;
+	uint16_t last_batch_head;
+	uint16_t used_idx;
+	struct vhost_user_inflight_split_desc desc[];
+};
+
+/* Packed rings: entries in lists; a request has as many as it has descriptors. */
+struct vhost_user_inflight_packed_desc {
+	uint8_t inflight; /* of the first entry of a request, as num, last and counter */
+	uint8_t padding;
+	uint16_t next;
+	uint16_t last;
+	uint16_t num;
+	uint64_t counter;
+	uint16_t id;
+	uint16_t flags;
+	uint32_t len;
+	uint64_t addr;
+};
+
+struct vhost_user_inflight_packed {
+	uint64_t features;
+	uint16_t version;
+	uint16_t desc_num;
+	uint16_t free_head;
+	uint16_t old_free_head;
+	uint16_t used_idx;
+	uint16_t old_used_idx;
+	uint8_t used_wrap_counter;
+	uint8_t old_used_wrap_counter;
+	uint8_t padding[7];
+	struct vhost_user_inflight_packed_desc desc[];
+};
+
+/* "VIRTIO Shared Memory Region configuration": sizes by id, 0 for none; @count of them are not 0. */
+#define VHOST_USER_SHMEM_IDS 256u
+struct vhost_user_shmem_config {
+	uint32_t count;
+	uint32_t padding;
+	uint64_t sizes[VHOST_USER_SHMEM_IDS];
+};
+
+/* "MMAP request" */
+#define VHOST_USER_SHMEM_WRITABLE 1ull
+struct vhost_user_shmem_map {
+	uint8_t id; /* of the region */
+	uint8_t padding[7];
+	uint64_t fd_offset;
+	uint64_t offset; /* in the region */
+	uint64_t length;
+	uint64_t flags;
 };
 
 #endif

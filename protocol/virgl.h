@@ -315,5 +315,9 @@ enum pipe_swizzle {
  * grows with the renderer's version.
  */
 #define VIRGL_CAPSET1_BYTES 308u
+/* Where the second capset has its capability bits, and some of them. */
+#define VIRGL_CAPABILITY_BITS 392u
+#define VIRGL_CAP_COPY_TRANSFER (1u << 26)
+#define VIRGL_CAP_ARB_BUFFER_STORAGE (1u << 31)
 
 #endif

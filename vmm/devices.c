@@ -35,6 +35,7 @@ struct devices {
 	struct virtio_mmio **mmio;
 	struct virtio_pci **pci;
 	const char **names;
+	uint64_t next_shmem, shmem_end; /* of virtio-mmio devices: what PCI would have as its window */
 	struct loop *gpu_loop; /* the renderer may take its time: it has a thread of its own */
 	struct isolate *isolate; /* of the GPU; NULL: it is in this process */
 	struct loop *video_loop; /* copies pictures */
@@ -343,19 +344,35 @@ static void destroy_device(void *arg)
 	virtio_device_destroy(arg);
 }
 
+/* Where the shared memory of a virtio-mmio device goes; 0: it has none. */
+static int place_shmem(struct devices *d, const struct virtio_device *device, uint64_t *base)
+{
+	uint64_t size = device->shmem.size_bytes;
+
+	*base = 0;
+	if (!size)
+		return 0;
+	d->next_shmem = (d->next_shmem + size - 1) & ~(size - 1);
+	if (d->next_shmem >= d->shmem_end || size > d->shmem_end - d->next_shmem)
+		return -ENOSPC;
+	*base = d->next_shmem;
+	d->next_shmem += size;
+	return 0;
+}
+
 /* Takes @device. */
 static int attach(struct devices *d, struct pci_bus *pci, struct virtio_device *device, const char *name)
 {
-	uint64_t base;
+	uint64_t base, shmem = 0;
 	uint32_t gsi;
 	int err;
 
 	if (pci)
 		err = virtio_pci_create(d->vm, pci, device, &d->pci[d->count]);
-	else if (arch_mmio_slot(d->count, &base, &gsi))
-		err = virtio_mmio_create(d->vm, device, base, gsi, &d->mmio[d->count]);
 	else
-		err = -ENOSPC;
+		err = arch_mmio_slot(d->count, &base, &gsi) ? place_shmem(d, device, &shmem) : -ENOSPC;
+	if (!pci && !err)
+		err = virtio_mmio_create(d->vm, device, base, gsi, shmem, &d->mmio[d->count]);
 	if (err) {
 		log_line(LOG_TOPIC_VMM, LOG_ERROR, "--%s: no room for this device on the %s bus: %s", name,
 			 pci ? "PCI" : "MMIO", strerror(-err));
@@ -364,6 +381,15 @@ static int attach(struct devices *d, struct pci_bus *pci, struct virtio_device *
 	}
 	d->names[d->count++] = name;
 	return 0;
+}
+
+static void find_window(struct devices *d)
+{
+	struct pci_layout layout;
+
+	arch_pci_layout(vm_kvm_fd(d->vm), vm_get_config(d->vm), &layout);
+	d->next_shmem = layout.mmio64_size ? layout.mmio64_base : layout.mmio32_base;
+	d->shmem_end = d->next_shmem + (layout.mmio64_size ? layout.mmio64_size : layout.mmio32_size);
 }
 
 int devices_create(struct vm *vm, struct pci_bus *pci, const struct options *o, struct devices **out)
@@ -375,6 +401,7 @@ int devices_create(struct vm *vm, struct pci_bus *pci, const struct options *o, 
 	if (!d)
 		return -ENOMEM;
 	d->vm = vm;
+	find_window(d);
 	d->mmio = calloc(count + 1, sizeof(*d->mmio));
 	d->pci = calloc(count + 1, sizeof(*d->pci));
 	d->names = calloc(count + 1, sizeof(*d->names));

@@ -549,7 +549,9 @@ static const struct {
 	{"gpu", "[KEY=VALUE,...]",
 	 "virtio GPU that draws with the host's OpenGL. Keys: renderer=auto|virgl|2d,\nrender-node=PATH, "
 	 "scanouts=1..16\n(connectors for displays), size=WIDTHxHEIGHT (of display 0; sizeN= plugs in display N),\nmemory=MIB (what "
-	 "the guest's pictures may take on the host),\nisolate=no (inside this process instead of in sandboxed ones that may\ndie and are replaced), and of those: "
+	 "the guest's pictures may take on the host),\nshare=PERCENT (of the time in which it may draw; default 100),\n"
+	 "host-visible=MIB (of the memory, what can be mapped into the guest; default 256),\n"
+	 "isolate=no (inside this process instead of in sandboxed ones that may\ndie and are replaced), and of those: "
 	 "sandbox=auto|strict|off, max-deaths=N,\nhang-limit=SECONDS, shader-cache=MIB",
 	 set_gpu},
 	{"video", "decoder|encoder|decoder,encoder[,KEY=VALUE,...]",

@@ -221,7 +221,8 @@ static void update_bars(struct pci_function *f)
 static int assign_bar(struct pci_bus *b, struct pci_function *f, unsigned i)
 {
 	struct pci_bar *bar = &f->bars[i];
-	bool high = bar->is_64bit && bar->size > LOW_BAR_BYTES;
+	/* Where addresses are few there is no window above. */
+	bool high = bar->is_64bit && bar->size > LOW_BAR_BYTES && b->layout.mmio64_size;
 	uint64_t *next = high ? &b->next64 : &b->next32;
 	uint64_t base = high ? b->layout.mmio64_base : b->layout.mmio32_base;
 	uint64_t window = high ? b->layout.mmio64_size : b->layout.mmio32_size;

@@ -57,6 +57,9 @@ struct vhost_user {
 	struct virtq_setup setups[VIRTIO_DEVICE_MAX_QUEUES]; /* size 0: not to be started */
 	bool running[VIRTIO_DEVICE_MAX_QUEUES];		     /* the backend has the ring */
 	bool up;					     /* between start and reset */
+	bool maps; /* as up, but from the start's first word on */
+	struct loop_task changed_task; /* its config space changed while we talked about something else */
+	bool changed_posted;
 };
 
 static struct vhost_user *vhost_user_from_device(struct virtio_device *d)
@@ -94,6 +97,20 @@ static void session_begin(struct vhost_user *v)
 	vhost_session_allow(&v->session);
 }
 
+/*
+ * It wants something in its shared memory. Between a reset and the next start nothing is: what it asked for before comes
+ * too late.
+ */
+static int map(void *owner, uint32_t request, struct virtio_shmem_request *r)
+{
+	struct vhost_user *v = owner;
+
+	if (!v->maps)
+		return -EOPNOTSUPP;
+	return request == VHOST_USER_BACKEND_SHMEM_MAP ? virtio_shmem_map(&v->device, r)
+						       : virtio_shmem_unmap(&v->device, r);
+}
+
 static void session_ready(struct loop_fd *f, uint32_t events);
 static void backend_ready(struct loop_fd *f, uint32_t events);
 
@@ -104,6 +121,10 @@ static int session_end(struct vhost_user *v, int err)
 		err = watch(v, &v->session_watch, v->session.fd, session_ready);
 	if (!err)
 		err = watch(v, &v->backend_watch, v->session.backend_fd, backend_ready);
+	if (!err && v->session.changed && !v->changed_posted) {
+		loop_post(v->device.loop, &v->changed_task);
+		v->changed_posted = true;
+	}
 	if (!err)
 		return 0;
 	if (v->session.fd >= 0) {
@@ -120,7 +141,7 @@ static void lost(struct vhost_user *v)
 
 	snprintf(why, sizeof(why), "%s: %s", v->socket, v->session.why);
 	memset(v->running, 0, sizeof(v->running));
-	v->up = false;
+	v->up = v->maps = false;
 	virtio_device_break(&v->device, why);
 }
 
@@ -151,13 +172,12 @@ static void adapt_config(struct vhost_user *v)
 	}
 }
 
-static void backend_ready(struct loop_fd *f, uint32_t events)
+/* Serve the backend: one request, if one is there. */
+static void serve(struct vhost_user *v)
 {
-	struct vhost_user *v = f->owner;
 	bool changed;
 	int err;
 
-	(void)events;
 	session_begin(v);
 	err = vhost_session_asked(&v->session, &changed);
 	if (!err && changed)
@@ -168,6 +188,21 @@ static void backend_ready(struct loop_fd *f, uint32_t events)
 		adapt_config(v);
 		virtio_device_config_changed(&v->device);
 	}
+}
+
+static void backend_ready(struct loop_fd *f, uint32_t events)
+{
+	(void)events;
+	serve(f->owner);
+}
+
+static void changed_meanwhile(struct loop_task *t)
+{
+	struct vhost_user *v = t->owner;
+
+	v->changed_posted = false;
+	if (v->session.fd >= 0)
+		serve(v);
 }
 
 static void error_ready(struct loop_fd *f, uint32_t events)
@@ -262,7 +297,14 @@ static void vhost_user_stop_queue(struct virtio_device *d, unsigned q)
 
 static int open_session(struct vhost_user *v)
 {
-	return v->connect ? vhost_session_open_fd(&v->session, v->connect(v->owner)) : vhost_session_open(&v->session, v->socket);
+	int err = v->connect ? vhost_session_open_fd(&v->session, v->connect(v->owner))
+			     : vhost_session_open(&v->session, v->socket);
+
+	v->session.map = map;
+	v->session.owner = v;
+	if (!err && vhost_session_can(&v->session, VHOST_USER_PROTOCOL_F_SHMEM))
+		err = vhost_session_get_shmem(&v->session);
+	return err;
 }
 
 static uint64_t offer_of(const struct vhost_user *v)
@@ -279,6 +321,13 @@ static int reconnect(struct vhost_user *v)
 	if (!err)
 		err = read_config(v);
 	missing = v->device.negotiated & ~offer_of(v);
+	if (!err && (v->session.shmem.id != v->device.shmem.id ||
+		     v->session.shmem.size_bytes != v->device.shmem.size_bytes)) {
+		vhost_session_close(&v->session);
+		snprintf(v->session.why, sizeof(v->session.why),
+			 "it was started again with another shared memory region: restart the guest");
+		return -ENOTSUP;
+	}
 	if (!err && missing) {
 		vhost_session_close(&v->session);
 		snprintf(v->session.why, sizeof(v->session.why),
@@ -297,6 +346,7 @@ static int vhost_user_start(struct virtio_device *d)
 	bool again = v->session.fd < 0;
 	int err;
 
+	v->maps = true;
 	session_begin(v);
 	err = again ? reconnect(v) : 0;
 	if (!err)
@@ -331,7 +381,9 @@ static void vhost_user_kick(struct virtio_device *d, unsigned q)
 /* The class stopped the queues before. */
 static void vhost_user_reset(struct virtio_device *d)
 {
-	vhost_user_from_device(d)->up = false;
+	struct vhost_user *v = vhost_user_from_device(d);
+
+	v->up = v->maps = false;
 }
 
 static int vhost_user_config_access(struct virtio_device *d, uint32_t off, void *buf, size_t n, bool write)
@@ -362,6 +414,8 @@ static void vhost_user_destroy(struct virtio_device *d)
 	struct vhost_user *v = vhost_user_from_device(d);
 
 	vhost_user_attach(d, NULL);
+	if (v->changed_posted)
+		loop_unpost(d->loop, &v->changed_task);
 	vhost_session_close(&v->session);
 	virtio_device_finish(d);
 	if (v->error_fd >= 0)
@@ -453,6 +507,7 @@ int vhost_user_create(const struct vhost_user_setup *config, struct loop *loop, 
 	v->socket = strdup(config->socket);
 	if (!v->socket || v->error_fd < 0)
 		goto fail;
+	v->changed_task = (struct loop_task){.run = changed_meanwhile, .owner = v};
 	v->connect = config->connect;
 	v->owner = config->owner;
 	err = open_session(v);
@@ -482,6 +537,8 @@ int vhost_user_create(const struct vhost_user_setup *config, struct loop *loop, 
 	err = virtio_device_init(&v->device, &v->ops, offer_of(v), loop, mem);
 	if (err)
 		goto fail;
+	if (v->session.shmem.size_bytes)
+		virtio_device_set_shmem(&v->device, v->session.shmem.id, v->session.shmem.size_bytes);
 	adapt_config(v);
 	*out = &v->device;
 	return 0;

@@ -19,7 +19,8 @@
 #define BIT(n) (1ull << (n))
 #define PROTOCOL_WANTED                                                                                                \
 	(BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                                       \
-	 BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) | BIT(VHOST_USER_PROTOCOL_F_CONFIG))
+	 BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) | BIT(VHOST_USER_PROTOCOL_F_CONFIG) |                                  \
+	 BIT(VHOST_USER_PROTOCOL_F_SHMEM))
 /* Of a request of the backend; the longest that the protocol has are far shorter. */
 #define BACKEND_PAYLOAD_MAX 4096u
 /* Both wrap counters of a packed ring begin at 1. */
@@ -32,6 +33,9 @@ static int fail(struct vhost_session *s, int err, const char *format, ...)
 {
 	va_list args;
 
+	/* The first reason counts: what fails next fails for want of a connection. */
+	if (s->fd < 0 && s->why[0])
+		return err;
 	va_start(args, format);
 	vsnprintf(s->why, sizeof(s->why), format, args);
 	va_end(args);
@@ -60,6 +64,7 @@ static const char *name_of(uint32_t request)
 		[VHOST_USER_SET_BACKEND_REQ_FD] = "SET_BACKEND_REQ_FD",
 		[VHOST_USER_GET_CONFIG] = "GET_CONFIG",
 		[VHOST_USER_SET_CONFIG] = "SET_CONFIG",
+		[VHOST_USER_GET_SHMEM_CONFIG] = "GET_SHMEM_CONFIG",
 	};
 
 	return request < sizeof(names) / sizeof(names[0]) && names[request] ? names[request] : "a request";
@@ -72,20 +77,32 @@ void vhost_session_allow(struct vhost_session *s)
 	s->deadline_ns = loop_now_ns() + VHOST_SESSION_LIMIT_NS;
 }
 
-/* Until @fd is ready for @events. Returns 0 or -ETIMEDOUT. */
-static int wait_for(const struct vhost_session *s, int fd, short events)
-{
-	struct pollfd p = {.fd = fd, .events = events};
-	uint64_t now = loop_now_ns();
-	int n = 0;
+static int serve(struct vhost_session *s);
 
-	while (now < s->deadline_ns && n <= 0) {
-		n = poll(&p, 1, (int)((s->deadline_ns - now + 999999) / 1000000));
+/*
+ * Until @fd is ready for @events. What the backend asks on its own channel is served meanwhile: it may answer us only
+ * when it has its own answer. Returns 0, -ETIMEDOUT, or the negative errno of a session that was disconnected.
+ */
+static int wait_for(struct vhost_session *s, int fd, short events)
+{
+	uint64_t now = loop_now_ns();
+
+	while (now < s->deadline_ns) {
+		struct pollfd p[2] = {{.fd = fd, .events = events},
+				      {.fd = fd == s->fd ? s->backend_fd : -1, .events = POLLIN}};
+		int n = poll(p, 2, (int)((s->deadline_ns - now + 999999) / 1000000)), err = 0;
+
 		if (n < 0 && errno != EINTR)
 			return -errno;
+		if (n > 0 && p[0].revents)
+			return 0;
+		if (n > 0)
+			err = serve(s);
+		if (err)
+			return err;
 		now = loop_now_ns();
 	}
-	return n > 0 ? 0 : -ETIMEDOUT;
+	return -ETIMEDOUT;
 }
 
 /* Returns 0, -ETIMEDOUT, -EPIPE when the peer has gone, or another negative errno. */
@@ -178,6 +195,7 @@ struct message {
 		struct vhost_user_vring_addr address;
 		struct vhost_user_mem_table table;
 		struct vhost_user_config config;
+		struct vhost_user_shmem_config shmem;
 	} payload;
 };
 _Static_assert(sizeof(struct vhost_user_header) == 12, "as on the wire");
@@ -385,6 +403,32 @@ int vhost_session_get_config(struct vhost_session *s, void *to, uint32_t size)
 	return 0;
 }
 
+int vhost_session_get_shmem(struct vhost_session *s)
+{
+	struct message m = {.header.request = VHOST_USER_GET_SHMEM_CONFIG};
+	int err = send_with_fds(s, &m, NULL, 0);
+
+	if (!err)
+		err = receive_reply(s, VHOST_USER_GET_SHMEM_CONFIG, &m, sizeof(m.payload.shmem), false);
+	if (err)
+		return err;
+	s->shmem = (struct virtio_shmem_region){0};
+	for (unsigned id = 0; id < VHOST_USER_SHMEM_IDS; id++) {
+		uint64_t size = m.payload.shmem.sizes[id];
+
+		if (!size)
+			continue;
+		/* No device of virtio 1.4 has two, and no transport here has room for a second. */
+		if (s->shmem.size_bytes || !virtio_shmem_size_is_good(size))
+			return fail(s, -EPROTO,
+				    "its shared memory region %u of %" PRIu64 " bytes is a second one, or of a size that "
+				    "can't be",
+				    id, size);
+		s->shmem = (struct virtio_shmem_region){.id = (uint8_t)id, .size_bytes = size};
+	}
+	return 0;
+}
+
 int vhost_session_set_config(struct vhost_session *s, uint32_t offset, const void *from, uint32_t size)
 {
 	struct message m = {
@@ -492,42 +536,128 @@ int vhost_session_unasked(struct vhost_session *s)
 	return fail(s, -EPIPE, "its process has gone: see its own messages, and start it again");
 }
 
-int vhost_session_asked(struct vhost_session *s, bool *changed)
+/* The header of a request, and the descriptor that came with it; -1: none. More than one are closed. */
+static int receive_header(struct vhost_session *s, struct vhost_user_header *h, int *fd)
 {
-	struct vhost_user_header h;
-	uint8_t payload[BACKEND_PAYLOAD_MAX];
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec v = {.iov_base = h, .iov_len = sizeof(*h)};
+	struct msghdr m = {
+		.msg_iov = &v, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+	ssize_t n = recvmsg(s->backend_fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c;
+
+	*fd = -1;
+	if (n < 0)
+		return errno == ECONNRESET ? -EPIPE : -errno;
+	for (c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL; c; c = CMSG_NXTHDR(&m, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; CMSG_LEN((i + 1) * sizeof(int)) <= c->cmsg_len; i++) {
+			int got;
+
+			memcpy(&got, CMSG_DATA(c) + i * sizeof(int), sizeof(got));
+			if (*fd < 0)
+				*fd = got;
+			else
+				close(got);
+		}
+	}
+	if (n == 0)
+		return -EPIPE;
+	return (size_t)n == sizeof(*h) ? 0 : receive_all(s, s->backend_fd, (char *)h + n, sizeof(*h) - (size_t)n);
+}
+
+/* What it wants mapped or unmapped: form here, all the rest where the mapping is done. Returns 0 or a negative errno. */
+static int map(struct vhost_session *s, uint32_t request, const struct vhost_user_shmem_map *wants, int fd)
+{
+	struct virtio_shmem_request r = {
+		.offset = wants->offset,
+		.length = wants->length,
+		.fd = fd,
+		.fd_offset = wants->fd_offset,
+		.writable = wants->flags & VHOST_USER_SHMEM_WRITABLE,
+	};
+
+	if (!s->shmem.size_bytes || !s->map)
+		return -EOPNOTSUPP;
+	if (wants->id != s->shmem.id || wants->flags & ~VHOST_USER_SHMEM_WRITABLE)
+		return -EINVAL;
+	return s->map(s->owner, request, &r);
+}
+
+/* Answer one request that was read whole. */
+static int answer(struct vhost_session *s, const struct vhost_user_header *h, const uint8_t *payload, int fd)
+{
 	struct {
 		struct vhost_user_header header;
 		uint32_t number[2];
 	} reply = {0};
-	int err;
+	struct vhost_user_shmem_map wants;
+	int err = -EOPNOTSUPP;
 
-	*changed = false;
-	if (recv(s->backend_fd, &h, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EINTR))
+	switch (h->request) {
+	case VHOST_USER_BACKEND_CONFIG_CHANGE_MSG:
+		s->changed = true;
+		err = 0;
+		break;
+	case VHOST_USER_BACKEND_SHMEM_MAP:
+	case VHOST_USER_BACKEND_SHMEM_UNMAP:
+		if (h->size != sizeof(wants))
+			return fail(s, -EPROTO, "its request to map shared memory has %" PRIu32 " bytes instead of %zu",
+				    h->size, sizeof(wants));
+		memcpy(&wants, payload, sizeof(wants));
+		err = map(s, h->request, &wants, fd);
+		break;
+	default:
+		break;
+	}
+	if (!(h->flags & VHOST_USER_NEED_REPLY) || !vhost_session_can(s, VHOST_USER_PROTOCOL_F_REPLY_ACK))
 		return 0;
-	err = receive_all(s, s->backend_fd, &h, sizeof(h));
+	reply.header = (struct vhost_user_header){
+		.request = h->request, .flags = VHOST_USER_VERSION | VHOST_USER_REPLY, .size = sizeof(uint64_t)};
+	reply.number[0] = (uint32_t)-err;
+	err = send_all(s, s->backend_fd, &reply, sizeof(reply), NULL, 0);
+	return err ? fail(s, err, "it doesn't take the answer to its own request: %s", strerror(-err)) : 0;
+}
+
+/* Take one request of the backend's, if one is there. */
+static int serve(struct vhost_session *s)
+{
+	struct vhost_user_header h;
+	uint8_t payload[BACKEND_PAYLOAD_MAX];
+	int fd = -1, err = receive_header(s, &h, &fd);
+
+	if (err == -EAGAIN || err == -EINTR)
+		return 0;
 	if (!err && ((h.flags & VHOST_USER_VERSION_MASK) != VHOST_USER_VERSION || h.flags & VHOST_USER_REPLY ||
 		     h.size > sizeof(payload)))
-		return fail(s, -EPROTO,
-			    "it asks request %" PRIu32 ", flags 0x%" PRIx32 ", %" PRIu32
-			    " bytes: does it speak vhost-user?",
-			    h.request, h.flags, h.size);
+		err = fail(s, -EPROTO,
+			   "it asks request %" PRIu32 ", flags 0x%" PRIx32 ", %" PRIu32
+			   " bytes: does it speak vhost-user?",
+			   h.request, h.flags, h.size);
 	if (!err)
 		err = receive_all(s, s->backend_fd, payload, h.size);
-	if (err == -EPIPE) {
+	if (!err)
+		err = answer(s, &h, payload, fd);
+	if (fd >= 0)
+		close(fd);
+	if (err == -EPIPE && s->fd >= 0) {
 		/* It closes that end first when it ends, or because it has no use for it. */
 		close(s->backend_fd);
 		s->backend_fd = -1;
 		return 0;
 	}
-	if (err)
-		return fail(s, err, "its own request stops in the middle: %s", strerror(-err));
-	*changed = h.request == VHOST_USER_BACKEND_CONFIG_CHANGE_MSG;
-	if (!(h.flags & VHOST_USER_NEED_REPLY) || !vhost_session_can(s, VHOST_USER_PROTOCOL_F_REPLY_ACK))
-		return 0;
-	reply.header = (struct vhost_user_header){
-		.request = h.request, .flags = VHOST_USER_VERSION | VHOST_USER_REPLY, .size = sizeof(uint64_t)};
-	reply.number[0] = !*changed;
-	err = send_all(s, s->backend_fd, &reply, sizeof(reply), NULL, 0);
-	return err ? fail(s, err, "it doesn't take the answer to its own request: %s", strerror(-err)) : 0;
+	return err ? fail(s, err, "its own request stops in the middle: %s", strerror(-err)) : 0;
+}
+
+int vhost_session_asked(struct vhost_session *s, bool *changed)
+{
+	int err = s->backend_fd < 0 ? 0 : serve(s);
+
+	*changed = s->changed && !err;
+	s->changed = false;
+	return err;
 }

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "host/virtio/shmem.h"
+
 struct guest_mem;
 struct virtq_setup;
 
@@ -27,6 +29,15 @@ struct vhost_session {
 	uint64_t features;	/* that the backend has, VHOST_USER_F_PROTOCOL_FEATURES included */
 	uint64_t protocol;	/* protocol features agreed on */
 	unsigned queue_limit;	/* how many queues it can serve; 0: it doesn't tell */
+	/*
+	 * Its shared memory region, once vhost_session_get_shmem() was called. @map does what it wants done with it (@request:
+	 * VHOST_USER_BACKEND_SHMEM_MAP or UNMAP), whenever it asks: also while a call here waits for it. Returns 0 or a
+	 * negative errno, which it is told. NULL: -EOPNOTSUPP.
+	 */
+	struct virtio_shmem_region shmem;
+	int (*map)(void *owner, uint32_t request, struct virtio_shmem_request *r);
+	void *owner;
+	bool changed;		/* its config space did, and nobody was told yet: see vhost_session_asked() */
 	uint64_t deadline_ns;	/* private */
 	char why[256];		/* after a failure: what the backend did, and what to do */
 };
@@ -66,6 +77,9 @@ static inline bool vhost_session_can(const struct vhost_session *s, unsigned pro
 int vhost_session_get_config(struct vhost_session *s, void *to, uint32_t size);
 int vhost_session_set_config(struct vhost_session *s, uint32_t offset, const void *from, uint32_t size);
 
+/* Which shared memory region it has, into s->shmem (size 0: none). Only with VHOST_USER_PROTOCOL_F_SHMEM. */
+int vhost_session_get_shmem(struct vhost_session *s);
+
 /* Before rings start: what the driver accepted, and where its memory is. */
 int vhost_session_set_features(struct vhost_session *s, uint64_t features);
 int vhost_session_set_memory(struct vhost_session *s, const struct guest_mem *mem);
@@ -80,7 +94,8 @@ int vhost_session_stop_ring(struct vhost_session *s, unsigned index);
  */
 int vhost_session_unasked(struct vhost_session *s);
 /*
- * s->backend_fd is readable. Takes one request of the backend and answers it; *changed: its config space did.
+ * s->backend_fd is readable, or s->changed is set. Takes one request of the backend, if one is there, and answers it;
+ * *changed: its config space did.
  */
 int vhost_session_asked(struct vhost_session *s, bool *changed);
 

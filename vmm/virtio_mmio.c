@@ -17,6 +17,7 @@
 #include "protocol/virtio.h"
 #include "vmm/bus.h"
 #include "vmm/irq.h"
+#include "vmm/shmem.h"
 #include "vmm/virtio_transport.h"
 #include "vmm/vm.h"
 
@@ -41,6 +42,8 @@ struct virtio_mmio {
 	bool on_bus, on_gsi;
 	unsigned ioeventfds; /* how many queues have theirs */
 	_Atomic uint32_t interrupt_status;
+	uint64_t shmem_base; /* of the region whose id is the device's; 0: nowhere */
+	uint32_t shmem_select;
 };
 
 /* One access on its way to the loop. */
@@ -80,6 +83,25 @@ static const struct virtio_transport_ops mmio_transport_ops = {
 	.config_changed = mmio_config_changed,
 };
 
+/* The four registers of the selected region: a length and a base of all ones where there is none (section 4.2.2). */
+static uint32_t read_shmem(const struct virtio_mmio *m, uint32_t offset)
+{
+	const struct virtio_shmem_region *r = &m->transport.device->shmem;
+	bool there = r->size_bytes && m->shmem_base && m->shmem_select == r->id;
+	uint64_t length = there ? r->size_bytes : ~0ull, base = there ? m->shmem_base : ~0ull;
+
+	switch (offset) {
+	case VIRTIO_MMIO_SHM_LEN_LOW:
+		return (uint32_t)length;
+	case VIRTIO_MMIO_SHM_LEN_HIGH:
+		return (uint32_t)(length >> 32);
+	case VIRTIO_MMIO_SHM_BASE_LOW:
+		return (uint32_t)base;
+	default:
+		return (uint32_t)(base >> 32);
+	}
+}
+
 static uint32_t read_register(struct virtio_mmio *m, uint32_t offset)
 {
 	struct virtio_transport *t = &m->transport;
@@ -106,8 +128,7 @@ static uint32_t read_register(struct virtio_mmio *m, uint32_t offset)
 	case VIRTIO_MMIO_SHM_LEN_HIGH:
 	case VIRTIO_MMIO_SHM_BASE_LOW:
 	case VIRTIO_MMIO_SHM_BASE_HIGH:
-		/* No shared memory region of any id: a length and a base of all ones (section 4.2.2). */
-		return 0xffffffffu;
+		return read_shmem(m, offset);
 	case VIRTIO_MMIO_CONFIG_GENERATION:
 		return t->device->config_generation;
 	default:
@@ -145,8 +166,10 @@ static void write_register(struct virtio_mmio *m, uint32_t offset, uint32_t valu
 		break;
 	case VIRTIO_MMIO_STATUS:
 		transport_set_status(t, (uint8_t)value);
-		if ((uint8_t)value == 0)
+		if ((uint8_t)value == 0) {
 			atomic_store(&m->interrupt_status, 0);
+			m->shmem_select = 0;
+		}
 		break;
 	case VIRTIO_MMIO_QUEUE_DESC_LOW:
 	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
@@ -161,6 +184,8 @@ static void write_register(struct virtio_mmio *m, uint32_t offset, uint32_t valu
 		transport_set_queue_address(t, TRANSPORT_DEVICE, offset == VIRTIO_MMIO_QUEUE_USED_HIGH, value);
 		break;
 	case VIRTIO_MMIO_SHM_SEL:
+		m->shmem_select = value;
+		break;
 	case VIRTIO_MMIO_QUEUE_RESET:
 		break;
 	default:
@@ -230,7 +255,8 @@ static void destroy(struct virtio_mmio *m, bool keep_device)
 	free(m);
 }
 
-int virtio_mmio_create(struct vm *vm, struct virtio_device *d, uint64_t base, uint32_t gsi, struct virtio_mmio **out)
+int virtio_mmio_create(struct vm *vm, struct virtio_device *d, uint64_t base, uint32_t gsi, uint64_t shmem_base,
+		       struct virtio_mmio **out)
 {
 	struct virtio_mmio *m = calloc(1, sizeof(*m));
 	int err;
@@ -264,6 +290,12 @@ int virtio_mmio_create(struct vm *vm, struct virtio_device *d, uint64_t base, ui
 	if (err)
 		goto fail;
 	m->on_bus = true;
+	if (m->transport.window && shmem_base) {
+		err = shmem_window_place(m->transport.window, shmem_base);
+		if (err)
+			goto fail;
+		m->shmem_base = shmem_base;
+	}
 	*out = m;
 	return 0;
 

@@ -16,12 +16,14 @@
 #include "vmm/irq.h"
 #include "vmm/msix.h"
 #include "vmm/pci.h"
+#include "vmm/shmem.h"
 #include "vmm/virtio_transport.h"
 #include "vmm/vm.h"
 
 #define REGISTER_BAR 0u
 #define REGISTER_BAR_BYTES 0x4000u
 #define MSIX_BAR 2u
+#define SHMEM_BAR 4u /* the whole region is its own BAR */
 /* Each structure has a page of its own in BAR 0. */
 #define COMMON_OFFSET 0x0000u
 #define ISR_OFFSET 0x1000u
@@ -38,6 +40,14 @@
 #define EXPRESS_BYTES 0x3cu
 #define EXPRESS_FLAGS (2u | (PCI_EXP_TYPE_RC_END << 4))
 #define EXPRESS_ROLE_BASED_ERRORS 0x8000u
+
+/* struct virtio_pci_cap64: kernel headers before 5.8 end without it. */
+#define CAP_ID 5u
+#define CAP64_LENGTH_HI 20u
+#define CAP64_BYTES 24u
+#ifndef VIRTIO_PCI_CAP_SHARED_MEMORY_CFG
+#define VIRTIO_PCI_CAP_SHARED_MEMORY_CFG 8
+#endif
 
 /* struct virtio_pci_common_cfg as of 1.4; older kernel headers end before the last fields. */
 struct common_config {
@@ -324,6 +334,12 @@ static void access_on_loop(void *arg)
 		access_registers(a);
 		return;
 	}
+	/* It is memory, and nothing comes here, unless KVM had no room for it. */
+	if (a->bar == SHMEM_BAR) {
+		if (!a->write)
+			memset(a->data, 0, a->size);
+		return;
+	}
 	msix_access(&a->p->msix, a->offset, a->data, a->size, a->write);
 	if (a->write)
 		update_calls(a->p);
@@ -337,12 +353,15 @@ static void bar_access(void *owner, unsigned bar, uint64_t offset, void *data, u
 	loop_call(p->transport.device->loop, access_on_loop, &a);
 }
 
-/* The doorbells move with BAR 0. Bus lock held. */
+/* The doorbells move with BAR 0, the shared memory with its own. Bus lock held. */
 static void bar_moved(void *owner, unsigned bar, uint64_t address)
 {
 	struct virtio_pci *p = owner;
 	struct virtio_transport *t = &p->transport;
 
+	/* It said why; nothing is there then. */
+	if (bar == SHMEM_BAR)
+		(void)shmem_window_place(t->window, address);
 	if (bar != REGISTER_BAR)
 		return;
 	while (p->notify_count > 0) {
@@ -480,6 +499,18 @@ static unsigned add_structure(struct virtio_pci *p, uint8_t type, unsigned offse
 	return cap;
 }
 
+/* Section 4.1.4.7: offset and length have their upper halves behind the capability. */
+static void add_shmem(struct virtio_pci *p)
+{
+	const struct virtio_shmem_region *r = &p->transport.device->shmem;
+	unsigned cap = add_structure(p, VIRTIO_PCI_CAP_SHARED_MEMORY_CFG, 0, (unsigned)r->size_bytes, CAP64_BYTES);
+
+	p->function.config[cap + offsetof(struct virtio_pci_cap, bar)] = SHMEM_BAR;
+	p->function.config[cap + CAP_ID] = r->id;
+	pci_put(&p->function, cap + CAP64_LENGTH_HI, 4, (uint32_t)(r->size_bytes >> 32));
+	pci_set_bar(&p->function, SHMEM_BAR, r->size_bytes, true);
+}
+
 static void fill_config_space(struct virtio_pci *p)
 {
 	const struct virtio_device *d = p->transport.device;
@@ -497,6 +528,8 @@ static void fill_config_space(struct virtio_pci *p)
 	pci_function_init(f, &ids, &function_ops, p);
 	pci_set_bar(f, REGISTER_BAR, REGISTER_BAR_BYTES, true);
 	pci_set_bar(f, MSIX_BAR, MSIX_BAR_BYTES, false);
+	if (p->transport.window)
+		add_shmem(p);
 
 	add_structure(p, VIRTIO_PCI_CAP_COMMON_CFG, COMMON_OFFSET, sizeof(struct common_config),
 		      sizeof(struct virtio_pci_cap));

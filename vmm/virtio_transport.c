@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "protocol/virtio.h"
+#include "vmm/shmem.h"
 
 static void reset_queues(struct virtio_transport *t)
 {
@@ -139,6 +140,16 @@ static void close_doorbells(struct virtio_transport *t)
 	}
 }
 
+/* Before the window goes. */
+static void leave_window(void *arg)
+{
+	struct virtio_transport *t = arg;
+
+	virtio_device_set_shmem_home(t->device, NULL, NULL);
+	shmem_window_destroy(t->window);
+	t->window = NULL;
+}
+
 int transport_init(struct virtio_transport *t, struct vm *vm, struct virtio_device *device,
 		   const struct virtio_transport_ops *ops, void *owner)
 {
@@ -158,8 +169,11 @@ int transport_init(struct virtio_transport *t, struct vm *vm, struct virtio_devi
 			a.err = -errno;
 	}
 	if (!a.err)
+		a.err = shmem_window_create(vm, device, &t->window);
+	if (!a.err)
 		loop_call(device->loop, attach_on_loop, &a);
 	if (a.err) {
+		loop_call(device->loop, leave_window, t);
 		close_doorbells(t);
 		t->device = NULL;
 	}
@@ -172,6 +186,7 @@ static void release_on_loop(void *arg)
 
 	detach_on_loop(t);
 	close_doorbells(t);
+	leave_window(t);
 	virtio_device_set_transport(t->device, NULL, NULL);
 }
 
@@ -182,6 +197,8 @@ static void destroy_on_loop(void *arg)
 	detach_on_loop(t);
 	close_doorbells(t);
 	virtio_device_destroy(t->device);
+	shmem_window_destroy(t->window);
+	t->window = NULL;
 }
 
 void transport_finish(struct virtio_transport *t, bool keep_device)

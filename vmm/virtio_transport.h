@@ -18,6 +18,7 @@
 #include "host/base/loop.h"
 #include "host/virtio/device.h"
 
+struct shmem_window;
 struct vm;
 struct virtio_transport;
 
@@ -38,6 +39,7 @@ struct transport_queue {
 struct virtio_transport {
 	struct vm *vm;
 	struct virtio_device *device;
+	struct shmem_window *window; /* of its shared memory; NULL: it has none */
 	uint32_t device_feature_select, driver_feature_select;
 	uint64_t driver_features;
 	uint32_t queue_select;
@@ -46,7 +48,8 @@ struct virtio_transport {
 };
 
 /*
- * Bind @device to @t with @ops and @owner, make the doorbells and watch them. Returns 0 or a negative errno. Thread:
+ * Bind @device to @t with @ops and @owner, make the doorbells and watch them; make the window of its shared memory, which the
+ * caller places. Returns 0 or a negative errno. Thread:
  * any, before the first vCPU runs.
  */
 int transport_init(struct virtio_transport *t, struct vm *vm, struct virtio_device *device,

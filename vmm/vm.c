@@ -22,12 +22,14 @@
 #include "vmm/vcpu.h"
 
 #define MIB (1024ull * 1024)
+#define RAM_SLOTS 2u
 
 struct vm {
 	struct vm_config config;
 	int kvm_fd, fd, memory_fd;
 	uint8_t *memory; /* the whole memfd */
 	struct guest_mem *mem;
+	atomic_uint slots; /* KVM's numbers of memory that were given out; 0 and 1 are RAM */
 	struct bus *mmio, *pio;
 	struct irq_table *irqs;
 	struct arch_vm *arch;
@@ -195,6 +197,7 @@ int vm_create(const struct vm_config *config, struct vm **out)
 		return fail(ENOMEM, "can't make a machine");
 	vm->config = *config;
 	vm->kvm_fd = vm->fd = vm->memory_fd = -1;
+	atomic_init(&vm->slots, RAM_SLOTS);
 	err = open_kvm(vm);
 	if (!err)
 		err = check_config(vm);
@@ -462,6 +465,25 @@ enum vm_end vm_run(struct vm *vm, const struct boot_entry *entry, void (*stuck)(
 		vcpu_join(vm->vcpus[i]);
 	why = (enum vm_end)(atomic_load(&vm->end) - 1);
 	return why;
+}
+
+/* ---- memory that is no RAM ---- */
+
+uint32_t vm_new_slot(struct vm *vm)
+{
+	return atomic_fetch_add(&vm->slots, 1);
+}
+
+int vm_set_slot(struct vm *vm, uint32_t slot, uint64_t gpa, void *host, uint64_t bytes)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot,
+		.guest_phys_addr = gpa,
+		.memory_size = bytes,
+		.userspace_addr = (uintptr_t)host,
+	};
+
+	return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
 }
 
 /* ---- doorbells ---- */

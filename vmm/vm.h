@@ -82,6 +82,13 @@ bool vm_is_paused(const struct vm *vm);
 enum vm_end vm_run(struct vm *vm, const struct boot_entry *entry, void (*stuck)(void));
 
 /*
+ * Memory that the guest sees and that is no RAM: vm_new_slot() gives a number, and vm_set_slot() has KVM show @bytes (0:
+ * none any more) at @host there. Devices don't find it in vm_mem(). Returns 0 or a negative errno. Thread: any.
+ */
+uint32_t vm_new_slot(struct vm *vm);
+int vm_set_slot(struct vm *vm, uint32_t slot, uint64_t gpa, void *host, uint64_t bytes);
+
+/*
  * Have KVM signal @eventfd when the guest writes @size bytes (0: any size) at @address, in place of an exit. Returns 0
  * or a negative errno. Thread: any.
  */

@@ -315,6 +315,39 @@ int gpu_create_blob(struct gpu *g, uint32_t resource, uint32_t flags, const void
 	return with_pages(g, &c, sizeof(c), &e, 1);
 }
 
+int gpu_host_visible(struct gpu *g, void **at, uint64_t *bytes)
+{
+	return virtio_shmem(&g->dev, VIRTIO_GPU_SHM_ID_HOST_VISIBLE, at, bytes);
+}
+
+int gpu_create_host_blob(struct gpu *g, uint32_t resource, uint32_t flags, uint64_t bytes)
+{
+	struct virtio_gpu_resource_create_blob c = {.hdr.type = VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB,
+						    .resource_id = resource,
+						    .blob_mem = VIRTIO_GPU_BLOB_MEM_HOST3D,
+						    .blob_flags = flags,
+						    .size = bytes};
+
+	return gpu_command(g, &c, sizeof(c));
+}
+
+int gpu_map_blob(struct gpu *g, uint32_t resource, uint64_t offset)
+{
+	struct virtio_gpu_resource_map_blob c = {
+		.hdr.type = VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB, .resource_id = resource, .offset = offset};
+	struct virtio_gpu_resp_map_info answer;
+
+	return ask(g, &c, sizeof(c), &answer, sizeof(answer), VIRTIO_GPU_RESP_OK_MAP_INFO);
+}
+
+int gpu_unmap_blob(struct gpu *g, uint32_t resource)
+{
+	struct virtio_gpu_resource_unmap_blob c = {.hdr.type = VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB,
+						   .resource_id = resource};
+
+	return gpu_command(g, &c, sizeof(c));
+}
+
 int gpu_set_scanout_blob(struct gpu *g, uint32_t scanout, uint32_t resource, struct gpu_rect r, uint32_t format,
 			 uint32_t width, uint32_t height, uint32_t stride)
 {

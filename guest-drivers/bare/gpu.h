@@ -97,6 +97,15 @@ int gpu_transfer_to_host_2d(struct gpu *g, uint32_t resource, struct gpu_rect r,
 int gpu_assign_uuid(struct gpu *g, uint32_t resource, uint8_t uuid[16]);
 /* A resource that is guest memory (VIRTIO_GPU_BLOB_MEM_GUEST). Needs VIRTIO_GPU_F_RESOURCE_BLOB. */
 int gpu_create_blob(struct gpu *g, uint32_t resource, uint32_t flags, const void *memory, uint64_t bytes);
+/*
+ * The device's host-visible region. -ENOENT when it has none; see virtio_shmem(). A blob of host memory is made without
+ * pages of the guest's, and mapped with VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE at an offset of the region that is a multiple of the
+ * page size of either side.
+ */
+int gpu_host_visible(struct gpu *g, void **at, uint64_t *bytes);
+int gpu_create_host_blob(struct gpu *g, uint32_t resource, uint32_t flags, uint64_t bytes);
+int gpu_map_blob(struct gpu *g, uint32_t resource, uint64_t offset);
+int gpu_unmap_blob(struct gpu *g, uint32_t resource);
 int gpu_set_scanout_blob(struct gpu *g, uint32_t scanout, uint32_t resource, struct gpu_rect r, uint32_t format,
 			 uint32_t width, uint32_t height, uint32_t stride);
 

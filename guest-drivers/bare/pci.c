@@ -145,7 +145,7 @@ void pci_enable(const struct pci_function *f)
 	pci_write16(f, PCI_COMMAND, pci_read16(f, PCI_COMMAND) | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 }
 
-uintptr_t pci_map(const struct pci_function *f, unsigned bar, uint32_t offset, uint32_t bytes)
+uint64_t pci_bar(const struct pci_function *f, unsigned bar)
 {
 	unsigned at = PCI_BASE_ADDRESS_0 + 4 * bar;
 	uint64_t base;
@@ -162,6 +162,13 @@ uintptr_t pci_map(const struct pci_function *f, unsigned bar, uint32_t offset, u
 			return 0;
 		base |= (uint64_t)pci_read32(f, at + 4) << 32;
 	}
+	return base;
+}
+
+uintptr_t pci_map(const struct pci_function *f, unsigned bar, uint32_t offset, uint32_t bytes)
+{
+	uint64_t base = pci_bar(f, bar);
+
 	if (!base || platform_map_device(base + offset, bytes))
 		return 0;
 	return (uintptr_t)(base + offset);

@@ -30,6 +30,9 @@ unsigned pci_capability(const struct pci_function *f, uint8_t id, unsigned after
 /* Let the function decode memory and be bus master. */
 void pci_enable(const struct pci_function *f);
 
+/* The address of memory BAR @bar; 0: it is none, or was never given one. */
+uint64_t pci_bar(const struct pci_function *f, unsigned bar);
+
 /*
  * Make @bytes at @offset of memory BAR @bar accessible and return where, or 0 when the BAR is not a memory BAR or
  * was never given an address.

@@ -47,6 +47,11 @@ void clock_init(void);
  * tables for them can't be had.
  */
 int platform_map_device(uint64_t base, uint64_t bytes);
+/*
+ * The same for memory that isn't RAM but behaves like it: cached, and read and written in any size. Returns 0, -ENOMEM, or
+ * -ENXIO where it lies among registers.
+ */
+int platform_map_memory(uint64_t base, uint64_t bytes);
 
 /* The address by which devices reach @p. Memory is identity-mapped here; an RTOS translates. */
 static inline uint64_t dma_address(const volatile void *p)

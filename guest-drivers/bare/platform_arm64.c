@@ -11,6 +11,7 @@
 #define PSCI_SYSTEM_RESET 0x84000009u
 
 #define BLOCK_DEVICE 0x0060000000000401ull /* as in start_arm64.S */
+#define BLOCK_NORMAL 0x0060000000000705ull /* never executed */
 
 static uint64_t counter_start, counter_hz;
 
@@ -75,15 +76,26 @@ void platform_panicked(void)
 /* The start code's table, an entry a GiB; 0 in one: nothing is there. */
 extern uint64_t page_table[512];
 
-int platform_map_device(uint64_t base, uint64_t bytes)
+static int map(uint64_t base, uint64_t bytes, uint64_t kind)
 {
-	if (base + bytes <= PLATFORM_RAM_BASE)
-		return 0;
 	if (base < PLATFORM_MAPPED_BYTES || !bytes || (base + bytes - 1) >> 30 >= 512)
 		return -ENOMEM;
-	for (uint64_t gib = base >> 30; gib <= (base + bytes - 1) >> 30; gib++)
-		page_table[gib] = gib << 30 | BLOCK_DEVICE;
+	for (uint64_t gib = base >> 30; gib <= (base + bytes - 1) >> 30; gib++) {
+		if (page_table[gib] && page_table[gib] != (gib << 30 | kind))
+			return -ENXIO;
+		page_table[gib] = gib << 30 | kind;
+	}
 	/* An entry that was not valid is in no TLB. */
 	__asm__ volatile("dsb ishst; isb" ::: "memory");
 	return 0;
+}
+
+int platform_map_device(uint64_t base, uint64_t bytes)
+{
+	return base + bytes <= PLATFORM_RAM_BASE ? 0 : map(base, bytes, BLOCK_DEVICE);
+}
+
+int platform_map_memory(uint64_t base, uint64_t bytes)
+{
+	return base < PLATFORM_RAM_BASE ? -ENXIO : map(base, bytes, BLOCK_NORMAL);
 }

@@ -46,6 +46,7 @@ uint64_t clock_us(void)
 #define TABLE_BYTES 4096u
 #define PRESENT_WRITABLE 0x3u
 #define LARGE_UNCACHED 0x9bu /* 2 MiB page, write-through and cache-disable */
+#define LARGE_CACHED 0x83u
 #define LARGE_BYTES 0x200000ull
 #define ENTRY_ADDRESS 0x000ffffffffff000ull
 
@@ -63,7 +64,7 @@ static uint64_t *table_below(uint64_t *entry)
 }
 
 /* The tables are the loader's or the start code's; both lie in mapped RAM and have nothing above 4 GiB. */
-int platform_map_device(uint64_t base, uint64_t bytes)
+static int map(uint64_t base, uint64_t bytes, uint64_t kind)
 {
 	uint64_t *top, *level3, *level2;
 
@@ -76,10 +77,20 @@ int platform_map_device(uint64_t base, uint64_t bytes)
 		level2 = level3 ? table_below(&level3[(at >> 30) & 511]) : NULL;
 		if (!level2)
 			return -ENOMEM;
-		level2[(at >> 21) & 511] = at | LARGE_UNCACHED;
+		level2[(at >> 21) & 511] = at | kind;
 		__asm__ volatile("invlpg (%0)" ::"r"((uintptr_t)at) : "memory");
 	}
 	return 0;
+}
+
+int platform_map_device(uint64_t base, uint64_t bytes)
+{
+	return map(base, bytes, LARGE_UNCACHED);
+}
+
+int platform_map_memory(uint64_t base, uint64_t bytes)
+{
+	return map(base, bytes, LARGE_CACHED);
 }
 
 static _Noreturn void halt(void)

@@ -167,3 +167,15 @@ int virtio_wait(struct virtio_dev *d, bool (*done)(void *arg), void *arg, uint64
 	irq_restore(on);
 	return rc;
 }
+
+int virtio_shmem(struct virtio_dev *d, uint8_t id, void **at, uint64_t *bytes)
+{
+	uint64_t base;
+	int rc;
+
+	if (!d->ops->shmem(d, id, &base, bytes))
+		return -ENOENT;
+	rc = platform_map_memory(base, *bytes);
+	*at = (void *)(uintptr_t)base;
+	return rc;
+}

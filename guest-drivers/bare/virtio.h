@@ -53,6 +53,8 @@ struct virtio_transport_ops {
 	/* Have interrupts delivered for @queues queues. Returns 0, or a negative errno: then the driver polls. */
 	int (*interrupts_on)(struct virtio_dev *d, unsigned queues);
 	void (*interrupts_off)(struct virtio_dev *d);
+	/* Where shared memory region @id is; false: there is none. */
+	bool (*shmem)(struct virtio_dev *d, uint8_t id, uint64_t *base, uint64_t *bytes);
 };
 
 /* One PCI message's handler argument. */
@@ -116,6 +118,13 @@ static inline bool virtio_has(const struct virtio_dev *d, unsigned feature)
 
 /* The device asks to be reset (VIRTIO_CONFIG_S_NEEDS_RESET), or is gone. */
 bool virtio_broken(struct virtio_dev *d);
+
+/*
+ * Make shared memory region @id (section 2.10) of the device accessible: where it is in *at, and its size in *bytes. It is
+ * memory, though what lies in a hole of it has no meaning. Returns 0, -ENOENT when the device has none, or an error of
+ * platform_map_memory().
+ */
+int virtio_shmem(struct virtio_dev *d, uint8_t id, void **at, uint64_t *bytes);
 
 /* Read or write the device's configuration in 32-bit words; reads are repeated until they are of one generation. */
 void virtio_config_read(struct virtio_dev *d, unsigned offset, void *to, unsigned bytes);

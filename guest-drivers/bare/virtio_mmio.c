@@ -105,6 +105,23 @@ static void interrupts_off(struct virtio_dev *d)
 	irq_detach_line(d->line);
 }
 
+#define SHM_SEL 0x0ac
+#define SHM_LEN 0x0b0 /* low, then high */
+#define SHM_BASE 0x0b8
+
+static uint64_t read64(struct virtio_dev *d, unsigned at)
+{
+	return mmio_read32(d->mmio_base + at) | (uint64_t)mmio_read32(d->mmio_base + at + 4) << 32;
+}
+
+static bool shmem(struct virtio_dev *d, uint8_t id, uint64_t *base, uint64_t *bytes)
+{
+	mmio_write32(d->mmio_base + SHM_SEL, id);
+	*bytes = read64(d, SHM_LEN);
+	*base = read64(d, SHM_BASE);
+	return *bytes != ~0ull;
+}
+
 static const struct virtio_transport_ops mmio_ops = {
 	.name = "mmio",
 	.features = features,
@@ -119,6 +136,7 @@ static const struct virtio_transport_ops mmio_ops = {
 	.config_write = config_write,
 	.interrupts_on = interrupts_on,
 	.interrupts_off = interrupts_off,
+	.shmem = shmem,
 };
 
 /* <size>@<base>:<line>, as Linux reads it. */

@@ -188,6 +188,31 @@ static int interrupts_on(struct virtio_dev *d, unsigned queues)
 	return 0;
 }
 
+#define CAP_SHARED_MEMORY_CFG 8 /* VIRTIO_PCI_CAP_SHARED_MEMORY_CFG, with 64-bit offset and length */
+#define CAP_ID 5
+#define CAP64_OFFSET_HI 16
+#define CAP64_LENGTH_HI 20
+
+/* Section 4.1.4.7 */
+static bool shmem(struct virtio_dev *d, uint8_t id, uint64_t *base, uint64_t *bytes)
+{
+	const struct pci_function *f = &d->pci;
+
+	for (unsigned at = pci_capability(f, PCI_CAP_ID_VNDR, 0); at; at = pci_capability(f, PCI_CAP_ID_VNDR, at)) {
+		uint64_t bar;
+
+		if (pci_read8(f, at + VIRTIO_PCI_CAP_CFG_TYPE) != CAP_SHARED_MEMORY_CFG || pci_read8(f, at + CAP_ID) != id)
+			continue;
+		bar = pci_bar(f, pci_read8(f, at + VIRTIO_PCI_CAP_BAR));
+		*base = bar + (pci_read32(f, at + VIRTIO_PCI_CAP_OFFSET) |
+			       (uint64_t)pci_read32(f, at + CAP64_OFFSET_HI) << 32);
+		*bytes = pci_read32(f, at + VIRTIO_PCI_CAP_LENGTH) |
+			 (uint64_t)pci_read32(f, at + CAP64_LENGTH_HI) << 32;
+		return bar;
+	}
+	return false;
+}
+
 static const struct virtio_transport_ops pci_ops = {
 	.name = "pci",
 	.features = features,
@@ -202,6 +227,7 @@ static const struct virtio_transport_ops pci_ops = {
 	.config_write = config_write,
 	.interrupts_on = interrupts_on,
 	.interrupts_off = interrupts_off,
+	.shmem = shmem,
 };
 
 /* Section 4.1.4: the first usable capability of each kind counts. */

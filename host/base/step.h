@@ -6,7 +6,7 @@
 #ifndef MULLION_HOST_BASE_STEP_H
 #define MULLION_HOST_BASE_STEP_H
 
-/* In the order in which a request passes them. */
+/* In the order in which a request passes them, up to STEP_COUNTED. */
 enum step {
 	STEP_FETCHED,    /* the request was read off the ring; nobody knows yet */
 	STEP_TAKEN,      /* its slot says so */
@@ -19,6 +19,7 @@ enum step {
 	STEP_COUNTED,    /* the ring's position in the shared memory is behind it */
 	STEP_RECOVERING, /* a new process looks at what there is */
 	STEP_RECOVERED,  /* and has put it right */
+	STEP_STOPPED,    /* a ring was stopped: by the frontend, or by a reset, which stops all of them */
 	STEP_COUNT
 };
 

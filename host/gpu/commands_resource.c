@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: MIT
 /*
- * Resources: creation, backing pages, transfers in 2D, UUIDs, guest blobs (virtio 1.4, section 5.7.6.8).
+ * Resources: creation, backing pages, transfers in 2D, UUIDs, blobs (virtio 1.4, section 5.7.6.8).
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "host/gpu/device.h"
 #include "host/virtio/mem.h"
+#include "host/virtio/shared_heap.h"
 
 /* Gallium's numbers for what a 2D resource is, for renderers that know only 3D ones. */
 #define PIPE_TEXTURE_2D 2u
 #define PIPE_BUFFER 0u
 #define BIND_RENDER_TARGET (1u << 1)
+
+#define KNOWN_BLOB_FLAGS                                                                                               \
+	((uint32_t)(VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE | VIRTIO_GPU_BLOB_FLAG_USE_SHAREABLE |                          \
+		    VIRTIO_GPU_BLOB_FLAG_USE_CROSS_DEVICE))
 
 static struct gpu_resource *find_resource(struct gpu *g, const struct gpu_command *cmd, uint32_t id, uint32_t *code)
 {
@@ -59,6 +65,7 @@ static uint32_t render_resource(struct gpu *g, const struct gpu_command *cmd, st
 	int err = g->renderer->ops->resource_create(g->renderer, res);
 
 	if (err < 0) {
+		gpu_host_blob_drop(g, res);
 		gpu_resource_remove(g->resources, res);
 		return gpu_renderer_failed(g, cmd, err, "resource", id);
 	}
@@ -208,18 +215,60 @@ static uint32_t read_backing(struct gpu *g, struct gpu_command *cmd, struct gpu_
 	return 0;
 }
 
+/* Plain memory of the host's (host_blob.h). A restored one has the piece that it had in place of memory entries. */
+static uint32_t create_host_blob(struct gpu *g, struct gpu_command *cmd)
+{
+	const struct virtio_gpu_resource_create_blob *w = &cmd->u.create_blob;
+	struct gpu_resource *res;
+	uint32_t code = 0;
+	int err;
+
+	if (!g->window.heap)
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_UNSPEC,
+				  "resource %u: this device has no host blobs (host-visible=0); use blob_mem GUEST",
+				  w->resource_id);
+	if (w->blob_id)
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_UNSPEC,
+				  "resource %u: blob_id %llu: objects of a context can't be exported; 0 is plain memory",
+				  w->resource_id, (unsigned long long)w->blob_id);
+	if ((w->blob_flags & ~KNOWN_BLOB_FLAGS) != 0 || w->size == 0 || w->nr_entries != (cmd->ranges ? 1 : 0))
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
+				  "resource %u: flags 0x%x, size %llu, %u memory entries: unknown flag, no size, or entries, "
+				  "which are for guest memory",
+				  w->resource_id, w->blob_flags, (unsigned long long)w->size, w->nr_entries);
+	res = add_resource(g, cmd, w->resource_id, shared_heap_pages(w->size), &code);
+	if (!res)
+		return code;
+	res->kind = GPU_RESOURCE_BLOB;
+	res->blob_mem = w->blob_mem;
+	res->blob_flags = w->blob_flags;
+	res->size_bytes = w->size;
+	err = gpu_host_blob_create(g, res, cmd->ranges);
+	if (err) {
+		gpu_resource_remove(g->resources, res);
+		return gpu_refuse(g, cmd,
+				  err == -EINVAL || err == -EEXIST ? VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER
+								   : VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY,
+				  "resource %u: %llu bytes of host memory, of %llu (host-visible=) for all: %s",
+				  w->resource_id, (unsigned long long)w->size,
+				  (unsigned long long)shared_heap_size(g->window.heap), strerror(-err));
+	}
+	return render_resource(g, cmd, res);
+}
+
 uint32_t gpu_resource_create_blob(struct gpu *g, struct gpu_command *cmd)
 {
 	const struct virtio_gpu_resource_create_blob *w = &cmd->u.create_blob;
-	const uint32_t known_flags = VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE | VIRTIO_GPU_BLOB_FLAG_USE_SHAREABLE |
-				     VIRTIO_GPU_BLOB_FLAG_USE_CROSS_DEVICE;
 	struct gpu_resource *res;
 	uint32_t code = 0;
 
-	if (w->blob_mem == VIRTIO_GPU_BLOB_MEM_HOST3D || w->blob_mem == VIRTIO_GPU_BLOB_MEM_HOST3D_GUEST)
+	if (w->blob_mem == VIRTIO_GPU_BLOB_MEM_HOST3D)
+		return create_host_blob(g, cmd);
+	if (w->blob_mem == VIRTIO_GPU_BLOB_MEM_HOST3D_GUEST)
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_UNSPEC,
-				  "resource %u: this device has no host blobs; use blob_mem GUEST", w->resource_id);
-	if (w->blob_mem != VIRTIO_GPU_BLOB_MEM_GUEST || (w->blob_flags & ~known_flags) != 0 || w->size == 0)
+				  "resource %u: this device has no blobs of both memories; use blob_mem GUEST or HOST3D",
+				  w->resource_id);
+	if (w->blob_mem != VIRTIO_GPU_BLOB_MEM_GUEST || (w->blob_flags & ~KNOWN_BLOB_FLAGS) != 0 || w->size == 0)
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
 				  "resource %u: blob_mem %u, flags 0x%x, size %llu: unknown value or no size", w->resource_id,
 				  w->blob_mem, w->blob_flags, (unsigned long long)w->size);
@@ -248,9 +297,16 @@ uint32_t gpu_resource_unref(struct gpu *g, struct gpu_command *cmd)
 {
 	uint32_t code = VIRTIO_GPU_RESP_OK_NODATA;
 	struct gpu_resource *res = find_resource(g, cmd, cmd->u.unref.resource_id, &code);
+	uint32_t unmapped;
+	bool was_mapped;
 
-	if (res)
-		gpu_drop_resource(g, res);
+	if (!res)
+		return code;
+	/* The guest must not see, where it was, what the piece is used for next. */
+	unmapped = gpu_unref_mapped(g, cmd, res, &was_mapped);
+	if (was_mapped)
+		return unmapped;
+	gpu_drop_resource(g, res);
 	return code;
 }
 
@@ -362,17 +418,4 @@ uint32_t gpu_transfer_to_host_2d(struct gpu *g, struct gpu_command *cmd)
 		return gpu_renderer_failed(g, cmd, err, "resource", res->id);
 	gpu_content_uploaded(g->content, res->id, &transfer);
 	return code;
-}
-
-/* Section 5.7.6.8: blobs are mapped into the host-visible shared memory region, which this device doesn't offer. */
-uint32_t gpu_resource_map_blob(struct gpu *g, struct gpu_command *cmd)
-{
-	return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_UNSPEC, "resource %u: this device has no host-visible memory region",
-			  cmd->u.map_blob.resource_id);
-}
-
-uint32_t gpu_resource_unmap_blob(struct gpu *g, struct gpu_command *cmd)
-{
-	return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_UNSPEC, "resource %u: this device has no host-visible memory region",
-			  cmd->u.unmap_blob.resource_id);
 }

@@ -8,11 +8,14 @@
 
 #include "host/base/log.h"
 #include "host/gpu/gpu.h"
+#include "host/gpu/share.h"
 
 #define MAX_SCANOUTS 16u
 #define MAX_SIZE 16384u
 #define DEFAULT_WIDTH 1280u
 #define DEFAULT_HEIGHT 800u
+#define DEFAULT_HOST_VISIBLE_MIB 256ull
+#define MAX_HOST_VISIBLE_MIB 16384u
 
 void gpu_config_init(struct gpu_config *config)
 {
@@ -21,6 +24,8 @@ void gpu_config_init(struct gpu_config *config)
 	config->scanouts = 1;
 	config->modes[0] = (struct gpu_mode){DEFAULT_WIDTH, DEFAULT_HEIGHT};
 	config->limits = gpu_limits_default;
+	config->share = 100;
+	config->host_visible_bytes = DEFAULT_HOST_VISIBLE_MIB << 20;
 }
 
 /* The whole of @text as a decimal number in @min..@max. */
@@ -76,6 +81,14 @@ static int read_option(struct gpu_config *config, const char *key, char *value)
 		if (!read_number(value, 1, 1u << 20, &number))
 			return wrong(key, value, "a number of MiB, 1 to 1048576");
 		config->limits.resource_bytes = (uint64_t)number << 20;
+	} else if (strcmp(key, "share") == 0) {
+		if (!read_number(value, GPU_SHARE_MIN, 100, &number))
+			return wrong(key, value, "a percentage, 5 to 100 (no limit)");
+		config->share = (unsigned)number;
+	} else if (strcmp(key, "host-visible") == 0) {
+		if (!read_number(value, 0, MAX_HOST_VISIBLE_MIB, &number) || (number & (number - 1)))
+			return wrong(key, value, "a number of MiB that is a power of two, up to 16384, or 0 for none");
+		config->host_visible_bytes = (uint64_t)number << 20;
 	} else if (strcmp(key, "size") == 0) {
 		if (!read_mode(value, &mode))
 			return wrong(key, value, size_help);
@@ -84,7 +97,8 @@ static int read_option(struct gpu_config *config, const char *key, char *value)
 		if (!read_mode(value, &config->modes[number]))
 			return wrong(key, value, size_help);
 	} else {
-		return wrong(key, value, "no such option; there are renderer, render-node, scanouts, size, sizeN and memory");
+		return wrong(key, value, "no such option; there are renderer, render-node, scanouts, size, sizeN, memory, "
+					 "share and host-visible");
 	}
 	return 0;
 }

@@ -13,10 +13,12 @@
 #include "host/gpu/control.h"
 #include "host/gpu/fence.h"
 #include "host/gpu/gpu.h"
+#include "host/gpu/host_blob.h"
 #include "host/gpu/record.h"
 #include "host/gpu/renderer.h"
 #include "host/gpu/resource.h"
 #include "host/gpu/scanout.h"
+#include "host/gpu/share.h"
 #include "host/virtio/device.h"
 
 /* Biggest side of a 2D resource or a blob's picture; pixman's coordinates end at 32767. */
@@ -30,11 +32,13 @@ struct gpu {
 	struct display_output *remote;	/* the vhost-user frontend's (host/display/vhost_gpu.h); NULL: none was given yet */
 	struct gpu_question *questions; /* commands that wait for an answer of @remote */
 	struct gpu_resource_table *resources;
+	struct gpu_window window; /* blobs in host memory, and their mappings */
 	struct gpu_context_table *contexts;
 	struct gpu_fences *fences;
 	struct journal *journal;     /* NULL: none, or not yet restored */
 	struct journal *unrestored;  /* until the driver is ready: what a process before this one left */
 	struct gpu_content *content; /* NULL without a journal */
+	struct gpu_share share;
 	bool degraded; /* no 3D although it is offered */
 	unsigned scanout_count;
 	struct gpu_scanout scanouts[VIRTIO_GPU_MAX_SCANOUTS];
@@ -50,6 +54,7 @@ struct gpu {
 		struct virtio_gpu_resp_edid edid;
 		struct virtio_gpu_resp_capset_info capset_info;
 		struct virtio_gpu_resp_resource_uuid uuid;
+		struct virtio_gpu_resp_map_info map_info;
 	} answer;
 	struct gpu_stats stats;
 	uint64_t serial;
@@ -123,6 +128,7 @@ uint32_t gpu_resource_assign_uuid(struct gpu *g, struct gpu_command *cmd);
 uint32_t gpu_resource_attach_backing(struct gpu *g, struct gpu_command *cmd);
 uint32_t gpu_resource_detach_backing(struct gpu *g, struct gpu_command *cmd);
 uint32_t gpu_transfer_to_host_2d(struct gpu *g, struct gpu_command *cmd);
+/* host_blob.c: */
 uint32_t gpu_resource_map_blob(struct gpu *g, struct gpu_command *cmd);
 uint32_t gpu_resource_unmap_blob(struct gpu *g, struct gpu_command *cmd);
 /* commands_3d.c: */

@@ -43,7 +43,8 @@ static const struct gpu_command_row rows[] = {
 	ROW(RESOURCE_CREATE_BLOB, virtio_gpu_resource_create_blob, HEADER, VIRTIO_GPU_F_RESOURCE_BLOB,
 	    gpu_resource_create_blob),
 	ROW(SET_SCANOUT_BLOB, virtio_gpu_set_scanout_blob, HEADER, VIRTIO_GPU_F_RESOURCE_BLOB, gpu_set_scanout_blob),
-	ROW(RESOURCE_MAP_BLOB, virtio_gpu_resource_map_blob, HEADER, VIRTIO_GPU_F_RESOURCE_BLOB, gpu_resource_map_blob),
+	ROW(RESOURCE_MAP_BLOB, virtio_gpu_resource_map_blob, ROOM(virtio_gpu_resp_map_info), VIRTIO_GPU_F_RESOURCE_BLOB,
+	    gpu_resource_map_blob),
 	ROW(RESOURCE_UNMAP_BLOB, virtio_gpu_resource_unmap_blob, HEADER, VIRTIO_GPU_F_RESOURCE_BLOB,
 	    gpu_resource_unmap_blob),
 	ROW(GET_CAPSET_INFO, virtio_gpu_get_capset_info, ROOM(virtio_gpu_resp_capset_info), VIRTIO_GPU_F_VIRGL,
@@ -269,6 +270,7 @@ static void on_fence_done(void *owner, const struct renderer_timeline *timeline,
 	struct gpu *g = owner;
 
 	gpu_fences_done(g->fences, timeline, seq);
+	gpu_share_set_busy(&g->share, gpu_fences_waiting(g->fences, NULL));
 }
 
 /* ---- what the guest made, unmade ---- */
@@ -292,6 +294,7 @@ void gpu_drop_resource(struct gpu *g, struct gpu_resource *res)
 	if (res->backing && g->renderer->ops->backing_detach)
 		g->renderer->ops->backing_detach(g->renderer, res);
 	g->renderer->ops->resource_destroy(g->renderer, res);
+	gpu_host_blob_drop(g, res);
 	gpu_resource_remove(g->resources, res);
 }
 
@@ -307,6 +310,16 @@ void gpu_drop_context(struct gpu *g, struct gpu_context *ctx)
 
 /* ---- device ops ---- */
 
+/* Whoever wrote there before has died. Without it the device goes on, and starts again after a death. */
+static int load(struct journal *j)
+{
+	int err = journal_load(j);
+
+	if (err)
+		log_line(LOG_TOPIC_GPU, LOG_ERROR, "the journal can't be read: %s", strerror(-err));
+	return err;
+}
+
 /* The guest's memory is there now, and none of its requests was looked at. */
 static int start(struct virtio_device *d)
 {
@@ -314,16 +327,39 @@ static int start(struct virtio_device *d)
 	struct journal *j = g->unrestored;
 
 	g->unrestored = NULL;
-	if (j)
+	if (j && load(j) == 0)
 		gpu_restore(g, j);
 	return 0;
+}
+
+/* Take requests until there are none, or the guest's share is spent. The share also bounds how long the loop is kept. */
+static void drain_share(struct gpu *g)
+{
+	struct virtq *q = g->device.queues[VIRTIO_GPU_QUEUE_CONTROL];
+	struct chain *c;
+
+	while (!gpu_share_is_spent(&g->share) && virtq_pop(q, &c) == 1) {
+		gpu_share_set_busy(&g->share, true);
+		handle(g, c, VIRTIO_GPU_QUEUE_CONTROL);
+		gpu_share_set_busy(&g->share, gpu_fences_waiting(g->fences, NULL));
+	}
+}
+
+static void resume_share(void *owner)
+{
+	virtio_device_kick(&((struct gpu *)owner)->device, VIRTIO_GPU_QUEUE_CONTROL);
 }
 
 static void kick(struct virtio_device *d, unsigned q)
 {
 	struct gpu *g = gpu_from_device(d);
 
-	virtq_drain(d->queues[q], q == VIRTIO_GPU_QUEUE_CURSOR ? handle_cursor : handle_control, g);
+	if (q == VIRTIO_GPU_QUEUE_CONTROL && gpu_window_is_busy(&g->window))
+		virtq_hold(d->queues[q], true);
+	if (q == VIRTIO_GPU_QUEUE_CONTROL && gpu_share_is_limited(&g->share))
+		drain_share(g);
+	else
+		virtq_drain(d->queues[q], q == VIRTIO_GPU_QUEUE_CURSOR ? handle_cursor : handle_control, g);
 }
 
 static void reset(struct virtio_device *d)
@@ -331,10 +367,13 @@ static void reset(struct virtio_device *d)
 	struct gpu *g = gpu_from_device(d);
 	struct journal *journal = g->unrestored ? g->unrestored : g->journal;
 
+	if (journal && load(journal))
+		journal = NULL;
 	/* In one step: a death on the way leaves all of it or nothing. */
 	g->journal = journal;
 	gpu_record_clear(g);
 	g->journal = g->unrestored = NULL;
+	gpu_window_reset(g);
 	while (gpu_context_first(g->contexts))
 		gpu_drop_context(g, gpu_context_first(g->contexts));
 	while (gpu_resource_first(g->resources))
@@ -342,6 +381,7 @@ static void reset(struct virtio_device *d)
 	gpu_end_questions(g);
 	gpu_fences_reset(g->fences);
 	g->renderer->ops->reset(g->renderer);
+	gpu_share_set_busy(&g->share, false);
 	for (unsigned i = 0; i < g->scanout_count; i++) {
 		struct gpu_scanout *s = &g->scanouts[i];
 
@@ -382,6 +422,7 @@ static void destroy(struct virtio_device *d)
 {
 	struct gpu *g = gpu_from_device(d);
 
+	gpu_share_finish(&g->share);
 	gpu_shots_destroy(g->shots);
 	if (g->renderer)
 		g->renderer->ops->destroy(g->renderer);
@@ -392,6 +433,7 @@ static void destroy(struct virtio_device *d)
 	gpu_content_destroy(g->content);
 	gpu_context_table_destroy(g->contexts);
 	gpu_resource_table_destroy(g->resources);
+	gpu_window_close(g);
 	free(g->capset_buffer);
 	free(g->submit_buffer);
 	virtio_device_finish(d);
@@ -463,6 +505,11 @@ int gpu_create(const struct gpu_config *config_in, struct loop *loop, const stru
 			 VIRTIO_GPU_MAX_SCANOUTS);
 		return -EINVAL;
 	}
+	if (config_in->share < GPU_SHARE_MIN || config_in->share > 100) {
+		log_line(LOG_TOPIC_GPU, LOG_ERROR, "a share of %u percent; %u to 100 are possible", config_in->share,
+			 GPU_SHARE_MIN);
+		return -EINVAL;
+	}
 	g = calloc(1, sizeof(*g));
 	if (!g)
 		return -ENOMEM;
@@ -499,6 +546,10 @@ int gpu_create(const struct gpu_config *config_in, struct loop *loop, const stru
 	err = virtio_device_init(&g->device, &gpu_ops, gpu_ops.features | renderer_features(g), loop, mem);
 	if (err < 0)
 		goto free_capsets;
+	gpu_share_init(&g->share, loop, config_in->share, resume_share, g);
+	gpu_window_open(g, config_in->host_visible_bytes, config_in->shared_fd);
+	if (g->window.heap)
+		virtio_device_set_shmem(&g->device, VIRTIO_GPU_SHM_ID_HOST_VISIBLE, config_in->host_visible_bytes);
 	g->display = config_in->display;
 	g->unrestored = config_in->journal;
 	*out = &g->device;

@@ -25,23 +25,32 @@ struct gpu_config {
 	unsigned scanouts;       /* 1..16 */
 	struct gpu_mode modes[16]; /* preferred size of each scanout at the start */
 	struct gpu_limits limits;
+	unsigned share; /* percent of the renderer's time, GPU_SHARE_MIN to 100: no limit (share.h) */
 	struct display_output *display; /* owned by the device once gpu_create() returned 0; NULL: none */
 	const struct renderer_ops *const *renderers; /* to choose from; NULL: the built-in list (renderer.h) */
 	/*
-	 * Where the device keeps what the guest made and set (record.h), as limits.journal_bytes says; borrowed until the
+	 * Where the device keeps what the guest made and set (record.h), as limits.journal_bytes says; mapped, and loaded by
+	 * the device when it needs to be; borrowed until the
 	 * device is destroyed, which clears it as a reset does. NULL: a guest starts again when the process dies.
 	 */
 	struct journal *journal;
+	/*
+	 * Size of the host-visible region and of the memory for blobs in it, a power of two; 0: none. What is in them outlives
+	 * the process in @shared_fd (a shared_heap_memfd(), borrowed for the call; below 1: the device makes its own).
+	 */
+	uint64_t host_visible_bytes;
+	int shared_fd;
 	/* Draw in 2D alone, whatever @renderer says, and refuse what is 3D; the features are offered all the same. */
 	bool degraded;
 };
 
-/* Defaults: renderer auto, one scanout with 1280x800 plugged in, gpu_limits_default, no display. */
+/* Defaults: renderer auto, one scanout with 1280x800 plugged in, gpu_limits_default, no display, 256 MiB of host-visible memory. */
 void gpu_config_init(struct gpu_config *config);
 
 /*
- * Read @options ("renderer=virgl,scanouts=4,size=1280x800,size1=800x480,render-node=PATH,memory=512"; size is that of
- * scanout 0, sizeN plugs in number N as well, memory is resource_bytes in MiB) into @config. Returns 0, or -EINVAL after printing which word is wrong and what is allowed.
+ * Read @options ("renderer=virgl,scanouts=4,size=1280x800,size1=800x480,render-node=PATH,memory=512,share=50,host-visible=64";
+ * size is that of scanout 0, sizeN plugs in number N as well, memory is resource_bytes and host-visible host_visible_bytes, in
+ * MiB) into @config. Returns 0, or -EINVAL after printing which word is wrong and what is allowed.
  * Strings in @config point into @options.
  */
 int gpu_config_parse(struct gpu_config *config, char *options);

@@ -2,6 +2,7 @@
 /*
  * mullion-gpu: the virtio-gpu device as a program of its own, for any VMM that speaks vhost-user.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +123,21 @@ static char *find_frames(const struct program *p)
 	return frames;
 }
 
+/* What the keeper has to know of the device's options. Their mistakes are found here too, before a process is made. */
+static int read_device_options(struct program *p, const char *options)
+{
+	char *words = strdup(options);
+	struct gpu_config gpu;
+	int err = words ? 0 : -ENOMEM;
+
+	gpu_config_init(&gpu);
+	if (!err)
+		err = gpu_config_parse(&gpu, words);
+	p->shared_bytes = gpu.host_visible_bytes;
+	free(words);
+	return err;
+}
+
 int main(int argc, char **argv)
 {
 	struct words words = {0};
@@ -152,6 +168,10 @@ int main(int argc, char **argv)
 	if (asprintf(&options, "%s%s%s%s", words.gpu ? words.gpu : "", words.render_node ? "," : "",
 		     words.render_node ? "render-node=" : "", words.render_node ? words.render_node : "") < 0)
 		return EXIT_FAILURE;
+	if (read_device_options(&p, words.gpu ? words.gpu : "")) {
+		free(options);
+		return PROGRAM_EXIT_USAGE;
+	}
 	frames = find_frames(&p);
 	p.device_options = options;
 	p.sandbox.device = words.render_node;

@@ -27,6 +27,7 @@ static int create(const struct device_setup *setup, struct virtio_device **out)
 	if (err < 0)
 		goto free_words;
 	config.journal = setup->journal;
+	config.shared_fd = setup->shared;
 	config.degraded = setup->degraded;
 	err = display_create(setup->loop, setup->display, setup->input, &config.display);
 	if (err < 0)
@@ -57,7 +58,9 @@ const struct device_module mullion_device_module = {
 		"scanouts=N              connectors for displays, 1 to 16 (default 1)\n"
 		"size=WIDTHxHEIGHT       preferred size of display 0 (default 1280x800)\n"
 		"sizeN=WIDTHxHEIGHT      plug in display number N as well, from 0; 0x0: leave it out\n"
-		"memory=MIB              host memory the guest's resources may take (default 2048)\n",
+		"memory=MIB              host memory the guest's resources may take (default 2048)\n"
+		"share=PERCENT           the part of all time in which it may draw, 5 to 100 (default 100: no limit)\n"
+		"host-visible=MIB        of it, what guests can have mapped: a power of two, 0 for none (default 256)\n",
 	.create = create,
 	.display_control = &gpu_display_control,
 	.doctor = doctor,

@@ -86,6 +86,12 @@ static void record_blob(struct gpu *g, const struct gpu_resource *res, const str
 	struct gpu_range *ranges;
 	unsigned count;
 
+	if (res->host) {
+		const struct gpu_range piece = {res->host->heap_offset, res->host->bytes};
+
+		put2(g, &key, record, sizeof(*record), &piece, sizeof(piece));
+		return;
+	}
 	if (guest_ranges(g, res, &ranges, &count) < 0) {
 		journal_drop(g->journal, &key);
 		return;
@@ -108,6 +114,10 @@ void gpu_record_resource(struct gpu *g, const struct gpu_resource *res)
 
 	if (!g->journal)
 		return;
+	if (res->host) {
+		record.map_offset = res->host->map_offset;
+		record.map_state = res->host->state;
+	}
 	memcpy(record.uuid, res->uuid, sizeof(record.uuid));
 	if (res->kind == GPU_RESOURCE_BLOB)
 		record_blob(g, res, &record);

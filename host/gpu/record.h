@@ -25,7 +25,7 @@ struct gpu_scanout;
 
 /* Types, with what their keys are. Payloads are below, or where another file is named. */
 enum gpu_record_type {
-	GPU_RECORD_RESOURCE = 1, /* resource; a blob's ranges follow */
+	GPU_RECORD_RESOURCE = 1, /* resource; a blob's ranges follow, of a host blob its piece of the heap */
 	GPU_RECORD_BACKING,	 /* resource; struct gpu_range, as many as there are */
 	GPU_RECORD_LEVEL,	 /* resource, level: content.h */
 	GPU_RECORD_SCANOUT,	 /* index */
@@ -50,6 +50,9 @@ struct gpu_resource_record {
 	uint64_t blob_id, size_bytes;
 	struct gpu_resource_shape shape;
 	uint8_t uuid[16];
+	uint64_t map_offset; /* of a host blob, in the host-visible region */
+	uint32_t map_state;  /* enum gpu_map_state */
+	uint32_t zero;
 };
 
 struct gpu_context_record {

@@ -101,7 +101,7 @@ struct renderer_ops {
 	/*
 	 * Copy a rectangle of the resource's picture (level 0) to @dst as DRM_FORMAT_XRGB8888 rows, top row first. Where
 	 * the resource has alpha it goes into the X byte (cursors need it), else 0xff.
-	 * Called for scanouts and cursors; the only copy of a frame without dma-buf. Never called for guest blobs.
+	 * Called for scanouts and cursors; the only copy of a frame without dma-buf. Never called for blobs.
 	 */
 	int (*read_pixels)(struct renderer *r, struct gpu_resource *res, const struct renderer_box *box, void *dst,
 			   uint32_t dst_stride);

@@ -180,7 +180,9 @@ static int start_library(struct virgl *v, const char *egl_why, char *why, size_t
 		return err;
 	}
 	virgl_library_quiet(true);
-	err = virgl_renderer_init(v, VIRGL_RENDERER_THREAD_SYNC | VIRGL_RENDERER_ASYNC_FENCE_CB, &callbacks);
+	/* No guest is to wait for buffers that are mapped by a pointer of ours: the region takes descriptors. */
+	err = virgl_renderer_init(v, VIRGL_RENDERER_THREAD_SYNC | VIRGL_RENDERER_ASYNC_FENCE_CB |
+				   VIRGL_RENDERER_USE_EXTERNAL_BLOB, &callbacks);
 	virgl_library_quiet(false);
 	if (err) {
 		snprintf(why, why_size, "virgl: virglrenderer %s refuses this OpenGL (error %d): %s",
@@ -309,9 +311,7 @@ static int create_blob(struct gpu_resource *res)
 		.num_iovs = res->backing_count,
 	};
 
-	/* Blobs in host memory come with a host-visible region. */
-	if (res->blob_mem != VIRTIO_GPU_BLOB_MEM_GUEST)
-		return -EINVAL;
+	/* Of a host blob the pages are ours, and otherwise it is the same to the library. */
 	return virgl_library_error(virgl_renderer_resource_create_blob(&args));
 }
 

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+struct gpu_host_blob;
 struct gpu_level;
 struct guest_mem;
 
@@ -33,10 +34,11 @@ struct gpu_resource {
 	struct gpu_resource_shape shape;
 	uint32_t blob_mem, blob_flags;
 	uint64_t blob_id, size_bytes; /* size_bytes: of a blob, or what the limit accounts for */
-	/* Backing: whole ranges of guest memory, checked; owned by the resource. */
+	/* Backing: whole ranges of guest memory, checked; owned by the resource. Of a host blob: its memory, one range. */
 	struct iovec *backing;
 	unsigned backing_count;
 	size_t backing_bytes;
+	struct gpu_host_blob *host; /* host_blob.c's: its memory is the host's; NULL: it is not */
 	bool has_uuid;
 	uint8_t uuid[16];
 	void *renderer; /* the renderer's own object, NULL if none */

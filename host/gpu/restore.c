@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "host/gpu/device.h"
+#include "host/virtio/shared_heap.h"
 
 struct restore {
 	struct gpu *g;
@@ -97,6 +98,7 @@ static bool restore_resource(struct restore *r, const struct journal_key *key, c
 	}
 	r->resources++;
 	res = gpu_resource_find(r->g->resources, key->id[0]);
+	gpu_host_blob_restore(r->g, res, record->map_state, record->map_offset);
 	if (record->has_uuid) {
 		res->has_uuid = true;
 		memcpy(res->uuid, record->uuid, sizeof(res->uuid));
@@ -325,5 +327,8 @@ void gpu_restore(struct gpu *g, struct journal *j)
 	repaint(g);
 	journal_restored(j);
 	journal_commit(j, 0);
+	if (g->window.heap)
+		shared_heap_trim(g->window.heap);
+	gpu_window_settle(g);
 	report(&r);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What each display shows: which part of which resource, and our copy of that picture (the frame). Pixels are read
- * from the renderer, or for a guest blob from the guest's pages, once per flush and only where they changed.
+ * from the renderer, or for a blob from its pages, once per flush and only where they changed.
  * Thread: the gpu loop.
  */
 #ifndef MULLION_HOST_GPU_SCANOUT_H
@@ -60,7 +60,7 @@ int gpu_scanout_update(struct gpu_scanout *s, struct renderer *r, const struct d
 void gpu_scanout_frame(const struct gpu_scanout *s, struct display_frame *out);
 
 /*
- * Copy @rect of a guest blob laid out as @picture says to @dst. The guest may be writing meanwhile, which can only spoil
+ * Copy @rect of a blob laid out as @picture says to @dst. The guest may be writing meanwhile, which can only spoil
  * its own picture. Returns 0, -EINVAL past the blob's end, -ENOMEM.
  */
 int gpu_blob_read(const struct gpu_resource *res, const struct gpu_picture *picture, const struct display_rect *rect,

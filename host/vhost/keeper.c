@@ -16,6 +16,7 @@
 #include "host/vhost/keeper_parts.h"
 #include "host/vhost/listener.h"
 #include "host/virtio/journal.h"
+#include "host/virtio/shared_heap.h"
 
 #define WATCH_NS 500000000ull
 /* A driver and its compiler may be slow to start where all is emulated. */
@@ -54,15 +55,25 @@ static int fresh_memory(struct keeper *k)
 	return 0;
 }
 
-static int fresh_journal(struct keeper *k)
+/* What a device keeps of its guest, and what it lends to it. */
+static int fresh_state(struct keeper *k)
 {
 	if (k->journal >= 0)
 		close(k->journal);
-	k->journal = -1;
-	if (!k->config->journal_bytes)
-		return 0;
-	k->journal = journal_memfd(k->config->journal_bytes);
-	return k->journal < 0 ? k->journal : 0;
+	if (k->shared >= 0)
+		close(k->shared);
+	k->journal = k->shared = -1;
+	if (k->config->journal_bytes) {
+		k->journal = journal_memfd(k->config->journal_bytes);
+		if (k->journal < 0)
+			return k->journal;
+	}
+	if (k->config->shared_bytes) {
+		k->shared = shared_heap_memfd(k->config->shared_bytes);
+		if (k->shared < 0)
+			return k->shared;
+	}
+	return 0;
 }
 
 static unsigned recent_deaths(const struct keeper *k, uint64_t now)
@@ -87,6 +98,17 @@ static void tell_of_worker(struct keeper *k)
 	k->worker_untold = k->config->control >= 0 && control_send(k->config->control, &m, -1) == -EAGAIN;
 }
 
+/* The worker is there, at the other end of @link. */
+static int begin_with(struct keeper *k, int link)
+{
+	k->pulse = k->still_ns = 0;
+	tell_of_worker(k);
+	/* Without a link it is of no use; its end is told as any other. */
+	if (keeper_open_link(k, link))
+		worker_kill(&k->worker);
+	return 0;
+}
+
 static int start_worker(struct keeper *k)
 {
 	struct worker_place place = {
@@ -100,11 +122,16 @@ static int start_worker(struct keeper *k)
 
 	place.degraded = recent_deaths(k, loop_now_ns()) >= k->config->max_deaths;
 	reconcile_rings(k);
+	if (place.degraded || (!lease_has_state(&k->lease) && !k->is_waiting))
+		keeper_drop_spare(k);
 	if (!lease_has_state(&k->lease) && !k->is_waiting)
-		err = fresh_journal(k);
+		err = fresh_state(k);
 	if (err)
 		return err;
+	if (keeper_take_spare(k, &pair[0]))
+		return begin_with(k, pair[0]);
 	place.journal = k->journal;
+	place.shared = k->shared;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	place.link = pair[1];
@@ -118,12 +145,7 @@ static int start_worker(struct keeper *k)
 		close(pair[0]);
 		return err;
 	}
-	k->pulse = k->still_ns = 0;
-	tell_of_worker(k);
-	/* Without a link it is of no use; its end is told as any other. */
-	if (keeper_open_link(k, pair[0]))
-		worker_kill(&k->worker);
-	return 0;
+	return begin_with(k, pair[0]);
 }
 
 void keeper_end_program(struct keeper *k, int status)
@@ -211,6 +233,7 @@ static void watch_worker(struct loop_timer *t)
 			 k->config->name);
 		worker_kill(&k->worker);
 	}
+	keeper_look_for_spare(k);
 	if (k->worker_untold)
 		tell_of_worker(k);
 	loop_arm_timer(k->loop, t, now + WATCH_NS);
@@ -291,6 +314,7 @@ static void destruct(struct keeper *k)
 	message_socket_close(&k->frontend);
 	message_socket_close(&k->backend);
 	keeper_close_link(k);
+	keeper_drop_spare(k);
 	/* Its link is closed: it writes what there is to write, and ends. */
 	worker_stop(&k->worker, STOP_LIMIT_MS);
 	keeper_forget_waiting(k);
@@ -302,6 +326,8 @@ static void destruct(struct keeper *k)
 	}
 	if (k->journal >= 0)
 		close(k->journal);
+	if (k->shared >= 0)
+		close(k->shared);
 	worker_memory_destroy(k->memory);
 	if (k->config->control >= 0)
 		close(k->config->control);
@@ -322,7 +348,7 @@ int keeper_run(const struct keeper_config *config)
 	if (!k)
 		return EXIT_FAILURE;
 	k->config = config;
-	k->listener = k->journal = k->signals.fd = -1;
+	k->listener = k->journal = k->shared = k->signals.fd = -1;
 	/* The workers' children are not to have them. */
 	if (config->control >= 0)
 		fcntl(config->control, F_SETFD, FD_CLOEXEC);

@@ -29,14 +29,16 @@ struct keeper_config {
 	int control, screen;	 /* sockets that each worker is handed (worker.h), taken; -1: none */
 	uint32_t config_bytes;	 /* of the device's config space */
 	size_t journal_bytes;	 /* 0: the device keeps no journal, and a death resets it */
+	uint64_t shared_bytes;	 /* what it lends from host memory (host/virtio/shared_heap.h); 0: nothing */
 	/* After so many deaths in a minute the next worker is degraded; after twice as many there is none. 1.. */
 	unsigned max_deaths;
 	uint64_t hang_ns;	 /* a worker whose loop does not come round for so long is killed; 0: never */
+	bool spare;		 /* keep a worker ready that takes the place of one that dies (place->spare) */
 	struct sandbox *sandbox; /* that workers are to live in; borrowed */
 	/*
 	 * What a worker does, in a process of its own: make the device, serve place->link with it (vhost_server_create() with
 	 * place->memory->rings) until the server has ended, keep the pulse, and lock
-	 * place->sandbox before that. Returns the exit status: 0, or another after a line
+	 * place->sandbox before that. A spare one keeps no pulse and reads no journal before the server has begun. Returns the exit status: 0, or another after a line
 	 * that says why it could not begin.
 	 */
 	int (*work)(void *owner, const struct worker_place *place);

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "host/vhost/inflight_fd.h"
 #include "host/vhost/keeper_parts.h"
 #include "host/vhost/requests.h"
 
@@ -113,7 +114,7 @@ static int get_features(struct keeper *k, struct message *m)
 
 static int get_protocol_features(struct keeper *k, struct message *m)
 {
-	return answer_u64(k, m, vhost_protocol_features(k->config->in_band));
+	return answer_u64(k, m, vhost_protocol_features(k->config->in_band, true, k->shmem.count));
 }
 
 static int get_queue_num(struct keeper *k, struct message *m)
@@ -121,9 +122,28 @@ static int get_queue_num(struct keeper *k, struct message *m)
 	return answer_u64(k, m, k->queues);
 }
 
+static int get_shmem_config(struct keeper *k, struct message *m)
+{
+	reply(k, m->header.request, &k->shmem, sizeof(k->shmem));
+	return 0;
+}
+
 static int get_max_mem_slots(struct keeper *k, struct message *m)
 {
 	return answer_u64(k, m, LEASE_MAX_REGIONS);
+}
+
+static int get_inflight_fd(struct keeper *k, struct message *m)
+{
+	struct vhost_user_inflight d = m->payload.inflight;
+	int fd = vhost_inflight_make(&d, (unsigned)k->queues);
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = message_send_fds(&k->frontend, m->header.request, VHOST_USER_REPLY, &d, m->header.size, &fd, 1);
+	close(fd);
+	return err;
 }
 
 static int set_owner(struct keeper *k, struct message *m)
@@ -155,14 +175,12 @@ static void backend_ended(void *owner, int err, const char *why)
 	(void)err;
 	log_line(LOG_TOPIC_VHOST, LOG_DEBUG, "%s: channel for our requests: %s", k->config->name, why);
 	message_socket_close(&k->backend);
+	keeper_end_maps(k);
 }
 
 static int backend_received(void *owner, struct message *m)
 {
-	(void)owner;
-	(void)m;
-	/* We ask for no answers. */
-	return 0;
+	return keeper_frontend_mapped(owner, m);
 }
 
 static const struct message_ops backend_ops = {.received = backend_received, .ended = backend_ended};
@@ -173,6 +191,7 @@ static int set_backend_req_fd(struct keeper *k, struct message *m)
 
 	m->fds[0] = -1;
 	message_socket_close(&k->backend);
+	keeper_end_maps(k);
 	err = message_socket_open(&k->backend, k->loop, fd, &backend_ops, k);
 	if (m->header.flags & VHOST_USER_NEED_REPLY && k->lease.protocol_features & PROTOCOL_BIT(REPLY_ACK))
 		return answer_u64(k, m, (uint64_t)-err);
@@ -188,6 +207,8 @@ static const struct {
 	{VHOST_USER_GET_PROTOCOL_FEATURES, get_protocol_features},
 	{VHOST_USER_GET_QUEUE_NUM, get_queue_num},
 	{VHOST_USER_GET_MAX_MEM_SLOTS, get_max_mem_slots},
+	{VHOST_USER_GET_INFLIGHT_FD, get_inflight_fd},
+	{VHOST_USER_GET_SHMEM_CONFIG, get_shmem_config},
 	{VHOST_USER_SET_OWNER, set_owner},
 	{VHOST_USER_GET_CONFIG, get_config},
 	{VHOST_USER_SET_BACKEND_REQ_FD, set_backend_req_fd},
@@ -247,6 +268,7 @@ void keeper_tell_frontend(struct keeper *k, uint32_t request, const void *payloa
 			 "%s: the frontend does not read our requests; its channel for them is closed",
 			 k->config->name);
 		message_socket_close(&k->backend);
+		keeper_end_maps(k);
 	}
 }
 
@@ -259,8 +281,10 @@ void keeper_drop_frontend(struct loop_task *t)
 	k->drop_posted = false;
 	message_socket_close(&k->frontend);
 	message_socket_close(&k->backend);
+	keeper_end_maps(k);
 	keeper_forget_waiting(k);
 	lease_end(&k->lease);
+	keeper_drop_spare(k);
 	if (k->one_frontend) {
 		keeper_end_program(k, EXIT_SUCCESS);
 		return;

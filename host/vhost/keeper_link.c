@@ -13,7 +13,8 @@
 /* What a worker is to do for us, whatever the frontend knows. */
 #define WORKER_PROTOCOL                                                                                                \
 	(PROTOCOL_BIT(REPLY_ACK) | PROTOCOL_BIT(BACKEND_REQ) | PROTOCOL_BIT(CONFIG) |                                  \
-	 PROTOCOL_BIT(CONFIGURE_MEM_SLOTS) | PROTOCOL_BIT(STATUS) | PROTOCOL_BIT(RESET_DEVICE))
+	 PROTOCOL_BIT(CONFIGURE_MEM_SLOTS) | PROTOCOL_BIT(STATUS) | PROTOCOL_BIT(RESET_DEVICE) |                         \
+	 PROTOCOL_BIT(INFLIGHT_SHMFD))
 
 /* ---- to the worker ---- */
 
@@ -69,7 +70,8 @@ void keeper_ask_config(struct keeper *k, enum reply_for reply)
 
 uint64_t keeper_worker_protocol(const struct keeper *k, uint64_t frontend)
 {
-	return WORKER_PROTOCOL | (k->config->in_band ? frontend & PROTOCOL_BIT(INBAND_NOTIFICATIONS) : 0);
+	return WORKER_PROTOCOL | (frontend & PROTOCOL_BIT(SHMEM)) |
+	       (k->config->in_band ? frontend & PROTOCOL_BIT(INBAND_NOTIFICATIONS) : 0);
 }
 
 /* ---- the worker's requests ---- */
@@ -89,6 +91,9 @@ static int worker_asks(void *owner, struct message *m)
 			return -EPROTO;
 		keeper_tell_frontend(k, m->header.request, &m->payload.state, sizeof(m->payload.state));
 		return 0;
+	case VHOST_USER_BACKEND_SHMEM_MAP:
+	case VHOST_USER_BACKEND_SHMEM_UNMAP:
+		return keeper_worker_maps(k, m);
 	default:
 		return -EPROTO;
 	}
@@ -121,13 +126,14 @@ static int open_worker_backend(struct keeper *k)
 /* All is known that a frontend may ask for, and the worker has been told what there is. */
 static void worker_is_ready(struct keeper *k)
 {
-	unsigned replies;
-	int err = lease_repeat(&k->lease, &k->link, keeper_worker_protocol(k, k->lease.protocol_features), &replies);
+	unsigned replies = 0;
+	/* First: a device that is made again asks at once for what the one before had mapped half. */
+	int err = open_worker_backend(k);
 
+	if (!err)
+		err = lease_repeat(&k->lease, &k->link, keeper_worker_protocol(k, k->lease.protocol_features), &replies);
 	while (!err && replies--)
 		expect(k, REPLY_REPEATED);
-	if (!err)
-		err = open_worker_backend(k);
 	if (err) {
 		log_line(LOG_TOPIC_VHOST, LOG_WARN, "%s: the worker can't be told what the frontend lent: %s",
 			 k->config->name, strerror(-err));
@@ -186,6 +192,12 @@ static int link_received(void *owner, struct message *m)
 		if (!k->known)
 			k->queues = m->payload.u64;
 		return 0;
+	case REPLY_SHMEM:
+		if (m->header.request != VHOST_USER_GET_SHMEM_CONFIG || m->header.size != sizeof(k->shmem))
+			return -EPROTO;
+		if (!k->known)
+			k->shmem = m->payload.shmem;
+		return 0;
 	case REPLY_CONFIG:
 	case REPLY_CONFIG_CHANGED:
 		if (m->header.request != VHOST_USER_GET_CONFIG || take_config(k, m, &changed))
@@ -236,11 +248,13 @@ int keeper_open_link(struct keeper *k, int fd)
 
 	k->ready = k->leaving = false;
 	k->reply_first = k->reply_count = 0;
+	k->link_count++;
 	err = message_socket_open(&k->link, k->loop, fd, &link_ops, k);
 	if (err)
 		return err;
 	keeper_ask(k, REPLY_FEATURES, VHOST_USER_GET_FEATURES, 0, NULL, 0, NULL, 0);
 	keeper_ask(k, REPLY_QUEUES, VHOST_USER_GET_QUEUE_NUM, 0, NULL, 0, NULL, 0);
+	keeper_ask(k, REPLY_SHMEM, VHOST_USER_GET_SHMEM_CONFIG, 0, NULL, 0, NULL, 0);
 	keeper_ask_config(k, REPLY_CONFIG);
 	return 0;
 }

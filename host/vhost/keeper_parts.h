@@ -19,12 +19,16 @@
 enum reply_for {
 	REPLY_FEATURES,
 	REPLY_QUEUES,
+	REPLY_SHMEM,
 	REPLY_CONFIG,	      /* refresh the copy of the config space */
 	REPLY_CONFIG_CHANGED, /* the same, then tell the frontend */
 	REPLY_REPEATED,	      /* of the lease: a ring goes on or can't */
 	REPLY_FRONTEND,	      /* the message that waits */
 };
 #define MAX_REPLIES (LEASE_MAX_REPLIES + 16u)
+
+/* More than a device has requests in its queues. */
+#define KEEPER_MAX_MAPS 512u
 
 struct keeper {
 	const struct keeper_config *config;
@@ -47,11 +51,21 @@ struct keeper {
 	bool drop_posted;
 
 	struct worker worker;
+	struct worker spare; /* no process: none */
+	int spare_link;	     /* our end; nothing was said on it */
+	uint64_t spare_due_ns; /* no other is started before */
 	bool ready;   /* it answered what we asked first */
 	bool leaving; /* it is to end, with its guest */
 	uint64_t left_ns; /* since when */
 	struct message_socket link;
 	struct message_socket worker_backend;
+	unsigned link_count; /* which worker's the link is */
+	/* What the frontend was asked to map or unmap and has not answered, and who asked: a ring. */
+	struct keeper_map {
+		unsigned link; /* link_count */
+		uint32_t request;
+	} maps[KEEPER_MAX_MAPS];
+	unsigned map_first, map_count;
 	enum reply_for replies[MAX_REPLIES];
 	unsigned reply_first, reply_count;
 	struct loop_timer watch_timer;
@@ -63,7 +77,7 @@ struct keeper {
 	bool replace_posted;
 
 	struct worker_memory *memory;
-	int journal;		     /* -1: none */
+	int journal, shared;	     /* -1: none */
 	uint64_t *deaths; /* when, the last 2 * max_deaths of them: a ring */
 	unsigned death_count;
 	uint64_t died_ns;	     /* the worker that is replaced now; 0: none is */
@@ -72,6 +86,7 @@ struct keeper {
 	bool known;
 	uint64_t features;
 	uint64_t queues;
+	struct vhost_user_shmem_config shmem;
 	uint8_t space[VHOST_USER_MAX_CONFIG];
 };
 
@@ -96,6 +111,24 @@ void keeper_answer_stopped_ring(struct keeper *k);
 void keeper_forget_waiting(struct keeper *k);
 /* A request of the device's, on the frontend's channel for them. */
 void keeper_tell_frontend(struct keeper *k, uint32_t request, const void *payload, size_t bytes);
+
+/* ---- keeper_spare.c ---- */
+
+/* Now and then: start one if there is use for it. */
+void keeper_look_for_spare(struct keeper *k);
+/* The worker died: the spare one is it from now on, and *link is where it is asked. False: there is none. */
+bool keeper_take_spare(struct keeper *k, int *link);
+/* It must not serve this guest any more. */
+void keeper_drop_spare(struct keeper *k);
+
+/* ---- keeper_shmem.c ---- */
+
+/* The worker wants something mapped, or unmapped, by the frontend. A negative errno: it breaks the protocol. */
+int keeper_worker_maps(struct keeper *k, struct message *m);
+/* The frontend answers. A negative errno: it breaks the protocol. */
+int keeper_frontend_mapped(struct keeper *k, const struct message *m);
+/* It will not any more: its channel is closed, and the worker is told. */
+void keeper_end_maps(struct keeper *k);
 
 /* ---- keeper_link.c ---- */
 

@@ -35,7 +35,7 @@ static int replace_fd(int *at, int fd)
 void lease_init(struct lease *l)
 {
 	memset(l, 0, sizeof(*l));
-	l->display = -1;
+	l->display = l->inflight_fd = -1;
 	for (unsigned i = 0; i < LEASE_MAX_RINGS; i++)
 		l->rings[i] = (struct lease_ring){.kick = -1, .call = -1, .error = -1};
 }
@@ -56,6 +56,7 @@ void lease_end(struct lease *l)
 		close_fd(&l->rings[i].error);
 	}
 	close_fd(&l->display);
+	close_fd(&l->inflight_fd);
 	lease_init(l);
 }
 
@@ -266,6 +267,15 @@ static int note_display(struct lease *l, const struct message *m)
 	return m->fd_count == 1 ? replace_fd(&l->display, m->fds[0]) : -EINVAL;
 }
 
+static int note_inflight(struct lease *l, const struct message *m)
+{
+	int err = m->fd_count == 1 ? replace_fd(&l->inflight_fd, m->fds[0]) : -EINVAL;
+
+	if (!err)
+		l->inflight = m->payload.inflight;
+	return err;
+}
+
 static const struct {
 	uint32_t request;
 	int (*note)(struct lease *l, const struct message *m);
@@ -278,6 +288,7 @@ static const struct {
 	{VHOST_USER_SET_VRING_KICK, note_kick},	      {VHOST_USER_SET_VRING_CALL, note_call},
 	{VHOST_USER_SET_VRING_ERR, note_error},	      {VHOST_USER_SET_VRING_ENABLE, note_enable},
 	{VHOST_USER_SET_STATUS, note_status},	      {VHOST_USER_GPU_SET_SOCKET, note_display},
+	{VHOST_USER_SET_INFLIGHT_FD, note_inflight},
 };
 
 /* What starts a ring is that nothing is missing any more, whichever message came last. */
@@ -397,6 +408,8 @@ int lease_repeat(const struct lease *l, struct message_socket *to, uint64_t prot
 
 		err = message_send_fds(to, VHOST_USER_ADD_MEM_REG, 0, &region, sizeof(region), &l->regions[i].fd, 1);
 	}
+	if (!err && l->inflight_fd >= 0)
+		err = message_send_fds(to, VHOST_USER_SET_INFLIGHT_FD, 0, &l->inflight, sizeof(l->inflight), &l->inflight_fd, 1);
 	if (!err && l->has_status) {
 		const uint64_t status = l->status;
 

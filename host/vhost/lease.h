@@ -38,6 +38,8 @@ struct lease {
 	unsigned region_count;
 	struct lease_region regions[LEASE_MAX_REGIONS];
 	struct lease_ring rings[LEASE_MAX_RINGS];
+	struct vhost_user_inflight inflight;
+	int inflight_fd; /* VHOST_USER_SET_INFLIGHT_FD; -1: none */
 	int display; /* VHOST_USER_GPU_SET_SOCKET; -1: none */
 };
 

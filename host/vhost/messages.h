@@ -16,9 +16,9 @@
 #include "host/base/loop.h"
 #include "protocol/vhost_user.h"
 
-#define MESSAGE_MAX_BYTES 512u /* of a payload; the largest that is known has 268 */
+#define MESSAGE_MAX_BYTES 2056u /* of a payload: the answer to GET_SHMEM_CONFIG */
 #define MESSAGE_MAX_FDS 8u     /* SET_MEM_TABLE */
-#define MESSAGE_OUT_BYTES 4096u
+#define MESSAGE_OUT_BYTES 8192u
 
 struct message {
 	struct vhost_user_header header;
@@ -30,6 +30,9 @@ struct message {
 		struct vhost_user_mem_table table;
 		struct vhost_user_mem_reg region;
 		struct vhost_user_config config;
+		struct vhost_user_inflight inflight;
+		struct vhost_user_shmem_config shmem;
+		struct vhost_user_shmem_map map;
 	} payload; /* header.size bytes of it came from the peer, the rest is zero */
 	int fds[MESSAGE_MAX_FDS];
 	unsigned fd_count;

@@ -54,6 +54,9 @@ int program_option(struct program *p, int option, const char *value)
 	case PROGRAM_IN_BAND:
 		p->in_band = true;
 		return -1;
+	case PROGRAM_SPARE:
+		p->spare = true;
+		return -1;
 	case PROGRAM_SANDBOX:
 		if (sandbox_mode_parse(value, &p->sandbox.mode))
 			return program_usage(p, "--sandbox is auto, strict or off, not ", value);
@@ -104,6 +107,7 @@ void program_print_help(const struct program *p)
 	printf("  --sandbox MODE        what keeps a hostile guest in: auto, all that this host allows (the default);\n"
 	       "                        strict, all of it or no start; off\n"
 	       "  --in-band             offer kicks and interrupts by messages (User Mode Linux with simulated time)\n"
+	       "  --spare               keep a second process ready to take over at once; it takes memory\n"
 	       "  --max-deaths N        so many crashes in a minute, and the next process does with less (default %lu)\n"
 	       "  --hang-limit SECONDS  one that is not done after so long counts as crashed; 0: never (default %lu)\n"
 	       "  --print-capabilities  what this program can do, as JSON for VMM managers\n"
@@ -135,17 +139,18 @@ static int make_device(struct program_worker *w)
 		.display = p->display,
 		.degraded = w->place->degraded,
 	};
-	int err = w->place->journal >= 0 ? journal_open(w->place->journal, &w->journal) : 0;
+	int err = w->place->journal >= 0 ? journal_map(w->place->journal, &w->journal) : 0;
 
 	if (err) {
 		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: the journal can't be opened: %s", p->name, strerror(-err));
 		return err;
 	}
 	setup.journal = w->journal;
+	setup.shared = w->place->shared;
 	return p->module->create(&setup, &w->device);
 }
 
-/* What the user asks of the displays. */
+/* What the user asks of the displays. Not before the worker is the guest's: the socket is that of the one before until then. */
 static int serve_control(struct program_worker *w)
 {
 	const struct control_server_config config = {
@@ -158,6 +163,24 @@ static int serve_control(struct program_worker *w)
 	return config.socket < 0 || !config.control.ops ? 0 : control_server_create(&config, &w->control);
 }
 
+/* The guest is ours from here on. */
+static void frontend_begun(void *owner)
+{
+	struct program_worker *w = owner;
+	int err;
+
+	if (w->begun)
+		return;
+	w->begun = true;
+	worker_pulse_start(&w->pulse, w->place->memory, w->loop);
+	err = serve_control(w);
+	if (err) {
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: the control socket can't be served: %s", w->program->name,
+			 strerror(-err));
+		loop_stop(w->loop);
+	}
+}
+
 static int construct(struct program_worker *w)
 {
 	const struct program *p = w->program;
@@ -166,6 +189,7 @@ static int construct(struct program_worker *w)
 		.in_band = p->in_band,
 		.inflight = w->place->memory->rings,
 		.display = p->take_display ? take_display : NULL,
+		.begun = frontend_begun,
 		.ended = frontend_ended,
 		.owner = w,
 	};
@@ -178,8 +202,6 @@ static int construct(struct program_worker *w)
 		return err;
 	}
 	err = make_device(w);
-	if (!err)
-		err = serve_control(w);
 	if (!err && p->prepare)
 		err = p->prepare(w);
 	if (err)
@@ -189,7 +211,8 @@ static int construct(struct program_worker *w)
 	err = vhost_server_create(&config, &w->server);
 	if (err)
 		return err;
-	worker_pulse_start(&w->pulse, w->place->memory, w->loop);
+	if (!w->place->spare)
+		frontend_begun(w);
 	/* All that has to be loaded is; the frontend has not been listened to. */
 	return sandbox_lock(w->place->sandbox);
 }
@@ -199,6 +222,9 @@ int program_work(void *program, const struct worker_place *place)
 	struct program_worker w = {.program = program, .place = place};
 	int status = construct(&w) || loop_run(w.loop) ? EXIT_FAILURE : EXIT_SUCCESS;
 
+	/* A spare one has no guest, and must not take that of another for its own. */
+	if (place->spare && !w.begun)
+		return status;
 	vhost_server_destroy(w.server);
 	/* Its last screenshots are answered. */
 	virtio_device_destroy(w.device);
@@ -224,6 +250,8 @@ int program_run(struct program *p)
 		.in_band = p->in_band,
 		.config_bytes = p->config_bytes,
 		.journal_bytes = p->journal_bytes,
+		.shared_bytes = p->shared_bytes,
+		.spare = p->spare,
 		.max_deaths = (unsigned)p->max_deaths,
 		.hang_ns = p->hang_s * 1000000000ull,
 		.work = program_work,

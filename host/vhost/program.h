@@ -42,6 +42,7 @@ struct program_worker {
 	struct control_server *control; /* NULL: none */
 	struct vhost_server *server;
 	struct worker_pulse pulse;
+	bool begun; /* the guest is this worker's, no other's */
 };
 
 struct program {
@@ -50,6 +51,7 @@ struct program {
 	const struct device_module *module;
 	uint32_t config_bytes;
 	size_t journal_bytes; /* 0: no journal */
+	uint64_t shared_bytes; /* as in struct keeper_config */
 	void (*print_help)(const struct program *p);
 	const char *capabilities; /* JSON */
 	/* In the worker, before its sandbox is locked: load what it takes, and begin what goes on beside the device. NULL: nothing. */
@@ -64,7 +66,7 @@ struct program {
 	const char *socket_path;
 	int fd; /* -1: none */
 	int control, screen; /* as in struct keeper_config; -1: none. @screen is for whoever has a display to set */
-	bool in_band;
+	bool in_band, spare;
 	unsigned long max_deaths, hang_s;
 	const char *device_options; /* for module->create */
 	const char *display;	    /* for module->create; NULL: none */
@@ -77,6 +79,7 @@ enum program_option {
 	PROGRAM_FD,
 	PROGRAM_CONTROL_FD,
 	PROGRAM_IN_BAND,
+	PROGRAM_SPARE,
 	PROGRAM_SANDBOX,
 	PROGRAM_MAX_DEATHS,
 	PROGRAM_HANG_LIMIT,
@@ -90,6 +93,7 @@ enum program_option {
 	{"fd", required_argument, NULL, PROGRAM_FD},                     \
 	{"control-fd", required_argument, NULL, PROGRAM_CONTROL_FD},     \
 	{"in-band", no_argument, NULL, PROGRAM_IN_BAND},                 \
+	{"spare", no_argument, NULL, PROGRAM_SPARE},                     \
 	{"sandbox", required_argument, NULL, PROGRAM_SANDBOX},           \
 	{"max-deaths", required_argument, NULL, PROGRAM_MAX_DEATHS},     \
 	{"hang-limit", required_argument, NULL, PROGRAM_HANG_LIMIT},     \

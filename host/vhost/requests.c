@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "host/vhost/inflight_fd.h"
 #include "host/vhost/requests.h"
 #include "host/vhost/session.h"
 #include "protocol/virtio.h"
@@ -20,6 +22,7 @@
 
 #define U64 sizeof(uint64_t)
 #define STATE sizeof(struct vhost_user_vring_state)
+#define INFLIGHT VHOST_USER_INFLIGHT_BYTES
 #define CONFIG_HEAD offsetof(struct vhost_user_config, data)
 
 static int reply(struct vhost_server *s, const struct message *m, const void *payload, size_t bytes)
@@ -59,21 +62,29 @@ static int reset_device(struct vhost_server *s, struct message *m)
 	return 0;
 }
 
-uint64_t vhost_protocol_features(bool in_band)
+uint64_t vhost_protocol_features(bool in_band, bool tracked, bool has_shmem)
 {
-	return PROTOCOL_FEATURES | (in_band ? VIRTIO_BIT(VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS) : 0);
+	return PROTOCOL_FEATURES | (in_band ? VIRTIO_BIT(VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS) : 0) |
+	       (tracked ? VIRTIO_BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) : 0) |
+	       (has_shmem ? VIRTIO_BIT(VHOST_USER_PROTOCOL_F_SHMEM) : 0);
+}
+
+static uint64_t protocol_features(const struct vhost_server *s)
+{
+	return vhost_protocol_features(s->config.in_band, s->config.inflight, s->config.device->shmem.size_bytes);
 }
 
 static int get_protocol_features(struct vhost_server *s, struct message *m)
 {
-	return reply_u64(s, m, vhost_protocol_features(s->config.in_band));
+	return reply_u64(s, m, protocol_features(s));
 }
 
 static int set_protocol_features(struct vhost_server *s, struct message *m)
 {
-	if (m->payload.u64 & ~vhost_protocol_features(s->config.in_band))
+	if (m->payload.u64 & ~protocol_features(s))
 		return -EINVAL;
 	s->protocol_features = m->payload.u64;
+	s->shmem.agreed = vhost_server_has(s, VHOST_USER_PROTOCOL_F_SHMEM);
 	s->rings.in_band = vhost_server_has(s, VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS);
 	return 0;
 }
@@ -220,6 +231,37 @@ static int vring_kick(struct vhost_server *s, struct message *m)
 	return vhost_rings_kick(&s->rings, m->payload.state.index);
 }
 
+/* ---- requests in flight ---- */
+
+static int get_inflight_fd(struct vhost_server *s, struct message *m)
+{
+	struct vhost_user_inflight d = m->payload.inflight;
+	int fd = s->config.inflight ? vhost_inflight_make(&d, s->config.device->queue_count) : -EOPNOTSUPP;
+	int err;
+
+	if (fd < 0)
+		return fd;
+	/* As long as the question was. */
+	err = message_send_fds(&s->frontend, m->header.request, VHOST_USER_REPLY, &d, m->header.size, &fd, 1);
+	close(fd);
+	return err ? err : ANSWERED;
+}
+
+static int set_inflight_fd(struct vhost_server *s, struct message *m)
+{
+	struct vhost_inflight *i;
+	int err = -EOPNOTSUPP;
+
+	if (s->config.inflight)
+		err = vhost_inflight_open(&m->payload.inflight, m->fds[0], s->config.device->queue_count, &i);
+	if (err)
+		return err;
+	err = vhost_rings_set_inflight(&s->rings, i);
+	if (err)
+		vhost_inflight_close(i);
+	return err;
+}
+
 /* ---- the rest ---- */
 
 static int set_backend_req_fd(struct vhost_server *s, struct message *m)
@@ -275,6 +317,16 @@ static int get_status(struct vhost_server *s, struct message *m)
 	return reply_u64(s, m, vhost_rings_status(&s->rings));
 }
 
+/* Asked by the keeper before anything is negotiated; a frontend is told too, whether it can use it or not. */
+static int get_shmem_config(struct vhost_server *s, struct message *m)
+{
+	const struct virtio_shmem_region *r = &s->config.device->shmem;
+	struct vhost_user_shmem_config c = {.count = r->size_bytes != 0};
+
+	c.sizes[r->id] = r->size_bytes;
+	return reply(s, m, &c, sizeof(c));
+}
+
 static const struct request_row {
 	uint32_t request;
 	const char *name;
@@ -304,6 +356,10 @@ static const struct request_row {
 	{VHOST_USER_SET_BACKEND_REQ_FD, "SET_BACKEND_REQ_FD", 0, 0, 1, 1, set_backend_req_fd},
 	{VHOST_USER_GET_CONFIG, "GET_CONFIG", CONFIG_HEAD, sizeof(struct vhost_user_config), 0, 0, get_config},
 	{VHOST_USER_SET_CONFIG, "SET_CONFIG", CONFIG_HEAD, sizeof(struct vhost_user_config), 0, 0, set_config},
+	{VHOST_USER_GET_INFLIGHT_FD, "GET_INFLIGHT_FD", INFLIGHT, sizeof(struct vhost_user_inflight), 0, 0,
+	 get_inflight_fd},
+	{VHOST_USER_SET_INFLIGHT_FD, "SET_INFLIGHT_FD", INFLIGHT, sizeof(struct vhost_user_inflight), 1, 1,
+	 set_inflight_fd},
 	{VHOST_USER_GPU_SET_SOCKET, "GPU_SET_SOCKET", 0, 0, 1, 1, gpu_set_socket},
 	{VHOST_USER_RESET_DEVICE, "RESET_DEVICE", 0, 0, 0, 0, reset_device},
 	{VHOST_USER_VRING_KICK, "VRING_KICK", STATE, STATE, 0, 0, vring_kick},
@@ -314,6 +370,7 @@ static const struct request_row {
 	 rem_mem_reg},
 	{VHOST_USER_SET_STATUS, "SET_STATUS", U64, U64, 0, 0, set_status},
 	{VHOST_USER_GET_STATUS, "GET_STATUS", 0, 0, 0, 0, get_status},
+	{VHOST_USER_GET_SHMEM_CONFIG, "GET_SHMEM_CONFIG", 0, 0, 0, 0, get_shmem_config},
 };
 
 static const struct request_row *find_row(uint32_t request)
@@ -348,7 +405,7 @@ bool vhost_request_replies(uint32_t request)
 	static const uint32_t replies[] = {
 		VHOST_USER_GET_FEATURES,  VHOST_USER_GET_PROTOCOL_FEATURES, VHOST_USER_GET_QUEUE_NUM,
 		VHOST_USER_GET_CONFIG,    VHOST_USER_GET_VRING_BASE,	    VHOST_USER_GET_MAX_MEM_SLOTS,
-		VHOST_USER_GET_STATUS,
+		VHOST_USER_GET_STATUS,	  VHOST_USER_GET_INFLIGHT_FD,	    VHOST_USER_GET_SHMEM_CONFIG,
 	};
 
 	for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {

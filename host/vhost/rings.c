@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "host/base/log.h"
+#include "host/vhost/inflight_fd.h"
 #include "host/vhost/memory.h"
 #include "protocol/virtio.h"
 
@@ -83,8 +84,17 @@ void vhost_rings_reset(struct vhost_rings *r)
 	}
 }
 
+static void drop_inflight(struct vhost_rings *r)
+{
+	for (unsigned i = 0; i < r->device->queue_count; i++)
+		virtq_set_region(r->device->queues[i], NULL);
+	vhost_inflight_close(r->inflight);
+	r->inflight = NULL;
+}
+
 void vhost_rings_forget(struct vhost_rings *r)
 {
+	drop_inflight(r);
 	vhost_rings_reset(r);
 	r->features = 0;
 	r->has_features = false;
@@ -374,6 +384,17 @@ int vhost_rings_kick(struct vhost_rings *r, uint32_t index)
 	if (!q->running)
 		return try_start(q);
 	virtio_device_kick(r->device, index);
+	return 0;
+}
+
+int vhost_rings_set_inflight(struct vhost_rings *r, struct vhost_inflight *i)
+{
+	if (any_running(r))
+		return -EBUSY;
+	drop_inflight(r);
+	r->inflight = i;
+	for (unsigned q = 0; q < r->device->queue_count; q++)
+		virtq_set_region(r->device->queues[q], vhost_inflight_region(i, q));
 	return 0;
 }
 

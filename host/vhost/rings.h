@@ -21,6 +21,7 @@
 #include "protocol/vhost_user.h"
 #include "protocol/virtio.h"
 
+struct vhost_inflight;
 struct vhost_memory;
 struct vhost_rings;
 
@@ -57,11 +58,15 @@ struct vhost_rings {
 	bool in_band;    /* kicks come as messages: rings need no descriptor for them */
 	bool has_status; /* the frontend tells the driver's status */
 	uint8_t status;
+	struct vhost_inflight *inflight; /* the frontend's memory for requests in flight; NULL: none */
 	struct vhost_ring ring[VIRTIO_DEVICE_MAX_QUEUES];
 };
 
 void vhost_rings_init(struct vhost_rings *r, struct virtio_device *device, struct vhost_memory *memory);
-/* Reset the device and forget all that the frontend said. */
+/*
+ * Reset the device and forget all that the frontend said. Its memory for requests in flight goes on saying what it says: it
+ * may give that to the next of us.
+ */
 void vhost_rings_forget(struct vhost_rings *r);
 /* The same, but the frontend's features and descriptors for interrupts stay: VHOST_USER_RESET_DEVICE. */
 void vhost_rings_reset(struct vhost_rings *r);
@@ -81,6 +86,8 @@ int vhost_rings_set_call(struct vhost_rings *r, uint32_t index, int *fd);
 int vhost_rings_set_error(struct vhost_rings *r, uint32_t index, int *fd);
 int vhost_rings_enable(struct vhost_rings *r, uint32_t index, bool enable);
 int vhost_rings_kick(struct vhost_rings *r, uint32_t index);
+/* SET_INFLIGHT_FD: @i is taken on success. */
+int vhost_rings_set_inflight(struct vhost_rings *r, struct vhost_inflight *i);
 
 /*
  * GET_VRING_BASE in two steps: requests in flight end first, because nobody answers them afterwards. After pause,

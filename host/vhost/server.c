@@ -17,12 +17,18 @@
 
 /* ---- our requests to the frontend ---- */
 
+static void close_backend(struct vhost_server *s)
+{
+	message_socket_close(&s->backend);
+	vhost_shmem_end(&s->shmem);
+}
+
 static int backend_received(void *owner, struct message *m)
 {
-	(void)owner;
-	(void)m;
-	/* We ask for no answers; what comes anyway has no meaning. */
-	return 0;
+	struct vhost_server *s = owner;
+
+	/* All that we want an answer to. */
+	return vhost_shmem_answered(&s->shmem, m);
 }
 
 static void backend_ended(void *owner, int err, const char *why)
@@ -31,14 +37,14 @@ static void backend_ended(void *owner, int err, const char *why)
 
 	(void)err;
 	log_line(LOG_TOPIC_VHOST, LOG_DEBUG, "channel for our requests: %s", why);
-	message_socket_close(&s->backend);
+	close_backend(s);
 }
 
 static const struct message_ops backend_ops = {.received = backend_received, .ended = backend_ended};
 
 int vhost_server_open_backend(struct vhost_server *s, int fd)
 {
-	message_socket_close(&s->backend);
+	close_backend(s);
 	return message_socket_open(&s->backend, s->loop, fd, &backend_ops, s);
 }
 
@@ -49,7 +55,7 @@ static void ask(struct vhost_server *s, uint32_t request, const void *payload, s
 	/* One that reads nothing of what it is told can't be told more. */
 	if (message_send(&s->backend, request, 0, payload, bytes)) {
 		log_line(LOG_TOPIC_VHOST, LOG_WARN, "the frontend does not read our requests; its channel for them is closed");
-		message_socket_close(&s->backend);
+		close_backend(s);
 	}
 }
 
@@ -107,11 +113,12 @@ static void end_connection(struct vhost_server *s)
 	s->draining = false;
 	loop_cancel_timer(s->loop, &s->drain_timer);
 	message_socket_close(&s->frontend);
-	message_socket_close(&s->backend);
+	close_backend(s);
 	vhost_rings_forget(&s->rings);
 	vhost_memory_clear(s->memory);
 	s->protocol_features = 0;
-	s->connected = false;
+	s->shmem.agreed = false;
+	s->connected = s->begun = false;
 	vhost_server_reap(s);
 }
 
@@ -145,7 +152,12 @@ static void frontend_ended(void *owner, int err, const char *why)
 
 static int frontend_received(void *owner, struct message *m)
 {
-	return vhost_server_request(owner, m);
+	struct vhost_server *s = owner;
+
+	if (!s->begun && s->config.begun)
+		s->config.begun(s->config.owner);
+	s->begun = true;
+	return vhost_server_request(s, m);
 }
 
 static const struct message_ops frontend_ops = {.received = frontend_received, .ended = frontend_ended};
@@ -250,6 +262,9 @@ int vhost_server_create(const struct vhost_server_config *config, struct vhost_s
 		return err;
 	}
 	virtio_device_set_transport(config->device, &transport_ops, s);
+	s->shmem.device = config->device;
+	s->shmem.socket = &s->backend;
+	virtio_device_set_shmem_home(config->device, &vhost_shmem_ops, &s->shmem);
 	if (config->fd >= 0) {
 		err = take_fd(s, config->fd);
 	} else {
@@ -282,6 +297,7 @@ void vhost_server_destroy(struct vhost_server *s)
 	end_connection(s);
 	loop_cancel_timer(s->loop, &s->reap_timer);
 	virtio_device_set_transport(s->config.device, NULL, NULL);
+	virtio_device_set_shmem_home(s->config.device, NULL, NULL);
 	if (s->listening)
 		loop_remove_fd(s->loop, &s->listen_watch);
 	if (s->listener >= 0)

@@ -28,6 +28,8 @@ struct vhost_server_config {
 	struct inflight_ring *inflight; /* one a queue, to keep what is in flight in (virtq_track()); NULL: nowhere */
 	/* VHOST_USER_GPU_SET_SOCKET: the frontend's display. Takes @fd. NULL: such a request is refused. */
 	int (*display)(void *owner, int fd);
+	/* A frontend's first message is here, before it is looked at. NULL: nothing. */
+	void (*begun)(void *owner);
 	/* There will be no other frontend: the connected socket that was given has ended. NULL: nothing. */
 	void (*ended)(void *owner);
 	void *owner;

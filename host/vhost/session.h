@@ -10,6 +10,7 @@
 #include "host/vhost/messages.h"
 #include "host/vhost/rings.h"
 #include "host/vhost/server.h"
+#include "host/vhost/shmem.h"
 
 /* GET_VRING_BASE waits for requests in flight, so long at most: QEMU's main loop waits with it. */
 #define DRAIN_LIMIT_NS 500000000ull
@@ -27,8 +28,10 @@ struct vhost_server {
 	char *path;     /* of the socket that we made; NULL: none */
 
 	bool connected;
+	bool begun; /* it said something */
 	struct message_socket frontend;
 	struct message_socket backend; /* our own requests to the frontend; not open: none */
+	struct vhost_shmem shmem;      /* of the device: what is asked on it */
 	uint64_t protocol_features;    /* as acknowledged */
 
 	/* GET_VRING_BASE that is not answered yet. */

@@ -39,6 +39,11 @@ int worker_memory_create(struct worker_memory **out)
 	return err;
 }
 
+void worker_memory_still(struct worker_memory *m)
+{
+	atomic_store((_Atomic uint64_t *)&m->pulse_ns, 0);
+}
+
 void worker_memory_destroy(struct worker_memory *m)
 {
 	if (m)
@@ -77,7 +82,7 @@ struct life {
 static int live(struct sandbox *s, void *arg)
 {
 	const struct life *l = arg;
-	const int others[] = {l->place->journal, l->place->control, l->place->screen};
+	const int others[] = {l->place->journal, l->place->shared, l->place->control, l->place->screen};
 	int keep[1 + sizeof(others) / sizeof(others[0])] = {l->place->link};
 	unsigned count = 1;
 
@@ -119,7 +124,8 @@ int worker_start(struct worker *w, int (*work)(void *owner, const struct worker_
 	struct sandbox_child child;
 	int err;
 
-	atomic_store((_Atomic uint64_t *)&place->memory->pulse_ns, 0);
+	if (!place->spare)
+		worker_memory_still(place->memory);
 	err = sandbox_spawn(place->sandbox, live, &life, &child);
 	if (err)
 		return err;
@@ -133,6 +139,24 @@ int worker_start(struct worker *w, int (*work)(void *owner, const struct worker_
 	}
 	w->pid = child.pid;
 	return 0;
+}
+
+int worker_take(struct worker *to, struct worker *from)
+{
+	int err;
+
+	loop_remove_fd(from->loop, &from->watch);
+	to->watch = (struct loop_fd){.fd = from->watch.fd, .ready = process_ended, .owner = to};
+	err = loop_add_fd(to->loop, &to->watch, EPOLLIN);
+	if (err) {
+		kill(from->pid, SIGKILL);
+		waitpid(from->pid, NULL, 0);
+		close(from->watch.fd);
+	} else {
+		to->pid = from->pid;
+	}
+	from->pid = 0;
+	return err;
 }
 
 void worker_kill(struct worker *w)

@@ -31,12 +31,20 @@ struct worker_memory {
 /* A sealed memfd with a struct worker_memory, mapped. Returns 0 or a negative errno. */
 int worker_memory_create(struct worker_memory **out);
 void worker_memory_destroy(struct worker_memory *m);
+/* Whoever is to keep the pulse has not begun. */
+void worker_memory_still(struct worker_memory *m);
 
 /* What a worker starts with. */
 struct worker_place {
 	int link; /* a connected socket on which the keeper is the vhost-user frontend; the worker's own */
 	struct worker_memory *memory;
 	int journal;   /* a memfd for host/virtio/journal.h; -1: none */
+	int shared;    /* one for host/virtio/shared_heap.h; -1: none */
+	/*
+	 * Another worker serves the guest still: nothing of @memory, the journal or the shared memory is this one's before the
+	 * first word on @link, which may never come.
+	 */
+	bool spare;
 	int control;   /* a socket of the program's, for host/vhost/control_server.h; -1: none */
 	int screen;    /* and one that a display of the device is reached by; -1: none */
 	uint64_t generation; /* how many workers there were, with this one */
@@ -60,6 +68,8 @@ struct worker {
  */
 int worker_start(struct worker *w, int (*work)(void *owner, const struct worker_place *place), void *work_owner,
 		 const struct worker_place *place);
+/* @from's process is @to's from now on, which had none. Returns 0 or a negative errno. */
+int worker_take(struct worker *to, struct worker *from);
 /* Kill it, whatever it does; ended follows. No-op without a process. */
 void worker_kill(struct worker *w);
 /* Wait up to @timeout_ms for its end, then kill it; ended is not called. No-op without a process. */

@@ -356,14 +356,26 @@ static void handle(void *owner, struct chain *c)
 
 /* ---- device ops ---- */
 
+/* Whoever wrote there before has died. Without it the device goes on, and starts anew after a death. */
+static struct journal *load(struct journal *j)
+{
+	int err = j ? journal_load(j) : 0;
+
+	if (err)
+		log_line(LOG_TOPIC_VIDEO, LOG_ERROR, "the journal can't be read: %s", strerror(-err));
+	return err ? NULL : j;
+}
+
 /* The guest's memory is there now, and none of its requests was looked at. */
 static int start(struct virtio_device *d)
 {
 	struct video *v = video_from_device(d);
 
-	v->journal = v->unrestored ? v->unrestored : v->journal;
-	if (v->unrestored)
-		video_restore(v);
+	if (v->unrestored) {
+		v->journal = load(v->unrestored);
+		if (v->journal)
+			video_restore(v);
+	}
 	v->unrestored = NULL;
 	return 0;
 }
@@ -381,7 +393,7 @@ static void kick(struct virtio_device *d, unsigned q)
 static void reset(struct virtio_device *d)
 {
 	struct video *v = video_from_device(d);
-	struct journal *journal = v->unrestored ? v->unrestored : v->journal;
+	struct journal *journal = v->unrestored ? load(v->unrestored) : v->journal;
 
 	/* In one step: a death on the way leaves all of it or nothing. */
 	if (journal)

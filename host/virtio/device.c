@@ -83,6 +83,8 @@ static void reset(struct virtio_device *d)
 	d->broken = false;
 	if (d->ops->reset)
 		d->ops->reset(d);
+	if (d->shmem_home)
+		d->shmem_home->reset(d->shmem_owner);
 }
 
 void virtio_device_destroy(struct virtio_device *d)

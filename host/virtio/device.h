@@ -14,6 +14,7 @@
 
 #include "host/base/log.h"
 #include "host/virtio/queue.h"
+#include "host/virtio/shmem.h"
 
 struct guest_mem;
 struct loop;
@@ -72,6 +73,9 @@ struct virtio_device {
 	uint32_t config_generation;
 	unsigned queue_count;
 	struct virtq *queues[VIRTIO_DEVICE_MAX_QUEUES];
+	struct virtio_shmem_region shmem; /* see shmem.h */
+	const struct virtio_shmem_ops *shmem_home;
+	void *shmem_owner;
 	struct log_limit log_limit; /* for log_guest() by the class and by the device */
 };
 

@@ -73,7 +73,7 @@ static unsigned link_free(uint16_t *next, const bool *used, unsigned count)
 	return first;
 }
 
-int inflight_begin(struct inflight *f, uint16_t size, bool packed, uint16_t used)
+int inflight_refill(struct inflight *f, uint16_t size, bool packed, uint16_t used)
 {
 	struct inflight_ring *s = f->shared;
 
@@ -93,8 +93,21 @@ int inflight_begin(struct inflight *f, uint16_t size, bool packed, uint16_t used
 	s->size = size;
 	s->packed = packed;
 	s->used = used;
-	atomic_store_explicit((_Atomic uint32_t *)&s->active, 1, memory_order_release);
 	return 0;
+}
+
+void inflight_activate(struct inflight *f)
+{
+	atomic_store_explicit((_Atomic uint32_t *)&f->shared->active, 1, memory_order_release);
+}
+
+int inflight_begin(struct inflight *f, uint16_t size, bool packed, uint16_t used)
+{
+	int err = inflight_refill(f, size, packed, used);
+
+	if (!err)
+		inflight_activate(f);
+	return err;
 }
 
 void inflight_end(struct inflight *f, uint32_t position)
@@ -235,6 +248,11 @@ void inflight_recovered(struct inflight *f, uint16_t used)
 	step_reached(STEP_RECOVERED);
 }
 
+uint16_t inflight_size(const struct inflight *f)
+{
+	return f->size;
+}
+
 unsigned inflight_descriptors(const struct inflight *f)
 {
 	return f->descriptors;
@@ -247,6 +265,19 @@ bool inflight_next(struct inflight *f, unsigned *slot, struct inflight_slot *out
 	*slot = f->queue[f->at++];
 	*out = f->copy[*slot];
 	return true;
+}
+
+bool inflight_left(const struct inflight *f, unsigned i, unsigned *slot)
+{
+	if (f->finishing + i >= f->queued)
+		return false;
+	*slot = f->queue[f->finishing + i];
+	return true;
+}
+
+void inflight_look(const struct inflight *f, unsigned slot, struct inflight_slot *out)
+{
+	*out = f->copy[slot];
 }
 
 /* ---- entries of packed rings ---- */

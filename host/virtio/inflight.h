@@ -71,6 +71,12 @@ void inflight_destroy(struct inflight *f);
 bool inflight_is_active(const struct inflight *f);
 /* A ring begins with nothing in flight. @size: 1..INFLIGHT_MAX_SIZE, else -EINVAL. */
 int inflight_begin(struct inflight *f, uint16_t size, bool packed, uint16_t used);
+/*
+ * The same for a ring that does not begin with nothing (inflight_region.h): until it is activated, what is taken is not
+ * there for a process that takes over.
+ */
+int inflight_refill(struct inflight *f, uint16_t size, bool packed, uint16_t used);
+void inflight_activate(struct inflight *f);
 /* The ring was stopped at @position (virtq_position()): what was in flight means nothing any more. */
 void inflight_end(struct inflight *f, uint32_t position);
 
@@ -86,6 +92,12 @@ bool inflight_finishing(struct inflight *f, struct inflight_slot *out);
 void inflight_recovered(struct inflight *f, uint16_t used);
 /* Ring entries that the requests take which are still in flight. */
 unsigned inflight_descriptors(const struct inflight *f);
+/* The slot of request @i of those that inflight_next() began with. False: there are not so many. */
+bool inflight_left(const struct inflight *f, unsigned i, unsigned *slot);
+/* Of the ring that was begun or taken over. */
+uint16_t inflight_size(const struct inflight *f);
+/* What @slot, which is in use, says; its stage is that of the beginning. */
+void inflight_look(const struct inflight *f, unsigned slot, struct inflight_slot *out);
 /* Next request to go on with, in the order in which they were taken; *slot names it from here on. False: no more. */
 bool inflight_next(struct inflight *f, unsigned *slot, struct inflight_slot *out);
 

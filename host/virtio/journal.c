@@ -78,6 +78,7 @@ struct journal {
 	uint32_t change_count, change_capacity;
 	uint64_t put_bytes; /* of the changes */
 	uint64_t commits, compactions;
+	bool loaded;
 	/* What journal_open() found, laid out as the active half was then. */
 	uint8_t *found;
 	uint32_t found_bytes;
@@ -585,13 +586,15 @@ static int gather(struct journal *j, const uint8_t *copy)
 	return 0;
 }
 
-static int load(struct journal *j)
+int journal_load(struct journal *j)
 {
 	const char *why;
 	uint8_t *copy;
 	uint32_t bytes, other;
 	int err;
 
+	if (j->loaded)
+		return 0;
 	err = reserve_entries(j, 1);
 	if (err == 0)
 		err = reserve_changes(j); /* so that there is always room for a drop */
@@ -613,10 +616,11 @@ static int load(struct journal *j)
 	flip(j, other, write_trailer(j, other, j->found_bytes));
 	j->used = j->committed;
 	atomic_store_explicit(&j->head->magic, MAGIC, memory_order_release);
+	j->loaded = true;
 	return 0;
 }
 
-int journal_open(int fd, struct journal **out)
+int journal_map(int fd, struct journal **out)
 {
 	struct journal *j;
 	struct stat st;
@@ -641,13 +645,20 @@ int journal_open(int fd, struct journal **out)
 	j->head = memory;
 	j->half_bytes = (uint32_t)((j->memory_bytes - HEAD_BYTES) / 2 / ALIGN * ALIGN);
 	j->limit_bytes = j->half_bytes / 4 * 3;
-	err = load(j);
-	if (err < 0) {
-		journal_close(j);
-		return err;
-	}
 	*out = j;
 	return 0;
+}
+
+int journal_open(int fd, struct journal **out)
+{
+	int err = journal_map(fd, out);
+
+	if (err < 0)
+		return err;
+	err = journal_load(*out);
+	if (err < 0)
+		journal_close(*out);
+	return err;
 }
 
 void journal_close(struct journal *j)

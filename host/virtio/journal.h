@@ -51,6 +51,12 @@ int journal_memfd(size_t bytes) MUST_CHECK;
  * file of a size that is possible), -ENOMEM or the errno of mmap().
  */
 int journal_open(int fd, struct journal **out) MUST_CHECK;
+/*
+ * The same in two steps, for a process that waits to take over from one that still writes there: journal_map() reads and
+ * writes nothing, and until journal_load() nothing else may be done with it but to close it. Loaded already: 0.
+ */
+int journal_map(int fd, struct journal **out) MUST_CHECK;
+int journal_load(struct journal *j) MUST_CHECK;
 /* The records stay in the memfd. NULL is fine. */
 void journal_close(struct journal *j);
 

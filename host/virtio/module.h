@@ -28,6 +28,8 @@ struct device_setup {
 	struct input_sink *input; /* takes the keys and the pointer of a display's user; NULL: nobody does */
 	/* Where the device keeps what the guest made, to go on after the death of its process. NULL: it doesn't. */
 	struct journal *journal;
+	/* For what the device maps into its shared memory (shared_heap_memfd()); below 1: it makes its own. */
+	int shared;
 	/* Processes before this one died too often: do without what may be the reason, but offer the same. */
 	bool degraded;
 };

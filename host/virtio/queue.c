@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "host/base/log.h"
 #include "host/base/step.h"
 #include "host/virtio/ring.h"
 
@@ -57,6 +58,12 @@ int virtq_track(struct virtq *q, struct inflight_ring *shared)
 {
 	assert(!q->ops && !q->inflight);
 	return inflight_create(shared, &q->inflight);
+}
+
+void virtq_set_region(struct virtq *q, struct inflight_region *r)
+{
+	assert(!r || (!q->ops && q->inflight));
+	q->region = r;
 }
 
 void virtq_destroy(struct virtq *q)
@@ -145,11 +152,25 @@ static int take_over(struct virtq *q, bool packed)
 	return 0;
 }
 
+/* What all processes before this one left is what a process before this one left. */
+static int take_in(struct virtq *q, bool packed)
+{
+	uint16_t at = 0;
+	int n = packed ? inflight_region_packed_position(q->region, q->size, &at) : 0;
+
+	if (!n)
+		n = inflight_region_take_over(q->region, q->inflight, q->size, packed, q->ops->shown(q, at));
+	if (n > 0)
+		log_line(LOG_TOPIC_VIRTIO, LOG_INFO, "%s: queue %u: %d requests of before are done again",
+			 q->device->ops->name, q->index, n);
+	return n < 0 ? n : 0;
+}
+
 /* Without a ring; what is in flight stays where it is kept. */
 static void forget(struct virtq *q)
 {
 	q->ops = NULL;
-	q->paused = false;
+	q->paused = q->held = false;
 	q->generation++;
 	q->in_flight = 0;
 	if (q->resume_posted) {
@@ -164,7 +185,7 @@ int virtq_start(struct virtq *q, const struct virtq_setup *setup)
 	bool packed = virtio_device_has(d, VIRTIO_F_RING_PACKED);
 	const struct virtq_setup fresh = {.size = setup->size};
 	uint64_t n = setup->size;
-	bool recover;
+	bool recover, left;
 	int err;
 
 	forget(q);
@@ -179,7 +200,8 @@ int virtq_start(struct virtq *q, const struct virtq_setup *setup)
 		q->driver_area = map_area(q, setup->driver_gpa, 6 + 2 * n, 2);
 		q->device_area = map_area(q, setup->device_gpa, 6 + 8 * n, 4);
 	}
-	if (!q->desc || !q->driver_area || !q->device_area || (q->inflight && n > INFLIGHT_MAX_SIZE))
+	if (!q->desc || !q->driver_area || !q->device_area || (q->inflight && n > INFLIGHT_MAX_SIZE) ||
+	    (q->region && n > inflight_region_size(q->region)))
 		return -EINVAL;
 	q->size = setup->size;
 	q->event_idx = virtio_device_has(d, VIRTIO_RING_F_EVENT_IDX);
@@ -189,11 +211,16 @@ int virtq_start(struct virtq *q, const struct virtq_setup *setup)
 	q->in_flight = 0;
 	q->ops = packed ? &ring_packed_ops : &ring_split_ops;
 	recover = q->inflight && inflight_is_active(q->inflight);
-	err = q->ops->start(q, recover ? &fresh : setup);
-	if (!err && recover)
+	left = !recover && q->region && inflight_region_is_for(q->region, q->size);
+	err = q->ops->start(q, recover || left ? &fresh : setup);
+	if (!err && left)
+		err = take_in(q, packed);
+	if (!err && (recover || left))
 		err = take_over(q, packed);
 	else if (!err && q->inflight)
 		err = inflight_begin(q->inflight, q->size, packed, q->ops->used_position(q, 0));
+	if (!err && q->region)
+		inflight_region_begin(q->region, q->inflight, packed, q->ops->used_position(q, 0));
 	if (err)
 		q->ops = NULL;
 	return err;
@@ -206,14 +233,21 @@ bool virtq_is_started(const struct virtq *q)
 
 void virtq_stop(struct virtq *q)
 {
+	/* First: with this alone gone, the other still says all. */
+	if (q->region && q->ops)
+		inflight_region_end(q->region);
 	/* A ring that never ran here may still be waiting for a process that goes on with it. */
 	if (q->inflight && q->ops)
 		inflight_end(q->inflight, q->ops->position(q));
+	if (q->ops)
+		step_reached(STEP_STOPPED);
 	forget(q);
 }
 
 void virtq_forget_left(struct virtq *q)
 {
+	if (q->region && !q->ops)
+		inflight_region_end(q->region);
 	if (q->inflight && !q->ops && inflight_is_active(q->inflight))
 		inflight_end(q->inflight, 0);
 }
@@ -290,6 +324,8 @@ static int fetch_new(struct virtq *q, struct chain *c, const char **why)
 	c->stage = CHAIN_TAKEN;
 	if (q->inflight)
 		c->slot = inflight_take(q->inflight, c->id, c->descriptors);
+	if (q->region)
+		inflight_region_take(q->region, q->inflight, c->slot);
 	chain_ready(c);
 	return 1;
 }
@@ -302,7 +338,7 @@ int virtq_pop(struct virtq *q, struct chain **out)
 
 	if (!q->ops)
 		return q->device->broken ? -EPROTO : 0;
-	if (q->paused)
+	if (q->paused || q->held)
 		return 0;
 	c = get_chain(q);
 	result = -EPROTO;
@@ -330,6 +366,13 @@ static void say_finishing(struct virtq *q, struct chain *const *c, unsigned n)
 {
 	unsigned ahead = 0;
 
+	for (unsigned i = 0; i < n && q->region; i++) {
+		inflight_region_give(q->region, c[i]->slot);
+		ahead += c[i]->descriptors;
+	}
+	if (q->region)
+		inflight_region_showing(q->region, q->ops->used_position(q, ahead));
+	ahead = 0;
 	for (unsigned i = 0; i < n; i++) {
 		inflight_set_finishing(q->inflight, c[i]->slot, chain_written(c[i]), q->ops->used_position(q, ahead));
 		ahead += c[i]->descriptors;
@@ -338,6 +381,10 @@ static void say_finishing(struct virtq *q, struct chain *const *c, unsigned n)
 
 static void say_finished(struct virtq *q, struct chain *const *c, unsigned n)
 {
+	for (unsigned i = 0; i < n && q->region; i++)
+		inflight_region_given(q->region, c[i]->slot);
+	if (q->region)
+		inflight_region_shown(q->region, q->ops->used_position(q, 0));
 	inflight_set_used(q->inflight, q->ops->used_position(q, 0));
 	for (unsigned i = 0; i < n; i++)
 		inflight_free(q->inflight, c[i]->slot);
@@ -412,23 +459,35 @@ uint64_t chain_tag(const struct chain *c)
 	return (uint64_t)q->index << 56 | inflight_counter(q->inflight, c->slot);
 }
 
+static void drain_again(struct virtq *q)
+{
+	if (q->resume_posted)
+		return;
+	q->resume_posted = true;
+	loop_post(q->device->loop, &q->resume);
+}
+
+void virtq_hold(struct virtq *q, bool held)
+{
+	if (q->held && !held && q->ops)
+		drain_again(q);
+	q->held = held && q->ops;
+}
+
 void virtq_drain(struct virtq *q, void (*handle)(void *owner, struct chain *c), void *owner)
 {
 	uint64_t generation = q->generation;
 	/* A driver that refills the ring as fast as it is emptied must not keep the loop from its other work. */
 	unsigned share = 2u * q->size;
 
-	if (!q->ops || q->paused)
+	if (!q->ops || q->paused || q->held)
 		return;
 	q->ops->disable_notify(q);
-	while (q->ops && q->generation == generation) {
+	while (q->ops && q->generation == generation && !q->held) {
 		struct chain *c;
 
 		if (!share--) {
-			if (!q->resume_posted) {
-				q->resume_posted = true;
-				loop_post(q->device->loop, &q->resume);
-			}
+			drain_again(q);
 			return;
 		}
 		/* Nothing there: notifications are on again. */

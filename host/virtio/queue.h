@@ -46,6 +46,16 @@ struct inflight_ring;
  */
 int virtq_track(struct virtq *q, struct inflight_ring *shared);
 
+struct inflight_region;
+
+/*
+ * Say the same in @r, which is the frontend's (host/virtio/inflight_region.h) and borrowed; NULL: no more, and what it says
+ * stays. If it speaks of requests in flight when the queue is started, and the memory of virtq_track() holds no active ring,
+ * they come out of virtq_pop() first, whatever setup->position says. Only for a queue that is tracked; not NULL only while it is
+ * stopped.
+ */
+void virtq_set_region(struct virtq *q, struct inflight_region *r);
+
 unsigned virtq_index(const struct virtq *q);
 uint16_t virtq_max_size(const struct virtq *q);
 
@@ -61,8 +71,8 @@ bool virtq_is_started(const struct virtq *q);
 void virtq_stop(struct virtq *q);
 
 /*
- * Take the next request. 1: *out is it. 0: the ring is empty (or the queue not started) and the driver will notify
- * when it is not. -EPROTO: the driver broke the ring; the device was
+ * Take the next request. 1: *out is it. 0: the ring is empty (or the queue not started, or held) and the driver will
+ * notify when it is not. -EPROTO: the driver broke the ring; the device was
  * marked (virtio_device_break()) and the queue gives nothing more.
  * Every descriptor is read exactly once into host memory; then: index in range, at most queue-size links (of an
  * indirect table VIRTQ_INDIRECT_MAX), readable before writable, each range whole inside one region, total within
@@ -73,7 +83,7 @@ int virtq_pop(struct virtq *q, struct chain **out) MUST_CHECK;
 
 /*
  * Pop and hand out every request until the ring is really empty, with the driver's notifications suppressed
- * meanwhile; on return they are on again. @handle owns each chain. Stops when the device breaks or resets. After
+ * meanwhile; on return they are on again. @handle owns each chain. Stops when the device breaks, resets or holds the queue. After
  * twice the queue size it gives way to the loop's other work and the device's kick op is called again soon.
  */
 void virtq_drain(struct virtq *q, void (*handle)(void *owner, struct chain *c), void *owner);
@@ -98,6 +108,12 @@ unsigned virtq_outstanding(const struct virtq *q);
 
 /* While paused a started queue gives nothing, but chains may be finished. Starting and stopping end it. */
 void virtq_pause(struct virtq *q, bool paused);
+
+/*
+ * While held, virtq_drain() hands out nothing: a device has a request that it must answer before it looks at the next. When
+ * it is let go, the device's kick op is called soon. Starting and stopping let it go too.
+ */
+void virtq_hold(struct virtq *q, bool held);
 
 /*
  * Let the driver make the queue larger than the device asked for: vhost-user frontends choose sizes without being

@@ -274,6 +274,12 @@ static bool packed_is_published(const struct virtq *q)
 	return !!(flags & AVAIL) != q->used_wrap || !!(flags & USED) == q->used_wrap;
 }
 
+static uint16_t packed_shown(struct virtq *q, uint16_t at)
+{
+	packed_stand(q, at, 0);
+	return packed_is_published(q);
+}
+
 const struct ring_ops ring_packed_ops = {
 	.start = packed_start,
 	.fetch = packed_fetch,
@@ -284,5 +290,6 @@ const struct ring_ops ring_packed_ops = {
 	.used_position = packed_used_position,
 	.stand = packed_stand,
 	.fetch_again = packed_fetch_again,
+	.shown = packed_shown,
 	.is_published = packed_is_published,
 };

@@ -224,6 +224,12 @@ static const char *split_fetch_again(struct virtq *q, struct chain *c, const str
 	return add_chain(q, c, c->id);
 }
 
+static uint16_t split_shown(struct virtq *q, uint16_t at)
+{
+	(void)at;
+	return atomic_load_explicit(used_idx(q), memory_order_acquire);
+}
+
 const struct ring_ops ring_split_ops = {
 	.start = split_start,
 	.fetch = split_fetch,
@@ -234,4 +240,5 @@ const struct ring_ops ring_split_ops = {
 	.used_position = split_used_position,
 	.stand = split_stand,
 	.fetch_again = split_fetch_again,
+	.shown = split_shown,
 };

@@ -15,6 +15,7 @@
 #include "host/virtio/chain.h"
 #include "host/virtio/device.h"
 #include "host/virtio/inflight.h"
+#include "host/virtio/inflight_region.h"
 #include "host/virtio/mem.h"
 #include "host/virtio/queue.h"
 #include "protocol/virtio.h"
@@ -76,6 +77,11 @@ struct ring_ops {
 	void (*stand)(struct virtq *q, uint16_t used, unsigned in_flight);
 	/* Fill @c again from what is known of it. Returns NULL, or what is wrong. */
 	const char *(*fetch_again)(struct virtq *q, struct chain *c, const struct inflight_slot *s);
+	/*
+	 * What the driver sees of used entries: split: their index; packed: whether the one at position @at is there. Before
+	 * the queue has a position.
+	 */
+	uint16_t (*shown)(struct virtq *q, uint16_t at);
 	/* The used entries that follow the queue's position were shown already. NULL: writing them again does no harm. */
 	bool (*is_published)(const struct virtq *q);
 };
@@ -105,11 +111,13 @@ struct virtq {
 	bool used_wrap;     /* packed */
 	bool notify_off;    /* the driver was told not to notify */
 	bool paused;        /* by virtq_pause() */
+	bool held;	    /* by virtq_hold() */
 	bool resume_posted; /* virtq_drain() gave way to the loop and goes on later */
 	unsigned taken;     /* packed: ring entries of chains in flight */
 	unsigned in_flight; /* of this generation */
 
 	struct inflight *inflight; /* NULL: requests are not tracked */
+	struct inflight_region *region; /* the same for the frontend; NULL: it has no such memory */
 
 	uint64_t generation;  /* counts starts */
 	unsigned outstanding; /* chains of any generation that are not finished */

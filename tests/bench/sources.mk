@@ -14,5 +14,7 @@ bench_gpu_journal-src := tests/bench/bench.c tests/bench/gpu_scene.c tests/bench
 bench_gpu-src := tests/bench/bench.c tests/bench/gpu_scene.c tests/bench/gpu_native.c tests/bench/gpu_through.c $(gpu3d-src)
 bench-programs += bench_recovery
 bench_recovery-src = tests/bench/bench.c $(vhost-test-src) $(host-display-src) $(host-gpu-device-src)
+bench-programs += bench_gpu_fairness
+bench_gpu_fairness-src = tests/bench/bench.c $(gpu-neighbour-src)
 # Against QEMU, in the nested machines; scripts.
 bench-scripts := tests/bench/vmm_vs_qemu tests/bench/vmm_vs_qemu_arm64

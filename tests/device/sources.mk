@@ -8,7 +8,8 @@ test_gpu_2d-src = $(gpu-test-src)
 # The virgl renderer behind the real device, driven by the bare guests' encoder.
 gpu3d-src := tests/lib/gpu3d.c tests/lib/gpu3d_test.c tests/lib/driver_leaks.c guest-drivers/bare/virgl.c $(host-display-src) $(host-gpu-device-src)
 device-tests += test_gpu_virgl_draw test_gpu_virgl_fence test_gpu_virgl_poll test_gpu_virgl_2d test_gpu_virgl_robust test_gpu_virgl_restore \
-	test_gpu_virgl_garbage
+	test_gpu_virgl_garbage test_gpu_virgl_cycles
+test_gpu_virgl_cycles-src := $(gpu3d-src)
 test_gpu_virgl_restore-src := $(gpu3d-src)
 test_gpu_virgl_garbage-src := $(gpu3d-src)
 device-tests += test_gpu_sandbox
@@ -29,15 +30,24 @@ device-tests += test_virtio_status
 device-tests += test_net_host
 device-tests += test_gpu_fence test_gpu_3d test_gpu_restore
 test_gpu_restore-src = $(gpu-test-src)
+device-tests += test_gpu_host_blob
+test_gpu_host_blob-src = $(gpu-test-src)
 device-tests += test_gpu_control
 test_gpu_control-src = $(gpu-test-src)
 test_gpu_fence-src = $(gpu-test-src)
 test_gpu_3d-src = $(gpu-test-src)
+device-tests += test_gpu_share
+test_gpu_share-src = $(gpu-test-src)
 vhost-test-src := tests/lib/vhost_peer.c $(filter host/vhost/%,$(host-vhost-src)) $(host-sandbox-src)
+device-tests += test_vhost_messages test_vhost_rings test_vhost_inflight test_keeper test_vhost_leaks
+test_vhost_inflight-src := $(vhost-test-src)
+device-tests += test_vhost_shmem
+test_vhost_shmem-src := $(vhost-test-src)
+device-tests += test_vhost_spare
+test_vhost_spare-src := $(vhost-test-src)
 # Both ends of what is asked of an isolated device's displays.
 device-tests += test_control_socket
 test_control_socket-src := host/vhost/control_server.c vmm/isolate_control.c
-device-tests += test_vhost_messages test_vhost_rings test_keeper test_vhost_leaks
 test_vhost_messages-src := $(vhost-test-src)
 test_vhost_rings-src := $(vhost-test-src)
 test_keeper-src := $(vhost-test-src)
@@ -63,3 +73,7 @@ test_codec_controls-src = $(codec-test-src)
 device-tests += test_video_keeper
 test_video_keeper-src = tests/lib/codec_leaks.c tests/lib/clip.c tests/lib/stuck_decoder.c tests/lib/video_client.c $(vhost-test-src) \
 	$(host-program-src) $(video-test-src) $(host-video-gst-src) $(host-video-worker-src) host/video/module.c
+# Guests beside each other, each with a mullion-gpu of its own.
+gpu-neighbour-src := tests/lib/gpu_neighbour.c $(sort $(vhost-test-src) $(gpu3d-src))
+device-tests += test_gpu_neighbours
+test_gpu_neighbours-src := $(gpu-neighbour-src)

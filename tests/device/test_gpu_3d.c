@@ -407,8 +407,9 @@ static void options_are_read_and_wrong_ones_refused(void **state)
 	static const char *const wrong[] = {
 		"renderer", "renderer=", "colour=red", "scanouts=0", "scanouts=17", "scanouts=2x", "size=1280", "size=1280x",
 		"size=0x5", "size=16385x1", "size=-1x5", "size16=1x1", "sizeq=1x1", "memory=0", "memory=99999999999999999999",
+		"share=4", "share=101", "share=",
 	};
-	char good[] = "renderer=2d,scanouts=3,size=800x600,size1=0x0,,size2=1920x1080,memory=64,render-node=/dev/dri/x";
+	char good[] = "renderer=2d,scanouts=3,size=800x600,size1=0x0,,size2=1920x1080,memory=64,share=40,render-node=/dev/dri/x";
 	/* A display with a size has a connector; those that are only reserved are not plugged in. */
 	char spare[] = "scanouts=2,size4=800x480";
 	struct gpu_config config;
@@ -416,10 +417,12 @@ static void options_are_read_and_wrong_ones_refused(void **state)
 	(void)state;
 	gpu_config_init(&config);
 	assert_int_equal(config.scanouts, 1);
+	assert_int_equal(config.share, 100);
 	assert_int_equal(config.modes[0].width, 1280);
 	assert_int_equal(gpu_config_parse(&config, good), 0);
 	assert_string_equal(config.renderer, "2d");
 	assert_string_equal(config.render_node, "/dev/dri/x");
+	assert_int_equal(config.share, 40);
 	assert_int_equal(config.scanouts, 3);
 	assert_int_equal(config.modes[0].width, 800);
 	assert_int_equal(config.modes[1].width, 0);

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "host/gpu/content.h"
@@ -383,6 +384,68 @@ static void forged_records_do_no_harm(void **state)
 	}
 }
 
+/* How many bytes of the half that counts: see the layout in host/virtio/journal.c. */
+static uint64_t *committed_bytes(uint8_t *at)
+{
+	uint32_t active;
+
+	memcpy(&active, at + 8, sizeof(active));
+	return (uint64_t *)(void *)(at + 16) + (active & 1);
+}
+
+/*
+ * The last requests of a device are not in its journal whole: torn at any place, it gives what was whole before that, and the
+ * guest, which may have been told that the rest was done, gets errors for it and no more.
+ */
+static void torn_journal_gives_what_was_whole(void **state)
+{
+	const uint32_t count = 6;
+	uint64_t whole, seen = 0;
+
+	(void)state;
+	for (uint64_t cut = 0, end_at = 1; cut < end_at; cut += 8) {
+		struct gpu_world *w = start(false);
+		uint8_t *at = mmap(NULL, JOURNAL_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+		/* Torn there, or a word of rubbish there in the midst of the rest. */
+		const bool torn = cut % 16;
+		uint32_t kept = 0;
+
+		assert_ptr_not_equal(at, MAP_FAILED);
+		for (uint32_t id = 1; id <= count; id++) {
+			assert_int_equal(gpu_create_2d(w, id, BGRX, 16, 16), OK);
+			gpu_back(w, id, 1024, NULL);
+		}
+		whole = *committed_bytes(at);
+		assert_true(whole > count * 64 && whole < JOURNAL_BYTES / 2);
+		end_at = whole + 16;
+		if (torn)
+			*committed_bytes(at) = cut < whole ? cut : whole;
+		else if (cut < whole)
+			memset(at + 4096 + (*(uint32_t *)(void *)(at + 8) & 1) * ((JOURNAL_BYTES - 4096) / 2) + cut, 0xee, 8);
+		die(w);
+		for (uint32_t id = 1; id <= count; id++) {
+			struct virtio_gpu_resource_unref c = {.resource_id = id};
+			const uint32_t answer = gpu_command(w, VIRTIO_GPU_CMD_RESOURCE_UNREF, &c, sizeof(c));
+
+			assert_true(answer == OK || answer == VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID);
+			/* None after one that is missing; a record of rubbish may be that of anything. */
+			assert_true(answer != OK || kept == id - 1 || !torn);
+			kept += answer == OK;
+		}
+		if (torn)
+			seen |= 1u << kept;
+		if (cut >= whole)
+			assert_int_equal(kept, count);
+		assert_int_equal(gpu_create_2d(w, 1, BGRX, 16, 16), OK);
+		die(w);
+		assert_int_equal(gpu_unref(w, 1), OK);
+		munmap(at, JOURNAL_BYTES);
+		end(w);
+	}
+	/* Each number of them was left once. */
+	assert_int_equal(seen, (1u << (count + 1)) - 1);
+}
+
 static void full_journal_stops_no_guest(void **state)
 {
 	struct gpu_stats stats;
@@ -456,6 +519,7 @@ int main(void)
 		cmocka_unit_test(refused_request_leaves_nothing),
 		cmocka_unit_test(backing_that_is_not_guest_memory_is_left_out),
 		cmocka_unit_test(forged_records_do_no_harm),
+		cmocka_unit_test(torn_journal_gives_what_was_whole),
 		cmocka_unit_test(full_journal_stops_no_guest),
 		cmocka_unit_test(content_grows_where_the_layout_is_one),
 	};

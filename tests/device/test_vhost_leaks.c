@@ -206,6 +206,75 @@ static void visit(const char *path, unsigned i)
 	vhost_peer_destroy(p);
 }
 
+/* What a frontend says, to be cut anywhere. */
+static size_t make_talk(uint8_t *to)
+{
+	const struct vhost_user_vring_state num = {1, 64};
+	const uint64_t features = VIRTIO_BIT(VIRTIO_F_VERSION_1), status = 1;
+	const struct {
+		uint32_t request;
+		const void *payload;
+		size_t bytes;
+	} talk[] = {
+		{VHOST_USER_SET_OWNER, NULL, 0},
+		{VHOST_USER_SET_FEATURES, &features, sizeof(features)},
+		{VHOST_USER_SET_VRING_NUM, &num, sizeof(num)},
+		{VHOST_USER_SET_STATUS, &status, sizeof(status)},
+		{VHOST_USER_GET_STATUS, NULL, 0},
+		{VHOST_USER_GET_VRING_BASE, &num, sizeof(num)},
+	};
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof(talk) / sizeof(talk[0]); i++) {
+		const struct vhost_user_header h = {talk[i].request, VHOST_USER_VERSION, (uint32_t)talk[i].bytes};
+
+		memcpy(to + n, &h, sizeof(h));
+		if (talk[i].bytes)
+			memcpy(to + n + sizeof(h), talk[i].payload, talk[i].bytes);
+		n += sizeof(h) + talk[i].bytes;
+	}
+	return n;
+}
+
+/* Frontends that leave after any byte, talk nonsense, or give more descriptors than a message has. */
+static void hostile_visits(const char *path)
+{
+	const struct fake_guest_options o = {.memory_bytes = 256 << 10};
+	uint8_t talk[512], nonsense[600];
+	const size_t length = make_talk(talk);
+	struct vhost_peer *p;
+	int fds[20], fd;
+
+	for (size_t cut = 1; cut <= length; cut += 3) {
+		fd = connect_to(path);
+		assert_int_equal(send(fd, talk, cut, MSG_NOSIGNAL), cut);
+		close(fd);
+	}
+	for (unsigned i = 0; i < 30; i++) {
+		for (size_t k = 0; k < sizeof(nonsense); k++)
+			nonsense[k] = (uint8_t)(i * 131 + k * (2 * i + 1) * 29 + (k >> 3));
+		/* In every third the header is a good one. */
+		if (i % 3 == 0)
+			memcpy(nonsense, &(struct vhost_user_header){i, VHOST_USER_VERSION, 8 * (i % 7)}, 12);
+		fd = connect_to(path);
+		assert_int_equal(send(fd, nonsense, sizeof(nonsense), MSG_NOSIGNAL), sizeof(nonsense));
+		close(fd);
+	}
+	for (unsigned i = 0; i < 20; i++)
+		fds[i] = dup(0);
+	for (unsigned i = 0; i < 4; i++) {
+		p = vhost_peer_create_remote(&o, connect_to(path));
+		assert_true(vhost_peer_send(p, i % 2 ? VHOST_USER_SET_MEM_TABLE : VHOST_USER_GET_STATUS, 0, talk,
+					    i % 2 ? 8 : 0, fds, i < 2 ? 20 : 1));
+		while (!vhost_peer_is_dropped(p))
+			usleep(1000);
+		vhost_peer_disconnect(p);
+		vhost_peer_destroy(p);
+	}
+	for (unsigned i = 0; i < 20; i++)
+		close(fds[i]);
+}
+
 /* Descriptors of the keeper while a frontend is at work: it has nothing else to do then. */
 static unsigned fds_at_work(const char *path, pid_t keeper)
 {
@@ -252,6 +321,7 @@ static void frontends_that_come_and_go_leave_a_keeper_as_it_was(void **state)
 	pages = pages_of(keeper);
 	for (unsigned i = 0; i < FRONTENDS; i++)
 		visit(path, i);
+	hostile_visits(path);
 	assert_int_equal(fds_at_work(path, keeper), fds);
 	/* Less than one guest's memory of what is in flight: none of them is kept. */
 	assert_true(pages_of(keeper) < pages + sizeof(struct worker_memory) / 4096);

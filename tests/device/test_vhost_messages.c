@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "host/base/log.h"
+#include "host/vhost/messages.h"
 #include "host/vhost/server.h"
 #include "protocol/virtio.h"
 #include "tests/lib/vhost_peer.h"
@@ -20,6 +21,7 @@
 #define U64 sizeof(uint64_t)
 #define STATE sizeof(struct vhost_user_vring_state)
 #define REGION sizeof(struct vhost_user_mem_reg)
+#define INFLIGHT VHOST_USER_INFLIGHT_BYTES
 #define CONFIG_HEAD offsetof(struct vhost_user_config, data)
 
 /* Every request, with the sizes and the numbers of descriptors that are right. */
@@ -47,6 +49,8 @@ static const struct row {
 	{VHOST_USER_SET_BACKEND_REQ_FD, 0, 0, 1, 1},
 	{VHOST_USER_GET_CONFIG, CONFIG_HEAD, sizeof(struct vhost_user_config), 0, 0},
 	{VHOST_USER_SET_CONFIG, CONFIG_HEAD, sizeof(struct vhost_user_config), 0, 0},
+	{VHOST_USER_GET_INFLIGHT_FD, INFLIGHT, sizeof(struct vhost_user_inflight), 0, 0},
+	{VHOST_USER_SET_INFLIGHT_FD, INFLIGHT, sizeof(struct vhost_user_inflight), 1, 1},
 	{VHOST_USER_GPU_SET_SOCKET, 0, 0, 1, 1},
 	{VHOST_USER_RESET_DEVICE, 0, 0, 0, 0},
 	{VHOST_USER_VRING_KICK, STATE, STATE, 0, 0},
@@ -55,6 +59,7 @@ static const struct row {
 	{VHOST_USER_REM_MEM_REG, REGION, REGION, 0, 1},
 	{VHOST_USER_SET_STATUS, U64, U64, 0, 0},
 	{VHOST_USER_GET_STATUS, 0, 0, 0, 0},
+	{VHOST_USER_GET_SHMEM_CONFIG, 0, 0, 0, 0},
 };
 #define ROWS (sizeof(rows) / sizeof(*rows))
 
@@ -190,7 +195,7 @@ static void descriptors_of_refused_messages_are_closed(void **state)
 
 static void unknown_requests_end_the_connection(void **state)
 {
-	static const uint32_t unknown[] = {0, 6, 7, 19, 20, 22, 23, 26, 27, 28, 29, 30, 31, 32, 41, 42, 43, 44, 1000, UINT32_MAX};
+	static const uint32_t unknown[] = {0, 6, 7, 19, 20, 22, 23, 26, 27, 28, 29, 30, 31, 32, 41, 42, 43, 45, 1000, UINT32_MAX};
 	struct vhost_peer *p = begin(true);
 
 	(void)state;
@@ -210,7 +215,7 @@ static void another_version_or_a_huge_size_ends_the_connection(void **state)
 		{VHOST_USER_GET_FEATURES, 3, 0},
 		{VHOST_USER_SET_FEATURES, VHOST_USER_VERSION, 0x7fffffff},
 		{VHOST_USER_SET_FEATURES, VHOST_USER_VERSION, UINT32_MAX},
-		{VHOST_USER_SET_FEATURES, VHOST_USER_VERSION, 513},
+		{VHOST_USER_SET_FEATURES, VHOST_USER_VERSION, MESSAGE_MAX_BYTES + 1},
 	};
 	struct vhost_peer *p = begin(true);
 

@@ -22,6 +22,7 @@
 
 #include "host/base/step.h"
 #include "host/virtio/inflight.h"
+#include "host/virtio/inflight_region.h"
 #include "host/virtio/queue.h"
 #include "tests/device/rings.h"
 #include "tests/lib/echo.h"
@@ -35,6 +36,7 @@ struct shared {
 	struct inflight_ring ring[ECHO_QUEUES];
 	unsigned executed[REQUESTS];
 	unsigned processes;
+	uint64_t frontend[4096]; /* memory of a vhost-user frontend's, for queue 0 */
 };
 
 struct world {
@@ -45,6 +47,7 @@ struct world {
 	struct fake_request *requests[REQUESTS];
 	bool backwards; /* requests are given back in the opposite order */
 	bool together;	/* all of them at once */
+	struct inflight_region *region; /* in shared->frontend; NULL: unused */
 	struct chain *held[REQUESTS];
 	unsigned held_count;
 };
@@ -82,7 +85,7 @@ static void handle(struct echo *e, unsigned queue, struct chain *c)
 	w->held[w->held_count++] = c;
 }
 
-static void create(struct world *w, const struct fake_guest_options *options, bool backwards)
+static void create_with(struct world *w, const struct fake_guest_options *options, bool backwards, bool region)
 {
 	*w = (struct world){.backwards = backwards, .g = fake_guest_create(options)};
 	w->shared = mmap(NULL, sizeof(*w->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -92,6 +95,11 @@ static void create(struct world *w, const struct fake_guest_options *options, bo
 	w->e->owner = w;
 	for (unsigned i = 0; i < ECHO_QUEUES; i++)
 		assert_int_equal(virtq_track(w->e->device.queues[i], &w->shared->ring[i]), 0);
+	if (region) {
+		assert_true(inflight_region_bytes(256) <= sizeof(w->shared->frontend));
+		assert_int_equal(inflight_region_create(w->shared->frontend, 256, &w->region), 0);
+		virtq_set_region(w->e->device.queues[0], w->region);
+	}
 	assert_int_equal(fake_guest_start(w->g, &w->e->device), 0);
 	w->setup = fake_guest_ring(w->g, 0)->setup;
 	/* Split so that chains have several descriptors, or a table. */
@@ -103,12 +111,18 @@ static void create(struct world *w, const struct fake_guest_options *options, bo
 	}
 }
 
+static void create(struct world *w, const struct fake_guest_options *options, bool backwards)
+{
+	create_with(w, options, backwards, false);
+}
+
 static void destroy(struct world *w)
 {
 	for (unsigned i = 0; i < REQUESTS; i++)
 		fake_guest_free_request(w->g, w->requests[i]);
 	virtio_device_destroy(&w->e->device);
 	fake_guest_destroy(w->g);
+	inflight_region_destroy(w->region);
 	munmap(w->shared, sizeof(*w->shared));
 }
 
@@ -288,6 +302,76 @@ static void two_deaths_in_a_row_lose_and_repeat_nothing(void **state)
 	}
 }
 
+/* Each came back once (the guest aborts for a second time); what had no answer was done again. */
+static void check_again(struct world *w)
+{
+	assert_int_equal(count_done(w), REQUESTS);
+	for (unsigned i = 0; i < REQUESTS; i++) {
+		assert_false(w->requests[i]->lost);
+		assert_int_equal(w->requests[i]->used_len, 1);
+		/* Given up by one that took over from the device's own memory: it may not have been begun. */
+		if (w->requests[i]->out[0] == LOST)
+			continue;
+		assert_int_equal(w->requests[i]->out[0], 'a' + i);
+		/* By the one that died, the next one, or both of them. */
+		assert_in_range(w->shared->executed[i], 1, 3);
+	}
+}
+
+/* Of all that the device kept nothing is left; what the frontend keeps is enough. */
+static void what_the_frontend_keeps_makes_good_the_death_of_all(void **state)
+{
+	(void)state;
+	need_steps();
+	for (unsigned kind = 0; kind < RING_KINDS; kind++) {
+		for (unsigned step = 0; step < STEP_RECOVERING; step++) {
+			for (unsigned run = 0; run < 4 * REQUESTS; run++) {
+				struct world w;
+
+				create_with(&w, &rings[kind], run % 2, true);
+				w.together = run % 4 == 3;
+				assert_true(serve_and_die(&w, step,
+							  w.together && step >= STEP_PUBLISHED ? 1 : run / 4 + 1));
+				if (run % 3 == 0)
+					fake_guest_poll(w.g, 0);
+				memset(w.shared->ring, 0, sizeof(w.shared->ring));
+				/* The next one may die as well, and what it leaves is taken up by one of its kind. */
+				if (run % 5 == 0)
+					serve_and_die(&w, step, 1);
+				serve(&w);
+				fake_guest_poll(w.g, 0);
+				check_again(&w);
+				destroy(&w);
+			}
+		}
+	}
+}
+
+/* A process died and another went on from what the device keeps; then all die. The frontend's memory has followed. */
+static void what_the_frontend_keeps_follows_a_takeover(void **state)
+{
+	(void)state;
+	need_steps();
+	for (unsigned kind = 0; kind < RING_KINDS; kind++) {
+		for (unsigned first = 0; first < STEP_RECOVERING; first++) {
+			for (unsigned second = 0; second < STEP_RECOVERING; second++) {
+				struct world w;
+
+				create_with(&w, &rings[kind], second % 2, true);
+				assert_true(serve_and_die(&w, first, 3));
+				serve_and_die(&w, second, 1 + first % 3);
+				if (second % 3 == 0)
+					fake_guest_poll(w.g, 0);
+				memset(w.shared->ring, 0, sizeof(w.shared->ring));
+				serve(&w);
+				fake_guest_poll(w.g, 0);
+				check_again(&w);
+				destroy(&w);
+			}
+		}
+	}
+}
+
 /* Without a death the memory changes nothing, and the next ring begins anew. */
 static void a_ring_that_was_stopped_is_not_taken_over(void **state)
 {
@@ -364,6 +448,8 @@ int main(void)
 		cmocka_unit_test(a_death_at_any_step_loses_and_repeats_nothing),
 		cmocka_unit_test(what_is_given_back_together_is_seen_together),
 		cmocka_unit_test(two_deaths_in_a_row_lose_and_repeat_nothing),
+		cmocka_unit_test(what_the_frontend_keeps_makes_good_the_death_of_all),
+		cmocka_unit_test(what_the_frontend_keeps_follows_a_takeover),
 		cmocka_unit_test(a_ring_that_was_stopped_is_not_taken_over),
 		cmocka_unit_test(nonsense_in_the_memory_is_refused_or_harmless),
 	};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * virtio-gpu: any command with any words, in any cut, on either renderer, with fences done in any order, failures of
- * the renderer, resizes and resets in between. The fake renderer aborts when it is given what the device should have
+ * the renderer, resizes and resets in between, and a home for its shared memory that answers at once or late. The fake renderer aborts when it is given what the device should have
  * refused. Every request must come back once the fences are done, and after a reset the device must work and hold
  * nothing.
  */
@@ -14,11 +14,12 @@
 #include "protocol/virtio_gpu.h"
 #include "tests/fuzz/requests.h"
 #include "tests/lib/fake_renderer.h"
+#include "tests/lib/fake_shmem.h"
 
 #define MEMORY_BYTES (2u << 20)
 #define TAIL_MAX 64u
 
-enum operation { OP_COMMAND, OP_AGAIN, OP_TURN, OP_FENCE, OP_FAIL, OP_RESET, OP_MODE, OP_CONFIG, OP_COUNT };
+enum operation { OP_COMMAND, OP_AGAIN, OP_TURN, OP_FENCE, OP_FAIL, OP_RESET, OP_MODE, OP_CONFIG, OP_HOME, OP_COUNT };
 
 static const struct {
 	uint32_t type;
@@ -41,6 +42,7 @@ static const struct {
 struct world {
 	struct requests r;
 	struct virtio_device *device;
+	struct fake_shmem home;
 	struct fake_renderer *renderer; /* NULL: 2d */
 	uint64_t pages; /* guest memory for backings */
 	/* The last command, to be sent again. */
@@ -145,6 +147,10 @@ static void make_command(struct world *w, struct fuzz_input *in)
 		return;
 	if (header.type == VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING)
 		memcpy(w->bytes + 28, &(uint32_t){tail % TAIL_MAX}, 4);
+	else if (header.type == VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB && ids & 0x10)
+		memcpy(w->bytes + 28, (uint32_t[]){2, ids >> 5, 0, 0, 0, tail % TAIL_MAX * 1024u, 0}, 28);
+	else if (header.type == VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB && ids & 0x10)
+		memcpy(w->bytes + 32, &(uint64_t){(tail % TAIL_MAX) * 4096ull}, 8);
 	else if (header.type == VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB)
 		memcpy(w->bytes + 28, (uint32_t[]){1, 0, tail % TAIL_MAX, 0, 0, tail % TAIL_MAX * 4096u, 0}, 28);
 	else if (header.type == VIRTIO_GPU_CMD_SUBMIT_3D)
@@ -209,6 +215,14 @@ static void step(struct world *w, struct fuzz_input *in)
 		fuzz_take(in, bytes, sizeof(bytes));
 		virtio_device_config(w->device, argument, bytes, 1 + (op >> 4), op & 8);
 		break;
+	case OP_HOME:
+		argument = fuzz_u8(in);
+		w->home.later = argument & 1;
+		if (argument & 2)
+			w->home.fail = errors[(argument >> 4) % 5];
+		if (argument & 4)
+			fake_shmem_answer(&w->home);
+		break;
 	}
 }
 
@@ -236,14 +250,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	config.limits = (struct gpu_limits){
 		.resources = 12, .resource_bytes = 1u << 20, .contexts = 4, .backing_entries = 40, .command_bytes = 512, .pending = 20,
 	};
+	config.host_visible_bytes = kind & 0x40 ? 0x10000 : 0x100000;
 	check(!gpu_create(&config, fake_guest_loop(w.r.g), fake_guest_mem(w.r.g), &w.device));
+	fake_shmem_settle(&w.home, w.device);
 	w.renderer = kind & 8 ? fake_renderer_current : NULL;
 	w.pages = fake_guest_alloc(w.r.g, 128 * 4096, 4096);
 	check(!fake_guest_start(w.r.g, w.device));
 	while (in.left)
 		step(&w, &in);
 
-	/* Nothing waits but for fences. */
+	/* Nothing waits but for fences, and for the home. */
+	w.home.later = false;
+	do
+		requests_turn(&w.r);
+	while (fake_shmem_answer(&w.home));
 	requests_turn(&w.r);
 	if (w.renderer)
 		fake_renderer_finish(w.renderer, FAKE_FENCES);
@@ -256,6 +276,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check(!fake_guest_request(w.r.g, 0, &alive, sizeof(alive), &answer, sizeof(answer), NULL));
 	check(answer.type == VIRTIO_GPU_RESP_OK_NODATA);
 	virtio_device_destroy(w.device);
+	fake_shmem_finish(&w.home);
 	fake_guest_destroy(w.r.g);
 	return 0;
 }
@@ -313,6 +334,21 @@ size_t fuzz_seed(unsigned index, uint8_t *buf, size_t cap)
 	COMMAND(&s, 1, 0, 0, 6, 1, 0xe0, 0xe0);
 	COMMAND(&s, 24, 0, 0, 0, 5, 5, 0, 6, 1, 1);
 	COMMAND(&s, 25, 0, 0, 0, 9, 9);
+	/* Host blobs: mapped, on the screen, and gone while they are mapped. */
+	put(&s, (uint8_t[]){OP_HOME, index & 2 ? 1 : 0}, 2);
+	put(&s, (uint8_t[]){0x80, 12, 0, 0x31, 8, 8, 2, 1, 0, 0, 0, 32, 0}, 13);
+	for (unsigned i = 0; i < 8; i++)
+		*s.p++ = 0;
+	put(&s, (uint8_t[]){0, 0}, 2);
+	put(&s, (uint8_t[]){0x80, 22, 0, 0x11, 3, 8, 0, 3, 0}, 9);
+	for (unsigned i = 0; i < 3; i++)
+		*s.p++ = 0;
+	put(&s, (uint8_t[]){0, 0, OP_HOME, 5}, 4);
+	COMMAND(&s, 13, 0, 0, 0, 0, 4, 6, 0, 8, 4, 6, 2, 0, 0xe3, 0, 0, 0, 0xe0);
+	COMMAND(&s, 4, 0, 0, 0, 0, 4, 6, 8);
+	COMMAND(&s, 23, 0, 0, 8);
+	COMMAND(&s, 2, 1, 0, 8);
+	put(&s, (uint8_t[]){OP_HOME, 4, OP_HOME, 4}, 4);
 	/* 3D. */
 	COMMAND(&s, 14, 0, 0, 4, 2, 'a', 'b');
 	COMMAND(&s, 18, 1, 0, 7, 2, 1, 2, 16, 16, 1, 1);

@@ -168,7 +168,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	log_set_levels("error");
 	for (unsigned i = 0; i < 2; i++)
 		devices[i] = test_device_create(vm_loop(vm), vm_mem(vm));
-	if (pci_bus_create(vm, &layout, &bus) || virtio_mmio_create(vm, &devices[0]->base, MMIO, 5, &mmio) ||
+	if (pci_bus_create(vm, &layout, &bus) || virtio_mmio_create(vm, &devices[0]->base, MMIO, 5, 1ull << 40, &mmio) ||
 	    virtio_pci_create(vm, bus, &devices[1]->base, &pci))
 		abort();
 	for (unsigned i = 0; i < MAX_ACCESSES && size >= sizeof(struct step); i++) {

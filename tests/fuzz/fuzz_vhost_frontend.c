@@ -3,6 +3,7 @@
  * A vhost-user backend that says anything, to a frontend that asks anything. A call that fails must leave nothing
  * open and a reason; one that succeeds, a session that goes on.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,12 +15,19 @@
 
 #define CALLS_MAX 12u
 
-enum call { CALL_GET_CONFIG, CALL_SET_CONFIG, CALL_FEATURES, CALL_STOP, CALL_ASKED, CALL_UNASKED, CALL_COUNT };
+enum call { CALL_GET_CONFIG, CALL_SET_CONFIG, CALL_FEATURES, CALL_STOP, CALL_ASKED, CALL_SHMEM, CALL_UNASKED, CALL_COUNT };
 
 static void check(bool ok)
 {
 	if (!ok)
 		abort();
+}
+
+static int map(void *owner, uint32_t request, struct virtio_shmem_request *r)
+{
+	(void)owner;
+	check(request == VHOST_USER_BACKEND_SHMEM_MAP || request == VHOST_USER_BACKEND_SHMEM_UNMAP);
+	return r->offset & 1 ? -EINVAL : 0;
 }
 
 static int call(struct vhost_session *s, uint8_t op)
@@ -38,7 +46,9 @@ static int call(struct vhost_session *s, uint8_t op)
 	case CALL_STOP:
 		return vhost_session_stop_ring(s, op / CALL_COUNT);
 	case CALL_ASKED:
-		return s->backend_fd < 0 ? 0 : vhost_session_asked(s, &changed);
+		return vhost_session_asked(s, &changed);
+	case CALL_SHMEM:
+		return vhost_session_get_shmem(s);
 	default:
 		return vhost_session_unasked(s);
 	}
@@ -58,7 +68,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz_input in = {.data = data, .left = size};
 	uint8_t kind = fuzz_u8(&in), calls[CALLS_MAX];
 	struct vhost_session s = {.features = kind & 1 ? 1ull << VHOST_USER_F_PROTOCOL_FEATURES : 0,
-				  .protocol = kind & 2 ? 1ull << VHOST_USER_PROTOCOL_F_REPLY_ACK : 0};
+				  .protocol = kind & 2 ? 1ull << VHOST_USER_PROTOCOL_F_REPLY_ACK : 0,
+				  .shmem = {.id = 1, .size_bytes = kind & 4 ? 0x100000 : 0},
+				  .map = map};
 	unsigned count = kind % CALLS_MAX + 1;
 	int front[2], back[2], err = 0;
 
@@ -85,15 +97,15 @@ size_t fuzz_seed(unsigned index, uint8_t *buf, size_t cap)
 {
 	static const uint32_t requests[CALL_COUNT] = {VHOST_USER_GET_CONFIG, VHOST_USER_SET_CONFIG,
 						      VHOST_USER_SET_FEATURES, VHOST_USER_GET_VRING_BASE,
-						      VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, 0};
+						      VHOST_USER_BACKEND_SHMEM_MAP, VHOST_USER_GET_SHMEM_CONFIG, 0};
 	struct vhost_user_header h = {.flags = VHOST_USER_VERSION | VHOST_USER_REPLY, .size = 8};
 	unsigned op = index % CALL_COUNT;
 	uint8_t *p = buf;
 
-	if (index >= 4 * CALL_COUNT || cap < 512)
+	if (index >= 4 * CALL_COUNT || cap < 4096)
 		return 0;
-	memset(buf, 0, 512);
-	*p++ = (uint8_t)(index / CALL_COUNT);
+	memset(buf, 0, 4096);
+	*p++ = (uint8_t)(index / CALL_COUNT) | 4;
 	*p = (uint8_t)op;
 	p += CALLS_MAX;
 	h.request = requests[op];
@@ -101,10 +113,18 @@ size_t fuzz_seed(unsigned index, uint8_t *buf, size_t cap)
 		h.flags = VHOST_USER_VERSION | VHOST_USER_NEED_REPLY;
 	if (op == CALL_GET_CONFIG)
 		h.size = 12 + 1;
-	*p++ = op == CALL_ASKED ? 20 : 0;
+	if (op == CALL_ASKED)
+		h.size = sizeof(struct vhost_user_shmem_map);
+	if (op == CALL_SHMEM)
+		h.size = sizeof(struct vhost_user_shmem_config);
+	*p++ = op == CALL_ASKED ? 12 + sizeof(struct vhost_user_shmem_map) : 0;
 	memcpy(p, &h, sizeof(h));
 	p += sizeof(h);
 	if (op == CALL_GET_CONFIG)
 		p[4] = 1; /* struct vhost_user_config: size */
+	if (op == CALL_ASKED)
+		p[0] = 1; /* struct vhost_user_shmem_map: id */
+	if (op == CALL_SHMEM)
+		p[8 + 8 * 3 + 2] = 1; /* 0x10000 bytes of region 3 */
 	return (size_t)(p + h.size - buf);
 }

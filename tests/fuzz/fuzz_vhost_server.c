@@ -4,6 +4,7 @@
  * descriptors, whether it is cut or sent as raw bytes), the payload's length, the payload. Between steps the guest's side
  * of a ring may be kicked.
  */
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,10 +46,11 @@ size_t fuzz_seed(unsigned index, uint8_t *buf, size_t cap)
 {
 	const uint64_t features = VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES) |
 				  (index & 1 ? VIRTIO_BIT(VIRTIO_F_RING_PACKED) : 0);
-	const uint64_t protocol = index & 2 ? 0x1a3a9 : 0x2208, zero = 0, ready = 15;
+	const uint64_t protocol = index & 2 ? 0x1b3a9 : 0x2208, zero = 0, ready = 15;
 	const struct vhost_user_mem_reg region = {.region = {0, RAM, USER, 0}};
 	const struct vhost_user_vring_addr addr = {.desc = USER, .avail = USER + 0x1000, .used = USER + 0x2000};
 	const struct vhost_user_vring_state num = {0, 16}, base = {0, 0}, on = {0, 1};
+	const struct vhost_user_inflight inflight = {2 * 8256, 0x8000, 2, 256, 0};
 	struct vhost_user_config c = {.size = 8};
 	size_t n = 0;
 
@@ -58,6 +60,10 @@ size_t fuzz_seed(unsigned index, uint8_t *buf, size_t cap)
 	n = put(buf, n, 0, VHOST_USER_SET_PROTOCOL_FEATURES, &protocol, 8);
 	n = put(buf, n, 0, VHOST_USER_SET_FEATURES, &features, 8);
 	n = put(buf, n, 1, VHOST_USER_ADD_MEM_REG, &region, sizeof(region));
+	if (index & 2) {
+		n = put(buf, n, 0, VHOST_USER_GET_INFLIGHT_FD, &inflight, sizeof(inflight));
+		n = put(buf, n, 1, VHOST_USER_SET_INFLIGHT_FD, &inflight, sizeof(inflight));
+	}
 	n = put(buf, n, 0, VHOST_USER_SET_VRING_NUM, &num, sizeof(num));
 	n = put(buf, n, 0, VHOST_USER_SET_VRING_BASE, &base, sizeof(base));
 	n = put(buf, n, 0, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr));
@@ -104,11 +110,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct fake_guest_options options = {.memory_bytes = 65536};
 	struct vhost_peer *p = vhost_peer_create(&options, false, true);
 	struct fuzz_input in = {data, size};
-	int ram = memfd_create("fuzz", MFD_CLOEXEC), event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	int ram = memfd_create("fuzz", MFD_CLOEXEC | MFD_ALLOW_SEALING), event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	uint16_t avail[3] = {0, 2, 0};
 
 	log_set_levels("error");
-	if (ram < 0 || event < 0 || ftruncate(ram, RAM) < 0)
+	/* Sealed, so that it may be memory for requests in flight too; what the device reads and writes there is then the guest's. */
+	if (ram < 0 || event < 0 || ftruncate(ram, RAM) < 0 || fcntl(ram, F_ADD_SEALS, F_SEAL_SHRINK) < 0)
 		abort();
 	/* One descriptor, made available; the rest of the memory is zeros. */
 	if (pwrite(ram, &(struct vring_desc){0x3000, 16, 0, 0}, 16, 0) != 16 || pwrite(ram, avail, sizeof(avail), 0x1000) < 0)

@@ -2,14 +2,14 @@
 fuzz-targets += fuzz_chain
 fuzz_chain-src := tests/fuzz/driver.c
 fuzz-targets += fuzz_transport
-fuzz_transport-src := tests/fuzz/driver.c tests/lib/vm_stub.c tests/lib/test_device.c vmm/bus.c vmm/virtio_transport.c \
+fuzz_transport-src := tests/fuzz/driver.c tests/lib/vm_stub.c tests/lib/test_device.c vmm/bus.c vmm/virtio_transport.c vmm/shmem.c \
 	vmm/virtio_mmio.c vmm/pci.c vmm/msix.c vmm/virtio_pci.c
 fuzz-targets += fuzz_block fuzz_net fuzz_console
 fuzz_block-src := tests/fuzz/driver.c tests/fuzz/requests.c
 fuzz_net-src := tests/fuzz/driver.c tests/fuzz/requests.c
 fuzz_console-src := tests/fuzz/driver.c tests/fuzz/requests.c
 fuzz-targets += fuzz_gpu
-fuzz_gpu-src = tests/fuzz/driver.c tests/fuzz/requests.c tests/lib/fake_renderer.c $(host-gpu-device-src) $(host-display-src)
+fuzz_gpu-src = tests/fuzz/driver.c tests/fuzz/requests.c tests/lib/fake_renderer.c tests/lib/fake_shmem.c $(host-gpu-device-src) $(host-display-src)
 fuzz-targets += fuzz_arm64_boot $(if $(filter x86_64,$(ARCH)),fuzz_boot)
 fuzz_arm64_boot-src := tests/fuzz/driver.c $(arm64-boot-src)
 fuzz_arm64_boot-libs := $(vmm-arm64-libs)

@@ -84,12 +84,17 @@ static void make_device(struct gpu_world *w, struct journal *journal)
 
 	gpu_config_init(&config);
 	config.journal = journal;
+	config.shared_fd = options->shared_fd;
+	if (options->host_visible_bytes)
+		config.host_visible_bytes = options->host_visible_bytes;
 	config.renderer = options->fake_3d ? "fake" : "2d";
 	config.renderers = options->fake_3d ? fake_renderers : NULL;
 	if (options->scanouts)
 		config.scanouts = options->scanouts;
 	for (unsigned i = 0; i < 16; i++)
 		config.modes[i] = options->width ? (struct gpu_mode){options->width, options->height} : config.modes[0];
+	if (options->share)
+		config.share = options->share;
 	if (options->limits.resources)
 		config.limits = options->limits;
 	w->display = calloc(1, sizeof(*w->display));
@@ -98,6 +103,7 @@ static void make_device(struct gpu_world *w, struct journal *journal)
 	w->display->destroyed = &w->destroyed;
 	config.display = &w->display->base;
 	assert_int_equal(gpu_create(&config, fake_guest_loop(w->guest), fake_guest_mem(w->guest), &w->device), 0);
+	fake_shmem_settle(&w->home, w->device);
 	w->renderer = options->fake_3d ? fake_renderer_current : NULL;
 }
 
@@ -117,6 +123,8 @@ struct gpu_world *gpu_world_create(const struct gpu_world_options *options)
 void gpu_world_die(struct gpu_world *w, struct journal *journal)
 {
 	assert_true(w->dead_count < sizeof(w->dead) / sizeof(w->dead[0]));
+	/* What it had mapped stays; it has no say any more. */
+	virtio_device_set_shmem_home(w->device, NULL, NULL);
 	w->dead[w->dead_count++] = w->device;
 	fake_guest_device_is_gone(w->guest);
 	make_device(w, journal);
@@ -129,6 +137,7 @@ void gpu_world_destroy(struct gpu_world *w)
 	assert_true(w->destroyed);
 	while (w->dead_count > 0)
 		virtio_device_destroy(w->dead[--w->dead_count]);
+	fake_shmem_finish(&w->home);
 	fake_guest_destroy(w->guest);
 	free(w);
 }

@@ -11,6 +11,7 @@
 #include "protocol/virtio_gpu.h"
 #include "tests/lib/fake_guest.h"
 #include "tests/lib/fake_renderer.h"
+#include "tests/lib/fake_shmem.h"
 
 struct gpu_world_options {
 	bool fake_3d; /* the fake renderer; else 2d */
@@ -18,8 +19,11 @@ struct gpu_world_options {
 	unsigned scanouts; /* 0: 1 */
 	uint32_t width, height; /* of each; 0: 1280x800 */
 	struct gpu_limits limits; /* zeros: the defaults */
+	unsigned share; /* 0: the default */
 	struct fake_guest_options guest;
 	struct journal *journal;
+	uint64_t host_visible_bytes; /* 0: the default */
+	int shared_fd;		     /* of the heap for host blobs; 0: the device's own */
 };
 
 /* What one scanout of the test's display was told. */
@@ -42,6 +46,7 @@ struct test_display {
 struct gpu_world {
 	struct fake_guest *guest;
 	struct virtio_device *device;
+	struct fake_shmem home; /* of its shared memory */
 	struct test_display *display;
 	struct fake_renderer *renderer; /* NULL for 2d */
 	uint32_t flags; /* of the headers that the calls below send */

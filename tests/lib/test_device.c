@@ -74,6 +74,7 @@ struct test_device *test_device_create(struct loop *loop, const struct guest_mem
 
 	if (!t || virtio_device_init(&t->base, &ops, VIRTIO_BIT(TEST_DEVICE_FEATURE), loop, mem))
 		abort();
+	virtio_device_set_shmem(&t->base, TEST_DEVICE_SHMEM, TEST_DEVICE_SHMEM_BYTES);
 	for (unsigned i = 0; i < TEST_DEVICE_CONFIG; i++)
 		t->config[i] = (uint8_t)(0x10 + i);
 	return t;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A device for transport tests: two queues, eight bytes of config space, and a count of what happened. A kick takes
+ * A device for transport tests: two queues, eight bytes of config space, shared memory, and a count of what happened. A kick takes
  * what is on the queue, if its rings are sound, and then interrupts, so that a test sees the whole way.
  */
 #ifndef MULLION_TESTS_LIB_TEST_DEVICE_H
@@ -14,6 +14,8 @@
 #define TEST_DEVICE_QUEUE_SIZE 64u
 #define TEST_DEVICE_CONFIG 8u
 #define TEST_DEVICE_FEATURE 7u
+#define TEST_DEVICE_SHMEM 3u
+#define TEST_DEVICE_SHMEM_BYTES 0x200000u
 
 struct test_device {
 	struct virtio_device base;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "host/vhost/server.h"
+#include "host/virtio/inflight.h"
 #include "protocol/virtio.h"
 #include "protocol/virtio_video.h"
 #include "protocol/virtio_gpu.h"
@@ -23,6 +24,12 @@ static _Noreturn void die(const char *what)
 {
 	fprintf(stderr, "# vhost peer: %s: %s\n", what, strerror(errno));
 	abort();
+}
+
+static void must(bool good, const char *what)
+{
+	if (!good)
+		die(what);
 }
 
 static struct loop *loop_of(struct vhost_peer *p)
@@ -162,6 +169,31 @@ bool vhost_peer_handshake(struct vhost_peer *p)
 	return true;
 }
 
+bool vhost_peer_get_inflight(struct vhost_peer *p, uint16_t size)
+{
+	const struct vhost_user_inflight ask = {.num_queues = ECHO_QUEUES, .queue_size = size};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct vhost_user_header header;
+	struct iovec iov = {&header, sizeof(header)};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	uint64_t end = loop_now_ns() + p->patience_ns;
+	ssize_t n;
+
+	if (!vhost_peer_send(p, VHOST_USER_GET_INFLIGHT_FD, 0, &ask, sizeof(ask), NULL, 0))
+		return false;
+	while ((n = recvmsg(p->fd, &m, MSG_DONTWAIT)) < 0 && errno == EAGAIN && loop_now_ns() < end)
+		must(!loop_run_once(loop_of(p), 1), "loop");
+	if (n != sizeof(header) || header.size != sizeof(p->inflight) || !CMSG_FIRSTHDR(&m))
+		return false;
+	if (p->inflight_fd >= 0)
+		close(p->inflight_fd);
+	memcpy(&p->inflight_fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(int));
+	return read_whole(p, p->fd, &p->inflight, sizeof(p->inflight));
+}
+
 uint64_t vhost_peer_set_memory(struct vhost_peer *p)
 {
 	struct vhost_user_mem_table t = {0};
@@ -183,12 +215,6 @@ uint64_t vhost_peer_set_memory(struct vhost_peer *p)
 static struct vhost_peer *from_device(struct virtio_device *d)
 {
 	return (struct vhost_peer *)d;
-}
-
-static void must(bool good, const char *what)
-{
-	if (!good)
-		die(what);
 }
 
 static bool tell_state(struct vhost_peer *p, uint32_t request, uint32_t index, uint32_t num)
@@ -242,6 +268,10 @@ static int start_queue(struct virtio_device *d, unsigned q, const struct virtq_s
 	if (q == 0) {
 		must(!vhost_peer_tell(p, VHOST_USER_SET_FEATURES, &features, sizeof(features), NULL, 0), "SET_FEATURES");
 		must(!vhost_peer_set_memory(p), "SET_MEM_TABLE");
+		if (p->inflight_fd >= 0)
+			must(!vhost_peer_tell(p, VHOST_USER_SET_INFLIGHT_FD, &p->inflight, sizeof(p->inflight),
+					      &p->inflight_fd, 1),
+			     "SET_INFLIGHT_FD");
 	}
 	must(tell_state(p, VHOST_USER_SET_VRING_NUM, q, s->size), "SET_VRING_NUM");
 	must(tell_state(p, VHOST_USER_SET_VRING_BASE, q, p->resume ? p->base[q] : 0), "SET_VRING_BASE");
@@ -364,27 +394,28 @@ static struct vhost_peer *make(const struct fake_guest_options *options, const s
 	struct vhost_peer *p = calloc(1, sizeof(*p));
 
 	must(p, "memory");
-	p->fd = p->backend_fd = p->display_fd = -1;
+	p->fd = p->backend_fd = p->display_fd = p->inflight_fd = -1;
 	p->patience_ns = 1000000000ull;
 	for (unsigned i = 0; i < ECHO_QUEUES; i++)
 		p->kick[i] = p->call[i] = p->error[i] = -1;
 	p->in_band = in_band;
 	p->guest = fake_guest_create(options);
 	must(!guest_mem_create(&p->mem) && !echo_create(loop_of(p), p->mem, &p->echo), "device");
+	virtio_device_set_shmem(&p->echo->device, VHOST_PEER_SHMEM, VHOST_PEER_SHMEM_BYTES);
 	must(!virtio_device_init(&p->device, ops, p->echo->device.offered, loop_of(p), fake_guest_mem(p->guest)),
 	     "virtio_device_init");
 	return p;
 }
 
-struct vhost_peer *vhost_peer_create(const struct fake_guest_options *options, bool listen, bool in_band)
+static void make_server(struct vhost_peer *p)
 {
-	static unsigned serial;
-	struct vhost_peer *p = make(options, &peer_ops, in_band);
-	struct vhost_server_config c = {.fd = -1, .in_band = in_band, .display = take_display, .ended = server_ended, .owner = p};
+	struct vhost_server_config c = {
+		.fd = -1, .in_band = p->in_band, .display = take_display, .ended = server_ended, .owner = p};
 	int pair[2] = {-1, -1};
 
-	if (listen) {
-		snprintf(p->path, sizeof(p->path), "/tmp/mullion-vhost-%d-%u.sock", (int)getpid(), serial++);
+	p->tracked = calloc(ECHO_QUEUES, sizeof(*p->tracked));
+	must(p->tracked, "memory");
+	if (*p->path) {
 		c.socket_path = p->path;
 	} else {
 		must(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), "socketpair");
@@ -393,8 +424,40 @@ struct vhost_peer *vhost_peer_create(const struct fake_guest_options *options, b
 	}
 	c.device = &p->echo->device;
 	c.mem = p->mem;
+	c.inflight = p->tracked;
 	must(!vhost_server_create(&c, &p->server), "server");
+}
+
+struct vhost_peer *vhost_peer_create(const struct fake_guest_options *options, bool listen, bool in_band)
+{
+	static unsigned serial;
+	struct vhost_peer *p = make(options, &peer_ops, in_band);
+
+	if (listen)
+		snprintf(p->path, sizeof(p->path), "/tmp/mullion-vhost-%d-%u.sock", (int)getpid(), serial++);
+	make_server(p);
 	return p;
+}
+
+void vhost_peer_reconnect(struct vhost_peer *p, int fd)
+{
+	vhost_peer_disconnect(p);
+	p->fd = fd;
+}
+
+void vhost_peer_restart(struct vhost_peer *p)
+{
+	void (*handle)(struct echo *e, unsigned queue, struct chain *c) = p->echo->handle;
+	void *owner = p->echo->owner;
+
+	vhost_server_destroy(p->server);
+	virtio_device_destroy(&p->echo->device);
+	free(p->tracked);
+	vhost_peer_disconnect(p);
+	must(!echo_create(loop_of(p), p->mem, &p->echo), "device");
+	p->echo->handle = handle;
+	p->echo->owner = owner;
+	make_server(p);
 }
 
 struct vhost_peer *vhost_peer_create_remote(const struct fake_guest_options *options, int fd)
@@ -476,6 +539,9 @@ void vhost_peer_destroy(struct vhost_peer *p)
 		close(p->backend_fd);
 	if (p->display_fd >= 0)
 		close(p->display_fd);
+	if (p->inflight_fd >= 0)
+		close(p->inflight_fd);
+	free(p->tracked);
 	guest_mem_destroy(p->mem);
 	fake_guest_device_is_gone(p->guest);
 	fake_guest_destroy(p->guest);

@@ -18,10 +18,15 @@
 #include "tests/lib/echo.h"
 #include "tests/lib/fake_guest.h"
 
+struct inflight_ring;
 struct vhost_server;
 
 /* Guest addresses plus this are the user addresses that the peer speaks of. */
 #define VHOST_PEER_USER 0x700000000000ull
+
+/* The echo device's shared memory region. */
+#define VHOST_PEER_SHMEM 3u
+#define VHOST_PEER_SHMEM_BYTES 0x100000ull
 
 struct vhost_peer {
 	struct virtio_device device; /* first: the device as the fake guest sees it */
@@ -41,6 +46,9 @@ struct vhost_peer {
 	int display_fd;  /* as the server handed it over; -1 */
 	uint32_t base[ECHO_QUEUES];   /* where rings stopped, and go on if resume is set */
 	bool resume;
+	int inflight_fd; /* of vhost_peer_get_inflight(); given back when rings start; -1: none */
+	struct vhost_user_inflight inflight;
+	struct inflight_ring *tracked; /* the server's own, one a queue */
 	int kick[ECHO_QUEUES], call[ECHO_QUEUES], error[ECHO_QUEUES];
 	struct loop_fd call_watch[ECHO_QUEUES];
 };
@@ -48,7 +56,7 @@ struct vhost_peer {
 struct vhost_answer {
 	struct vhost_user_header header;
 	union {
-		uint8_t bytes[512];
+		uint8_t bytes[sizeof(struct vhost_user_shmem_config)];
 		uint64_t u64;
 		struct vhost_user_vring_state state;
 		struct vhost_user_config config;
@@ -62,6 +70,10 @@ struct vhost_peer *vhost_peer_create_remote(const struct fake_guest_options *opt
 /* The same in front of a GPU, after the handshake. */
 struct vhost_peer *vhost_peer_create_gpu(const struct fake_guest_options *options, int fd);
 struct vhost_peer *vhost_peer_create_video(const struct fake_guest_options *options, int fd);
+/* The server of vhost_peer_create() without a path, and all it knew, are gone; there is another one, and we are connected. */
+void vhost_peer_restart(struct vhost_peer *p);
+/* Connected to @fd (taken) instead: what was at the other end is gone. */
+void vhost_peer_reconnect(struct vhost_peer *p, int fd);
 /* Destroys the server first. */
 void vhost_peer_destroy(struct vhost_peer *p);
 
@@ -86,6 +98,8 @@ uint64_t vhost_peer_tell(struct vhost_peer *p, uint32_t request, const void *pay
 
 /* The features' part of the handshake, with REPLY_ACK. False when the connection was closed. */
 bool vhost_peer_handshake(struct vhost_peer *p);
+/* GET_INFLIGHT_FD for rings of @size. */
+bool vhost_peer_get_inflight(struct vhost_peer *p, uint16_t size);
 /* SET_MEM_TABLE with the fake guest's memory: what its acknowledgement says. */
 uint64_t vhost_peer_set_memory(struct vhost_peer *p);
 

@@ -15,6 +15,7 @@
 #define MAX_FDS 256
 #define MAX_GSIS 128
 #define FIRST_MSI 24
+#define MAX_SLOTS 8
 
 struct doorbell {
 	uint64_t address, value;
@@ -38,6 +39,11 @@ struct vm {
 	pthread_mutex_t lock; /* loop and guest threads both come here */
 	struct doorbell doorbells[MAX_FDS];
 	struct line lines[MAX_GSIS];
+	struct {
+		uint64_t gpa, bytes; /* 0: free */
+		void *host;
+	} slots[MAX_SLOTS];
+	uint32_t slot_count;
 	bool ended;
 	enum vm_end why;
 };
@@ -69,6 +75,10 @@ void stub_destroy(struct vm *vm)
 		abort();
 	for (unsigned i = 0; i < MAX_GSIS; i++) {
 		if (vm->lines[i].fd >= 0 || vm->lines[i].is_msi || vm->lines[i].level)
+			abort();
+	}
+	for (unsigned i = 0; i < MAX_SLOTS; i++) {
+		if (vm->slots[i].bytes)
 			abort();
 	}
 	loop_destroy(vm->loop);
@@ -131,6 +141,41 @@ bool stub_ended(const struct vm *vm, enum vm_end *why)
 {
 	*why = vm->why;
 	return vm->ended;
+}
+
+/* ---- memory slots ---- */
+
+uint32_t vm_new_slot(struct vm *vm)
+{
+	if (vm->slot_count == MAX_SLOTS)
+		abort();
+	return vm->slot_count++;
+}
+
+/* KVM wants a slot gone before it is somewhere else, and no two in one place. */
+int vm_set_slot(struct vm *vm, uint32_t slot, uint64_t gpa, void *host, uint64_t bytes)
+{
+	if (slot >= vm->slot_count)
+		abort();
+	if (!bytes != !!vm->slots[slot].bytes)
+		return -EINVAL;
+	for (unsigned i = 0; bytes && i < vm->slot_count; i++) {
+		if (vm->slots[i].bytes && gpa < vm->slots[i].gpa + vm->slots[i].bytes && vm->slots[i].gpa < gpa + bytes)
+			return -EEXIST;
+	}
+	vm->slots[slot].gpa = gpa;
+	vm->slots[slot].bytes = bytes;
+	vm->slots[slot].host = host;
+	return 0;
+}
+
+void *stub_slot(const struct vm *vm, uint64_t gpa)
+{
+	for (unsigned i = 0; i < vm->slot_count; i++) {
+		if (vm->slots[i].bytes && vm->slots[i].gpa == gpa)
+			return vm->slots[i].host;
+	}
+	return NULL;
 }
 
 /* ---- doorbells ---- */

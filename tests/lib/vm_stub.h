@@ -34,6 +34,9 @@ void stub_out(struct vm *vm, uint16_t port, unsigned size, uint32_t value);
 /* The same write, never taken by an ioeventfd. */
 void stub_write_exit(struct vm *vm, uint64_t address, unsigned size, uint64_t value);
 
+/* Where memory that was shown at @gpa (vm_set_slot()) is in this process; NULL: nothing is. */
+void *stub_slot(const struct vm *vm, uint64_t gpa);
+
 unsigned stub_ioeventfds(const struct vm *vm); /* registered now */
 bool stub_level(const struct vm *vm, uint32_t gsi);
 /* Edges that irqfds of @gsi sent since the last call. */

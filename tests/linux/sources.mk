@@ -7,3 +7,9 @@ qemu-tests := tests/linux/qemu
 .PHONY: uml
 uml:
 	$(Q)tests/linux/uml-build.sh
+# A program of Linux guests, which have other libraries: it needs none.
+all: $(O)/linux/host_blob
+$(O)/linux/host_blob: $(O)/obj/tests/linux/host_blob.o
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(host-cc) -static -o $@ $^

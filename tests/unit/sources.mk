@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 # Transports, over the real buses and a stand-in for KVM (tests/lib/vm_stub.c).
 unit-tests += test_virtio_mmio
-test_virtio_mmio-src := tests/lib/vm_stub.c tests/lib/test_device.c vmm/bus.c vmm/virtio_transport.c vmm/virtio_mmio.c
+test_virtio_mmio-src := tests/lib/vm_stub.c tests/lib/test_device.c vmm/bus.c vmm/virtio_transport.c vmm/shmem.c vmm/virtio_mmio.c
 unit-tests += test_pci test_virtio_pci
 test_pci-src := tests/lib/vm_stub.c vmm/bus.c vmm/pci.c
-test_virtio_pci-src := tests/lib/vm_stub.c tests/lib/test_device.c vmm/bus.c vmm/virtio_transport.c vmm/pci.c vmm/msix.c vmm/virtio_pci.c
+test_virtio_pci-src := tests/lib/vm_stub.c tests/lib/test_device.c vmm/bus.c vmm/virtio_transport.c vmm/shmem.c vmm/pci.c vmm/msix.c vmm/virtio_pci.c
+unit-tests += test_shmem
+test_shmem-src := tests/lib/vm_stub.c tests/lib/test_device.c vmm/bus.c vmm/shmem.c
 # host/base and host/virtio.
 unit-tests += test_log
 unit-tests += test_loop

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -306,6 +307,230 @@ static void its_own_nonsense_disconnects_it(void **state)
 	stop(&s, peer);
 }
 
+/* ---- shared memory ---- */
+
+#define SHMEM_ID 9u
+#define SHMEM_BYTES 0x100000ull
+
+static struct {
+	unsigned count;
+	uint32_t request;
+	struct virtio_shmem_request r;
+	bool had_fd;
+	int result;
+} mapped;
+
+static int map(void *owner, uint32_t request, struct virtio_shmem_request *r)
+{
+	assert_ptr_equal(owner, &mapped);
+	mapped.count++;
+	mapped.request = request;
+	mapped.r = *r;
+	mapped.had_fd = r->fd >= 0 && fcntl(r->fd, F_GETFD) >= 0;
+	return mapped.result;
+}
+
+static void with_shmem(struct vhost_session *s)
+{
+	memset(&mapped, 0, sizeof(mapped));
+	s->protocol |= BIT(VHOST_USER_PROTOCOL_F_SHMEM);
+	s->shmem = (struct virtio_shmem_region){.id = SHMEM_ID, .size_bytes = SHMEM_BYTES};
+	s->map = map;
+	s->owner = &mapped;
+}
+
+/* Ask for a mapping on @fd, with @fd_count descriptors and @size bytes of @m. */
+static void ask(int fd, uint32_t request, const struct vhost_user_shmem_map *m, uint32_t size, unsigned fd_count)
+{
+	const struct vhost_user_header h = {
+		.request = request, .flags = VHOST_USER_VERSION | VHOST_USER_NEED_REPLY, .size = size};
+	uint8_t wire[sizeof(h) + 2 * sizeof(*m)] = {0};
+	union {
+		char bytes[CMSG_SPACE(sizeof(int) * 4)];
+		struct cmsghdr align;
+	} control = {0};
+	struct iovec v = {.iov_base = wire, .iov_len = sizeof(h) + size};
+	struct msghdr msg = {.msg_iov = &v, .msg_iovlen = 1};
+	int fds[4];
+
+	memcpy(wire, &h, sizeof(h));
+	memcpy(wire + sizeof(h), m, sizeof(*m));
+	for (unsigned i = 0; i < 4; i++)
+		fds[i] = STDERR_FILENO;
+	if (fd_count) {
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
+		CMSG_FIRSTHDR(&msg)->cmsg_level = SOL_SOCKET;
+		CMSG_FIRSTHDR(&msg)->cmsg_type = SCM_RIGHTS;
+		CMSG_FIRSTHDR(&msg)->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)), fds, sizeof(int) * fd_count);
+	}
+	assert_int_equal(sendmsg(fd, &msg, MSG_NOSIGNAL), sizeof(h) + size);
+}
+
+static uint64_t answered(int fd, uint32_t request)
+{
+	struct answer a;
+
+	assert_int_equal(recv(fd, &a, sizeof(a), MSG_DONTWAIT), sizeof(a));
+	assert_int_equal(a.request, request);
+	assert_int_equal(a.flags, REPLY);
+	return a.number[0] | (uint64_t)a.number[1] << 32;
+}
+
+static void its_maps_are_handed_on(void **state)
+{
+	const struct vhost_user_shmem_map good_map = {
+		.id = SHMEM_ID, .offset = 0x4000, .length = 0x2000, .fd_offset = 0x1000, .flags = 1};
+	unsigned before = open_descriptors();
+	struct vhost_user_shmem_map m = good_map;
+	struct vhost_session s;
+	bool changed;
+	int peer[2];
+
+	(void)state;
+	running(&s, peer, "", 0, false);
+	with_shmem(&s);
+	ask(peer[1], VHOST_USER_BACKEND_SHMEM_MAP, &m, sizeof(m), 1);
+	assert_int_equal(vhost_session_asked(&s, &changed), 0);
+	assert_int_equal(answered(peer[1], VHOST_USER_BACKEND_SHMEM_MAP), 0);
+	assert_int_equal(mapped.count, 1);
+	assert_true(mapped.had_fd);
+	assert_int_equal(mapped.request, VHOST_USER_BACKEND_SHMEM_MAP);
+	assert_int_equal(mapped.r.offset, 0x4000);
+	assert_int_equal(mapped.r.length, 0x2000);
+	assert_int_equal(mapped.r.fd_offset, 0x1000);
+	assert_true(mapped.r.writable);
+	/* What is refused there is told. */
+	mapped.result = -EEXIST;
+	m.flags = 0;
+	ask(peer[1], VHOST_USER_BACKEND_SHMEM_MAP, &m, sizeof(m), 4);
+	assert_int_equal(vhost_session_asked(&s, &changed), 0);
+	assert_int_equal(answered(peer[1], VHOST_USER_BACKEND_SHMEM_MAP), EEXIST);
+	assert_false(mapped.r.writable);
+	mapped.result = 0;
+	/* Without a descriptor too: that it is none is found where it is used. */
+	ask(peer[1], VHOST_USER_BACKEND_SHMEM_UNMAP, &m, sizeof(m), 0);
+	assert_int_equal(vhost_session_asked(&s, &changed), 0);
+	assert_int_equal(answered(peer[1], VHOST_USER_BACKEND_SHMEM_UNMAP), 0);
+	assert_int_equal(mapped.request, VHOST_USER_BACKEND_SHMEM_UNMAP);
+	assert_false(mapped.had_fd);
+	assert_int_equal(mapped.count, 3);
+	/* Another region, and flags that mean nothing. */
+	m = good_map;
+	m.id++;
+	ask(peer[1], VHOST_USER_BACKEND_SHMEM_MAP, &m, sizeof(m), 1);
+	assert_int_equal(vhost_session_asked(&s, &changed), 0);
+	assert_int_equal(answered(peer[1], VHOST_USER_BACKEND_SHMEM_MAP), EINVAL);
+	m = good_map;
+	m.flags = 2;
+	ask(peer[1], VHOST_USER_BACKEND_SHMEM_MAP, &m, sizeof(m), 1);
+	assert_int_equal(vhost_session_asked(&s, &changed), 0);
+	assert_int_equal(answered(peer[1], VHOST_USER_BACKEND_SHMEM_MAP), EINVAL);
+	s.shmem.size_bytes = 0;
+	m = good_map;
+	ask(peer[1], VHOST_USER_BACKEND_SHMEM_MAP, &m, sizeof(m), 1);
+	assert_int_equal(vhost_session_asked(&s, &changed), 0);
+	assert_int_equal(answered(peer[1], VHOST_USER_BACKEND_SHMEM_MAP), EOPNOTSUPP);
+	assert_int_equal(mapped.count, 3);
+	/* Half of one is no request. */
+	ask(peer[1], VHOST_USER_BACKEND_SHMEM_MAP, &m, sizeof(m) - 1, 1);
+	assert_int_equal(vhost_session_asked(&s, &changed), -EPROTO);
+	assert_int_equal(s.fd, -1);
+	stop(&s, peer);
+	assert_int_equal(open_descriptors(), before);
+}
+
+/* A backend that answers only when it has been answered, as one does that must end what it has begun. */
+static void *backend_in_need(void *arg)
+{
+	const struct vhost_user_shmem_map m = {.id = SHMEM_ID, .length = 0x1000};
+	const struct answer base = ANSWER(VHOST_USER_GET_VRING_BASE, 0ull);
+	const struct vhost_user_header changed = {
+		.request = VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, .flags = VHOST_USER_VERSION};
+	int *peer = arg;
+	struct answer a;
+
+	if (write(peer[1], &changed, sizeof(changed)) != sizeof(changed))
+		return NULL;
+	ask(peer[1], VHOST_USER_BACKEND_SHMEM_MAP, &m, sizeof(m), 1);
+	if (recv(peer[1], &a, sizeof(a), MSG_WAITALL) == sizeof(a) && !a.number[0] &&
+	    write(peer[0], &base, sizeof(base)) == sizeof(base))
+		return arg;
+	return NULL;
+}
+
+static void it_is_served_while_its_answer_is_waited_for(void **state)
+{
+	struct vhost_session s;
+	pthread_t thread;
+	bool changed;
+	int peer[2], back[2];
+	void *well;
+
+	(void)state;
+	running(&s, peer, "", 0, true);
+	/* Both ends are to be written to. */
+	close(s.backend_fd);
+	close(peer[1]);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, back), 0);
+	s.backend_fd = back[0];
+	peer[1] = back[1];
+	with_shmem(&s);
+	s.features = BIT(32); /* one question for a stop */
+	assert_int_equal(pthread_create(&thread, NULL, backend_in_need, peer), 0);
+	assert_int_equal(vhost_session_stop_ring(&s, 0), 0);
+	assert_int_equal(pthread_join(thread, &well), 0);
+	assert_non_null(well);
+	assert_int_equal(mapped.count, 1);
+	/* And what it said besides is not forgotten. */
+	assert_int_equal(vhost_session_asked(&s, &changed), 0);
+	assert_true(changed);
+	assert_int_equal(vhost_session_asked(&s, &changed), 0);
+	assert_false(changed);
+	stop(&s, peer);
+}
+
+static int shmem_with(const struct vhost_user_shmem_config *c, struct virtio_shmem_region *out)
+{
+	struct vhost_user_header h = {.request = VHOST_USER_GET_SHMEM_CONFIG, .flags = REPLY, .size = sizeof(*c)};
+	uint8_t wire[sizeof(h) + sizeof(*c)];
+	struct vhost_session s;
+	int peer[2], err;
+
+	memcpy(wire, &h, sizeof(h));
+	memcpy(wire + sizeof(h), c, sizeof(*c));
+	running(&s, peer, wire, sizeof(wire), false);
+	err = vhost_session_get_shmem(&s);
+	assert_int_equal(!err, s.fd >= 0);
+	*out = s.shmem;
+	stop(&s, peer);
+	return err;
+}
+
+static void its_region_must_make_sense(void **state)
+{
+	static const uint64_t sizes[] = {1, 0x8000, 0x10001, 0x30000, 1ull << 35, UINT64_MAX, 1ull << 63};
+	struct vhost_user_shmem_config c = {0};
+	struct virtio_shmem_region r;
+
+	(void)state;
+	assert_int_equal(shmem_with(&c, &r), 0);
+	assert_int_equal(r.size_bytes, 0);
+	c.count = 77; /* what counts are the sizes */
+	c.sizes[255] = 0x10000;
+	assert_int_equal(shmem_with(&c, &r), 0);
+	assert_int_equal(r.size_bytes, 0x10000);
+	assert_int_equal(r.id, 255);
+	c.sizes[0] = 0x10000;
+	assert_int_equal(shmem_with(&c, &r), -EPROTO);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		memset(&c, 0, sizeof(c));
+		c.sizes[1] = sizes[i];
+		assert_int_equal(shmem_with(&c, &r), -EPROTO);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -318,6 +543,9 @@ int main(void)
 		cmocka_unit_test(config_space_of_another_size_is_an_error),
 		cmocka_unit_test(its_own_requests_may_be_cut_anywhere),
 		cmocka_unit_test(its_own_nonsense_disconnects_it),
+		cmocka_unit_test(its_maps_are_handed_on),
+		cmocka_unit_test(it_is_served_while_its_answer_is_waited_for),
+		cmocka_unit_test(its_region_must_make_sense),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@
 
 #define BASE 0xe8000000ull
 #define GSI 5u
+#define SHMEM 0x800000000ull
 #define READY (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)
 
 struct fixture {
@@ -34,7 +35,7 @@ static int set_up(void **state)
 	f->vm = stub_create();
 	f->device = test_device_create(vm_loop(f->vm), vm_mem(f->vm));
 	f->device->destroyed = &f->destroyed;
-	assert_int_equal(virtio_mmio_create(f->vm, &f->device->base, BASE, GSI, &f->mmio), 0);
+	assert_int_equal(virtio_mmio_create(f->vm, &f->device->base, BASE, GSI, SHMEM, &f->mmio), 0);
 	*state = f;
 	return 0;
 }
@@ -112,13 +113,22 @@ static void says_what_it_is(void **state)
 	assert_int_equal(get(f, 0x0c0), 0); /* QueueReset */
 }
 
-static void has_no_shared_memory(void **state)
+static void names_its_shared_memory(void **state)
 {
 	struct fixture *f = *state;
 
-	put(f, 0x0ac, 3);
+	put(f, 0x0ac, TEST_DEVICE_SHMEM + 1);
 	for (uint32_t r = 0x0b0; r <= 0x0bc; r += 4)
 		assert_int_equal(get(f, r), 0xffffffff);
+	put(f, 0x0ac, TEST_DEVICE_SHMEM);
+	assert_int_equal(get(f, 0x0b0), TEST_DEVICE_SHMEM_BYTES);
+	assert_int_equal(get(f, 0x0b4), 0);
+	assert_int_equal(get(f, 0x0b8), (uint32_t)SHMEM);
+	assert_int_equal(get(f, 0x0bc), SHMEM >> 32);
+	assert_non_null(stub_slot(f->vm, SHMEM));
+	/* Above 8 bits the id is another. */
+	put(f, 0x0ac, 0x100 + TEST_DEVICE_SHMEM);
+	assert_int_equal(get(f, 0x0b0), 0xffffffff);
 }
 
 static void registers_take_aligned_words_only(void **state)
@@ -346,8 +356,8 @@ static void a_failed_create_leaves_the_device(void **state)
 
 	other->destroyed = &destroyed;
 	/* The place is taken; then its interrupt is. */
-	assert_int_equal(virtio_mmio_create(f->vm, &other->base, BASE, GSI + 1, &mmio), -EEXIST);
-	assert_int_equal(virtio_mmio_create(f->vm, &other->base, BASE + VIRTIO_MMIO_BYTES, GSI, &mmio), -EBUSY);
+	assert_int_equal(virtio_mmio_create(f->vm, &other->base, BASE, GSI + 1, 0, &mmio), -EEXIST);
+	assert_int_equal(virtio_mmio_create(f->vm, &other->base, BASE + VIRTIO_MMIO_BYTES, GSI, 0, &mmio), -EBUSY);
 	assert_null(mmio);
 	assert_int_equal(stub_ioeventfds(f->vm), 2);
 	assert_int_equal(destroyed, 0);
@@ -361,7 +371,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(says_what_it_is),
-		TEST(has_no_shared_memory),
+		TEST(names_its_shared_memory),
 		TEST(registers_take_aligned_words_only),
 		TEST(features_come_in_two_words),
 		TEST(features_not_offered_are_refused),

@@ -40,6 +40,7 @@ struct fixture {
 	struct virtio_pci *pci;
 	unsigned destroyed;
 	/* Offsets of capabilities in configuration space */
+	unsigned shmem_cap;
 	unsigned common_cap, isr_cap, device_cap, notify_cap, window_cap, msix_cap, express_cap;
 	uint64_t common, isr, config, notify, table, pending;
 };
@@ -99,6 +100,9 @@ static void find_capabilities(struct fixture *f)
 			break;
 		case VIRTIO_PCI_CAP_PCI_CFG:
 			f->window_cap = cap;
+			break;
+		case 8: /* VIRTIO_PCI_CAP_SHARED_MEMORY_CFG */
+			f->shmem_cap = cap;
 			break;
 		default:
 			fail();
@@ -550,6 +554,37 @@ static void bars_move_under_access(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* Section 4.1.4.7: a capability of 64 bits names id, BAR, offset and length. */
+static void shared_memory_is_a_bar_of_its_own(void **state)
+{
+	struct fixture *f = *state;
+	unsigned cap = f->shmem_cap, bar = cfg(f, cap + 4, 1);
+	uint64_t at = bar_address(f, bar);
+	uint8_t *memory = stub_slot(f->vm, at);
+
+	assert_int_equal(cfg(f, cap + 2, 1), 24);
+	assert_int_equal(cfg(f, cap + 5, 1), TEST_DEVICE_SHMEM);
+	assert_int_equal(cfg(f, cap + 8, 4), 0);
+	assert_int_equal(cfg(f, cap + 12, 4), TEST_DEVICE_SHMEM_BYTES);
+	assert_int_equal(cfg(f, cap + 16, 4), 0);
+	assert_int_equal(cfg(f, cap + 20, 4), 0);
+	assert_true(at >= layout.mmio64_base);
+	assert_int_equal(at % TEST_DEVICE_SHMEM_BYTES, 0);
+	assert_non_null(memory);
+	/* The guest moves it, hides it, and shows it again. */
+	set_cfg(f, PCI_BASE_ADDRESS_0 + 4 * bar, 4, 0x40000000);
+	assert_null(stub_slot(f->vm, at));
+	at = bar_address(f, bar);
+	assert_ptr_equal(stub_slot(f->vm, at), memory);
+	set_cfg(f, PCI_COMMAND, 2, 0);
+	assert_null(stub_slot(f->vm, at));
+	set_cfg(f, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	assert_ptr_equal(stub_slot(f->vm, at), memory);
+	/* Sizing, as every driver does it. */
+	set_cfg(f, PCI_BASE_ADDRESS_0 + 4 * bar, 4, 0xffffffff);
+	assert_int_equal(cfg(f, PCI_BASE_ADDRESS_0 + 4 * bar, 4) & ~0xfu, (uint32_t)-TEST_DEVICE_SHMEM_BYTES);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -557,6 +592,7 @@ int main(void)
 		TEST(the_queue_registers_read_back),
 		TEST(vectors_past_the_table_are_refused),
 		TEST(doorbells_move_with_the_bar),
+		TEST(shared_memory_is_a_bar_of_its_own),
 		TEST(a_vector_sends_its_message),
 		TEST(a_config_change_has_its_own_vector),
 		TEST(a_masked_vector_waits),

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The spare worker: its driver is loaded, its first shader compiled and its sandbox closed, so that all there is to do when
+ * the other dies is what the guest had done. It is the guest's as the other is: it knows the same memory and journal.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "host/vhost/keeper_parts.h"
+
+/* Not while the worker that took over still has its hands full. */
+#define AFTER_TAKE_NS 200000000ull
+/* What ends one that does nothing is likely to end the next. */
+#define AFTER_DEATH_NS 10000000000ull
+
+static void ended(void *owner, int status)
+{
+	struct keeper *k = owner;
+
+	(void)status;
+	close(k->spare_link);
+	k->spare_due_ns = loop_now_ns() + AFTER_DEATH_NS;
+	log_line(LOG_TOPIC_VHOST, LOG_WARN, "%s: the spare worker died; another one will be started", k->config->name);
+}
+
+static int start(struct keeper *k)
+{
+	struct worker_place place = {
+		.memory = k->memory,
+		.journal = k->journal,
+		.shared = k->shared,
+		.sandbox = k->config->sandbox,
+		.control = k->config->control,
+		.screen = k->config->screen,
+		.generation = k->generation + 1,
+		.spare = true,
+	};
+	int pair[2], err;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	place.link = pair[1];
+	k->spare = (struct worker){.loop = k->loop, .ended = ended, .owner = k};
+	err = worker_start(&k->spare, k->config->work, k->config->owner, &place);
+	close(pair[1]);
+	if (err)
+		close(pair[0]);
+	else
+		k->spare_link = pair[0];
+	return err;
+}
+
+void keeper_look_for_spare(struct keeper *k)
+{
+	uint64_t now = loop_now_ns();
+	int err;
+
+	if (!k->config->spare || k->spare.pid)
+		return;
+	/* Without a guest there is nothing to take over, and its journal is not this one. */
+	if (!k->ready || k->leaving || !lease_has_state(&k->lease) || now < k->spare_due_ns)
+		return;
+	k->spare_due_ns = now + AFTER_DEATH_NS;
+	err = start(k);
+	if (err)
+		log_line(LOG_TOPIC_VHOST, LOG_WARN, "%s: no spare worker can be started: %s", k->config->name,
+			 strerror(-err));
+}
+
+bool keeper_take_spare(struct keeper *k, int *link)
+{
+	k->spare_due_ns = loop_now_ns() + AFTER_TAKE_NS;
+	if (!k->spare.pid)
+		return false;
+	if (worker_take(&k->worker, &k->spare)) {
+		close(k->spare_link);
+		return false;
+	}
+	worker_memory_still(k->memory);
+	*link = k->spare_link;
+	return true;
+}
+
+void keeper_drop_spare(struct keeper *k)
+{
+	if (!k->spare.pid)
+		return;
+	/* It is not to end in order: that would be the end of a guest. */
+	worker_stop(&k->spare, 0);
+	close(k->spare_link);
+}
