@@ -69,6 +69,8 @@ test_codec_encode-src = $(codec-test-src)
 test_codec_broken-src = $(codec-test-src)
 test_codec_formats-src = $(codec-test-src)
 test_codec_controls-src = $(codec-test-src)
+device-tests += test_video_restore
+test_video_restore-src = $(video-test-src)
 # The program mullion-video but its main().
 device-tests += test_video_keeper
 test_video_keeper-src = tests/lib/codec_leaks.c tests/lib/clip.c tests/lib/stuck_decoder.c tests/lib/video_client.c $(vhost-test-src) \
