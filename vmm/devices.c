@@ -18,6 +18,7 @@
 #include "host/virtio/device.h"
 #include "host/virtio/display_control.h"
 #include "host/virtio/module.h"
+#include "host/virtio/object.h"
 #include "vmm/arch.h"
 #include "vmm/isolate.h"
 #include "vmm/keyboard.h"
@@ -43,6 +44,7 @@ struct devices {
 	struct isolate *isolate_videos[2];
 	struct loop *isolate_video_loops[2];
 	char *isolate_video_options[2];
+	struct virtio_objects *objects; /* what GPU and codecs share; NULL: they are not both in this process */
 	struct loop *vhost_loops[OPTIONS_MAX_VHOST_USERS]; /* each may wait for its process */
 	struct keyboard *keyboard;
 	struct input_seat *seat; /* the guest's input devices, to those who have a user */
@@ -221,10 +223,14 @@ static int isolate_gpu(struct devices *d, const struct options *o, struct virtio
 	return vhost_user_create(&c, d->gpu_loop, vm_mem(d->vm), out);
 }
 
+static bool is_video_isolated(const struct options *o)
+{
+	return o->isolate_video == ISOLATE_YES || (o->isolate_video == ISOLATE_DEFAULT && isolate_is_possible("video"));
+}
+
 static int make_gpu(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
 {
-	const struct device_setup setup = {
-		.options = o->gpu, .display = o->display, .input = input_seat_sink(d->seat)};
+	struct device_setup setup = {.options = o->gpu, .display = o->display, .input = input_seat_sink(d->seat)};
 	const struct device_module *module;
 	int err;
 
@@ -235,6 +241,10 @@ static int make_gpu(struct devices *d, const struct options *o, unsigned n, stru
 		log_line(LOG_TOPIC_VMM, LOG_WARN,
 			 "no program mullion-gpu beside this one: the GPU is in this process, where a guest that breaks it is "
 			 "in, too; build it (make), or say isolate=no");
+	err = (o->video_decoder || o->video_encoder) && !is_video_isolated(o) ? virtio_objects_create(&d->objects) : 0;
+	if (err)
+		return err;
+	setup.objects = d->objects;
 	err = make_from_module(d, "gpu", &d->gpu_loop, &setup, &module, out);
 	if (!err && module->display_control) {
 		d->in_process =
@@ -274,12 +284,16 @@ static int isolate_video(struct devices *d, const struct options *o, const char 
 static int make_video(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
 {
 	char arguments[OPTIONS_MAX_VIDEO + 16];
-	const struct device_setup setup = {.options = arguments};
+	const struct device_setup setup = {.options = arguments, .objects = d->objects};
 	const struct device_module *module;
 	const bool encoder = n > 0 || !o->video_decoder;
 
 	snprintf(arguments, sizeof(arguments), "kind=%s,%s", encoder ? "encoder" : "decoder", o->video);
-	if (o->isolate_video == ISOLATE_YES || (o->isolate_video == ISOLATE_DEFAULT && isolate_is_possible("video")))
+	if (n == 0 && o->has_gpu && !d->objects)
+		log_line(LOG_TOPIC_VMM, LOG_INFO,
+			 "pictures that the codecs share with the GPU by a UUID are not offered: both must be in this "
+			 "process, isolate=no of --gpu and of --video");
+	if (is_video_isolated(o))
 		return isolate_video(d, o, arguments, encoder, out);
 	if (o->isolate_video == ISOLATE_DEFAULT && n == 0)
 		log_line(LOG_TOPIC_VMM, LOG_WARN,
@@ -445,6 +459,7 @@ void devices_destroy(struct devices *d)
 		free(d->isolate_video_options[i]);
 	}
 	loop_destroy(d->video_loop);
+	virtio_objects_destroy(d->objects);
 	for (unsigned i = 0; i < OPTIONS_MAX_VHOST_USERS; i++)
 		loop_destroy(d->vhost_loops[i]);
 	keyboard_destroy(d->keyboard);

@@ -22,8 +22,9 @@ static int post_event(struct video *v, struct virtio_video_event *event)
 
 int video_open(struct video *v, uint32_t id, enum virtio_kind kind, unsigned index)
 {
-	const uint64_t features =
-		VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_GUEST_PAGES) | VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_NON_CONTIG);
+	const uint64_t features = VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_GUEST_PAGES) |
+				  VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_NON_CONTIG) |
+				  VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_VIRTIO_OBJECT);
 	int rc;
 
 	memset(v, 0, sizeof(*v));
@@ -201,6 +202,14 @@ int video_set_params(struct video *v, uint32_t stream, const struct virtio_video
 	return command(v, &c, sizeof(c));
 }
 
+int video_set_params_ext(struct video *v, uint32_t stream, const struct virtio_video_params *params, uint32_t memory)
+{
+	struct virtio_video_set_params_ext c = {.hdr = {VIRTIO_VIDEO_CMD_SET_PARAMS_EXT, stream},
+						.params = {.base = *params, .resource_type = memory}};
+
+	return command(v, &c, sizeof(c));
+}
+
 int video_set_control(struct video *v, uint32_t stream, uint32_t control, uint32_t value)
 {
 	struct {
@@ -211,7 +220,8 @@ int video_set_control(struct video *v, uint32_t stream, uint32_t control, uint32
 	return command(v, &c, sizeof(c));
 }
 
-int video_resource_create(struct video *v, uint32_t stream, uint32_t queue, uint32_t id, const void *memory, uint32_t bytes)
+/* A resource in one buffer, with the 16 bytes at @entry behind the command. */
+static int create_resource(struct video *v, uint32_t stream, uint32_t queue, uint32_t id, const void *entry)
 {
 	struct virtio_video_resource_create c = {
 		.hdr = {VIRTIO_VIDEO_CMD_RESOURCE_CREATE, stream},
@@ -221,11 +231,26 @@ int video_resource_create(struct video *v, uint32_t stream, uint32_t queue, uint
 		.num_planes = 1,
 		.num_entries = {1},
 	};
-	struct virtio_video_mem_entry e = {.addr = dma_address(memory), .length = bytes};
 	struct virtio_video_cmd_hdr answer;
 
-	return ask(v, &c, sizeof(c), (struct virtq_buffer){&e, sizeof(e)}, &answer, sizeof(answer),
-		   VIRTIO_VIDEO_RESP_OK_NODATA);
+	return ask(v, &c, sizeof(c), (struct virtq_buffer){entry, sizeof(struct virtio_video_mem_entry)}, &answer,
+		   sizeof(answer), VIRTIO_VIDEO_RESP_OK_NODATA);
+}
+
+int video_resource_create(struct video *v, uint32_t stream, uint32_t queue, uint32_t id, const void *memory,
+			  uint32_t bytes)
+{
+	struct virtio_video_mem_entry e = {.addr = dma_address(memory), .length = bytes};
+
+	return create_resource(v, stream, queue, id, &e);
+}
+
+int video_resource_create_object(struct video *v, uint32_t stream, uint32_t queue, uint32_t id, const uint8_t uuid[16])
+{
+	struct virtio_video_object_entry e;
+
+	memcpy(e.uuid, uuid, sizeof(e.uuid));
+	return create_resource(v, stream, queue, id, &e);
 }
 
 int video_resource_destroy_all(struct video *v, uint32_t stream, uint32_t queue)

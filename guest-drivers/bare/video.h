@@ -59,10 +59,14 @@ int video_stream_destroy(struct video *v, uint32_t stream);
 /* @queue: VIRTIO_VIDEO_QUEUE_TYPE_* */
 int video_get_params(struct video *v, uint32_t stream, uint32_t queue, struct virtio_video_params *params);
 int video_set_params(struct video *v, uint32_t stream, const struct virtio_video_params *params);
+/* The same, and @memory (VIRTIO_VIDEO_MEM_TYPE_*) is what its next resources are made of. */
+int video_set_params_ext(struct video *v, uint32_t stream, const struct virtio_video_params *params, uint32_t memory);
 int video_set_control(struct video *v, uint32_t stream, uint32_t control, uint32_t value);
 
 /* Lend the stream @memory as resource @id, all planes in it. */
 int video_resource_create(struct video *v, uint32_t stream, uint32_t queue, uint32_t id, const void *memory, uint32_t bytes);
+/* The object that another device calls @uuid as resource @id. Needs VIRTIO_VIDEO_F_RESOURCE_VIRTIO_OBJECT. */
+int video_resource_create_object(struct video *v, uint32_t stream, uint32_t queue, uint32_t id, const uint8_t uuid[16]);
 int video_resource_destroy_all(struct video *v, uint32_t stream, uint32_t queue);
 int video_queue_clear(struct video *v, uint32_t stream, uint32_t queue);
 

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "host/gpu/device.h"
+#include "host/gpu/export.h"
 #include "host/virtio/mem.h"
 #include "host/virtio/shared_heap.h"
 
@@ -315,6 +316,7 @@ uint32_t gpu_resource_assign_uuid(struct gpu *g, struct gpu_command *cmd)
 	struct virtio_gpu_resp_resource_uuid *answer = &g->answer.uuid;
 	uint32_t code = VIRTIO_GPU_RESP_OK_RESOURCE_UUID;
 	struct gpu_resource *res = find_resource(g, cmd, cmd->u.uuid.resource_id, &code);
+	uint32_t shared;
 
 	if (!res)
 		return code;
@@ -324,6 +326,9 @@ uint32_t gpu_resource_assign_uuid(struct gpu *g, struct gpu_command *cmd)
 		/* RFC 9562, section 5.4: version 4, variant 10. */
 		res->uuid[6] = (uint8_t)((res->uuid[6] & 0x0f) | 0x40);
 		res->uuid[8] = (uint8_t)((res->uuid[8] & 0x3f) | 0x80);
+		shared = gpu_export_resource(g, cmd, res);
+		if (shared != 0)
+			return shared;
 		res->has_uuid = true;
 		gpu_record_resource(g, res);
 	}

@@ -32,6 +32,7 @@ struct gpu {
 	struct display_output *remote;	/* the vhost-user frontend's (host/display/vhost_gpu.h); NULL: none was given yet */
 	struct gpu_question *questions; /* commands that wait for an answer of @remote */
 	struct gpu_resource_table *resources;
+	struct virtio_objects *objects; /* of the guest; NULL: none */
 	struct gpu_window window; /* blobs in host memory, and their mappings */
 	struct gpu_context_table *contexts;
 	struct gpu_fences *fences;

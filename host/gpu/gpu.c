@@ -13,6 +13,7 @@
 
 #include "host/base/step.h"
 #include "host/gpu/device.h"
+#include "host/gpu/export.h"
 #include "protocol/virtio.h"
 
 #define ROOM(type) ((uint16_t)sizeof(struct type))
@@ -294,6 +295,7 @@ void gpu_drop_resource(struct gpu *g, struct gpu_resource *res)
 	if (res->backing && g->renderer->ops->backing_detach)
 		g->renderer->ops->backing_detach(g->renderer, res);
 	g->renderer->ops->resource_destroy(g->renderer, res);
+	gpu_withdraw_resource(g, res);
 	gpu_host_blob_drop(g, res);
 	gpu_resource_remove(g->resources, res);
 }
@@ -514,6 +516,7 @@ int gpu_create(const struct gpu_config *config_in, struct loop *loop, const stru
 	if (!g)
 		return -ENOMEM;
 	g->limits = config_in->limits;
+	g->objects = config_in->objects;
 	g->scanout_count = config_in->scanouts;
 	for (unsigned i = 0; i < g->scanout_count; i++) {
 		g->scanouts[i].index = i;
@@ -588,5 +591,8 @@ int gpu_set_mode(struct virtio_device *d, unsigned scanout, const struct gpu_mod
 
 void gpu_get_stats(struct virtio_device *d, struct gpu_stats *out)
 {
-	*out = gpu_from_device(d)->stats;
+	const struct gpu *g = gpu_from_device(d);
+
+	*out = g->stats;
+	out->object_uploads = g->renderer->object_uploads;
 }

@@ -14,6 +14,7 @@
 struct display_output;
 struct journal;
 struct renderer_ops;
+struct virtio_objects;
 
 struct gpu_mode {
 	uint32_t width, height; /* pixels; 0: nothing is plugged in */
@@ -34,6 +35,8 @@ struct gpu_config {
 	 * device is destroyed, which clears it as a reset does. NULL: a guest starts again when the process dies.
 	 */
 	struct journal *journal;
+	/* Where resources with a UUID are published, borrowed until the device is destroyed. NULL: nobody would look. */
+	struct virtio_objects *objects;
 	/*
 	 * Size of the host-visible region and of the memory for blobs in it, a power of two; 0: none. What is in them outlives
 	 * the process in @shared_fd (a shared_heap_memfd(), borrowed for the call; below 1: the device makes its own).
@@ -76,6 +79,7 @@ int gpu_set_display_socket(struct virtio_device *d, int fd);
 struct gpu_stats {
 	uint64_t commands, errors, fences, frames;
 	uint64_t pixel_copies, pixel_copy_bytes;
+	uint64_t object_uploads; /* of pictures that another device wrote, into a texture */
 	uint64_t unrecorded; /* changes that did not fit in the journal */
 };
 void gpu_get_stats(struct virtio_device *d, struct gpu_stats *out);

@@ -29,6 +29,7 @@ static int create(const struct device_setup *setup, struct virtio_device **out)
 	config.journal = setup->journal;
 	config.shared_fd = setup->shared;
 	config.degraded = setup->degraded;
+	config.objects = setup->objects;
 	err = display_create(setup->loop, setup->display, setup->input, &config.display);
 	if (err < 0)
 		goto free_words;

@@ -11,13 +11,15 @@
 #include "host/gpu/backing.h"
 #include "host/gpu/format.h"
 #include "host/gpu/renderer.h"
+#include "host/virtio/object.h"
 #include "protocol/virtio.h"
 #include "protocol/virtio_gpu.h"
 
 struct image {
 	const struct gpu_format *format;
 	uint32_t width, height, stride_bytes;
-	uint8_t pixels[];
+	uint8_t *pixels;
+	bool is_shared; /* they are the object's */
 };
 
 static int create(const struct renderer_config *config, struct renderer **out, char *why, size_t why_size)
@@ -72,9 +74,14 @@ static int resource_create(struct renderer *r, struct gpu_resource *res)
 	format = gpu_format_find(res->shape.format);
 	if (!format)
 		return -EINVAL;
-	image = calloc(1, sizeof(*image) + (size_t)res->shape.width * res->shape.height * GPU_PIXEL_BYTES);
+	image = calloc(1, sizeof(*image));
 	if (!image)
 		return -ENOMEM;
+	image->pixels = calloc(res->shape.height, (size_t)res->shape.width * GPU_PIXEL_BYTES);
+	if (!image->pixels) {
+		free(image);
+		return -ENOMEM;
+	}
 	image->format = format;
 	image->width = res->shape.width;
 	image->height = res->shape.height;
@@ -85,9 +92,29 @@ static int resource_create(struct renderer *r, struct gpu_resource *res)
 
 static void resource_destroy(struct renderer *r, struct gpu_resource *res)
 {
+	struct image *image = res->renderer;
+
 	(void)r;
-	free(res->renderer);
+	if (image && !image->is_shared)
+		free(image->pixels);
+	free(image);
 	res->renderer = NULL;
+}
+
+/* The picture moves into the object. */
+static int resource_share(struct renderer *r, struct gpu_resource *res)
+{
+	struct image *image = res->renderer;
+	uint8_t *there = res->object->pieces[0].iov_base;
+
+	(void)r;
+	if (!image)
+		return -ENOTSUP;
+	memcpy(there, image->pixels, (size_t)image->stride_bytes * image->height);
+	free(image->pixels);
+	image->pixels = there;
+	image->is_shared = true;
+	return 0;
 }
 
 static bool box_is_inside(const struct image *image, const struct renderer_box *box)
@@ -136,6 +163,7 @@ const struct renderer_ops renderer_2d_ops = {
 	.capset_info = capset_info,
 	.resource_create = resource_create,
 	.resource_destroy = resource_destroy,
+	.resource_share = resource_share,
 	.transfer_to_host = transfer_to_host,
 	.read_pixels = read_pixels,
 	.reset = reset,

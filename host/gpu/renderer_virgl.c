@@ -28,6 +28,7 @@
 #include "host/gpu/virgl_state.h"
 #include "host/gpu/virgl_stream.h"
 #include "host/gpu/warm_up.h"
+#include "host/virtio/object.h"
 #include "protocol/virgl.h"
 #include "protocol/virtio.h"
 #include "protocol/virtio_gpu.h"
@@ -44,6 +45,9 @@ struct resource {
 	bool described;		      /* picture is filled in */
 	struct virgl_picture picture; /* texture 0: can't be read as a picture */
 	void *image; /* a 2D resource of a format that the library lacks: the 2D renderer's, else NULL */
+	struct gpu_resource *shared; /* a texture into which another device writes: whose this is; else NULL */
+	unsigned taken_over;	     /* virtio_object_writes() of what is in the texture */
+	struct resource *next_shared;
 };
 
 struct virgl {
@@ -56,6 +60,7 @@ struct virgl {
 	bool started; /* virgl_renderer_init() was successful */
 	bool entered; /* the library's context is current on the loop's thread */
 	struct context *contexts;
+	struct resource *shared;
 };
 
 /* The library's state is global: one renderer a process. */
@@ -407,12 +412,70 @@ static int resource_create(struct renderer *r, struct gpu_resource *res)
 	return 0;
 }
 
+static int resource_share(struct renderer *r, struct gpu_resource *res)
+{
+	struct virgl *v = virgl_from(r);
+	struct resource *own = res->renderer;
+	int err;
+
+	if (own->image) {
+		res->renderer = own->image;
+		err = renderer_2d_ops.resource_share(NULL, res);
+		res->renderer = own;
+		return err;
+	}
+	if (res->shape.target != PIPE_TEXTURE_2D || res->shape.nr_samples > 1 || res->shape.depth > 1 ||
+	    res->shape.array_size > 1)
+		return -ENOTSUP;
+	res->object->is_write_only = true;
+	own->shared = res;
+	own->next_shared = v->shared;
+	v->shared = own;
+	return 0;
+}
+
+/* What another device wrote since the last time goes into the texture. */
+static void take_over(struct virgl *v, struct resource *own)
+{
+	const struct gpu_resource *res = own->shared;
+	struct virgl_box box = {.w = res->shape.width, .h = res->shape.height, .d = 1};
+	unsigned writes = virtio_object_writes(res->object);
+
+	if (writes == own->taken_over)
+		return;
+	enter(v);
+	own->taken_over = writes;
+	v->base.object_uploads++;
+	/* What can fail is memory for a copy: then the picture before stays. */
+	if (virgl_renderer_transfer_write_iov(res->id, 0, 0, res->object->shape.stride_bytes, 0, &box, 0,
+					      res->object->pieces, res->object->piece_count) != 0)
+		log_line(LOG_TOPIC_GPU, LOG_WARN,
+			 "resource %u: a picture of another device did not get into the texture", res->id);
+}
+
+static void take_over_all(struct virgl *v)
+{
+	for (struct resource *own = v->shared; own; own = own->next_shared)
+		take_over(v, own);
+}
+
+static void stop_sharing(struct virgl *v, struct resource *own)
+{
+	struct resource **at = &v->shared;
+
+	while (*at && *at != own)
+		at = &(*at)->next_shared;
+	if (*at)
+		*at = own->next_shared;
+}
+
 static void resource_destroy(struct renderer *r, struct gpu_resource *res)
 {
 	struct resource *own = res->renderer;
 
 	if (!own)
 		return;
+	stop_sharing(virgl_from(r), own);
 	enter(virgl_from(r));
 	if (own->image) {
 		res->renderer = own->image;
@@ -456,6 +519,9 @@ static int transfer_to_host(struct renderer *r, struct gpu_resource *res, const 
 		return -EINVAL;
 	if (own_of(res)->image)
 		return image_upload(res, res->renderer, t);
+	/* In the order in which they were written. */
+	if (own_of(res)->shared)
+		take_over(virgl_from(r), res->renderer);
 	enter(virgl_from(r));
 	return virgl_library_error(virgl_renderer_transfer_write_iov(res->id, t->ctx_id, (int)t->level, t->stride,
 								     t->layer_stride, &box, t->offset, NULL, 0));
@@ -467,6 +533,7 @@ static int transfer_from_host(struct renderer *r, struct gpu_resource *res, cons
 
 	if (!res->backing || own_of(res)->image)
 		return -EINVAL;
+	take_over_all(virgl_from(r));
 	enter(virgl_from(r));
 	return virgl_library_error(virgl_renderer_transfer_read_iov(res->id, t->ctx_id, t->level, t->stride,
 								    t->layer_stride, &box, t->offset, NULL, 0));
@@ -508,6 +575,8 @@ static int read_pixels(struct renderer *r, struct gpu_resource *res, const struc
 		return 0;
 	if (own->image)
 		return image_read(res, own, box, dst, dst_stride);
+	if (own->shared)
+		take_over(v, own);
 	enter(v);
 	if (!own->described)
 		describe(own, res);
@@ -598,6 +667,7 @@ static int execute(struct virgl *v, struct context *c, void *commands, size_t by
 	err = virgl_stream_check(&c->stream, commands, bytes / 4);
 	if (err < 0)
 		return err;
+	take_over_all(v);
 	enter(v);
 	err = virgl_library_error(virgl_renderer_submit_cmd(commands, (int)c->id, (int)(bytes / 4)));
 	c->lost = err < 0;
@@ -648,6 +718,7 @@ const struct renderer_ops renderer_virgl_ops = {
 	.capset = capset,
 	.resource_create = resource_create,
 	.resource_destroy = resource_destroy,
+	.resource_share = resource_share,
 	.backing_attach = backing_attach,
 	.backing_detach = backing_detach,
 	.transfer_to_host = transfer_to_host,

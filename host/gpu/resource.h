@@ -14,6 +14,7 @@
 struct gpu_host_blob;
 struct gpu_level;
 struct guest_mem;
+struct virtio_object;
 
 enum gpu_resource_kind {
 	GPU_RESOURCE_2D,   /* RESOURCE_CREATE_2D */
@@ -41,6 +42,7 @@ struct gpu_resource {
 	struct gpu_host_blob *host; /* host_blob.c's: its memory is the host's; NULL: it is not */
 	bool has_uuid;
 	uint8_t uuid[16];
+	struct virtio_object *object; /* what other devices see of it; NULL: not shared (export.h) */
 	void *renderer; /* the renderer's own object, NULL if none */
 	struct gpu_level *levels;  /* content.c's, from malloc(); NULL: none */
 	uint64_t charged_bytes;    /* private to resource.c: what it counts against the limit */

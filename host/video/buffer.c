@@ -5,10 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/virtio/object.h"
+
 void video_buffer_destroy(struct video_buffer *b)
 {
 	if (!b)
 		return;
+	for (unsigned i = 0; i < b->object_count; i++)
+		virtio_object_put(b->objects[i]);
 	free(b->pieces);
 	free(b);
 }

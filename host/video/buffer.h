@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One buffer that the guest lent to a stream: where its bytes lie in guest memory, and the copies to and from there.
+ * One buffer that the guest lent to a stream: where its bytes lie in guest memory or in an object that another device
+ * exports, and the copies to and from there.
  * The guest may rewrite them at any moment: nothing is parsed there.
  * Thread: the device's loop, for every call.
  */
@@ -14,15 +15,20 @@
 
 #define VIDEO_BUFFER_MAX_PLANES 8u
 
+struct virtio_object;
+
 struct video_buffer {
 	uint32_t id;
-	struct iovec *pieces; /* of guest memory; the buffer's own list */
+	struct iovec *pieces; /* of guest memory, or of the objects' memory; the buffer's own list */
 	unsigned piece_count;
 	size_t bytes; /* of all pieces together */
 	unsigned plane_count;
 	struct {
 		size_t offset, end; /* in those bytes */
 	} planes[VIDEO_BUFFER_MAX_PLANES];
+	/* A buffer of virtio objects: one for each plane or one for all, which it holds. */
+	struct virtio_object *objects[VIDEO_BUFFER_MAX_PLANES];
+	unsigned object_count;
 
 	/* While it is queued. */
 	bool queued;
@@ -35,7 +41,7 @@ struct video_buffer {
 	struct video_buffer *next; /* in the stream's list */
 };
 
-/* Frees the list of pieces too. NULL is fine. */
+/* Frees the list of pieces too, and puts the objects. NULL is fine. */
 void video_buffer_destroy(struct video_buffer *b);
 
 /* The @n bytes at @offset, if they lie together in memory; NULL if not. They are there. */

@@ -276,7 +276,8 @@ static void output(struct codec *c, struct codec_output *out)
 }
 
 /* Byte by byte, as if each byte of a pixel were a plane. */
-static void write_packed(const struct fake_header *h, const struct video_buffer *buffer, const struct video_layout *layout)
+static void write_packed(const struct fake_header *h, const struct video_buffer *buffer,
+			 const struct video_layout *layout)
 {
 	struct video_cursor to;
 
@@ -290,7 +291,8 @@ static void write_packed(const struct fake_header *h, const struct video_buffer 
 			video_cursor_write(&to, pixel, layout->format->pixel_bytes);
 		}
 		if (y + 1 < h->height)
-			video_cursor_skip(&to, layout->planes[0].stride_bytes - (size_t)h->width * layout->format->pixel_bytes);
+			video_cursor_skip(&to, video_layout_plane(layout, buffer, 0).stride_bytes -
+						       (size_t)h->width * layout->format->pixel_bytes);
 	}
 }
 

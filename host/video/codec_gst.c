@@ -283,13 +283,14 @@ static void write_with_headers(struct codec_gst *g, struct video_cursor *to, siz
 	size_t at = 0, n;
 	const uint8_t *part;
 
-	if (has_own && !g->config.controls.repeat_headers && g->stats.frames_out > 0) {
+	if (has_own && !g->config.controls.repeat_headers && g->headers_sent) {
 		while ((part = video_headers_skip(kind, map->data, map->size, &at, &n)) != NULL) {
 			video_cursor_write(to, part, n);
 			*bytes += n;
 		}
 		return;
 	}
+	g->headers_sent |= has_own;
 	if (!has_own && g->config.controls.repeat_headers && key_frame && g->headers.bytes <= room - map->size) {
 		at = video_headers_place(kind, map->data, map->size);
 		video_cursor_write(to, map->data, at);
@@ -315,7 +316,8 @@ static int take_packet(struct codec_gst *g, const struct video_buffer *to, size_
 	} else {
 		*bytes = 0;
 		video_cursor_init(&cursor, to, to->planes[0].offset);
-		write_with_headers(g, &cursor, room, &map, !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT), bytes);
+		write_with_headers(g, &cursor, room, &map, !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT),
+				   bytes);
 		g->stats.bytes_out += *bytes;
 	}
 	gst_buffer_unmap(buffer, &map);

@@ -89,8 +89,9 @@ uint32_t video_command_decode(struct video_command *cmd, struct chain *c, const 
 		return REFUSE(cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER, "%zu bytes for the answer; it has %u", room,
 			      row->answer_bytes);
 	if (reader_copy(r, (char *)&cmd->u + sizeof(cmd->u.hdr), row->request_bytes - sizeof(cmd->u.hdr)) < 0)
-		return REFUSE(cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER, "request of %zu bytes; the command has %u%s", length,
-			      row->request_bytes, row->short_hint ? row->short_hint : "");
+		return REFUSE(cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
+			      "request of %zu bytes; the command has %u%s", length, row->request_bytes,
+			      row->short_hint ? row->short_hint : "");
 	if (row->has_queue) {
 		/* In every command that has one it comes first. */
 		const uint32_t type = cmd->u.get_params.queue_type;

@@ -21,6 +21,7 @@
 
 struct video;
 struct video_command;
+struct video_stream_entry;
 
 /* One command: a row of a dialect's table (dialect.h). */
 struct video_command_row {
@@ -56,9 +57,10 @@ struct video_command {
 	struct chain *chain;
 	struct reader *rest;         /* behind the fixed part */
 	/* Of dialect agl: */
-	bool has_lists;      /* RESOURCE_CREATE: to the end of the request, each plane is a list that says how long it is */
-	bool force_keyframe; /* RESOURCE_QUEUE */
+	bool has_lists; /* RESOURCE_CREATE: to the end of the request, each plane is a list that says how long it is */
+	bool force_keyframe;	     /* RESOURCE_QUEUE */
 	struct video_stream *stream; /* when row->has_stream */
+	struct video_stream_entry *entry; /* its, likewise */
 	enum video_queue queue;      /* when row->has_queue */
 	/* What the handler adds to the header of the answer; its memory lives until the answer is written. */
 	const void *answer;

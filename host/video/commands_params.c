@@ -48,7 +48,7 @@ static void fill_picture(const struct video *v, const struct video_stream *s, st
 uint32_t video_get_params(struct video *v, struct video_command *cmd)
 {
 	/* The plain form is the beginning of the other. */
-	struct virtio_video_params_ext params = {.resource_type = VIRTIO_VIDEO_MEM_TYPE_GUEST_PAGES};
+	struct virtio_video_params_ext params = {.resource_type = cmd->entry->memory_types[cmd->queue]};
 	const struct video_stream *s = cmd->stream;
 
 	params.base.queue_type = cmd->u.get_params.queue_type;
@@ -101,9 +101,10 @@ uint32_t video_set_params(struct video *v, struct video_command *cmd)
 	const struct virtio_video_params *p = &cmd->u.set_params.params;
 	const bool coded = cmd->queue == stream_coded_queue(cmd->stream);
 	struct video_stream *s = cmd->stream;
+	uint32_t code;
 
 	if (cmd->type == VIRTIO_VIDEO_CMD_SET_PARAMS_EXT &&
-	    cmd->u.set_params_ext.params.resource_type != VIRTIO_VIDEO_MEM_TYPE_GUEST_PAGES)
+	    !video_has_memory_type(v, cmd->u.set_params_ext.params.resource_type))
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
 				    "buffers as virtio objects were not offered; use guest pages");
 	/* The frame rate of an encoder may change while it runs. */
@@ -112,14 +113,21 @@ uint32_t video_set_params(struct video *v, struct video_command *cmd)
 		stream_apply_controls(s);
 	}
 	if (s->sides[cmd->queue].buffers || (coded && s->state != STREAM_IDLE)) {
+		const bool moves = cmd->type == VIRTIO_VIDEO_CMD_SET_PARAMS_EXT &&
+				   cmd->u.set_params_ext.params.resource_type != cmd->entry->memory_types[cmd->queue];
+
 		/* Drivers set what they got before: no harm. */
-		if (s->config.encoder && p->format == (coded ? s->coded->number : v->config.dialect->picture_number(s->layout.format)) &&
+		if (!moves && s->config.encoder &&
+		    p->format == (coded ? s->coded->number : v->config.dialect->picture_number(s->layout.format)) &&
 		    (coded || (p->frame_width == s->layout.width && p->frame_height == s->layout.height)))
 			return VIRTIO_VIDEO_RESP_OK_NODATA;
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
 				    "the queue has resources; RESOURCE_DESTROY_ALL goes first");
 	}
-	return coded ? set_coded(v, cmd, p) : set_picture(v, cmd, p);
+	code = coded ? set_coded(v, cmd, p) : set_picture(v, cmd, p);
+	if (code == VIRTIO_VIDEO_RESP_OK_NODATA && cmd->type == VIRTIO_VIDEO_CMD_SET_PARAMS_EXT)
+		cmd->entry->memory_types[cmd->queue] = cmd->u.set_params_ext.params.resource_type;
+	return code;
 }
 
 /* ---- controls ---- */
@@ -144,7 +152,8 @@ static const struct control *find_control(const struct video *v, const struct vi
 	for (unsigned i = 0; i < sizeof(controls) / sizeof(controls[0]); i++) {
 		const struct control *c = &controls[i];
 
-		if (c->number == number && number <= v->config.dialect->last_control && (c->of_decoders || s->config.encoder) &&
+		if (c->number == number && number <= v->config.dialect->last_control &&
+		    (c->of_decoders || s->config.encoder) &&
 		    (number != VIRTIO_VIDEO_CONTROL_PROFILE || s->coded->profiles[0].number != 0) &&
 		    (number != VIRTIO_VIDEO_CONTROL_LEVEL || s->coded->last_level != 0) &&
 		    (number != VIRTIO_VIDEO_CONTROL_PREPEND_SPSPPS_TO_IDR || s->coded->headers != VIDEO_HEADERS_NONE))

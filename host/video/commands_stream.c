@@ -9,6 +9,7 @@
 #include "host/video/device.h"
 #include "host/video/dialect.h"
 #include "host/virtio/mem.h"
+#include "host/virtio/object.h"
 
 #define MIN_SIDE 32u
 #define MAX_FRAME_RATE 240u
@@ -90,7 +91,8 @@ static uint32_t refuse_state(struct video *v, const struct video_command *cmd, i
 				    "the stream has failed; clear its input queue or destroy it");
 	default:
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
-				    "the buffer is too small for a picture, or has the wrong planes; see GET_PARAMS");
+				    "the buffer is too small for a picture, of another format, or has the wrong "
+				    "planes; see GET_PARAMS");
 	}
 }
 
@@ -114,7 +116,8 @@ uint32_t video_queue_clear(struct video *v, struct video_command *cmd)
  * Add @count memory entries of the request to @b. All of them must be guest memory; what touches in host memory is joined,
  * so a buffer of contiguous pages ends up as one range. @bytes gets how many there are. b->pieces has room.
  */
-static uint32_t read_entries(struct video *v, struct video_command *cmd, struct video_buffer *b, uint32_t count, size_t *bytes)
+static uint32_t read_entries(struct video *v, struct video_command *cmd, struct video_buffer *b, uint32_t count,
+			     size_t *bytes)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		struct virtio_video_mem_entry entry;
@@ -146,17 +149,65 @@ static uint32_t read_lists(struct video *v, struct video_command *cmd, struct vi
 		struct virtio_video_agl_list list;
 		uint32_t code;
 
-		if (w->num_planes == VIRTIO_VIDEO_MAX_PLANES || read_obj(cmd->rest, &list) < 0 || list.num_entries == 0 ||
+		if (w->num_planes == VIRTIO_VIDEO_MAX_PLANES || read_obj(cmd->rest, &list) < 0 ||
+		    list.num_entries == 0 ||
 		    list.num_entries > reader_left(cmd->rest) / sizeof(struct virtio_video_mem_entry))
 			return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
-					    "resource %u: list %u is empty or longer than the request, or more than 8", b->id,
-					    w->num_planes);
+					    "resource %u: list %u is empty or longer than the request, or more than 8",
+					    b->id, w->num_planes);
 		code = read_entries(v, cmd, b, list.num_entries, &plane_bytes[w->num_planes]);
 		if (code != 0)
 			return code;
 	}
-	w->planes_layout = w->num_planes == 1 ? VIRTIO_VIDEO_PLANES_LAYOUT_SINGLE_BUFFER : VIRTIO_VIDEO_PLANES_LAYOUT_PER_PLANE;
+	w->planes_layout =
+		w->num_planes == 1 ? VIRTIO_VIDEO_PLANES_LAYOUT_SINGLE_BUFFER : VIRTIO_VIDEO_PLANES_LAYOUT_PER_PLANE;
 	return 0;
+}
+
+/* Add the object that the next entry of the request names. */
+static uint32_t read_object(struct video *v, struct video_command *cmd, struct video_buffer *b, size_t *bytes)
+{
+	struct virtio_video_object_entry entry = {0};
+	struct virtio_object *o =
+		read_obj(cmd->rest, &entry) == 0 ? virtio_objects_find(v->config.objects, entry.uuid) : NULL;
+	struct iovec *pieces;
+
+	if (!o)
+		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
+				    "resource %u: no object %02x%02x%02x%02x-...: does the GPU share that resource?",
+				    b->id, entry.uuid[0], entry.uuid[1], entry.uuid[2], entry.uuid[3]);
+	b->objects[b->object_count++] = o;
+	if (o->is_write_only && cmd->queue == VIDEO_INPUT)
+		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
+				    "resource %u: the object is a texture, which can be written but not read", b->id);
+	pieces = realloc(b->pieces, (b->piece_count + o->piece_count) * sizeof(*pieces));
+	if (!pieces)
+		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY, "the host has no memory");
+	b->pieces = pieces;
+	memcpy(b->pieces + b->piece_count, o->pieces, o->piece_count * sizeof(*pieces));
+	b->piece_count += o->piece_count;
+	*bytes += o->bytes;
+	b->bytes += o->bytes;
+	return 0;
+}
+
+/* One object for a single buffer, or one for each plane. */
+static uint32_t read_objects(struct video *v, struct video_command *cmd, struct video_buffer *b, size_t *plane_bytes)
+{
+	const struct virtio_video_resource_create *w = &cmd->u.resource_create;
+	const unsigned count = w->planes_layout == VIRTIO_VIDEO_PLANES_LAYOUT_SINGLE_BUFFER ? 1 : w->num_planes;
+	uint32_t code = 0;
+
+	for (unsigned i = 0; i < w->num_planes; i++) {
+		if (w->num_entries[i] != (i < count ? 1 : 0))
+			return video_refuse(
+				v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
+				"resource %u: plane %u has %u objects; one for a single buffer, or one for each plane",
+				b->id, i, w->num_entries[i]);
+	}
+	for (unsigned i = 0; i < count && code == 0; i++)
+		code = read_object(v, cmd, b, &plane_bytes[i]);
+	return code;
 }
 
 /* Read the request's memory into @b, and how many bytes each plane has. */
@@ -211,10 +262,13 @@ static uint32_t fill_buffer(struct video *v, struct video_command *cmd, struct v
 	if (count > v->config.limits.buffer_entries)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY, "resource %u: %u memory entries; the limit is %u",
 				    b->id, count, v->config.limits.buffer_entries);
-	b->pieces = calloc(count, sizeof(*b->pieces));
-	if (!b->pieces)
-		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY, "the host has no memory");
-	code = read_planes(v, cmd, b, plane_bytes);
+	if (cmd->entry->memory_types[cmd->queue] == VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT) {
+		code = read_objects(v, cmd, b, plane_bytes);
+	} else {
+		b->pieces = calloc(count, sizeof(*b->pieces));
+		code = b->pieces ? read_planes(v, cmd, b, plane_bytes)
+				 : video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY, "the host has no memory");
+	}
 	if (code != 0)
 		return code;
 	if (b->bytes > v->config.limits.buffer_bytes - v->buffer_bytes)

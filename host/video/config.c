@@ -61,7 +61,8 @@ int video_config_parse(struct video_config *config, char *options)
 			config->encoder = strcmp(value, "encoder") == 0;
 		} else if (strcmp(word, "dialect") == 0) {
 			if (strcmp(value, "chromeos") != 0 && strcmp(value, "agl") != 0)
-				return wrong(word, value, "write chromeos, or agl for the drivers of Automotive Grade Linux");
+				return wrong(word, value,
+					     "write chromeos, or agl for the drivers of Automotive Grade Linux");
 			config->dialect = strcmp(value, "agl") == 0 ? &video_dialect_agl : &video_dialect_chromeos;
 		} else if (strcmp(word, "codec") == 0) {
 			config->element = value;
@@ -78,7 +79,8 @@ int video_config_parse(struct video_config *config, char *options)
 				return wrong(word, value, "a number of seconds, 1 to 3600");
 			config->timeout_ms = (unsigned)number * 1000;
 		} else {
-			return wrong(word, value, "no such option; there are kind, dialect, codec, streams, memory and timeout");
+			return wrong(word, value,
+				     "no such option; there are kind, dialect, codec, streams, memory and timeout");
 		}
 	}
 	return 0;

@@ -25,7 +25,7 @@ struct video_stream_entry {
 	struct video_stream *stream;
 	uint32_t id;
 	bool events[STREAM_EVENT_COUNT]; /* wait for a buffer of the event queue */
-	uint32_t memory_types[VIDEO_QUEUE_COUNT];
+	uint32_t memory_types[VIDEO_QUEUE_COUNT]; /* of the next buffers: VIRTIO_VIDEO_MEM_TYPE_* */
 	char tag[64];
 	bool failure_told; /* the guest had the ERROR event for the state in which the stream is */
 	/* What its records say (record.c). */
@@ -63,6 +63,9 @@ struct video_stream_entry *video_find_stream(struct video *v, uint32_t id);
 struct video_stream_entry *video_add_stream(struct video *v, uint32_t id, const struct video_coded_format *coded);
 /* Cancels all that waits in it. */
 void video_drop_stream(struct video *v, struct video_stream_entry *e);
+
+/* May buffers be of VIRTIO_VIDEO_MEM_TYPE_@type? */
+bool video_has_memory_type(const struct video *v, uint32_t type);
 
 /* The row of @number if this device offers it, or NULL. */
 const struct video_coded_format *video_find_coded(const struct video *v, uint32_t number);

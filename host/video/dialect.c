@@ -77,7 +77,8 @@ static size_t chromeos_queue_answer(const struct video_stream *s, enum video_que
 
 const struct video_dialect video_dialect_chromeos = {
 	.name = "chromeos",
-	.features = VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_GUEST_PAGES) | VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_NON_CONTIG),
+	.features = VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_GUEST_PAGES) | VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_NON_CONTIG) |
+		    VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_VIRTIO_OBJECT),
 	.rows = chromeos_rows,
 	.last_control = VIRTIO_VIDEO_CONTROL_PREPEND_SPSPPS_TO_IDR,
 	.picture_number = chromeos_picture_number,

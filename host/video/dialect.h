@@ -13,14 +13,15 @@
 #define VIDEO_QUEUE_ANSWER_MAX 64u
 
 struct video_dialect {
-	const char *name; /* as in dialect=NAME */
-	uint64_t features; /* VIRTIO_VIDEO_F_* bits that exist in it */
+	const char *name;		      /* as in dialect=NAME */
+	uint64_t features;		      /* VIRTIO_VIDEO_F_* bits that exist in it */
 	const struct video_command_row *rows; /* ended by type 0 */
-	uint32_t last_control; /* VIRTIO_VIDEO_CONTROL_*: none above */
+	uint32_t last_control;		      /* VIRTIO_VIDEO_CONTROL_*: none above */
 	/* What a picture format is called; 0: it has none. */
 	uint32_t (*picture_number)(const struct video_picture_format *format);
 	/* Write what follows the header of a RESOURCE_QUEUE answer to @out (VIDEO_QUEUE_ANSWER_MAX); returns its bytes. */
-	size_t (*queue_answer)(const struct video_stream *s, enum video_queue q, const struct stream_done *done, void *out);
+	size_t (*queue_answer)(const struct video_stream *s, enum video_queue q, const struct stream_done *done,
+			       void *out);
 };
 
 extern const struct video_dialect video_dialect_chromeos, video_dialect_agl;

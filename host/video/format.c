@@ -14,9 +14,9 @@ static const struct video_coded_format coded[] = {
 		.caps = "video/x-h264,stream-format=byte-stream,alignment=au",
 		.parser = "h264parse",
 		.headers = VIDEO_HEADERS_H264,
-		.profiles = {{VIRTIO_VIDEO_PROFILE_H264_BASELINE, "profile={(string)constrained-baseline,(string)baseline}"},
-			     {VIRTIO_VIDEO_PROFILE_H264_MAIN, "profile=main"},
-			     {VIRTIO_VIDEO_PROFILE_H264_HIGH, "profile=high"}},
+		.profiles = {{VIRTIO_VIDEO_PROFILE_H264_BASELINE, "profile={(string)constrained-baseline,(string)baseline}", false},
+			     {VIRTIO_VIDEO_PROFILE_H264_MAIN, "profile=main", false},
+			     {VIRTIO_VIDEO_PROFILE_H264_HIGH, "profile=high", false}},
 		.first_level = VIRTIO_VIDEO_LEVEL_H264_1_0,
 		.last_level = VIRTIO_VIDEO_LEVEL_H264_5_1,
 		.decoder_package = "gstreamer1.0-libav",
@@ -28,7 +28,7 @@ static const struct video_coded_format coded[] = {
 		.caps = "video/x-h265,stream-format=byte-stream,alignment=au",
 		.parser = "h265parse",
 		.headers = VIDEO_HEADERS_HEVC,
-		.profiles = {{VIRTIO_VIDEO_PROFILE_HEVC_MAIN, "profile=main"},
+		.profiles = {{VIRTIO_VIDEO_PROFILE_HEVC_MAIN, "profile=main", false},
 			     {VIRTIO_VIDEO_PROFILE_HEVC_MAIN10, "profile=main-10", true},
 			     {VIRTIO_VIDEO_PROFILE_HEVC_MAIN_STILL_PICTURE, "profile=main-still-picture", true}},
 		.decoder_package = "gstreamer1.0-libav",
@@ -38,7 +38,7 @@ static const struct video_coded_format coded[] = {
 		.number = VIRTIO_VIDEO_FORMAT_VP8,
 		.name = "vp8",
 		.caps = "video/x-vp8",
-		.profiles = {{VIRTIO_VIDEO_PROFILE_VP8_PROFILE0, NULL}},
+		.profiles = {{VIRTIO_VIDEO_PROFILE_VP8_PROFILE0, NULL, false}},
 		.decoder_package = "gstreamer1.0-plugins-good",
 		.encoder_package = "gstreamer1.0-plugins-good",
 	},
@@ -47,7 +47,7 @@ static const struct video_coded_format coded[] = {
 		.name = "vp9",
 		.caps = "video/x-vp9",
 		.parser = "vp9parse",
-		.profiles = {{VIRTIO_VIDEO_PROFILE_VP9_PROFILE0, NULL}},
+		.profiles = {{VIRTIO_VIDEO_PROFILE_VP9_PROFILE0, NULL, false}},
 		.decoder_package = "gstreamer1.0-plugins-good",
 		.encoder_package = "gstreamer1.0-plugins-good",
 	},
@@ -111,6 +111,15 @@ const struct video_coded_format *video_coded_format_find(uint32_t number)
 	for (unsigned i = 0; number != 0 && i < COUNT(coded); i++) {
 		if (coded[i].number == number)
 			return &coded[i];
+	}
+	return NULL;
+}
+
+const struct video_picture_format *video_picture_format_find(uint32_t number)
+{
+	for (unsigned i = 0; number != 0 && i < COUNT(pictures); i++) {
+		if (pictures[i].number == number)
+			return &pictures[i];
 	}
 	return NULL;
 }

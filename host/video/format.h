@@ -60,6 +60,7 @@ const struct video_picture_format *video_picture_format_at(unsigned i);
 
 /* The row with that number (not 0), or NULL. */
 const struct video_coded_format *video_coded_format_find(uint32_t number);
+const struct video_picture_format *video_picture_format_find(uint32_t number);
 
 /* The row with GStreamer's name for it, or NULL. */
 const struct video_picture_format *video_picture_format_named(const char *name);

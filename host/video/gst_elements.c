@@ -103,8 +103,8 @@ GstElementFactory *gst_elements_find(const struct video_coded_format *coded, boo
 
 /*
  * What software encoders need, so that each picture comes out at once and in real time, and how they are told the rest:
- * lists "name=value name=value", where {bitrate} and {peak} are in steps of @unit, {level} is H.264's level_idc. An encoder
- * without a list for something goes on as it does. Others than these get "bitrate" only.
+ * lists "name=value name=value", where {bitrate} and {peak} are in steps of @unit, {level} is H.264's level_idc. An
+ * encoder without a list for something goes on as it does. The last row is for all others; what they lack is left out.
  */
 static const struct encoder {
 	const char *element;

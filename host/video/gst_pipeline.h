@@ -53,6 +53,7 @@ struct codec_gst {
 	GstVideoInfo head_info;
 	struct gst_convert convert;
 	struct video_headers headers; /* of an encoder's packets so far */
+	bool headers_sent;
 	uint32_t width, height; /* as last taken; 0: not yet */
 	uint32_t said_width, said_height; /* as last shown to the stream */
 	struct codec_stats stats;

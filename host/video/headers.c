@@ -17,7 +17,9 @@ static enum unit unit_of(enum video_headers_kind kind, uint8_t first)
 		const unsigned type = first >> 1 & 0x3f;
 
 		return type == 32 || type == 33 ? UNIT_SEQUENCE
-		       : type == 34 ? UNIT_PICTURE : type == 35 ? UNIT_DELIMITER : UNIT_OTHER;
+		       : type == 34		? UNIT_PICTURE
+		       : type == 35		? UNIT_DELIMITER
+						: UNIT_OTHER;
 	}
 	return UNIT_OTHER;
 }
@@ -76,7 +78,8 @@ static size_t unit_end(const uint8_t *data, size_t bytes, size_t start)
 	return end;
 }
 
-const uint8_t *video_headers_skip(enum video_headers_kind kind, const uint8_t *data, size_t bytes, size_t *at, size_t *n)
+const uint8_t *video_headers_skip(enum video_headers_kind kind, const uint8_t *data, size_t bytes, size_t *at,
+				  size_t *n)
 {
 	while (*at < bytes) {
 		const size_t from = *at, start = find_start(data, bytes, from);

@@ -33,7 +33,8 @@ bool video_headers_scan(struct video_headers *h, enum video_headers_kind kind, c
  * The next part of @data, in Annex B form, from *@at on that is no parameter set: returns where it starts, and how long it
  * is in @n; *@at goes behind it. NULL at the end.
  */
-const uint8_t *video_headers_skip(enum video_headers_kind kind, const uint8_t *data, size_t bytes, size_t *at, size_t *n);
+const uint8_t *video_headers_skip(enum video_headers_kind kind, const uint8_t *data, size_t bytes, size_t *at,
+				  size_t *n);
 
 /* Where in @data parameter sets may be put: behind an access unit delimiter, if it begins with one. */
 size_t video_headers_place(enum video_headers_kind kind, const uint8_t *data, size_t bytes);

@@ -24,6 +24,7 @@ static int create(const struct device_setup *setup, struct virtio_device **out)
 	config.degraded = setup->degraded;
 	if (setup->degraded)
 		gst_elements_leave_hardware();
+	config.objects = setup->objects;
 	err = video_config_parse(&config, words);
 	if (err == 0)
 		err = video_create(&config, setup->loop, setup->mem, out);

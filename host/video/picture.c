@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host/video/buffer.h"
+#include "host/virtio/object.h"
 
 static uint32_t half(uint32_t n)
 {
@@ -36,12 +37,48 @@ size_t video_layout_offset(const struct video_layout *layout, const struct video
 	return offset;
 }
 
+/* The picture that @buffer's object is, or NULL. */
+static const struct virtio_object_shape *shape_of(const struct video_buffer *buffer)
+{
+	return buffer->object_count == 1 && buffer->objects[0]->shape.order[0] ? &buffer->objects[0]->shape : NULL;
+}
+
+/* "BGRX" takes BGRA: what means nothing there may be anything. */
+static bool is_of_order(const struct video_picture_format *format, const char *order)
+{
+	if (!video_picture_is_packed(format) || format->pixel_bytes != 4)
+		return false;
+	for (unsigned i = 0; i < 4; i++) {
+		if (order[i] != format->name[i] && !(order[i] == 'X' && format->name[i] == 'A'))
+			return false;
+	}
+	return true;
+}
+
+struct video_plane video_layout_plane(const struct video_layout *layout, const struct video_buffer *buffer, unsigned i)
+{
+	const struct virtio_object_shape *shape = shape_of(buffer);
+
+	if (!shape || !video_picture_is_packed(layout->format))
+		return layout->planes[i];
+	return (struct video_plane){
+		.stride_bytes = shape->stride_bytes,
+		.size_bytes = shape->stride_bytes * (layout->height - 1) + layout->width * layout->format->pixel_bytes,
+	};
+}
+
 bool video_layout_fits(const struct video_layout *layout, const struct video_buffer *buffer)
 {
+	const struct virtio_object_shape *shape = shape_of(buffer);
+
 	if (buffer->plane_count != 1 && buffer->plane_count != layout->format->planes)
 		return false;
+	if (shape && (!is_of_order(layout->format, shape->order) || layout->width > shape->width ||
+		      layout->height > shape->height))
+		return false;
 	for (unsigned i = 0; i < layout->format->planes; i++) {
-		size_t offset = video_layout_offset(layout, buffer, i), size = layout->planes[i].size_bytes;
+		size_t offset = video_layout_offset(layout, buffer, i),
+		       size = video_layout_plane(layout, buffer, i).size_bytes;
 		size_t end = i < buffer->plane_count ? buffer->planes[i].end : buffer->bytes;
 
 		if (buffer->plane_count == 1)
@@ -114,7 +151,7 @@ void video_picture_write(const struct video_picture *picture, const struct video
 	assert(picture->format == layout->format ||
 	       (!video_picture_is_packed(picture->format) && !video_picture_is_packed(layout->format)));
 	video_cursor_init(&to, buffer, video_layout_offset(layout, buffer, 0));
-	copy_rows(&to, layout->planes[0].stride_bytes, picture->planes[0], picture->strides[0],
+	copy_rows(&to, video_layout_plane(layout, buffer, 0).stride_bytes, picture->planes[0], picture->strides[0],
 		  (size_t)picture->width * layout->format->pixel_bytes, picture->height);
 	for (unsigned i = 1; i < layout->format->planes; i++) {
 		video_cursor_init(&to, buffer, video_layout_offset(layout, buffer, i));
@@ -138,7 +175,8 @@ void video_picture_read(const struct video_picture *picture, const struct video_
 		for (uint32_t y = 0; y < rows; y++, to += picture->strides[i]) {
 			video_cursor_read(&from, to, row_bytes);
 			if (y + 1 < rows)
-				video_cursor_skip(&from, layout->planes[i].stride_bytes - row_bytes);
+				video_cursor_skip(&from,
+						  video_layout_plane(layout, buffer, i).stride_bytes - row_bytes);
 		}
 	}
 }

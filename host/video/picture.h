@@ -42,11 +42,13 @@ struct video_picture {
 	size_t strides[VIDEO_MAX_PICTURE_PLANES];
 };
 
-/* True if a picture of that layout fits into @buffer. */
+/* True if a picture of that layout fits into @buffer: into an object that is a picture, one of that format and no larger. */
 bool video_layout_fits(const struct video_layout *layout, const struct video_buffer *buffer);
 
 /* Where plane @i starts in it: where the guest placed it, or behind the planes before it. */
 size_t video_layout_offset(const struct video_layout *layout, const struct video_buffer *buffer, unsigned i);
+/* Its size and stride there: the layout's, but in an object that is a picture already, that picture's stride. */
+struct video_plane video_layout_plane(const struct video_layout *layout, const struct video_buffer *buffer, unsigned i);
 
 /*
  * Write @picture, no larger than @layout, to the guest. @layout fits @buffer. Both formats are the same, or none of them is

@@ -153,7 +153,8 @@ void video_record_buffer(struct video *v, const struct video_command *cmd)
 	struct range *ranges;
 	uint32_t most;
 
-	if (!v->journal)
+	/* Objects are another device's, and are not there in another process. */
+	if (!v->journal || b->object_count > 0)
 		return;
 	most = b->piece_count + GUEST_MEM_MAX_REGIONS;
 	ranges = calloc(most, sizeof(*ranges));
@@ -237,7 +238,8 @@ static bool restore_stream(struct restore *r, const struct journal_key *key, con
 	    record->height > VIDEO_MAX_SIDE)
 		return false;
 	for (unsigned q = 0; q < VIDEO_QUEUE_COUNT; q++) {
-		if (record->plane_bytes[q] < VIDEO_MIN_CODED_BYTES || record->plane_bytes[q] > VIDEO_MAX_CODED_BYTES)
+		if (record->plane_bytes[q] < VIDEO_MIN_CODED_BYTES || record->plane_bytes[q] > VIDEO_MAX_CODED_BYTES ||
+		    !video_has_memory_type(v, record->memory_types[q]))
 			return false;
 	}
 	e = video_add_stream(v, key->id[0], video_find_coded(v, record->coded));

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # The device without its codecs; tests link this and the fake one.
 host-video-device-src := host/video/buffer.c host/video/command.c host/video/commands_params.c \
-	host/video/commands_stream.c host/video/config.c host/video/dialect.c host/video/format.c host/video/headers.c host/video/picture.c \
-	host/video/record.c 	host/video/stream.c host/video/video.c
+	host/video/commands_stream.c host/video/config.c host/video/dialect.c host/video/format.c host/video/headers.c \
+	host/video/picture.c host/video/record.c host/video/stream.c host/video/video.c
 host-video-fake-src := host/video/codec_fake.c
 host-video-gst-src := host/video/codec_gst.c host/video/gst_convert.c host/video/gst_elements.c host/video/gst_pipeline.c
 # The module.

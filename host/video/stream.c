@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "host/base/log.h"
+#include "host/virtio/object.h"
 #include "protocol/virtio_video.h"
 
 #define DEFAULT_WIDTH 640u
@@ -254,6 +255,8 @@ static void deliver_frame(struct video_stream *s, const struct codec_output *out
 	if (err < 0)
 		log_line(LOG_TOPIC_VIDEO, LOG_WARN, "stream %u: buffer %u: %s", s->config.id, b->id,
 			 err == -ENOSPC ? "too small for the packet, which is lost; use larger ones" : strerror(-err));
+	for (unsigned i = 0; err == 0 && i < b->object_count; i++)
+		virtio_object_written(b->objects[i]);
 	finish_first(s, VIDEO_OUTPUT, &done);
 }
 

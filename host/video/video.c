@@ -167,6 +167,13 @@ struct video_stream_entry *video_find_stream(struct video *v, uint32_t id)
 	return NULL;
 }
 
+bool video_has_memory_type(const struct video *v, uint32_t type)
+{
+	return type == VIRTIO_VIDEO_MEM_TYPE_GUEST_PAGES ||
+	       (type == VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT &&
+		virtio_device_has(&v->device, VIRTIO_VIDEO_F_RESOURCE_VIRTIO_OBJECT));
+}
+
 struct video_stream_entry *video_add_stream(struct video *v, uint32_t id, const struct video_coded_format *coded)
 {
 	const struct stream_config config = {
@@ -205,7 +212,7 @@ uint32_t video_stream_create(struct video *v, struct video_command *cmd)
 	if (!coded)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
 				    "coded format 0x%x is not offered; see QUERY_CAPABILITY", w->coded_format);
-	if (w->in_mem_type != VIRTIO_VIDEO_MEM_TYPE_GUEST_PAGES || w->out_mem_type != VIRTIO_VIDEO_MEM_TYPE_GUEST_PAGES)
+	if (!video_has_memory_type(v, w->in_mem_type) || !video_has_memory_type(v, w->out_mem_type))
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
 				    "buffers as virtio objects were not offered; use guest pages");
 	if (v->stream_count >= v->config.limits.streams)
@@ -218,6 +225,8 @@ uint32_t video_stream_create(struct video *v, struct video_command *cmd)
 	e = video_add_stream(v, cmd->stream_id, coded);
 	if (!e)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY, "the host has no memory");
+	e->memory_types[VIDEO_INPUT] = w->in_mem_type;
+	e->memory_types[VIDEO_OUTPUT] = w->out_mem_type;
 	memcpy(e->tag, w->tag, sizeof(e->tag) - 1);
 	return VIRTIO_VIDEO_RESP_OK_NODATA;
 }
@@ -269,6 +278,7 @@ static uint32_t dispatch(struct video *v, struct video_command *cmd)
 		if (!e)
 			return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_STREAM_ID, "no such stream; create it first");
 		cmd->stream = e->stream;
+		cmd->entry = e;
 	}
 	return cmd->row->handler(v, cmd);
 }
@@ -429,8 +439,9 @@ static void destroy(struct virtio_device *d)
 static const uint16_t queue_max[] = {1024, 256, 0};
 
 /* All there are; which ones are offered is the dialect's. */
-#define VIDEO_FEATURES \
-	(VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_GUEST_PAGES) | VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_NON_CONTIG))
+#define VIDEO_FEATURES                                                                                                 \
+	(VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_GUEST_PAGES) | VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_NON_CONTIG) |            \
+	 VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_VIRTIO_OBJECT))
 #define DEVICE_OPS(device_name, device_id) \
 	{ \
 		.name = device_name, .id = device_id, .features = VIDEO_FEATURES, .queue_max = queue_max, \
@@ -463,12 +474,16 @@ int video_create(const struct video_config *config_in, struct loop *loop, const 
 {
 	const struct virtio_device_ops *ops = config_in->encoder ? &encoder_ops : &decoder_ops;
 	struct video *v = calloc(1, sizeof(*v));
+	uint64_t features;
 	char names[64];
 	int err;
 
 	if (!v)
 		return -ENOMEM;
-	err = virtio_device_init(&v->device, ops, config_in->dialect->features, loop, mem);
+	features = config_in->dialect->features;
+	if (!config_in->objects)
+		features &= ~VIRTIO_BIT(VIRTIO_VIDEO_F_RESOURCE_VIRTIO_OBJECT);
+	err = virtio_device_init(&v->device, ops, features, loop, mem);
 	if (err < 0) {
 		free(v);
 		return err;

@@ -25,6 +25,7 @@ struct video_limits {
 
 struct journal;
 struct video_dialect;
+struct virtio_objects;
 
 struct video_config {
 	bool encoder;
@@ -36,6 +37,7 @@ struct video_config {
 	struct journal *journal; /* where streams are kept, to go on with after the death of the process; NULL: nowhere */
 	/* Processes before this one died too often: software codecs alone, and no new streams for a minute. */
 	bool degraded;
+	struct virtio_objects *objects; /* of the guest, borrowed; NULL: buffers are guest pages only */
 };
 
 /* Defaults: a decoder with no codec chosen, dialect chromeos, 4 s, 32 streams. */
@@ -43,7 +45,8 @@ void video_config_init(struct video_config *config);
 
 /*
  * Read @options ("kind=decoder|encoder,dialect=chromeos|agl,codec=ELEMENT,streams=N,memory=MIB,timeout=SECONDS") into
- * @config. Returns 0, or -EINVAL after printing which word is wrong and what is allowed. Strings in @config point into @options.
+ * @config. Returns 0, or -EINVAL after printing which word is wrong and what is allowed. Strings in @config point into
+ * @options.
  */
 int video_config_parse(struct video_config *config, char *options);
 

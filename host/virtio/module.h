@@ -15,8 +15,9 @@
 struct display_control_ops;
 struct input_sink;
 struct journal;
+struct virtio_objects;
 
-#define DEVICE_MODULE_ABI 3u
+#define DEVICE_MODULE_ABI 4u
 #define DEVICE_MODULE_SYMBOL "mullion_device_module"
 
 /* What a device is made of. All is borrowed: strings for the call, the rest until the device is destroyed. */
@@ -28,6 +29,8 @@ struct device_setup {
 	struct input_sink *input; /* takes the keys and the pointer of a display's user; NULL: nobody does */
 	/* Where the device keeps what the guest made, to go on after the death of its process. NULL: it doesn't. */
 	struct journal *journal;
+	/* The objects of the guest, which devices of this process share by their UUIDs (object.h). NULL: none are. */
+	struct virtio_objects *objects;
 	/* For what the device maps into its shared memory (shared_heap_memfd()); below 1: it makes its own. */
 	int shared;
 	/* Processes before this one died too often: do without what may be the reason, but offer the same. */

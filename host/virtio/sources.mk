@@ -3,3 +3,4 @@ host-virtio-src := host/virtio/mem.c host/virtio/chain.c host/virtio/device.c ho
 host-virtio-src += host/virtio/control_socket.c
 host-virtio-src += host/virtio/journal.c host/virtio/inflight.c host/virtio/inflight_region.c
 host-virtio-src += host/virtio/queue.c host/virtio/queue_split.c host/virtio/queue_packed.c
+host-virtio-src += host/virtio/object.c

@@ -1,32 +1,30 @@
 // SPDX-License-Identifier: MIT
 /*
  * A film on a bare machine: the host's codec decodes an H.264 clip, which is the initial RAM disk, and virtio-gpu shows
- * the pictures.
+ * the pictures. Where the two devices share buffers, a picture never comes here: the codec writes it into a resource of the
+ * GPU, which it knows by its UUID. Else, or with "copy" on the command line, it is decoded into this machine's memory.
  *
  *	gst-launch-1.0 videotestsrc num-buffers=20 ! video/x-raw,width=160,height=120 ! x264enc aud=true ! \
  *		video/x-h264,stream-format=byte-stream ! filesink location=clip.h264
- *	mullion run --kernel build/bare/video-bare.elf --initrd clip.h264 --video decoder \
- *		--gpu size=160x120 --display png:/tmp/frames
+ *	mullion run --kernel build/bare/video-bare.elf --initrd clip.h264 --video decoder,isolate=no \
+ *		--gpu size=160x120,isolate=no --display png:/tmp/frames
  *
  * Each access unit of the clip must begin with a delimiter (aud=true).
  */
 #include "guest-drivers/bare/alloc.h"
 #include "guest-drivers/bare/boot.h"
 #include "guest-drivers/bare/console.h"
-#include "guest-drivers/bare/gpu.h"
 #include "guest-drivers/bare/string.h"
-#include "guest-drivers/bare/video.h"
+#include "samples/video-bare/screen.h"
 
-enum { STREAM = 1, PICTURE = 1, INPUTS = 2, OUTPUTS = 3, INPUT_BYTES = 1 << 18 };
+enum { STREAM = 1, INPUTS = 2, INPUT_BYTES = 1 << 18 };
 
 static struct video v;
-static struct gpu g;
-static struct virtio_video_params params;
-static struct video_request input[INPUTS], output[OUTPUTS], drain;
-static uint8_t *in[INPUTS], *out[OUTPUTS];
-static uint32_t *pixels;
-static unsigned shown;
-static bool drained;
+static struct screen screen;
+static struct video_request input[INPUTS], output[SCREEN_OUTPUTS], drain;
+static uint8_t *in[INPUTS];
+static unsigned shown, next;
+static bool playing, drained;
 
 /* Where the access unit at @at ends: before the next delimiter, NAL unit type 9. */
 static size_t unit_end(const uint8_t *data, size_t bytes, size_t at)
@@ -38,90 +36,48 @@ static size_t unit_end(const uint8_t *data, size_t bytes, size_t at)
 	return bytes;
 }
 
-static uint32_t clamp(int32_t v255)
+static int want(uint32_t i)
 {
-	return v255 < 0 ? 0 : v255 > 255 ? 255 : (uint32_t)v255;
+	return video_queue(&v, &output[i], STREAM, VIRTIO_VIDEO_QUEUE_TYPE_OUTPUT, i, 0, 0);
 }
 
-/* NV12 to BGRX, BT.601 in 8-bit fixed point. */
-static void convert(const uint8_t *nv12)
-{
-	const uint32_t width = params.frame_width, stride = params.plane_formats[0].stride;
-
-	for (uint32_t y = 0; y < params.frame_height; y++) {
-		const uint8_t *luma = nv12 + y * stride, *uv = nv12 + params.plane_formats[0].plane_size + y / 2 * stride;
-
-		for (uint32_t x = 0; x < width; x++) {
-			int32_t c = 298 * (luma[x] - 16) + 128, u = uv[x & ~1u] - 128, w = uv[x | 1] - 128;
-
-			pixels[y * width + x] = clamp((c + 409 * w) >> 8) << 16 | clamp((c - 100 * u - 208 * w) >> 8) << 8 |
-						clamp((c + 516 * u) >> 8);
-		}
-	}
-}
-
-static int show(void)
-{
-	const struct gpu_rect all = {0, 0, params.frame_width, params.frame_height};
-	int rc = gpu_transfer_to_host_2d(&g, PICTURE, all, 0);
-
-	shown++;
-	return rc ? rc : gpu_flush(&g, PICTURE, all);
-}
-
-/* The size is known: make room for pictures, here and on the display. */
+/* The size is known: make room for pictures. */
 static int start_output(void)
 {
-	uint32_t bytes = 0;
-	int rc = video_get_params(&v, STREAM, VIRTIO_VIDEO_QUEUE_TYPE_OUTPUT, &params);
+	int rc = screen_start(&screen);
 
-	for (uint32_t i = 0; !rc && i < params.num_planes; i++)
-		bytes += params.plane_formats[i].plane_size;
-	for (uint32_t i = 0; !rc && i < OUTPUTS; i++) {
-		out[i] = alloc(bytes, PAGE_BYTES);
-		rc = video_resource_create(&v, STREAM, VIRTIO_VIDEO_QUEUE_TYPE_OUTPUT, i, out[i], bytes);
-		if (!rc)
-			rc = video_queue(&v, &output[i], STREAM, VIRTIO_VIDEO_QUEUE_TYPE_OUTPUT, i, 0, 0);
-	}
-	bytes = params.frame_width * params.frame_height * 4;
-	pixels = alloc_zeroed(bytes, PAGE_BYTES);
-	if (rc || (rc = gpu_create_2d(&g, PICTURE, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, params.frame_width, params.frame_height)) ||
-	    (rc = gpu_attach_backing(&g, PICTURE, pixels, bytes)))
-		return rc;
-	return gpu_set_scanout(&g, 0, PICTURE, (struct gpu_rect){0, 0, params.frame_width, params.frame_height});
+	for (uint32_t i = 0; !rc && i < SCREEN_OUTPUTS; i++)
+		rc = want(i);
+	playing = true;
+	return rc;
 }
 
-/* Take events and pictures. */
+/* Take events, and pictures in the order in which they were asked for. */
 static int serve(void)
 {
 	struct virtio_video_event event;
 	int rc = 0;
 
 	while (!rc && video_take_event(&v, &event))
-		rc = event.event_type == VIRTIO_VIDEO_EVENT_DECODER_RESOLUTION_CHANGED && !pixels ? start_output() : -1;
-	for (uint32_t i = 0; !rc && pixels && i < OUTPUTS; i++) {
-		if (!output[i].done)
-			continue;
-		if (output[i].answer.flags & VIRTIO_VIDEO_BUFFER_FLAG_EOS) {
+		rc = event.event_type == VIRTIO_VIDEO_EVENT_DECODER_RESOLUTION_CHANGED && !playing ? start_output()
+												   : -1;
+	while (!rc && playing && !drained && output[next].done) {
+		if (output[next].answer.flags & VIRTIO_VIDEO_BUFFER_FLAG_EOS) {
 			drained = true;
-		} else {
-			convert(out[i]);
-			rc = show();
+			break;
 		}
-		if (!rc && !drained)
-			rc = video_queue(&v, &output[i], STREAM, VIRTIO_VIDEO_QUEUE_TYPE_OUTPUT, i, 0, 0);
+		rc = screen_show(&screen, next);
+		rc = rc ? rc : want(next);
+		shown++;
+		next = (next + 1) % SCREEN_OUTPUTS;
 	}
 	return rc;
 }
 
-/* Something for serve() or send() to do. */
+/* Something for serve() or play() to do. */
 static bool has_work(void *arg)
 {
-	bool any = v.event_count > 0 || (arg && ((struct video_request *)arg)->done);
-
-	for (uint32_t i = 0; pixels && i < OUTPUTS; i++)
-		any |= output[i].done;
-	return any;
+	return v.event_count > 0 || (arg && ((struct video_request *)arg)->done) || (playing && output[next].done);
 }
 
 static int play(const uint8_t *clip, size_t bytes)
@@ -155,7 +111,7 @@ int main(void)
 {
 	int rc = video_open(&v, VIRTIO_ID_VIDEO_DECODER, VIRTIO_ANY, 0);
 
-	if (rc || (rc = gpu_open(&g, VIRTIO_ANY, 0, 0)) || !boot.initrd_bytes) {
+	if (rc || (rc = screen_open(&screen, &v, STREAM)) || !boot.initrd_bytes) {
 		printf("video: error %d; start it with --video decoder --gpu --initrd CLIP.h264\n", rc);
 		return 1;
 	}
@@ -170,6 +126,8 @@ int main(void)
 		printf("video: error %d after %u pictures; the device answered 0x%04x\n", rc, shown, v.answer);
 		return 1;
 	}
-	printf("PASS video: %u pictures of %ux%u\n", shown, params.frame_width, params.frame_height);
+	printf("PASS video: %u pictures of %ux%u, %s\n", shown, screen.params.frame_width,
+	       screen.params.frame_height,
+	       screen.shares ? "shared with the GPU" : "copied here");
 	return 0;
 }

@@ -57,12 +57,16 @@ struct setting {
 };
 
 /* Encode FRAMES pictures; a key frame each 4. */
-static void encode(const struct video_coded_format *format, const struct setting *settings, unsigned count, struct clip *clip)
+static void encode(const struct video_coded_format *format, const struct setting *settings, unsigned count,
+		   struct clip *clip)
 {
 	struct video_world *w = codec_world(true);
 	struct client e = {.each = keep_packet, .arg = clip, .picture_bytes = BYTES};
-	struct virtio_video_set_params p = {.params = {.queue_type = VIDEO_IN, .format = VIRTIO_VIDEO_FORMAT_NV12,
-						       .frame_width = WIDTH, .frame_height = HEIGHT, .frame_rate = 30}};
+	struct virtio_video_set_params p = {.params = {.queue_type = VIDEO_IN,
+						       .format = VIRTIO_VIDEO_FORMAT_NV12,
+						       .frame_width = WIDTH,
+						       .frame_height = HEIGHT,
+						       .frame_rate = 30}};
 	uint8_t picture[BYTES];
 
 	memset(clip, 0, sizeof(*clip));
@@ -216,7 +220,8 @@ static void mode_and_peak_reach_the_elements(void **state)
 	} cases[] = {
 		{"x264enc", "vbv-buf-capacity", "10000", "600"},
 		{"x264enc", "bitrate", "2000", "2000"},
-		{"x265enc", "option-string", "\"vbv-maxrate\\=3000:vbv-bufsize\\=3000\"", "\"vbv-maxrate\\=2000:vbv-bufsize\\=2000\""},
+		{"x265enc", "option-string", "\"vbv-maxrate\\=3000:vbv-bufsize\\=3000\"",
+		 "\"vbv-maxrate\\=2000:vbv-bufsize\\=2000\""},
 		{"x265enc", "bitrate", "2000", "2000"},
 		{"openh264enc", "max-bitrate", "3000000", "2000000"},
 		{"openh264enc", "bitrate", "2000000", "2000000"},
@@ -242,7 +247,9 @@ static void mode_and_peak_reach_the_elements(void **state)
 			}
 			c.bitrate_mode = cbr ? VIRTIO_VIDEO_BITRATE_MODE_CBR : VIRTIO_VIDEO_BITRATE_MODE_VBR;
 			gst_elements_set_up_encoder(e, &c, false);
-			g_value_init(&value, g_object_class_find_property(G_OBJECT_GET_CLASS(e), cases[i].property)->value_type);
+			g_value_init(
+				&value,
+				g_object_class_find_property(G_OBJECT_GET_CLASS(e), cases[i].property)->value_type);
 			g_object_get_property(G_OBJECT(e), cases[i].property, &value);
 			text = G_VALUE_HOLDS_ENUM(&value) ? g_strdup_printf("%d", g_value_get_enum(&value))
 							  : gst_value_serialize(&value);

@@ -87,8 +87,11 @@ static void check_round_trip(const struct video_coded_format *format)
 	struct client e = {.each = keep_packet, .arg = &clip, .picture_bytes = CLIP_WIDTH * CLIP_HEIGHT * 3 / 2};
 	struct client d = {.decoder = true, .each = compare_picture, .arg = &cmp};
 	struct virtio_video_set_control key = {.control = VIRTIO_VIDEO_CONTROL_FORCE_KEYFRAME};
-	struct virtio_video_set_params p = {.params = {.queue_type = VIDEO_IN, .format = VIRTIO_VIDEO_FORMAT_NV12,
-						       .frame_width = CLIP_WIDTH, .frame_height = CLIP_HEIGHT, .frame_rate = 30}};
+	struct virtio_video_set_params p = {.params = {.queue_type = VIDEO_IN,
+						       .format = VIRTIO_VIDEO_FORMAT_NV12,
+						       .frame_width = CLIP_WIDTH,
+						       .frame_height = CLIP_HEIGHT,
+						       .frame_rate = 30}};
 	uint8_t picture[CLIP_WIDTH * CLIP_HEIGHT * 3 / 2];
 	struct video_stats stats;
 
@@ -103,7 +106,8 @@ static void check_round_trip(const struct video_coded_format *format)
 	assert_int_equal(set_bitrate(w, 500000), VIDEO_OK);
 	for (unsigned i = 0; i < CLIP_FRAMES; i++) {
 		if (i == 10)
-			assert_int_equal(video_send(w, VIRTIO_VIDEO_CMD_SET_CONTROL, 1, &key, sizeof(key), NULL, 0), VIDEO_OK);
+			assert_int_equal(video_send(w, VIRTIO_VIDEO_CMD_SET_CONTROL, 1, &key, sizeof(key), NULL, 0),
+					 VIDEO_OK);
 		test_picture(picture, i);
 		client_send(&e, picture, sizeof(picture), 700 + i);
 	}

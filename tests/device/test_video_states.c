@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Every command in every state of a stream. Over the fake codec, whose input says what it does
- * (host/video/codec_fake.h); in both dialects.
+ * Every command in every state of a stream.
+ * Over the fake codec, whose input says what it does (host/video/codec_fake.h); in both dialects.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -104,7 +104,8 @@ static void every_command_has_its_answer_in_every_state(void **state)
 	(void)state;
 	for (unsigned n = 0; n < sizeof(expected) / sizeof(expected[0]); n++) {
 		for (unsigned k = 0; k < STATES; k++) {
-			struct video_world *w = video_world_create(&(struct video_world_options){.memory_bytes = 4 << 20});
+			struct video_world *w =
+				video_world_create(&(struct video_world_options){.memory_bytes = 4 << 20});
 			struct film s;
 			uint32_t code;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a stream does with its buffers: drain, clear, changes of size, events. Over the fake codec, whose input says what it does
- * (host/video/codec_fake.h); in both dialects.
+ * What a stream does with its buffers: drain, clear, changes of size, events.
+ * Over the fake codec, whose input says what it does (host/video/codec_fake.h); in both dialects.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Codecs that hang, fail and break; garbage; resets; many streams. Over the fake codec, whose input says what it does
- * (host/video/codec_fake.h); in both dialects.
+ * Codecs that hang, fail and break; garbage; resets; many streams.
+ * Over the fake codec, whose input says what it does (host/video/codec_fake.h); in both dialects.
  */
 #include <setjmp.h>
 #include <stdarg.h>

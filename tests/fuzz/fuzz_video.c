@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * virtio-video over the fake codec, decoder and encoder in both dialects: any bytes as commands, and commands that are nearly right, with
- * turns of the loop and resets between. Nothing may stay unanswered after its stream was destroyed, and afterwards a
- * stream must decode.
+ * virtio-video over the fake codec, decoder and encoder in both dialects: any bytes as commands, and commands that are
+ * nearly right, with turns of the loop and resets between. Nothing may stay unanswered after its stream was destroyed,
+ * and afterwards a stream must decode.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +11,7 @@
 #include "host/video/codec_fake.h"
 #include "host/video/dialect.h"
 #include "host/video/video.h"
+#include "host/virtio/object.h"
 #include "protocol/virtio_video.h"
 #include "tests/fuzz/requests.h"
 
@@ -22,6 +23,8 @@ struct world {
 	struct requests r;
 	struct virtio_device *d;
 	uint64_t area; /* where buffers lie */
+	struct virtio_objects *objects;
+	struct virtio_object *shared[2]; /* a picture of 32x32, named by zeros, and bytes, named by ones */
 	bool agl;
 };
 
@@ -45,6 +48,10 @@ static void add_stream(struct world *w, struct fuzz_input *in)
 		.hdr = {VIRTIO_VIDEO_CMD_STREAM_CREATE, fuzz_u8(in) % 3},
 		.coded_format = VIRTIO_VIDEO_FORMAT_H264 + fuzz_u8(in) % 4,
 	};
+	const uint8_t types = fuzz_u8(in);
+
+	c.in_mem_type = types & 1;
+	c.out_mem_type = types >> 1 & 1;
 
 	requests_add(&w->r, 0, &c, sizeof(c), 0, 64, in);
 }
@@ -59,7 +66,8 @@ static void add_lists(struct world *w, struct fuzz_input *in)
 			struct virtio_video_mem_entry e;
 		} planes[3];
 	} m = {
-		.c = {.hdr = {VIRTIO_VIDEO_AGL_CMD_RESOURCE_ATTACH, fuzz_u8(in) % 3}, .queue_type = 0x100 + fuzz_u8(in) % 2,
+		.c = {.hdr = {VIRTIO_VIDEO_AGL_CMD_RESOURCE_ATTACH, fuzz_u8(in) % 3},
+		      .queue_type = 0x100 + fuzz_u8(in) % 2,
 		      .resource_id = fuzz_u8(in) % 8},
 	};
 	const unsigned planes = 1 + fuzz_u8(in) % 3;
@@ -70,6 +78,50 @@ static void add_lists(struct world *w, struct fuzz_input *in)
 		m.planes[i].e.length = BUFFER_BYTES;
 	}
 	requests_add(&w->r, 0, &m, sizeof(m.c) + planes * sizeof(m.planes[0]), 0, 64, in);
+}
+
+static void share(struct world *w)
+{
+	static const struct virtio_object_shape shape = {
+		.order = "BGRX", .width = 32, .height = 32, .stride_bytes = 140};
+	uint8_t name[VIRTIO_UUID_BYTES] = {0};
+
+	check(!virtio_objects_create(&w->objects));
+	for (unsigned i = 0; i < 2; i++) {
+		check(!virtio_object_create(i ? NULL : &shape, 140 * 32, &w->shared[i]));
+		memset(name, (int)i, sizeof(name));
+		virtio_objects_publish(w->objects, w->shared[i], name);
+	}
+}
+
+static void unshare(struct world *w)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		virtio_objects_withdraw(w->objects, w->shared[i]);
+		virtio_object_put(w->shared[i]);
+	}
+	virtio_objects_destroy(w->objects);
+}
+
+/* One object, or one for each of two planes. */
+static void add_objects(struct world *w, struct fuzz_input *in)
+{
+	struct {
+		struct virtio_video_resource_create c;
+		struct virtio_video_object_entry e[2];
+	} m = {
+		.c = {.hdr = {VIRTIO_VIDEO_CMD_RESOURCE_CREATE, fuzz_u8(in) % 3},
+		      .queue_type = 0x100 + fuzz_u8(in) % 2,
+		      .resource_id = fuzz_u8(in) % 8,
+		      .planes_layout = 1 + fuzz_u8(in) % 2,
+		      .num_planes = 1 + fuzz_u8(in) % 2,
+		      .num_entries = {1}},
+	};
+
+	m.c.num_entries[1] = m.c.planes_layout - 1;
+	for (unsigned i = 0; i < 2; i++)
+		memset(m.e[i].uuid, fuzz_u8(in) % 3, sizeof(m.e[i].uuid));
+	requests_add(&w->r, 0, &m, sizeof(m), 0, 64, in);
 }
 
 static void add_buffer(struct world *w, struct fuzz_input *in)
@@ -122,6 +174,8 @@ static void write_unit(struct world *w, struct fuzz_input *in)
 
 static void step(struct world *w, struct fuzz_input *in)
 {
+	uint8_t kind;
+
 	switch (fuzz_u8(in) % OP_COUNT) {
 	case OP_BYTES:
 		requests_add(&w->r, 0, NULL, 0, 140, 1100, in);
@@ -143,8 +197,11 @@ static void step(struct world *w, struct fuzz_input *in)
 		write_unit(w, in);
 		break;
 	case OP_CREATE:
-		if (fuzz_u8(in) & 1)
+		kind = fuzz_u8(in);
+		if (kind & 1)
 			add_stream(w, in);
+		else if (kind & 2)
+			add_objects(w, in);
 		else if (w->agl)
 			add_lists(w, in);
 		else
@@ -174,6 +231,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	config.dialect = w.agl ? &video_dialect_agl : &video_dialect_chromeos;
 	config.codec = &codec_fake_ops;
 	config.limits.buffer_bytes = 1 << 20;
+	share(&w);
+	config.objects = w.objects;
 	w.area = fake_guest_alloc(w.r.g, AREA_BYTES, 4096);
 	check(!video_create(&config, fake_guest_loop(w.r.g), fake_guest_mem(w.r.g), &w.d));
 	check(!fake_guest_start(w.r.g, w.d));
@@ -192,6 +251,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check(!fake_guest_request(w.r.g, 0, &c, sizeof(c), &answer, sizeof(answer), NULL));
 	check(answer.type == VIRTIO_VIDEO_RESP_OK_NODATA);
 	virtio_device_destroy(w.d);
+	unshare(&w);
 	fake_guest_destroy(w.r.g);
 	return 0;
 }
@@ -213,7 +273,8 @@ size_t fuzz_seed(unsigned index, uint8_t *buf, size_t cap)
 		return 0;
 	*p++ = (uint8_t)index;
 	p = put(p, event, sizeof(event));
-	p = put(p, (uint8_t[]){OP_CREATE, 1, 1, 0}, 4);
+	/* Stream 1, H.264; every other seed has its output in objects. */
+	p = put(p, (uint8_t[]){OP_CREATE, 1, 1, 0, index & 4 ? 2 : 0}, 5);
 	p = put(p, whole, sizeof(whole));
 	for (uint8_t i = 0; i < 6; i++) {
 		/* stream, queue, id, layout, planes; then four places. */
@@ -222,6 +283,10 @@ size_t fuzz_seed(unsigned index, uint8_t *buf, size_t cap)
 		p[0] = i;
 		p += 14;
 		p = put(p, whole, sizeof(whole));
+		if (index & 4 && i & 1) {
+			p = put(p, (uint8_t[]){OP_CREATE, 2, 1, 1, i, 0, 0, (uint8_t)(i / 2), 0}, 9);
+			p = put(p, whole, sizeof(whole));
+		}
 		p = put(p, (uint8_t[]){OP_UNIT, (uint8_t)(i % 5), 32, 32, i, 0, 0}, 7);
 		p = put(p, (uint8_t[]){OP_QUEUE, 1, i & 1, i, 64, 0}, 6);
 		p = put(p, whole, sizeof(whole));

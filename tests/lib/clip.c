@@ -69,7 +69,8 @@ static const struct {
 	{"vp9", "vp9enc", "deadline=1 cpu-used=8 keyframe-max-dist=10 target-bitrate=800000"},
 	{"mpeg2", "mpeg2enc", "format=3 bitrate=800 min-gop-size=5 max-gop-size=10 ! mpegvideoparse"},
 	{"mpeg4", "avenc_mpeg4", "gop-size=10 bitrate=800000 max-bframes=2"},
-	{"av1", "av1enc", "cpu-used=8 usage-profile=realtime end-usage=cbr target-bitrate=800 keyframe-max-dist=10 lag-in-frames=0"},
+	{"av1", "av1enc",
+	 "cpu-used=8 usage-profile=realtime end-usage=cbr target-bitrate=800 keyframe-max-dist=10 lag-in-frames=0"},
 	{"jpeg", "jpegenc", "quality=90"},
 };
 
@@ -108,14 +109,16 @@ bool clip_can_make_of(const struct video_coded_format *format, const char *raw)
 	return can;
 }
 
-void clip_make_of(const struct video_coded_format *format, unsigned width, unsigned height, const char *raw, struct clip *c)
+void clip_make_of(const struct video_coded_format *format, unsigned width, unsigned height, const char *raw,
+		  struct clip *c)
 {
 	const char *properties, *encoder = encoder_of(format, &properties);
 	char text[600];
 
 	memset(c, 0, sizeof(*c));
 	snprintf(text, sizeof(text),
-		 "videotestsrc num-buffers=%u pattern=ball ! video/x-raw,format=%s,width=%u,height=%u,framerate=30/1 ! %s %s ! "
+		 "videotestsrc num-buffers=%u pattern=ball ! video/x-raw,format=%s,width=%u,height=%u,framerate=30/1 ! "
+		 "%s %s ! "
 		 "%s ! appsink name=out",
 		 CLIP_FRAMES, raw, width, height, encoder, properties, format->caps);
 	run_pipeline(text, add_packet, c);
@@ -148,7 +151,8 @@ void clip_make(const struct video_coded_format *format, unsigned width, unsigned
 	clip_make_of(format, width, height, "I420", c);
 }
 
-void clip_decode_outside(const struct video_coded_format *format, const struct clip *c, const char *picture, struct sums *sums)
+void clip_decode_outside(const struct video_coded_format *format, const struct clip *c, const char *picture,
+			 struct sums *sums)
 {
 	GstElementFactory *factory = gst_elements_find(format, false, NULL);
 	GstElement *pipeline, *src, *sink;
@@ -157,9 +161,10 @@ void clip_decode_outside(const struct video_coded_format *format, const struct c
 
 	memset(sums, 0, sizeof(*sums));
 	snprintf(text, sizeof(text),
-		 "appsrc name=in format=time caps=%s ! %s%s%s ! videoconvert ! video/x-raw,format=%s ! appsink name=out sync=false",
-		 format->caps, format->parser ? format->parser : "", format->parser ? " ! " : "", GST_OBJECT_NAME(factory),
-		 picture);
+		 "appsrc name=in format=time caps=%s ! %s%s%s ! videoconvert ! video/x-raw,format=%s ! appsink "
+		 "name=out sync=false",
+		 format->caps, format->parser ? format->parser : "", format->parser ? " ! " : "",
+		 GST_OBJECT_NAME(factory), picture);
 	gst_object_unref(factory);
 	pipeline = gst_parse_launch(text, NULL);
 	assert_non_null(pipeline);

@@ -25,7 +25,8 @@ bool clip_can_make(const struct video_coded_format *format);
 /* Does it take pictures in the format @raw? */
 bool clip_can_make_of(const struct video_coded_format *format, const char *raw);
 /* CLIP_FRAMES pictures. @raw: what goes into the encoder, by GStreamer's name; clip_make() takes I420. */
-void clip_make_of(const struct video_coded_format *format, unsigned width, unsigned height, const char *raw, struct clip *c);
+void clip_make_of(const struct video_coded_format *format, unsigned width, unsigned height, const char *raw,
+		  struct clip *c);
 void clip_make(const struct video_coded_format *format, unsigned width, unsigned height, struct clip *c);
 void clip_free(struct clip *c);
 
@@ -38,6 +39,7 @@ struct sums {
 uint64_t sums_of(const void *data, size_t n);
 
 /* The decoder that the device would take, run by GStreamer alone; pictures in the format @picture, by its name there. */
-void clip_decode_outside(const struct video_coded_format *format, const struct clip *c, const char *picture, struct sums *sums);
+void clip_decode_outside(const struct video_coded_format *format, const struct clip *c, const char *picture,
+			 struct sums *sums);
 
 #endif

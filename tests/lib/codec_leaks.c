@@ -24,7 +24,7 @@ const char *__asan_default_options(void)
 const char *__lsan_default_suppressions(void)
 {
 	/* x265 and its plug-in, and mpeg2enc, lose some for each encoder; GLib keeps what its constructor made. */
-	return "leak:x265\nleak:call_init\nleak:libmjpegutils\n";
+	return "leak:x265\nleak:call_init\nleak:libmjpegutils\nleak:libmpeg2encpp\n";
 }
 #else
 typedef int codec_leaks_are_not_checked;

@@ -31,7 +31,8 @@ void codec_for_each_format(bool encoder, void (*fn)(const struct video_coded_for
 		count++;
 	}
 	if (count == 0)
-		tap_skip("no format has a decoder and an encoder: install gstreamer1.0-libav and -plugins-good, -bad, -ugly");
+		tap_skip("no format has a decoder and an encoder: install gstreamer1.0-libav and -plugins-good, -bad, "
+			 "-ugly");
 }
 
 struct video_world *codec_world_of(bool encoder, const struct video_dialect *dialect)

@@ -12,7 +12,8 @@
 void film_make_outputs(struct film *s)
 {
 	for (uint32_t i = 0; i < FILM_OUTPUTS; i++)
-		assert_int_equal(video_create_buffer(s->w, s->id, VIDEO_OUT, i, FILM_OUTPUT_BYTES, &s->out[i]), VIDEO_OK);
+		assert_int_equal(video_create_buffer(s->w, s->id, VIDEO_OUT, i, FILM_OUTPUT_BYTES, &s->out[i]),
+				 VIDEO_OK);
 }
 
 void film_make(struct film *s, struct video_world *w, uint32_t id)
@@ -92,7 +93,7 @@ void film_check_nv12(struct film *s, uint32_t i, uint32_t value, uint32_t width,
 }
 
 void film_expect_picture(struct film *s, struct fake_request *r, uint32_t i, uint32_t value, uint32_t width,
-			   uint32_t height)
+			 uint32_t height)
 {
 	struct virtio_video_resource_queue_resp resp = video_wait(s->w, r);
 

@@ -38,6 +38,7 @@ void film_expect_flags(struct video_world *w, struct fake_request *r, uint32_t f
 void film_expect_event(struct video_world *w, uint32_t type, uint32_t stream);
 /* The picture made from @value in output buffer @i. */
 void film_check_nv12(struct film *s, uint32_t i, uint32_t value, uint32_t width, uint32_t height);
-void film_expect_picture(struct film *s, struct fake_request *r, uint32_t i, uint32_t value, uint32_t width, uint32_t height);
+void film_expect_picture(struct film *s, struct fake_request *r, uint32_t i, uint32_t value, uint32_t width,
+			 uint32_t height);
 
 #endif

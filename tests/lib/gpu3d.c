@@ -75,8 +75,8 @@ static const struct display_output_ops screen_ops = {
 
 /* ---- start and end ---- */
 
-int gpu3d_create_on(struct gpu3d **out, struct fake_guest *guest, const char *renderer, struct journal *journal,
-		    const char **why)
+static int make(struct gpu3d **out, struct fake_guest *guest, const char *renderer, struct journal *journal,
+		struct virtio_objects *objects, const char **why)
 {
 	static char text[256];
 	struct gpu3d *t = calloc(1, sizeof(*t));
@@ -104,11 +104,24 @@ int gpu3d_create_on(struct gpu3d **out, struct fake_guest *guest, const char *re
 	gpu_config_init(&config);
 	config.renderer = renderer;
 	config.journal = journal;
+	config.objects = objects;
 	config.display = &screen->base;
 	err = gpu_create(&config, fake_guest_loop(t->guest), fake_guest_mem(t->guest), &t->device);
 	check(err == 0, "gpu_create");
 	*out = t;
 	return 0;
+}
+
+int gpu3d_create_on(struct gpu3d **out, struct fake_guest *guest, const char *renderer, struct journal *journal,
+		    const char **why)
+{
+	return make(out, guest, renderer, journal, NULL, why);
+}
+
+int gpu3d_create_sharing(struct gpu3d **out, struct fake_guest *guest, const char *renderer,
+			 struct virtio_objects *objects, const char **why)
+{
+	return make(out, guest, renderer, NULL, objects, why);
 }
 
 int gpu3d_create(struct gpu3d **out, const struct fake_guest_options *options, const char *renderer, const char **why)

@@ -22,6 +22,8 @@ struct gpu3d_screen {
 	unsigned frames;
 };
 
+struct virtio_objects;
+
 #define GPU3D_STREAM_WORDS 65536u
 #define GPU3D_BACKINGS 64u
 
@@ -49,6 +51,9 @@ int gpu3d_create(struct gpu3d **out, const struct fake_guest_options *options, c
 /* The same on a guest of the caller's, which gpu3d_destroy() takes, with a journal (NULL: none) of the caller's. */
 int gpu3d_create_on(struct gpu3d **out, struct fake_guest *guest, const char *renderer, struct journal *journal,
 		    const char **why);
+/* The same without a journal, and resources with a UUID are published in @objects of the caller's. */
+int gpu3d_create_sharing(struct gpu3d **out, struct fake_guest *guest, const char *renderer,
+			 struct virtio_objects *objects, const char **why);
 void gpu3d_destroy(struct gpu3d *t);
 /*
  * Go on in the place of a process that died: start without a reset. @used_bytes of guest memory below 4 GiB may be in use by

@@ -18,8 +18,8 @@ static uint32_t make_pieces(struct client *c, uint32_t i, size_t bytes)
 
 	c->out[i] = fake_guest_alloc(c->w->guest, bytes, 4096);
 	for (unsigned k = 0; k < 3; k++)
-		e[2 - k] = (struct virtio_video_mem_entry){
-			.addr = c->out[i] + k * part, .length = (uint32_t)(k == 2 ? bytes - 2 * part : part)};
+		e[2 - k] = (struct virtio_video_mem_entry){.addr = c->out[i] + k * part,
+							   .length = (uint32_t)(k == 2 ? bytes - 2 * part : part)};
 	return video_create_scattered(c->w, c->id, VIDEO_OUT, i, e, 3);
 }
 
@@ -43,8 +43,9 @@ void client_make_outputs(struct client *c)
 	const size_t bytes = c->decoder ? c->picture_bytes : CLIENT_CODED_BYTES;
 
 	for (uint32_t i = 0; i < CLIENT_OUTPUTS; i++) {
-		uint32_t code = c->decoder && c->in_pieces ? make_pieces(c, i, bytes)
-							   : video_create_buffer(c->w, c->id, VIDEO_OUT, i, bytes, &c->out[i]);
+		uint32_t code = c->decoder && c->in_pieces
+					? make_pieces(c, i, bytes)
+					: video_create_buffer(c->w, c->id, VIDEO_OUT, i, bytes, &c->out[i]);
 
 		assert_int_equal(code, VIDEO_OK);
 		c->output[i] = video_queue(c->w, c->id, VIDEO_OUT, i, 0, 0);
@@ -99,7 +100,8 @@ static void take_event(struct client *c)
 		struct virtio_video_set_params set = {.params = c->params};
 
 		set.params.format = c->picture_format;
-		assert_int_equal(video_send(c->w, VIRTIO_VIDEO_CMD_SET_PARAMS, c->id, &set, sizeof(set), NULL, 0), VIDEO_OK);
+		assert_int_equal(video_send(c->w, VIRTIO_VIDEO_CMD_SET_PARAMS, c->id, &set, sizeof(set), NULL, 0),
+				 VIDEO_OK);
 		video_read_params(c->w, c->id, VIDEO_OUT, &c->params);
 		assert_int_equal(c->params.format, c->picture_format);
 	}
@@ -121,7 +123,8 @@ void client_look(struct client *c)
 		uint32_t first = CLIENT_OUTPUTS;
 
 		for (uint32_t i = 0; c->has_outputs && i < CLIENT_OUTPUTS; i++) {
-			if (c->output[i]->done && (first == CLIENT_OUTPUTS || c->output[i]->sequence < c->output[first]->sequence))
+			if (c->output[i]->done &&
+			    (first == CLIENT_OUTPUTS || c->output[i]->sequence < c->output[first]->sequence))
 				first = i;
 		}
 		if (first == CLIENT_OUTPUTS || c->failed)
@@ -133,7 +136,7 @@ void client_look(struct client *c)
 }
 
 void client_open(struct client *c, struct video_world *w, uint32_t id, const struct video_coded_format *format,
-			bool events)
+		 bool events)
 {
 	c->w = w;
 	c->id = id;
@@ -197,7 +200,8 @@ void client_sum_picture(struct client *c, const uint8_t *data, const struct virt
 	struct sums *s = c->arg;
 
 	/* Every picture goes back to an input. */
-	assert_true(resp->timestamp >= CLIENT_FIRST_STAMP && resp->timestamp < CLIENT_FIRST_STAMP + 2 * CLIP_MAX_PACKETS);
+	assert_true(resp->timestamp >= CLIENT_FIRST_STAMP &&
+		    resp->timestamp < CLIENT_FIRST_STAMP + 2 * CLIP_MAX_PACKETS);
 	assert_true(s->count < 2 * CLIP_MAX_PACKETS);
 	s->sum[s->count++] = sums_of(data, c->picture_bytes);
 }

@@ -18,7 +18,7 @@ struct client {
 	uint32_t id;
 	bool decoder;
 	size_t picture_bytes;
-	bool in_pieces; /* a decoder's output buffers lie in three parts */
+	bool in_pieces;		 /* a decoder's output buffers lie in three parts */
 	uint32_t picture_format; /* that the decoder is asked for; 0: what it offers first */
 	uint64_t in[CLIENT_INPUTS], out[CLIENT_OUTPUTS];
 	struct fake_request *input[CLIENT_INPUTS], *output[CLIENT_OUTPUTS], *event, *drain;
@@ -31,7 +31,8 @@ struct client {
 };
 
 /* Make stream @id and its input buffers. @events: post a buffer for events, of which all are this stream's. */
-void client_open(struct client *c, struct video_world *w, uint32_t id, const struct video_coded_format *format, bool events);
+void client_open(struct client *c, struct video_world *w, uint32_t id, const struct video_coded_format *format,
+		 bool events);
 /* Done by itself when the first size is announced; encoders have them from the start. */
 void client_make_outputs(struct client *c);
 void client_drop_outputs(struct client *c);

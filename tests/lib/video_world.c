@@ -57,7 +57,10 @@ struct video_world *video_world_create(const struct video_world_options *options
 	config.encoder = options->encoder;
 	config.codec = options->codec ? options->codec : &codec_fake_ops;
 	config.element = options->element;
-	config.dialect = options->dialect ? options->dialect : speaks_agl ? &video_dialect_agl : &video_dialect_chromeos;
+	config.objects = options->objects;
+	config.dialect = options->dialect ? options->dialect
+			 : speaks_agl	  ? &video_dialect_agl
+					  : &video_dialect_chromeos;
 	w->agl = config.dialect == &video_dialect_agl;
 	if (options->timeout_ms)
 		config.timeout_ms = options->timeout_ms;
@@ -134,13 +137,7 @@ void video_read_params(struct video_world *w, uint32_t stream, uint32_t queue, s
 
 uint32_t video_format_number(const struct video_world *w, uint32_t format)
 {
-	const struct video_picture_format *f;
-
-	for (unsigned i = 0; w->agl && (f = video_picture_format_at(i)) != NULL; i++) {
-		if (f->number == format)
-			return f->agl_number;
-	}
-	return format;
+	return w->agl ? video_picture_format_find(format)->agl_number : format;
 }
 
 /* RESOURCE_ATTACH with one list. */
@@ -228,7 +225,8 @@ void video_force_keyframe(struct video_world *w, uint32_t stream)
 
 	w->key_frame = w->agl;
 	if (!w->agl)
-		assert_int_equal(video_send(w, VIRTIO_VIDEO_CMD_SET_CONTROL, stream, &key, sizeof(key), NULL, 0), VIDEO_OK);
+		assert_int_equal(video_send(w, VIRTIO_VIDEO_CMD_SET_CONTROL, stream, &key, sizeof(key), NULL, 0),
+				 VIDEO_OK);
 }
 
 uint32_t video_create_buffer(struct video_world *w, uint32_t stream, uint32_t queue, uint32_t id, size_t bytes,
@@ -260,10 +258,10 @@ struct fake_request *video_queue(struct video_world *w, uint32_t stream, uint32_
 		.data_sizes = {bytes},
 		.flags = w->key_frame ? VIRTIO_VIDEO_AGL_ENQUEUE_FLAG_FORCE_KEY_FRAME : 0,
 	};
-	struct fake_request *r = w->agl ? fake_guest_add(w->guest, 0, &agl, sizeof(agl),
-							 sizeof(struct virtio_video_agl_resource_queue_resp))
-					: fake_guest_add(w->guest, 0, &c, sizeof(c),
-							 sizeof(struct virtio_video_resource_queue_resp));
+	struct fake_request *r =
+		w->agl ? fake_guest_add(w->guest, 0, &agl, sizeof(agl),
+					sizeof(struct virtio_video_agl_resource_queue_resp))
+		       : fake_guest_add(w->guest, 0, &c, sizeof(c), sizeof(struct virtio_video_resource_queue_resp));
 
 	w->key_frame = false;
 	fake_guest_kick(w->guest, 0);

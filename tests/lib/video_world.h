@@ -21,6 +21,7 @@ struct video_world_options {
 	bool encoder;
 	const struct video_dialect *dialect; /* NULL: that of the run (video_run_tests()) */
 	const struct codec_ops *codec; /* NULL: the fake one */
+	struct virtio_objects *objects; /* NULL: guest pages only */
 	const char *element;
 	unsigned timeout_ms;  /* 0: the default */
 	unsigned streams, buffers; /* limits; 0: the default */
@@ -32,7 +33,7 @@ struct video_world {
 	struct fake_guest *guest;
 	struct virtio_device *device;
 	bool key_frame; /* agl: the next video_queue() asks for one */
-	bool agl; /* the driver speaks dialect agl: the calls below do, and turn answers into the other's form */
+	bool agl;	/* the driver speaks dialect agl: the calls below do, and turn answers into the other's form */
 };
 
 /*

@@ -84,3 +84,4 @@ unit-tests += test_doctor_process
 test_doctor_process-src = vmm/doctor_process.c tests/lib/elsewhere.c $(host-sandbox-src)
 unit-tests += test_video_headers
 test_video_headers-src = host/video/headers.c
+unit-tests += test_virtio_object
