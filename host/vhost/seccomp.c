@@ -184,6 +184,8 @@ static const struct call calls[] = {
 	{"accept4", 0, {ANY}},
 	{"shutdown", 0, {ANY}},
 	{"getsockopt", 0, {ANY}},
+	/* GLib asks whether standard error leads to the journal, before its first warning. */
+	{"getpeername", ENOTSOCK, {ANY}},
 	/* files, to read; by name they are those of the tree and of Landlock's rules */
 	{"stat", 0, {ANY}},
 	{"lstat", 0, {ANY}},
