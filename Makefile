@@ -75,10 +75,11 @@ sandbox-packages := libseccomp
 host-cc := $(if $(foreign),$(cross-cc),$(CC))
 host-pkg-config := $(if $(foreign),$(cross-pkg-config),$(PKG_CONFIG))
 have-gpu := $(if $(has-sysroot),$(shell $(host-pkg-config) --exists $(gpu-packages) $(sandbox-packages) 2>/dev/null && echo yes))
+have-sandbox := $(if $(has-sysroot),$(shell $(host-pkg-config) --exists $(sandbox-packages) 2>/dev/null && echo yes))
 gpu-cflags := $(if $(have-gpu),$(shell $(host-pkg-config) --cflags $(gpu-packages))) -DVIRGL_RENDERER_UNSTABLE_APIS
 gpu-libs := $(if $(have-gpu),$(shell $(host-pkg-config) --libs $(gpu-packages)))
+sandbox-libs := $(if $(have-sandbox),$(shell $(host-pkg-config) --libs $(sandbox-packages)))
 display-libs := $(if $(have-gpu),$(shell $(host-pkg-config) --libs $(display-packages)))
-sandbox-libs := $(if $(have-gpu),$(shell $(host-pkg-config) --libs $(sandbox-packages)))
 
 # The control socket's.
 json-cflags := $(if $(has-sysroot),$(shell $(host-pkg-config) --cflags json-c 2>/dev/null))
@@ -87,12 +88,14 @@ video-packages := gstreamer-1.0 gstreamer-app-1.0 gstreamer-video-1.0
 have-video := $(if $(has-sysroot),$(shell $(host-pkg-config) --exists $(video-packages) 2>/dev/null && echo yes))
 video-cflags := $(if $(have-video),$(shell $(host-pkg-config) --cflags $(video-packages) | sed 's/-I/-isystem /g'))
 video-libs := $(if $(have-video),$(shell $(host-pkg-config) --libs $(video-packages)))
+have-video-program := $(and $(have-video),$(have-sandbox))
 
 core-src := $(protocol-src) $(host-base-src) $(host-virtio-src)
 device-src := $(host-block-src) $(host-net-src) $(host-console-src) $(host-rng-src) $(host-input-src)
 gpu-src := $(host-display-src) $(host-gpu-src)
 screen-src := $(host-display-src) $(host-screen-src)
-gpu-program-src := $(gpu-src) $(host-vhost-src) $(host-sandbox-src) $(host-gpu-program-src)
+gpu-program-src := $(gpu-src) $(host-vhost-src) $(host-sandbox-src) $(host-program-src) $(host-gpu-program-src)
+video-program-src := $(host-video-src) $(host-vhost-src) $(host-sandbox-src) $(host-program-src) $(host-video-program-src)
 vmm-all-src := $(vmm-src) $(vmm-$(ARCH)-src)
 vmm-libs := $(vmm-$(ARCH)-libs) $(json-libs)
 
@@ -103,12 +106,13 @@ library-objects := $(call objects,$(core-src) $(device-src))
 .PHONY: all host vmm bare samples check check-built bench-built check-unit check-bare check-uml check-qemu check-linux fuzz bench demo lint format deps ci help \
 	install clean tests
 all: $(if $(has-sysroot),host vmm) bare
-	@echo "built into $(O)/: $(if $(has-sysroot),mullion)$(if $(have-gpu),$(comma) mullion-gpu.so$(comma) mullion-display.so$(comma) mullion-gpu)$(if $(have-video),$(comma) mullion-video.so)$(comma) bare/*.elf"
+	@echo "built into $(O)/: $(if $(has-sysroot),mullion)$(if $(have-gpu),$(comma) mullion-gpu.so$(comma) mullion-display.so$(comma) mullion-gpu)$(if $(have-video),$(comma) mullion-video.so)$(if $(have-video-program),$(comma) mullion-video)$(comma) bare/*.elf"
 	$(if $(has-sysroot),,@echo "skipped mullion: no $(ARCH) libraries in $(SYSROOT) (make deps ARCH=$(ARCH) gets them)")
 	$(if $(have-gpu),,@echo "skipped mullion-gpu.so, mullion-display.so: needs pkg-config packages: $(gpu-packages) $(sandbox-packages) (make deps installs them)")
 	$(if $(have-video),,@echo "skipped mullion-video.so: needs pkg-config packages: $(video-packages) (make deps installs them)")
+	$(if $(have-video-program),,@echo "skipped mullion-video: needs pkg-config packages: $(video-packages) $(sandbox-packages) (make deps installs them)")
 comma := ,
-host: $(O)/libmullion.a $(if $(have-gpu),$(O)/mullion-gpu.so $(O)/mullion-display.so $(O)/mullion-gpu) $(if $(have-video),$(O)/mullion-video.so)
+host: $(O)/libmullion.a $(if $(have-gpu),$(O)/mullion-gpu.so $(O)/mullion-display.so $(O)/mullion-gpu) $(if $(have-video),$(O)/mullion-video.so) $(if $(have-video-program),$(O)/mullion-video)
 vmm: $(O)/mullion
 
 help:
@@ -131,7 +135,8 @@ help:
 # gpu and display files see the graphics libraries, some video files GStreamer; nothing else does.
 $(O)/obj/host/gpu/%.o $(O)/obj/host/display/%.o: extra-cflags = $(gpu-cflags)
 $(O)/obj/vmm/ctl%.o: extra-cflags = $(json-cflags)
-$(call objects,$(host-video-gst-src) $(bench-video-gst-src) tests/lib/clip.c tests/lib/codec_tests.c): extra-cflags = $(video-cflags)
+$(call objects,$(host-video-gst-src) $(bench-video-gst-src) host/video/module.c host/video/gst_registry.c tests/lib/clip.c \
+	tests/lib/codec_tests.c tests/lib/stuck_decoder.c): extra-cflags = $(video-cflags)
 $(O)/obj/%.o: %.c Makefile
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
@@ -165,6 +170,10 @@ $(O)/mullion-video.so: $(call objects,$(host-video-src))
 	$(call say,LD,$@)
 	$(Q)$(host-cc) $(common-ldflags) -shared -o $@ $^ $(LDFLAGS) $(video-libs)
 
+$(O)/mullion-video: $(call objects,$(video-program-src)) $(O)/libmullion.a
+	$(call say,LD,$@)
+	$(Q)$(host-cc) $(common-ldflags) -o $@ $^ $(LDFLAGS) $(video-libs) $(sandbox-libs)
+
 include guest-drivers/bare/rules.mk
 include samples/linux/rules.mk tests/linux/sources.mk tests/bench/rules.mk
 
@@ -183,7 +192,7 @@ $(if $(filter host/gpu/% host/display/%,$($(2)-src)),$(call objects,tests/$(1)/$
 $(if $(filter host/video/codec_gst.c,$($(2)-src)),$(call objects,tests/$(1)/$(2).c): extra-cflags = $$(video-cflags))
 endef
 # A test that links the renderer, the sandbox or GStreamer, can't be built where its libraries are missing; all says so.
-lacks = $(if $(have-gpu),,host/gpu/% host/display/% host/vhost/seccomp.c) $(if $(have-video),,host/video/codec_gst.c)
+lacks = $(if $(have-gpu),,host/gpu/% host/display/%) $(if $(have-sandbox),,host/vhost/seccomp.c) $(if $(have-video),,host/video/codec_gst.c)
 buildable = $(foreach t,$(1),$(if $(filter $(lacks),$($(t)-src)),,$(t)))
 unit-tests := $(call buildable,$(unit-tests))
 device-tests := $(call buildable,$(device-tests))
@@ -243,7 +252,7 @@ ci:
 
 # ---- lint ----
 c-files = $(shell git ls-files '*.c')
-lint-src := $(core-src) $(device-src) $(host-video-src) $(host-video-fake-src) $(gpu-program-src) $(host-screen-src) $(vmm-all-src)
+lint-src := $(core-src) $(device-src) $(host-video-src) $(host-video-fake-src) $(host-video-program-src) $(gpu-program-src) $(host-screen-src) $(vmm-all-src)
 lint:
 	$(Q)tests/lib/lint-includes.sh
 	$(Q)clang-tidy --quiet $(lint-src) -- $(common-cflags) $(gpu-cflags) $(video-cflags)
@@ -258,8 +267,9 @@ install: all
 	$(if $(have-gpu),$(INSTALL) -m 644 $(O)/mullion-gpu.so $(DESTDIR)$(libdir)/mullion/mullion-gpu.so)
 	$(if $(have-gpu),$(INSTALL) -m 644 $(O)/mullion-display.so $(DESTDIR)$(libdir)/mullion/mullion-display.so)
 	$(if $(have-gpu),$(INSTALL) -m 755 $(O)/mullion-gpu $(DESTDIR)$(bindir)/mullion-gpu)
-	$(INSTALL) -m 644 docs/mullion.1 docs/mullion-ctl.1 docs/mullion-gpu.1 $(DESTDIR)$(mandir)/man1/
+	$(INSTALL) -m 644 docs/mullion.1 docs/mullion-ctl.1 docs/mullion-gpu.1 docs/mullion-video.1 $(DESTDIR)$(mandir)/man1/
 	$(if $(have-video),$(INSTALL) -m 644 $(O)/mullion-video.so $(DESTDIR)$(libdir)/mullion/mullion-video.so)
+	$(if $(have-video-program),$(INSTALL) -m 755 $(O)/mullion-video $(DESTDIR)$(bindir)/mullion-video)
 	$(if $(have-gpu),$(INSTALL) -d $(DESTDIR)$(datadir)/qemu/vhost-user)
 	$(if $(have-gpu),sed 's|@bindir@|$(bindir)|' share/qemu/vhost-user/50-mullion-gpu.json.in \
 		>$(DESTDIR)$(datadir)/qemu/vhost-user/50-mullion-gpu.json)

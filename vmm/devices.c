@@ -41,6 +41,10 @@ struct devices {
 	struct loop *gpu_loop; /* the renderer may take its time: it has a thread of its own */
 	struct isolate *isolate; /* of the GPU; NULL: it is in this process */
 	struct loop *video_loop; /* copies pictures */
+	/* A decoder and an encoder in processes of their own; NULL: it is in this process, or not there. */
+	struct isolate *isolate_videos[2];
+	struct loop *isolate_video_loops[2];
+	char *isolate_video_options[2];
 	struct virtio_objects *objects; /* what GPU and codecs share; NULL: they are not both in this process */
 	struct loop *vhost_loops[OPTIONS_MAX_VHOST_USERS]; /* each may wait for its process */
 	struct keyboard *keyboard;
@@ -220,6 +224,12 @@ static int isolate_gpu(struct devices *d, const struct options *o, struct virtio
 	return vhost_user_create(&c, d->gpu_loop, vm_mem(d->vm), out);
 }
 
+static bool is_video_isolated(const struct options *o)
+{
+	return o->isolate_video == ISOLATE_YES ||
+	       (o->isolate_video == ISOLATE_DEFAULT && !o->video_is_media && isolate_is_possible("video"));
+}
+
 static int make_gpu(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
 {
 	struct device_setup setup = {.options = o->gpu, .display = o->display, .input = input_seat_sink(d->seat)};
@@ -233,7 +243,7 @@ static int make_gpu(struct devices *d, const struct options *o, unsigned n, stru
 		log_line(LOG_TOPIC_VMM, LOG_WARN,
 			 "no program mullion-gpu beside this one: the GPU is in this process, where a guest that breaks it is "
 			 "in, too; build it (make), or say isolate=no");
-	err = o->video_decoder || o->video_encoder ? virtio_objects_create(&d->objects) : 0;
+	err = (o->video_decoder || o->video_encoder) && !is_video_isolated(o) ? virtio_objects_create(&d->objects) : 0;
 	if (err)
 		return err;
 	setup.objects = d->objects;
@@ -251,17 +261,45 @@ static unsigned video_count(const struct options *o)
 	return (unsigned)o->video_decoder + (unsigned)o->video_encoder;
 }
 
+static int isolate_video(struct devices *d, const struct options *o, const char *options, bool encoder,
+			 struct virtio_device **out)
+{
+	struct vhost_user_setup c = {.kind = vhost_user_find_kind(encoder ? "video-encoder" : "video-decoder"),
+				     .socket = "its process",
+				     .connect = isolate_connect};
+	const unsigned n = encoder;
+	int err;
+
+	d->isolate_video_options[n] = strdup(options);
+	err = d->isolate_video_options[n]
+		      ? isolate_create("video", d->isolate_video_options[n], NULL, o->video_arguments, NULL,
+				       &d->isolate_videos[n])
+		      : -ENOMEM;
+	if (!err)
+		err = start_loop(encoder ? "encoder" : "decoder", &d->isolate_video_loops[n]);
+	if (err)
+		return err;
+	c.owner = d->isolate_videos[n];
+	return vhost_user_create(&c, d->isolate_video_loops[n], vm_mem(d->vm), out);
+}
+
 static int make_video(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
 {
 	char arguments[OPTIONS_MAX_VIDEO + 16];
 	const struct device_setup setup = {.options = arguments, .objects = d->objects};
 	const struct device_module *module;
+	const bool encoder = n > 0 || !o->video_decoder;
 
+	snprintf(arguments, sizeof(arguments), "kind=%s,%s", encoder ? "encoder" : "decoder", o->video);
 	if (n == 0 && o->has_gpu && !d->objects)
 		log_line(LOG_TOPIC_VMM, LOG_INFO,
 			 "pictures that the codecs share with the GPU by a UUID are not offered: both must be in this "
-			 "process, --gpu isolate=no");
-	snprintf(arguments, sizeof(arguments), "kind=%s,%s", n == 0 && o->video_decoder ? "decoder" : "encoder", o->video);
+			 "process, isolate=no of --gpu and of --video");
+	if (is_video_isolated(o))
+		return isolate_video(d, o, arguments, encoder, out);
+	if (o->isolate_video == ISOLATE_DEFAULT && n == 0)
+		log_line(LOG_TOPIC_VMM, LOG_WARN, "%s: the codecs are in this process, where a guest that breaks them is in, too; say isolate=no if that is meant",
+			 o->video_is_media ? "virtio-media" : "no program mullion-video beside this one (make builds it)");
 	return make_from_module(d, "video", &d->video_loop, &setup, &module, out);
 }
 
@@ -418,6 +456,11 @@ void devices_destroy(struct devices *d)
 	loop_destroy(d->gpu_loop);
 	/* Its frontend is gone: what it has to write, it writes now. */
 	isolate_destroy(d->isolate);
+	for (unsigned i = 0; i < 2; i++) {
+		isolate_destroy(d->isolate_videos[i]);
+		loop_destroy(d->isolate_video_loops[i]);
+		free(d->isolate_video_options[i]);
+	}
 	loop_destroy(d->video_loop);
 	virtio_objects_destroy(d->objects);
 	for (unsigned i = 0; i < OPTIONS_MAX_VHOST_USERS; i++)

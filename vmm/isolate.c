@@ -31,6 +31,7 @@ enum { LINK, CONTROL, SCREEN, SOCKETS };
 
 struct isolate {
 	char program[PATH_MAX];
+	char option[16]; /* that takes the device's options: "--gpu" */
 	const char *options, *display, *const *arguments;
 	struct isolate_control *control;
 	const struct screen_module *module; /* NULL: the device has the display */
@@ -114,6 +115,7 @@ int isolate_create(const char *name, const char *options, const char *display, c
 		return -ENOMEM;
 	i->options = options;
 	i->display = display;
+	snprintf(i->option, sizeof(i->option), "--%s", name);
 	i->arguments = arguments;
 	err = module_program(name, i->program, sizeof(i->program));
 	if (err)
@@ -170,7 +172,7 @@ void isolate_destroy(struct isolate *i)
 static int spawn(struct isolate *i, const int fds[SOCKETS])
 {
 	const char *display = i->screen ? "fd:5" : i->display;
-	const char *argv[MAX_ARGUMENTS] = {i->program, "--fd", "3", "--control-fd", "4", "--gpu", i->options};
+	const char *argv[MAX_ARGUMENTS] = {i->program, "--fd", "3", "--control-fd", "4", i->option, i->options};
 	unsigned count = 7;
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A device of this machine in processes of its own (--gpu isolate=yes): the device's program is started here, and serves
+ * A device of this machine in processes of its own (isolate=yes): the device's program is started here, and serves
  * us over a socket pair. It ends when we do. What a user asks of its displays goes over another one (isolate_control.h). A
  * display that needs what the device's sandbox takes away (vnc) is here, on a thread of its own: its frames come over a third.
  */
@@ -13,12 +13,13 @@ struct display_control;
 struct input_sink;
 struct isolate;
 
-/* The program of device @name ("gpu") is there. Thread: any. */
+/* The program of device @name ("gpu", "video") is there. Thread: any. */
 bool isolate_is_possible(const char *name);
 
 /*
- * @name: "gpu", for the program mullion-gpu beside ours; @options, @display (may be NULL) and @arguments (until a NULL) are
- * what it is to be told; @input takes what a user of the display types. All is borrowed until destroy. Returns 0 or a negative errno after a line. Thread: main.
+ * @name: "gpu", for the program mullion-gpu beside ours, whose option --gpu takes @options; that, @display (may be NULL) and
+ * @arguments (until a NULL) are what it is to be told; @input takes what a user of the display types. All is
+ * borrowed until destroy. Returns 0 or a negative errno after a line. Thread: main.
  */
 int isolate_create(const char *name, const char *options, const char *display, const char *const *arguments,
 		   struct input_sink *input, struct isolate **out);

@@ -274,7 +274,7 @@ static int add_vhost_user(struct options *o, char *arg)
 	part = next_part(&rest);
 	v->kind = vhost_user_find_kind(part);
 	if (!v->kind)
-		return wrong("--vhost-user: no kind \"%s\"; write fs, blk, net, rng, vsock or input, then ,socket=PATH",
+		return wrong("--vhost-user: no kind \"%s\"; write fs, blk, net, rng, vsock, input, gpu, video-decoder or video-encoder, then ,socket=PATH",
 			     part);
 	while (!err && (part = next_part(&rest)))
 		err = set_vhost_user_part(v, part);
@@ -336,63 +336,90 @@ static int clear_rng(struct options *o, char *arg)
 	return 0;
 }
 
-/* Words for the processes that an isolated GPU has: options of mullion-gpu, which judges the values. */
+/* Words for the processes that an isolated device has: options of its program, which judges the values. */
 static const struct {
 	const char *key, *option;
-	bool is_flag; /* yes or no here, and there or not in the program's options */
-} gpu_words[] = {
-	{"sandbox=", "--sandbox", false},
-	{"max-deaths=", "--max-deaths", false},
-	{"hang-limit=", "--hang-limit", false},
-	{"shader-cache=", "--shader-cache", false},
-	{"spare=", "--spare", true},
+	const char *only; /* of this device; NULL: of all */
+	bool is_flag;	  /* yes or no here, and there or not in the program's options */
+} home_words[] = {
+	{"sandbox=", "--sandbox", NULL, false},
+	{"max-deaths=", "--max-deaths", NULL, false},
+	{"hang-limit=", "--hang-limit", NULL, false},
+	{"shader-cache=", "--shader-cache", "gpu", false},
+	{"spare=", "--spare", NULL, true},
 };
-#define GPU_WORD_COUNT (sizeof(gpu_words) / sizeof(gpu_words[0]))
-_Static_assert(2 * GPU_WORD_COUNT <= OPTIONS_MAX_GPU_ARGUMENTS, "each once");
+#define HOME_WORD_COUNT (sizeof(home_words) / sizeof(home_words[0]))
+_Static_assert(2 * HOME_WORD_COUNT <= OPTIONS_MAX_HOME_ARGUMENTS, "each once");
 
-static int add_gpu_argument(struct options *o, const char *option, bool is_flag, const char *value)
+/* A device's home, as its option says: @device "gpu" or "video". */
+struct home {
+	const char *device;
+	enum isolate_option *isolate;
+	const char **arguments; /* [OPTIONS_MAX_HOME_ARGUMENTS + 1] */
+};
+
+static int add_home_argument(const struct home *h, const char *option, bool is_flag, const char *value)
 {
 	unsigned n = 0;
 
-	while (o->gpu_arguments[n] && strcmp(o->gpu_arguments[n], option))
+	while (h->arguments[n] && strcmp(h->arguments[n], option))
 		n++;
-	if (o->gpu_arguments[n])
-		return wrong("--gpu %s= twice", option + strlen("--"));
+	if (h->arguments[n])
+		return wrong("--%s %s= twice", h->device, option + strlen("--"));
 	if (is_flag && strcmp(value, "yes") && strcmp(value, "no"))
-		return wrong("--gpu %s=yes or %s=no, not %s", option + strlen("--"), option + strlen("--"), value);
+		return wrong("--%s %s=yes or %s=no, not %s", h->device, option + strlen("--"), option + strlen("--"), value);
 	if (is_flag && !strcmp(value, "no"))
 		return 0;
-	o->gpu_arguments[n++] = option;
+	h->arguments[n++] = option;
 	if (!is_flag)
-		o->gpu_arguments[n] = value;
+		h->arguments[n] = value;
 	return 0;
 }
 
+static void begin_home(const struct home *h)
+{
+	memset(h->arguments, 0, (OPTIONS_MAX_HOME_ARGUMENTS + 1) * sizeof(*h->arguments));
+	*h->isolate = ISOLATE_DEFAULT;
+}
+
 /* A word for the home of the device: 1 when it was one, 0, or -EINVAL after a line. */
-static int take_home_word(struct options *o, const char *word)
+static int take_home_word(const struct home *h, const char *word)
 {
 	static const char key[] = "isolate=";
 
 	if (!strncmp(word, key, strlen(key))) {
 		const char *value = word + strlen(key);
 
-		o->isolate_gpu = !strcmp(value, "yes") ? ISOLATE_YES : ISOLATE_NO;
-		if (o->isolate_gpu == ISOLATE_YES || !strcmp(value, "no"))
+		*h->isolate = !strcmp(value, "yes") ? ISOLATE_YES : ISOLATE_NO;
+		if (*h->isolate == ISOLATE_YES || !strcmp(value, "no"))
 			return 1;
-		return wrong("--gpu isolate=yes or isolate=no: whether the GPU has processes of its own");
+		return wrong("--%s isolate=yes or isolate=no: whether the device has processes of its own", h->device);
 	}
-	for (size_t i = 0; i < GPU_WORD_COUNT; i++) {
-		if (!strncmp(word, gpu_words[i].key, strlen(gpu_words[i].key)))
-			return add_gpu_argument(o, gpu_words[i].option, gpu_words[i].is_flag,
-						word + strlen(gpu_words[i].key))
+	for (size_t i = 0; i < HOME_WORD_COUNT; i++) {
+		if (!strncmp(word, home_words[i].key, strlen(home_words[i].key)) &&
+		    (!home_words[i].only || !strcmp(home_words[i].only, h->device)))
+			return add_home_argument(h, home_words[i].option, home_words[i].is_flag,
+						 word + strlen(home_words[i].key))
 				       ? -EINVAL
 				       : 1;
 	}
 	return 0;
 }
 
+static int end_home(const struct home *h)
+{
+	if (*h->isolate == ISOLATE_NO && h->arguments[0])
+		return wrong("--%s %s= is for a device in processes of its own: leave out either it or isolate=no", h->device,
+			     h->arguments[0] + strlen("--"));
+	/* Who asks for a sandbox is not to go without. */
+	if (h->arguments[0])
+		*h->isolate = ISOLATE_YES;
+	return 0;
+}
+
 static int set_gpu(struct options *o, char *arg)
 {
+	const struct home home = {"gpu", &o->isolate_gpu, o->gpu_arguments};
 	char *words, *word;
 	size_t used = 0;
 
@@ -401,37 +428,39 @@ static int set_gpu(struct options *o, char *arg)
 		return 0;
 	/* What isn't for the device's home is the device's own to judge. The words, then all of it again to be cut. */
 	free(o->gpu_storage);
-	memset(o->gpu_arguments, 0, sizeof(o->gpu_arguments));
-	o->isolate_gpu = ISOLATE_DEFAULT;
+	begin_home(&home);
 	o->gpu = o->gpu_storage = calloc(2, strlen(arg) + 1);
 	if (!o->gpu)
 		return wrong("no memory for --gpu");
 	words = strcpy(o->gpu_storage + strlen(arg) + 1, arg);
 	while ((word = strsep(&words, ",")) != NULL) {
-		int took = take_home_word(o, word);
+		int took = take_home_word(&home, word);
 
 		if (took < 0)
 			return took;
 		if (!took)
 			used += (size_t)sprintf(o->gpu_storage + used, "%s%s", used ? "," : "", word);
 	}
-	if (o->isolate_gpu == ISOLATE_NO && o->gpu_arguments[0])
-		return wrong("--gpu %s= is for a GPU in processes of its own: leave out either it or isolate=no",
-			     o->gpu_arguments[0] + strlen("--"));
-	/* Who asks for a sandbox is not to go without. */
-	if (o->gpu_arguments[0])
-		o->isolate_gpu = ISOLATE_YES;
-	return 0;
+	return end_home(&home);
 }
 
 static int set_video(struct options *o, char *arg)
 {
+	const struct home home = {"video", &o->isolate_video, o->video_arguments};
 	size_t used = 0;
 	char *part;
 
+	begin_home(&home);
 	if (strlen(arg) >= sizeof(o->video))
 		return wrong("--video %s: longer than %u bytes", arg, OPTIONS_MAX_VIDEO - 1);
 	for (char *rest = arg; (part = next_part(&rest));) {
+		const int taken = take_home_word(&home, part);
+
+		if (taken < 0)
+			return taken;
+		if (taken)
+			continue;
+		o->video_is_media |= !strcmp(part, "proto=virtio-media");
 		if (!strcmp(part, "decoder"))
 			o->video_decoder = true;
 		else if (!strcmp(part, "encoder"))
@@ -441,6 +470,12 @@ static int set_video(struct options *o, char *arg)
 	}
 	if (!o->video_decoder && !o->video_encoder)
 		return wrong("--video: name the devices: decoder, encoder, or decoder,encoder");
+	if (end_home(&home))
+		return -EINVAL;
+	/* A new process would not know the sessions, and the mapped buffers, of the one before. */
+	if (o->video_is_media && o->isolate_video == ISOLATE_YES)
+		return wrong("--video proto=virtio-media: is in the process of mullion only, yet: leave out isolate=yes and what "
+			     "goes with it");
 	return 0;
 }
 
@@ -516,8 +551,8 @@ static const struct {
 	 "PATH); up to 4 "
 	 "times",
 	 add_net},
-	{"vhost-user", "fs|blk|net|rng|vsock|input,socket=PATH[,KEY=VALUE,...]",
-	 "virtio device of another program (virtiofsd, qemu-storage-daemon, ...) that\nlistens at PATH; up to 8 times. Keys: "
+	{"vhost-user", "KIND,socket=PATH[,KEY=VALUE,...]",
+	 "virtio device of another program (virtiofsd, qemu-storage-daemon, ...) that\nlistens at PATH; up to 8 times. KIND: fs, blk, net, rng, vsock, input, gpu,\nvideo-decoder or video-encoder. Keys: "
 	 "tag=NAME (fs: mount -t virtiofs NAME /mnt),\nqueues=N (fs, blk), mac=ADDRESS (net)",
 	 add_vhost_user},
 	{"serial", "stdio|socket:PATH|none", "serial port, ttyS0 in Linux (ttyAMA0 on arm64; default stdio)", set_serial},
@@ -540,7 +575,8 @@ static const struct {
 	 "the host's codecs (GStreamer) as V4L2 devices of the guest. Keys:\nproto=virtio-video|virtio-media (what the guest's "
 	 "driver speaks; default\nvirtio-video), dialect=agl (a virtio-video driver of Automotive Grade Linux,\nnot that of ChromeOS), "
 	 "codec=ELEMENT (one by name; default: hardware first,\nthen by rank), streams=N (at a time), memory=MIB (that buffers may take),\n"
-	 "timeout=SECONDS (for a codec that does nothing)",
+	 "timeout=SECONDS (for a codec that does nothing),\nisolate=no (inside this process instead of in sandboxed ones that may\n"
+	 "die and are replaced), and of those: sandbox=auto|strict|off, max-deaths=N,\nhang-limit=SECONDS, spare=yes",
 	 set_video},
 	{"display", "none|png:DIR[,every=N]|vnc[:ADDR][,password=FILE]",
 	 "where the GPU's pictures go: every N-th one as a file in DIR, to VNC viewers\n(ADDR: [HOST]:NUMBER, default 127.0.0.1 "

@@ -16,7 +16,7 @@
 #define OPTIONS_MAX_VHOST_USERS 8u
 #define OPTIONS_MAX_VIDEO 240u /* bytes of --video */
 #define OPTIONS_MAX_INPUTS 8u
-#define OPTIONS_MAX_GPU_ARGUMENTS 10u
+#define OPTIONS_MAX_HOME_ARGUMENTS 10u
 #define OPTIONS_MAX_FDT_OVERLAYS 8u
 
 struct disk_option {
@@ -77,9 +77,12 @@ struct options {
 	const char *gpu;
 	enum isolate_option isolate_gpu; /* the words for the device's home are not in @gpu any more */
 	/* What mullion-gpu is to be told besides: an option and its value, ...; ended by NULL. */
-	const char *gpu_arguments[OPTIONS_MAX_GPU_ARGUMENTS + 1];
+	const char *gpu_arguments[OPTIONS_MAX_HOME_ARGUMENTS + 1];
 	char *gpu_storage; /* of both */
 	bool video_decoder, video_encoder;
+	bool video_is_media; /* proto=virtio-media, which is in this process only */
+	enum isolate_option isolate_video; /* nor in @video */
+	const char *video_arguments[OPTIONS_MAX_HOME_ARGUMENTS + 1]; /* as gpu_arguments, of mullion-video */
 	char video[OPTIONS_MAX_VIDEO]; /* the module's options: what is neither of the two */
 	enum transport_option transport;
 	const char *name; /* NULL: not given */

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "protocol/virtio_video.h"
+
 #define BIT(n) (1ull << (n))
 /* Bits @from to @to. */
 #define BITS(from, to) ((~0ull >> (63 - (to))) & (~0ull << (from)))
@@ -23,6 +25,8 @@
 #define INPUT_CONFIG_BYTES 136u
 /* Section 5.7.4 */
 #define GPU_CONFIG_BYTES 16u
+/* protocol/virtio_video.h */
+#define VIDEO_CONFIG_BYTES ((uint32_t)sizeof(struct virtio_video_config))
 
 /*
  * Section 5.1.3: no control queue is there, and what needs one is hidden with it; so are an MTU and a link status,
@@ -72,6 +76,18 @@ static const struct vhost_user_kind kinds[] = {
 	 .queue_size = 256,
 	 .fixed_queues = 2,
 	 .config_bytes = GPU_CONFIG_BYTES},
+	{.name = "video-decoder",
+	 .device_name = "vhost-user video decoder",
+	 .id = VIRTIO_ID_VIDEO_DECODER,
+	 .queue_size = 1024,
+	 .fixed_queues = 2,
+	 .config_bytes = VIDEO_CONFIG_BYTES},
+	{.name = "video-encoder",
+	 .device_name = "vhost-user video encoder",
+	 .id = VIRTIO_ID_VIDEO_ENCODER,
+	 .queue_size = 1024,
+	 .fixed_queues = 2,
+	 .config_bytes = VIDEO_CONFIG_BYTES},
 	{.name = "input",
 	 .device_name = "vhost-user input",
 	 .id = VIRTIO_ID_INPUT,

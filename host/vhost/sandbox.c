@@ -264,30 +264,32 @@ fail:
 /* ---- the worker, before drivers are loaded ---- */
 
 /*
- * Beyond the hard limit that is there none is raised. Files: a memfd of the largest picture fits. Locked memory and
- * message queues are of no use here; processes are threads, and are counted by user, so only where the user is one of
- * our own namespace.
+ * Beyond the hard limit that is there none is raised. Files: a memfd of the largest picture fits. Locked memory: FFmpeg
+ * brings libgcrypt, which complains without. Message queues are of no use here; processes are threads, and are counted
+ * by user, so only where the user is one of our own namespace.
  */
 static const struct {
 	unsigned resource;
-	rlim_t most;
+	rlim_t most;   /* of processes: as the profile says */
 	bool own_user; /* only in a user namespace */
 } limits[] = {
 	{RLIMIT_CORE, 0, false},    {RLIMIT_NOFILE, 4096, false}, {RLIMIT_FSIZE, 1024 * MIB, false},
-	{RLIMIT_MEMLOCK, 0, false}, {RLIMIT_MSGQUEUE, 0, false},  {RLIMIT_NPROC, 512, true},
+	{RLIMIT_MEMLOCK, 64 * 1024, false}, {RLIMIT_MSGQUEUE, 0, false},  {RLIMIT_NPROC, 0, true},
 };
 
 static int apply_limits(const struct sandbox *s)
 {
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		const rlim_t most =
+			limits[i].resource == RLIMIT_NPROC ? s->config.profile->processes : limits[i].most;
 		struct rlimit now;
 
 		if (limits[i].own_user && !sandbox_has(s, SANDBOX_USER_NAMESPACE))
 			continue;
 		if (getrlimit(limits[i].resource, &now))
 			return -errno;
-		if (now.rlim_max == RLIM_INFINITY || now.rlim_max > limits[i].most)
-			now.rlim_max = limits[i].most;
+		if (now.rlim_max == RLIM_INFINITY || now.rlim_max > most)
+			now.rlim_max = most;
 		/* Programs start with a low one, for select(). */
 		now.rlim_cur = now.rlim_max;
 		if (setrlimit(limits[i].resource, &now))

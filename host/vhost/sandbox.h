@@ -31,7 +31,7 @@ int sandbox_mode_parse(const char *text, enum sandbox_mode *out);
 
 struct sandbox;
 struct sandbox_profile; /* the files, ioctls and system calls of one program */
-extern const struct sandbox_profile sandbox_gpu;
+extern const struct sandbox_profile sandbox_gpu, sandbox_video;
 
 struct sandbox_config {
 	enum sandbox_mode mode;

@@ -31,6 +31,7 @@ enum sandbox_access { SANDBOX_READ, SANDBOX_DEVICE, SANDBOX_WRITE };
 struct sandbox_path {
 	const char *pattern; /* glob(7); what is not there is passed over */
 	enum sandbox_access access;
+	bool (*is_wanted)(const char *path); /* of what is there; NULL: all of it */
 };
 
 /* A type of ioctls: bits 8 to 15 of their numbers. */
@@ -44,6 +45,8 @@ struct sandbox_profile {
 	const char *device_pattern;	    /* instead of it, sandbox_config.device if there is one */
 	const char *const *path_variables;  /* environment variables that name more directories; until NULL */
 	const struct sandbox_ioctl *ioctls; /* until family NULL */
+	unsigned processes;		    /* threads, at most */
+	bool socket_pairs;		    /* socketpair(2), whose ends are both here: GStreamer wakes its threads so */
 };
 
 /* A file that is there. */

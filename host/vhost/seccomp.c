@@ -10,6 +10,7 @@
 #include <seccomp.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "host/vhost/sandbox_parts.h"
@@ -107,7 +108,10 @@ static const struct call calls[] = {
 	{"sched_get_priority_min", 0, {ANY}},
 	{"sched_get_priority_max", 0, {ANY}},
 	{"sched_setscheduler", EPERM, {ANY}},
-	{"sched_setattr", EPERM, {ANY}},
+	/* GLib gives each thread of a pool the settings of the first, and complains where it can't; more than those takes a
+	 * privilege. */
+	{"sched_getattr", 0, {ANY}},
+	{"sched_setattr", 0, {ANY}},
 	{"setpriority", EPERM, {ANY}},
 	{"getpriority", 0, {ANY}},
 	{"arch_prctl", EINVAL, {ANY}},
@@ -183,6 +187,8 @@ static const struct call calls[] = {
 	{"accept4", 0, {ANY}},
 	{"shutdown", 0, {ANY}},
 	{"getsockopt", 0, {ANY}},
+	/* GLib asks whether standard error leads to the journal, before its first warning. */
+	{"getpeername", ENOTSOCK, {ANY}},
 	/* files, to read; by name they are those of the tree and of Landlock's rules */
 	{"stat", 0, {ANY}},
 	{"lstat", 0, {ANY}},
@@ -282,6 +288,13 @@ static int add_ioctls(scmp_filter_ctx ctx, const struct sandbox_ioctl *types)
 	return err;
 }
 
+static int add_socket_pairs(scmp_filter_ctx ctx)
+{
+	const struct call pair = {"socketpair", 0, {LOW_IS(0, AF_UNIX)}};
+
+	return add(ctx, &pair);
+}
+
 /* abort() signals itself. */
 static int add_own(scmp_filter_ctx ctx)
 {
@@ -321,6 +334,8 @@ int sandbox_apply_seccomp(const struct sandbox *s)
 		err = writes ? add_all(ctx, writing, COUNT(writing)) : add_all(ctx, reading, COUNT(reading));
 	if (!err)
 		err = add_ioctls(ctx, s->config.profile->ioctls);
+	if (!err && s->config.profile->socket_pairs)
+		err = add_socket_pairs(ctx);
 	if (!err)
 		err = add_prctl(ctx);
 	if (!err)

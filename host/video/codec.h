@@ -116,6 +116,8 @@ struct codec_ops {
 	void (*stats)(const struct codec *c, struct codec_stats *out);
 	/* How many were destroyed and have not stopped yet. NULL: none ever. Thread: any. */
 	unsigned (*stopping)(void);
+	/* When the first of those was destroyed (loop_now_ns()), 0: there is none. NULL: never any. Thread: any. */
+	uint64_t (*stopping_since)(void);
 	/* Print what there is for `mullion doctor`; @report as in host/virtio/module.h. NULL: nothing to say. */
 	void (*doctor)(void (*report)(void *owner, const char *verdict, const char *name, const char *text,
 				      const char *cure),

@@ -499,5 +499,6 @@ const struct codec_ops codec_gst_ops = {
 	.control = control,
 	.stats = stats,
 	.stopping = gst_pipeline_stopping,
+	.stopping_since = gst_pipeline_stopping_since,
 	.doctor = gst_elements_doctor,
 };

@@ -37,6 +37,13 @@ struct video_command_row {
 	 */
 	uint32_t (*check)(struct video_command *cmd);
 	const char *short_hint; /* for the log, when the request is too short; NULL: none */
+	/*
+	 * Whoever was at it when the process died does it again: it reads, or only lets go of things. Others fail then: what
+	 * they did is not known.
+	 */
+	bool repeatable;
+	/* What it changed is recorded (record.h), if it succeeded. NULL: nothing. */
+	void (*record)(struct video *v, const struct video_command *cmd);
 	/* Returns a VIRTIO_VIDEO_RESP_* code, or VIDEO_PENDING after keeping cmd->chain; never writes the header. */
 	uint32_t (*handler)(struct video *v, struct video_command *cmd);
 };

@@ -9,8 +9,6 @@
 
 #define MIN_SIDE 32u
 #define MAX_FRAME_RATE 240u
-#define MIN_CODED_BYTES 4096u
-#define MAX_CODED_BYTES (32u << 20)
 /* The device copies, so a codec holds no buffer of the guest: one being filled and one with the guest. */
 #define MIN_PICTURE_BUFFERS 2u
 #define MAX_BUFFERS 32u
@@ -77,7 +75,7 @@ static uint32_t set_coded(struct video *v, struct video_command *cmd, const stru
 	if (coded != s->coded)
 		stream_set_coded(s, coded);
 	if (p->num_planes > 0 && p->plane_formats[0].plane_size > 0)
-		s->sides[cmd->queue].plane_bytes = clamp(p->plane_formats[0].plane_size, MIN_CODED_BYTES, MAX_CODED_BYTES);
+		s->sides[cmd->queue].plane_bytes = clamp(p->plane_formats[0].plane_size, VIDEO_MIN_CODED_BYTES, VIDEO_MAX_CODED_BYTES);
 	return VIRTIO_VIDEO_RESP_OK_NODATA;
 }
 
@@ -92,7 +90,7 @@ static uint32_t set_picture(const struct video *v, struct video_command *cmd, co
 		width = clamp(p->frame_width, MIN_SIDE, VIDEO_MAX_SIDE) & ~1u;
 		height = clamp(p->frame_height, MIN_SIDE, VIDEO_MAX_SIDE) & ~1u;
 		/* Room for a key frame that hardly compresses. */
-		s->sides[VIDEO_OUTPUT].plane_bytes = clamp(width * height, s->sides[VIDEO_OUTPUT].plane_bytes, MAX_CODED_BYTES);
+		s->sides[VIDEO_OUTPUT].plane_bytes = clamp(width * height, s->sides[VIDEO_OUTPUT].plane_bytes, VIDEO_MAX_CODED_BYTES);
 	}
 	stream_set_picture(s, format ? format : s->layout.format, width, height);
 	return VIRTIO_VIDEO_RESP_OK_NODATA;
@@ -230,6 +228,21 @@ static bool is_allowed(const struct video_stream *s, const struct control *c, ui
 	if (c->number == VIRTIO_VIDEO_CONTROL_LEVEL)
 		return value >= s->coded->first_level && value <= s->coded->last_level;
 	return value >= c->min && value <= c->max;
+}
+
+bool video_controls_are_possible(const struct video_stream *s, const struct codec_controls *values)
+{
+	for (unsigned i = 0; i < sizeof(controls) / sizeof(controls[0]); i++) {
+		const struct control *c = &controls[i];
+		const bool is_none = (c->number == VIRTIO_VIDEO_CONTROL_PROFILE && s->coded->profiles[0].number == 0) ||
+				     (c->number == VIRTIO_VIDEO_CONTROL_LEVEL && s->coded->last_level == 0);
+		uint32_t value;
+
+		memcpy(&value, (const char *)values + c->offset, sizeof(value));
+		if (is_none ? value != 0 : !is_allowed(s, c, value))
+			return false;
+	}
+	return values->frame_rate >= 1 && values->frame_rate <= MAX_FRAME_RATE;
 }
 
 uint32_t video_set_control(struct video *v, struct video_command *cmd)

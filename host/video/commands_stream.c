@@ -14,8 +14,6 @@
 
 #define MIN_SIDE 32u
 #define MAX_FRAME_RATE 240u
-/* Of one access unit: the host makes a copy. */
-#define MAX_CODED_BYTES (32u << 20)
 
 /* ---- capabilities ---- */
 
@@ -335,10 +333,10 @@ static uint32_t check_input(struct video *v, struct video_command *cmd, struct v
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
 				    "resource %u: %u data sizes, the first %u bytes, in a buffer of %zu", b->id, w->num_data_sizes,
 				    w->data_sizes[0], room);
-	if (w->data_sizes[0] > MAX_CODED_BYTES)
+	if (w->data_sizes[0] > VIDEO_MAX_CODED_BYTES)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY,
 				    "resource %u: %u bytes of coded data; %u are the most at once", b->id, w->data_sizes[0],
-				    MAX_CODED_BYTES);
+				    VIDEO_MAX_CODED_BYTES);
 	b->data_bytes = w->data_sizes[0];
 	return 0;
 }

@@ -16,7 +16,8 @@ void video_config_init(struct video_config *config)
 		.dialect = &video_dialect_chromeos,
 		/* Linux drivers give a command 5 s. */
 		.timeout_ms = 4000,
-		.limits = {.streams = 32, .buffers = 64, .buffer_entries = 1u << 16, .buffer_bytes = 2ull << 30},
+		.limits = {.streams = 32, .buffers = 64, .buffer_entries = 1u << 16, .buffer_bytes = 2ull << 30,
+			   .journal_bytes = VIDEO_JOURNAL_BYTES},
 	};
 }
 

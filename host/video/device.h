@@ -15,12 +15,22 @@
 /* Config space: max_caps_length and max_resp_length, and so the longest answer. */
 #define VIDEO_ANSWER_MAX 1024u
 
+/* Of a coded buffer, and of one access unit: the host makes a copy. */
+#define VIDEO_MIN_CODED_BYTES 4096u
+#define VIDEO_MAX_CODED_BYTES (32u << 20)
+
+struct journal;
+
 struct video_stream_entry {
 	struct video_stream *stream;
 	uint32_t id;
 	bool events[STREAM_EVENT_COUNT]; /* wait for a buffer of the event queue */
 	uint32_t memory_types[VIDEO_QUEUE_COUNT]; /* of the next buffers: VIRTIO_VIDEO_MEM_TYPE_* */
 	char tag[64];
+	bool failure_told; /* the guest had the ERROR event for the state in which the stream is */
+	/* What its records say (record.c). */
+	unsigned recorded, recorded_headers;
+	uint32_t recorded_width, recorded_height;
 	struct video_stream_entry *next;
 };
 
@@ -37,6 +47,9 @@ struct video {
 	/* The answer behind its header; one at a time, until the answer point copied it out. */
 	uint8_t answer[VIDEO_ANSWER_MAX];
 	struct video_stats stats;
+	struct journal *journal;    /* NULL: none */
+	struct journal *unrestored; /* until the first start */
+	uint64_t refuse_until_ns;   /* no streams are made before; 0: they are */
 	uint64_t serial;
 	struct log_limit log_limit;
 };
@@ -46,6 +59,8 @@ uint32_t video_refuse(struct video *v, const struct video_command *cmd, uint32_t
 	__attribute__((format(printf, 4, 5)));
 
 struct video_stream_entry *video_find_stream(struct video *v, uint32_t id);
+/* A new one; @id is not in use. NULL: no memory. */
+struct video_stream_entry *video_add_stream(struct video *v, uint32_t id, const struct video_coded_format *coded);
 /* Cancels all that waits in it. */
 void video_drop_stream(struct video *v, struct video_stream_entry *e);
 
@@ -57,6 +72,9 @@ const struct video_coded_format *video_find_coded(const struct video *v, uint32_
 
 /* The picture format that the dialect calls @number, or NULL. */
 const struct video_picture_format *video_find_picture(const struct video *v, uint32_t number);
+
+/* Every value of @controls is one that SET_CONTROL or SET_PARAMS of @s could have set. */
+bool video_controls_are_possible(const struct video_stream *s, const struct codec_controls *controls);
 
 /* Handlers: a VIRTIO_VIDEO_RESP_* code each. commands_stream.c: */
 uint32_t video_query_capability(struct video *v, struct video_command *cmd);

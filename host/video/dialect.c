@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "host/video/device.h"
+#include "host/video/record.h"
 #include "protocol/virtio.h"
 
 #define BYTES(type) ((uint16_t)sizeof(struct type))
@@ -17,33 +18,39 @@
 /* What both say alike. */
 #define COMMON_ROWS \
 	ROW(QUERY_CAPABILITY, virtio_video_query_capability, BYTES(virtio_video_query_capability_resp), false, true, \
-	    video_query_capability), \
+	    video_query_capability, .repeatable = true), \
 	ROW(STREAM_CREATE, virtio_video_stream_create, HEADER, false, false, video_stream_create, \
-	    .check = video_check_stream_create), \
-	ROW(STREAM_DESTROY, virtio_video_stream_destroy, HEADER, true, false, video_stream_destroy), \
+	    .check = video_check_stream_create, .record = video_record_stream), \
+	ROW(STREAM_DESTROY, virtio_video_stream_destroy, HEADER, true, false, video_stream_destroy, .repeatable = true, \
+	    .record = video_record_stream_gone), \
 	ROW(STREAM_DRAIN, virtio_video_stream_drain, HEADER, true, false, video_stream_drain), \
-	ROW(QUEUE_CLEAR, virtio_video_queue_clear, HEADER, true, true, video_queue_clear), \
-	ROW(GET_PARAMS, virtio_video_get_params, BYTES(virtio_video_get_params_resp), true, true, video_get_params), \
+	ROW(QUEUE_CLEAR, virtio_video_queue_clear, HEADER, true, true, video_queue_clear, .repeatable = true, \
+	    .record = video_record_stream), \
+	ROW(GET_PARAMS, virtio_video_get_params, BYTES(virtio_video_get_params_resp), true, true, video_get_params, \
+	    .repeatable = true), \
 	ROW(SET_PARAMS, virtio_video_set_params, HEADER, true, true, video_set_params, \
-	    .check = video_check_set_params), \
+	    .check = video_check_set_params, .record = video_record_stream), \
 	ROW(QUERY_CONTROL, virtio_video_query_control, BYTES(virtio_video_query_control_resp), false, false, \
-	    video_query_control), \
-	ROW(GET_CONTROL, virtio_video_get_control, BYTES(virtio_video_get_control_resp), true, false, video_get_control), \
-	ROW(SET_CONTROL, virtio_video_set_control, HEADER, true, false, video_set_control)
+	    video_query_control, .repeatable = true), \
+	ROW(GET_CONTROL, virtio_video_get_control, BYTES(virtio_video_get_control_resp), true, false, video_get_control, \
+	    .repeatable = true), \
+	ROW(SET_CONTROL, virtio_video_set_control, HEADER, true, false, video_set_control, .record = video_record_stream)
 
 /* ---- chromeos ---- */
 
 static const struct video_command_row chromeos_rows[] = {
 	COMMON_ROWS,
 	ROW(RESOURCE_CREATE, virtio_video_resource_create, HEADER, true, true, video_resource_create,
-	    .check = video_check_resource_create,
+	    .check = video_check_resource_create, .record = video_record_buffer,
 	    .short_hint = "; is it a driver of Automotive Grade Linux? Then start with dialect=agl"),
 	ROW(RESOURCE_QUEUE, virtio_video_resource_queue, BYTES(virtio_video_resource_queue_resp), true, true,
 	    video_resource_queue, .check = video_check_resource_queue),
-	ROW(RESOURCE_DESTROY_ALL, virtio_video_resource_destroy_all, HEADER, true, true, video_resource_destroy_all),
-	ROW(GET_PARAMS_EXT, virtio_video_get_params, BYTES(virtio_video_get_params_ext_resp), true, true, video_get_params),
+	ROW(RESOURCE_DESTROY_ALL, virtio_video_resource_destroy_all, HEADER, true, true, video_resource_destroy_all,
+	    .repeatable = true, .record = video_record_buffers_gone),
+	ROW(GET_PARAMS_EXT, virtio_video_get_params, BYTES(virtio_video_get_params_ext_resp), true, true, video_get_params,
+	    .repeatable = true),
 	ROW(SET_PARAMS_EXT, virtio_video_set_params_ext, HEADER, true, true, video_set_params,
-	    .check = video_check_set_params),
+	    .check = video_check_set_params, .record = video_record_stream),
 	{0},
 };
 
@@ -121,13 +128,13 @@ static const struct video_command_row agl_rows[] = {
 	COMMON_ROWS,
 	{.type = VIRTIO_VIDEO_AGL_CMD_RESOURCE_ATTACH, .name = "RESOURCE_ATTACH",
 	 .request_bytes = BYTES(virtio_video_agl_resource_attach), .answer_bytes = HEADER, .has_stream = true,
-	 .has_queue = true, .check = check_attach, .handler = video_resource_create},
+	 .has_queue = true, .check = check_attach, .record = video_record_buffer, .handler = video_resource_create},
 	{.type = VIRTIO_VIDEO_CMD_RESOURCE_QUEUE, .name = "RESOURCE_QUEUE",
 	 .request_bytes = BYTES(virtio_video_agl_resource_queue), .answer_bytes = BYTES(virtio_video_agl_resource_queue_resp),
 	 .has_stream = true, .has_queue = true, .check = check_agl_queue, .handler = video_resource_queue},
 	{.type = VIRTIO_VIDEO_AGL_CMD_QUEUE_DETACH_RESOURCES, .name = "QUEUE_DETACH_RESOURCES",
 	 .request_bytes = BYTES(virtio_video_resource_destroy_all), .answer_bytes = HEADER, .has_stream = true,
-	 .has_queue = true, .handler = video_resource_destroy_all},
+	 .has_queue = true, .repeatable = true, .record = video_record_buffers_gone, .handler = video_resource_destroy_all},
 	{0},
 };
 

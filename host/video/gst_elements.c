@@ -9,6 +9,7 @@
 #include "protocol/virtio_video.h"
 
 static bool is_up;
+static bool leaves_hardware;
 
 static void init(void)
 {
@@ -26,6 +27,11 @@ bool gst_elements_init(void)
 
 	pthread_once(&once, init);
 	return is_up;
+}
+
+void gst_elements_leave_hardware(void)
+{
+	leaves_hardware = true;
 }
 
 bool gst_elements_is_hardware(GstElementFactory *factory)
@@ -62,7 +68,7 @@ static GstElementFactory *find_best(GstCaps *caps, bool encoder)
 	for (GList *i = all; i; i = i->next) {
 		GstElementFactory *factory = i->data;
 
-		if (does(factory, caps, encoder) && (!best || is_better(factory, best)))
+		if (does(factory, caps, encoder) && !(leaves_hardware && gst_elements_is_hardware(factory)) && (!best || is_better(factory, best)))
 			best = factory;
 	}
 	if (best)

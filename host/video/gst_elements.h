@@ -21,6 +21,9 @@ bool gst_elements_init(void);
  */
 GstElementFactory *gst_elements_find(const struct video_coded_format *coded, bool encoder, const char *name);
 
+/* Find no hardware from now on, but by name: its driver may be what this process died of before. */
+void gst_elements_leave_hardware(void);
+
 bool gst_elements_is_hardware(GstElementFactory *factory);
 
 /* Set what all decoders need: that they give up on a bitstream which they can't decode for long. */

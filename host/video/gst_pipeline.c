@@ -19,6 +19,9 @@
 #define PICTURE_CAPS "video/x-raw,format={NV12,I420,YV12}"
 
 static atomic_uint stopping;
+/* Those that are, oldest first. */
+static pthread_mutex_t stopping_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct codec_gst *first_stopping, *last_stopping;
 
 /* ---- on GStreamer's threads ---- */
 
@@ -209,7 +212,38 @@ void gst_pipeline_free(struct codec_gst *g)
 	free(g);
 }
 
-/* The codec's own thread: everything that may block, and the end of the object. */
+/* ---- which are to stop ---- */
+
+static void is_to_stop(struct codec_gst *g)
+{
+	pthread_mutex_lock(&stopping_lock);
+	g->let_go_ns = loop_now_ns();
+	g->previous = last_stopping;
+	*(last_stopping ? &last_stopping->next : &first_stopping) = g;
+	last_stopping = g;
+	pthread_mutex_unlock(&stopping_lock);
+}
+
+static void has_stopped(struct codec_gst *g)
+{
+	pthread_mutex_lock(&stopping_lock);
+	*(g->previous ? &g->previous->next : &first_stopping) = g->next;
+	*(g->next ? &g->next->previous : &last_stopping) = g->previous;
+	pthread_mutex_unlock(&stopping_lock);
+}
+
+uint64_t gst_pipeline_stopping_since(void)
+{
+	uint64_t since;
+
+	pthread_mutex_lock(&stopping_lock);
+	since = first_stopping ? first_stopping->let_go_ns : 0;
+	pthread_mutex_unlock(&stopping_lock);
+	return since;
+}
+
+/* ---- the codec's own thread: everything that may block, and the end of the object ---- */
+
 static void *run(void *data)
 {
 	struct codec_gst *g = data;
@@ -236,6 +270,7 @@ static void *run(void *data)
 	while (g->unreleased > 0)
 		pthread_cond_wait(&g->all_released, &g->lock);
 	pthread_mutex_unlock(&g->lock);
+	has_stopped(g);
 	gst_pipeline_free(g);
 	atomic_fetch_sub(&stopping, 1);
 	return NULL;
@@ -371,6 +406,7 @@ int gst_pipeline_start(struct codec_gst *g)
 void gst_pipeline_stop(struct codec_gst *g)
 {
 	atomic_fetch_add(&stopping, 1);
+	is_to_stop(g);
 	sem_post(&g->stop);
 }
 

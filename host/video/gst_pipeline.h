@@ -49,6 +49,9 @@ struct codec_gst {
 	GstAppSink *sink;
 	GstClockTime step; /* of a PTS */
 	sem_t stop;
+	/* Of the list of those that are to stop, in that order. */
+	uint64_t let_go_ns;
+	struct codec_gst *previous, *next;
 
 	/* The loop's. */
 	struct codec_config config;
@@ -96,6 +99,8 @@ int gst_pipeline_start(struct codec_gst *g);
 
 /* Pipelines whose g->stop was posted and that have not stopped. gst_pipeline_stop() posts it. Thread: any. */
 unsigned gst_pipeline_stopping(void);
+/* When the first of those was let go (loop_now_ns()); 0: there is none. Thread: any. */
+uint64_t gst_pipeline_stopping_since(void);
 void gst_pipeline_stop(struct codec_gst *g);
 
 /* Another codec must go on with the bitstream (CODEC_BROKEN). With the lock held. Thread: any. */

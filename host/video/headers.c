@@ -55,6 +55,7 @@ bool video_headers_scan(struct video_headers *h, enum video_headers_kind kind, c
 		end = find_start(data, bytes, at + 3);
 		if (!is_parameters(unit))
 			continue;
+		h->changes++;
 		if (unit == UNIT_SEQUENCE && !begun) {
 			begun = true;
 			h->bytes = 0;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/video/gst_elements.h"
 #include "host/video/video.h"
 #include "host/virtio/module.h"
 
@@ -19,6 +20,10 @@ static int create(const struct device_setup *setup, struct virtio_device **out)
 		return -ENOMEM;
 	video_config_init(&config);
 	config.codec = &codec_gst_ops;
+	config.journal = setup->journal;
+	config.degraded = setup->degraded;
+	if (setup->degraded)
+		gst_elements_leave_hardware();
 	config.objects = setup->objects;
 	err = video_config_parse(&config, words);
 	if (err == 0)

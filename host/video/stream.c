@@ -458,6 +458,11 @@ void stream_destroy(struct video_stream *s)
 	free(s);
 }
 
+void stream_lose_codec(struct video_stream *s)
+{
+	stream_enter(s, STREAM_FAILED);
+}
+
 struct video_buffer *stream_find_buffer(const struct video_stream *s, enum video_queue q, uint32_t id)
 {
 	for (struct video_buffer *b = s->sides[q].buffers; b; b = b->next) {

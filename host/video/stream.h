@@ -119,6 +119,12 @@ int stream_create(const struct stream_config *config, struct video_stream **out)
 /* Everything that waits is cancelled first, without an event. NULL is fine. */
 void stream_destroy(struct video_stream *s);
 
+/*
+ * The codec died with the process before this one: the stream, which is IDLE and new, is FAILED, as if the codec had given
+ * up. The front is told nothing.
+ */
+void stream_lose_codec(struct video_stream *s);
+
 const char *stream_state_name(enum stream_state state);
 
 /* What all codecs of the stream did, and which ran last ("": none yet). */

@@ -11,11 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/base/step.h"
 #include "host/video/count.h"
 #include "host/video/device.h"
 #include "host/video/dialect.h"
+#include "host/video/record.h"
 #include "host/virtio/counters.h"
+#include "host/virtio/journal.h"
 #include "protocol/virtio.h"
+
+/* No new streams for so long, after too many deaths: those that count are then over (host/vhost/keeper.h). */
+#define DEGRADED_NS 60000000000ull
 
 static const struct virtio_device_ops decoder_ops, encoder_ops;
 
@@ -49,10 +55,24 @@ static void answer(struct video *v, struct chain *c, uint32_t code, const void *
 
 	if (code >= VIRTIO_VIDEO_RESP_ERR_INVALID_OPERATION)
 		v->stats.errors++;
+	if (chain_stage(c) == CHAIN_TAKEN)
+		chain_set_stage(c, CHAIN_EXECUTING);
 	/* No room: the driver learns from the used length. It was logged when the command was refused for it. */
 	if (write_obj(w, &header) == 0 && body_bytes > 0 && writer_copy(w, body, body_bytes) < 0)
 		log_guest(LOG_TOPIC_VIDEO, &v->log_limit, "answer 0x%x: no room for %zu bytes", code, body_bytes);
+	chain_keep_answer(c);
+	video_record_commit(v, chain_tag(c));
+	step_reached(STEP_RECORDED);
+	chain_set_stage(c, CHAIN_APPLIED);
 	chain_finish(c);
+}
+
+static void record_progress(struct video *v, const struct video_stream *s)
+{
+	struct video_stream_entry *e = v->journal && s ? video_find_stream(v, s->config.id) : NULL;
+
+	if (e)
+		video_record_progress(v, e);
 }
 
 static void on_buffer_done(void *owner, struct video_stream *s, enum video_queue q, struct video_buffer *b,
@@ -66,12 +86,13 @@ static void on_buffer_done(void *owner, struct video_stream *s, enum video_queue
 		log_line(LOG_TOPIC_VIDEO, LOG_TRACE, "stream %u: %s %u is back%s%s", s->config.id,
 			 q == VIDEO_INPUT ? "input" : "output", b->id, done->error ? ", in error" : "",
 			 done->end ? ", the end" : "");
+	record_progress(v, s);
 	answer(v, b->request, VIRTIO_VIDEO_RESP_OK_RESOURCE_QUEUE, body, bytes);
 }
 
 static void on_drain_done(void *owner, struct video_stream *s, void *request, bool cancelled)
 {
-	(void)s;
+	record_progress(owner, s);
 	answer(owner, request, cancelled ? VIRTIO_VIDEO_RESP_ERR_INVALID_OPERATION : VIRTIO_VIDEO_RESP_OK_NODATA, NULL, 0);
 }
 
@@ -109,6 +130,10 @@ static void send_events(struct video *v)
 			if (!send_event(v, &event))
 				return;
 			e->events[i] = false;
+			e->failure_told |= i == STREAM_EVENT_ERROR;
+			/* Afterwards: an event that comes twice is better than none. */
+			video_record_progress(v, e);
+			video_record_commit(v, 0);
 		}
 	}
 }
@@ -122,6 +147,8 @@ static void on_event(void *owner, struct video_stream *s, enum stream_event even
 	if (!e)
 		return;
 	e->events[event] = true;
+	video_record_progress(v, e);
+	video_record_commit(v, 0);
 	send_events(v);
 }
 
@@ -149,13 +176,12 @@ bool video_has_memory_type(const struct video *v, uint32_t type)
 		virtio_device_has(&v->device, VIRTIO_VIDEO_F_RESOURCE_VIRTIO_OBJECT));
 }
 
-uint32_t video_stream_create(struct video *v, struct video_command *cmd)
+struct video_stream_entry *video_add_stream(struct video *v, uint32_t id, const struct video_coded_format *coded)
 {
-	const struct virtio_video_stream_create *w = &cmd->u.stream_create;
-	struct stream_config config = {
-		.id = cmd->stream_id,
+	const struct stream_config config = {
+		.id = id,
 		.encoder = v->config.encoder,
-		.coded = video_find_coded(v, w->coded_format),
+		.coded = coded,
 		.codec = v->config.codec,
 		.element = v->config.element,
 		.timeout_ms = v->config.timeout_ms,
@@ -164,11 +190,28 @@ uint32_t video_stream_create(struct video *v, struct video_command *cmd)
 		.owner = v,
 		.stats = &v->stats.codec,
 	};
+	struct video_stream_entry *e = calloc(1, sizeof(*e));
+
+	if (!e || stream_create(&config, &e->stream) < 0) {
+		free(e);
+		return NULL;
+	}
+	e->id = id;
+	e->next = v->streams;
+	v->streams = e;
+	v->stream_count++;
+	return e;
+}
+
+uint32_t video_stream_create(struct video *v, struct video_command *cmd)
+{
+	const struct virtio_video_stream_create *w = &cmd->u.stream_create;
+	const struct video_coded_format *coded = video_find_coded(v, w->coded_format);
 	struct video_stream_entry *e;
 
 	if (video_find_stream(v, cmd->stream_id))
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_STREAM_ID, "exists; use another number");
-	if (!config.coded)
+	if (!coded)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
 				    "coded format 0x%x is not offered; see QUERY_CAPABILITY", w->coded_format);
 	if (!video_has_memory_type(v, w->in_mem_type) || !video_has_memory_type(v, w->out_mem_type))
@@ -177,18 +220,16 @@ uint32_t video_stream_create(struct video *v, struct video_command *cmd)
 	if (v->stream_count >= v->config.limits.streams)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY, "%u streams are the most",
 				    v->config.limits.streams);
-	e = calloc(1, sizeof(*e));
-	if (!e || stream_create(&config, &e->stream) < 0) {
-		free(e);
+	if (v->refuse_until_ns > loop_now_ns())
+		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_OPERATION,
+				    "the process that decodes and encodes died too often; try again in %llu s",
+				    (unsigned long long)((v->refuse_until_ns - loop_now_ns()) / 1000000000u + 1));
+	e = video_add_stream(v, cmd->stream_id, coded);
+	if (!e)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY, "the host has no memory");
-	}
-	e->id = cmd->stream_id;
 	e->memory_types[VIDEO_INPUT] = w->in_mem_type;
 	e->memory_types[VIDEO_OUTPUT] = w->out_mem_type;
 	memcpy(e->tag, w->tag, sizeof(e->tag) - 1);
-	e->next = v->streams;
-	v->streams = e;
-	v->stream_count++;
 	return VIRTIO_VIDEO_RESP_OK_NODATA;
 }
 
@@ -244,6 +285,48 @@ static uint32_t dispatch(struct video *v, struct video_command *cmd)
 	return cmd->row->handler(v, cmd);
 }
 
+/* The process that was at it died: what it did is not known, so it is not done again. */
+static void answer_unknown(struct video *v, struct video_command *cmd)
+{
+	static const struct stream_done lost = {.error = true};
+	struct video_stream_entry *e = video_find_stream(v, cmd->stream_id);
+	uint8_t body[VIDEO_QUEUE_ANSWER_MAX];
+
+	if (!e || !cmd->row || cmd->row->handler != video_resource_queue) {
+		answer(v, cmd->chain,
+		       video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_OPERATION, "the process that was at it died"),
+		       NULL, 0);
+		return;
+	}
+	/* A buffer comes back as from a stream that fails. */
+	answer(v, cmd->chain, VIRTIO_VIDEO_RESP_OK_RESOURCE_QUEUE, body,
+	       v->config.dialect->queue_answer(e->stream, cmd->queue, &lost, body));
+	/* With an input something of the stream is lost, even if it was its first. */
+	if (cmd->queue == VIDEO_INPUT && e->stream->state == STREAM_IDLE) {
+		stream_lose_codec(e->stream);
+		on_event(v, e->stream, STREAM_EVENT_ERROR);
+	}
+}
+
+/*
+ * A request that a process before this one had begun. Returns true if it is over; else it is to be done, for the first time
+ * or again.
+ */
+static bool end_begun(struct video *v, struct video_command *cmd, bool is_good)
+{
+	struct chain *c = cmd->chain;
+
+	if (chain_stage(c) == CHAIN_EXECUTING && v->journal && journal_last_tag(v->journal) == chain_tag(c))
+		chain_was_applied(c);
+	if (chain_stage(c) == CHAIN_TAKEN || (chain_stage(c) == CHAIN_EXECUTING && is_good && cmd->row->repeatable))
+		return false;
+	if (chain_stage(c) == CHAIN_APPLIED)
+		chain_finish(c);
+	else
+		answer_unknown(v, cmd);
+	return true;
+}
+
 static void handle(void *owner, struct chain *c)
 {
 	struct video *v = owner;
@@ -256,12 +339,22 @@ static void handle(void *owner, struct chain *c)
 	if (log_enabled(LOG_TOPIC_VIDEO, LOG_TRACE))
 		log_line(LOG_TOPIC_VIDEO, LOG_TRACE, "#%llu %s stream %u", (unsigned long long)cmd.serial,
 			 video_command_name(&cmd, name, sizeof(name)), cmd.stream_id);
+	if (end_begun(v, &cmd, code == 0))
+		return;
+	if (chain_stage(c) == CHAIN_TAKEN && (code != 0 || !cmd.row->repeatable))
+		chain_set_stage(c, CHAIN_EXECUTING);
 	if (code != 0)
 		video_refuse(v, &cmd, code, "%s", cmd.why);
 	else
 		code = dispatch(v, &cmd);
-	if (code == VIDEO_PENDING)
+	if (code == VIDEO_PENDING) {
+		/* It may have a codec now, whose death the next process is to know of. */
+		record_progress(v, cmd.stream);
+		video_record_commit(v, 0);
 		return;
+	}
+	if (code < VIRTIO_VIDEO_RESP_ERR_INVALID_OPERATION && cmd.row->record)
+		cmd.row->record(v, &cmd);
 	if (cmd.answer_bytes > writer_left(chain_writer(c)) - sizeof(struct virtio_video_cmd_hdr)) {
 		code = video_refuse(v, &cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
 				    "the answer has %zu bytes more than its header; give room for %u", cmd.answer_bytes,
@@ -275,9 +368,27 @@ static void handle(void *owner, struct chain *c)
 
 /* ---- device ops ---- */
 
+/* Whoever wrote there before has died. Without it the device goes on, and starts anew after a death. */
+static struct journal *load(struct journal *j)
+{
+	int err = j ? journal_load(j) : 0;
+
+	if (err)
+		log_line(LOG_TOPIC_VIDEO, LOG_ERROR, "the journal can't be read: %s", strerror(-err));
+	return err ? NULL : j;
+}
+
+/* The guest's memory is there now, and none of its requests was looked at. */
 static int start(struct virtio_device *d)
 {
-	(void)d;
+	struct video *v = video_from_device(d);
+
+	if (v->unrestored) {
+		v->journal = load(v->unrestored);
+		if (v->journal)
+			video_restore(v);
+	}
+	v->unrestored = NULL;
 	return 0;
 }
 
@@ -294,9 +405,15 @@ static void kick(struct virtio_device *d, unsigned q)
 static void reset(struct virtio_device *d)
 {
 	struct video *v = video_from_device(d);
+	struct journal *journal = v->unrestored ? load(v->unrestored) : v->journal;
 
+	/* In one step: a death on the way leaves all of it or nothing. */
+	if (journal)
+		journal_clear(journal);
+	v->journal = v->unrestored = NULL;
 	while (v->streams)
 		video_drop_stream(v, v->streams);
+	v->journal = journal;
 }
 
 static int config(struct virtio_device *d, uint32_t off, void *buf, size_t n, bool write)
@@ -413,6 +530,9 @@ int video_create(const struct video_config *config_in, struct loop *loop, const 
 		return err;
 	}
 	v->config = *config_in;
+	v->unrestored = config_in->journal;
+	if (config_in->degraded)
+		v->refuse_until_ns = loop_now_ns() + DEGRADED_NS;
 	if (config_in->element) {
 		snprintf(v->element, sizeof(v->element), "%s", config_in->element);
 		v->config.element = v->element;

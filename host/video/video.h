@@ -12,14 +12,19 @@
 #include "host/video/codec.h"
 #include "host/virtio/device.h"
 
+/* Records of 32 streams with 16 pictures of 1080p each, scattered page by page. */
+#define VIDEO_JOURNAL_BYTES (16u << 20)
+
 /* What one guest may take; more is answered OUT_OF_MEMORY, or ENOMEM. */
 struct video_limits {
 	unsigned streams;         /* that run: of virtio-media more sessions may be open */
 	unsigned buffers;         /* of one queue of one stream */
 	unsigned buffer_entries;  /* pieces of one buffer */
 	uint64_t buffer_bytes;    /* of all buffers of all streams together */
+	size_t journal_bytes;     /* of the memory file in which streams outlive the device's process; not of the guest's */
 };
 
+struct journal;
 struct video_dialect;
 struct virtio_objects;
 
@@ -34,6 +39,9 @@ struct video_config {
 	unsigned timeout_ms; /* for a codec that does nothing */
 	struct video_limits limits;
 	const struct codec_ops *codec;
+	struct journal *journal; /* where streams are kept, to go on with after the death of the process; NULL: nowhere */
+	/* Processes before this one died too often: software codecs alone, and no new streams for a minute. */
+	bool degraded;
 	struct virtio_objects *objects; /* of the guest, borrowed; NULL: buffers are guest pages only */
 };
 

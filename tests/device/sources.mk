@@ -88,6 +88,12 @@ test_video_batch-src = tests/lib/film.c $(video-test-src)
 device-tests += test_codec_films test_codec_endless
 test_codec_endless-src = $(codec-test-src)
 test_codec_films-src = $(codec-test-src)
+device-tests += test_video_restore
+test_video_restore-src = $(video-test-src)
+# The program mullion-video but its main().
+device-tests += test_video_keeper
+test_video_keeper-src = tests/lib/codec_leaks.c tests/lib/clip.c tests/lib/stuck_decoder.c tests/lib/video_client.c $(vhost-test-src) \
+	$(host-program-src) $(video-test-src) $(host-video-gst-src) $(host-video-worker-src) host/video/module.c
 # Guests beside each other, each with a mullion-gpu of its own.
 gpu-neighbour-src := tests/lib/gpu_neighbour.c $(sort $(vhost-test-src) $(gpu3d-src))
 device-tests += test_gpu_neighbours

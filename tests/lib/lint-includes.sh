@@ -18,7 +18,7 @@ host/net/              ^(protocol|host/base|host/virtio|host/net)/
 host/console/          ^(protocol|host/base|host/virtio|host/console)/
 host/rng/              ^(protocol|host/base|host/virtio|host/rng)/
 host/input/            ^(protocol|host/base|host/virtio|host/input)/
-host/video/            ^(protocol|host/base|host/virtio|host/video)/
+host/video/            ^(protocol|host/base|host/virtio|host/vhost|host/video)/
 vmm/                   ^(protocol|host/base|host/virtio|host/block|host/net|host/console|host/rng|host/input|vmm)/
 guest-drivers/         ^(protocol|guest-drivers)/
 '

@@ -15,6 +15,7 @@
 #include "host/vhost/server.h"
 #include "host/virtio/inflight.h"
 #include "protocol/virtio.h"
+#include "protocol/virtio_video.h"
 #include "protocol/virtio_gpu.h"
 
 #define TRANSPORT_BITS VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES)
@@ -468,21 +469,35 @@ struct vhost_peer *vhost_peer_create_remote(const struct fake_guest_options *opt
 	return p;
 }
 
-struct vhost_peer *vhost_peer_create_gpu(const struct fake_guest_options *options, int fd)
+static struct vhost_peer *create_for(const struct fake_guest_options *options, int fd, const uint16_t *queues,
+				     uint32_t config_bytes)
 {
-	static const uint16_t gpu_queues[] = {256, 16, 0};
 	static struct virtio_device_ops ops;
 	struct vhost_peer *p;
 
 	ops = peer_ops;
-	ops.queue_max = gpu_queues;
-	ops.config_bytes = sizeof(struct virtio_gpu_config);
+	ops.queue_max = queues;
+	ops.config_bytes = config_bytes;
 	p = make(options, &ops, false);
 	p->fd = fd;
 	p->patience_ns = 30000000000ull;
 	must(vhost_peer_handshake(p), "handshake");
 	p->device.offered = p->features & ~TRANSPORT_BITS;
 	return p;
+}
+
+struct vhost_peer *vhost_peer_create_gpu(const struct fake_guest_options *options, int fd)
+{
+	static const uint16_t queues[] = {256, 16, 0};
+
+	return create_for(options, fd, queues, sizeof(struct virtio_gpu_config));
+}
+
+struct vhost_peer *vhost_peer_create_video(const struct fake_guest_options *options, int fd)
+{
+	static const uint16_t queues[] = {256, 64, 0};
+
+	return create_for(options, fd, queues, sizeof(struct virtio_video_config));
 }
 
 void vhost_peer_connect(struct vhost_peer *p)

@@ -74,6 +74,9 @@ static void take_output(struct client *c, uint32_t i)
 
 	resp = video_response(c->w, c->output[i]);
 	fake_guest_free_request(c->w->guest, c->output[i]);
+	/* Refused by a stream that has failed: the event is on its way. */
+	if (resp.hdr.type != VIRTIO_VIDEO_RESP_OK_RESOURCE_QUEUE)
+		resp.flags = VIRTIO_VIDEO_BUFFER_FLAG_ERR;
 	if (resp.flags & VIRTIO_VIDEO_BUFFER_FLAG_EOS)
 		c->ended = true;
 	else if (!(resp.flags & VIRTIO_VIDEO_BUFFER_FLAG_ERR) && c->each)

@@ -222,7 +222,7 @@ static void values_may_be_left_out_or_joined(void **state)
 	options_finish(&o);
 }
 
-static void words_for_the_home_of_the_gpu_are_not_the_devices(void **state)
+static void words_for_the_home_of_a_device_are_not_the_devices(void **state)
 {
 	struct options o;
 
@@ -260,6 +260,21 @@ static void words_for_the_home_of_the_gpu_are_not_the_devices(void **state)
 	assert_int_equal(parse(&o, "--kernel k --gpu spare=yes,spare=yes"), -EINVAL);
 	options_finish(&o);
 	assert_int_equal(parse(&o, "--kernel k --gpu spare=yes,isolate=no"), -EINVAL);
+	assert_int_equal(parse(&o, "--kernel k --video decoder,isolate=no,streams=2"), 0);
+	assert_string_equal(o.video, "streams=2");
+	assert_int_equal(o.isolate_video, ISOLATE_NO);
+	options_finish(&o);
+	assert_int_equal(parse(&o, "--kernel k --video decoder,encoder,sandbox=strict,hang-limit=9"), 0);
+	assert_string_equal(o.video, "");
+	assert_int_equal(o.isolate_video, ISOLATE_YES);
+	assert_int_equal(o.isolate_gpu, ISOLATE_DEFAULT);
+	assert_string_equal(o.video_arguments[0], "--sandbox");
+	assert_string_equal(o.video_arguments[3], "9");
+	assert_null(o.video_arguments[4]);
+	options_finish(&o);
+	assert_int_equal(parse(&o, "--kernel k --video decoder,isolate=maybe"), -EINVAL);
+	options_finish(&o);
+	assert_int_equal(parse(&o, "--kernel k --video decoder,isolate=no,sandbox=off"), -EINVAL);
 	options_finish(&o);
 	assert_int_equal(parse(&o, "--kernel k --gpu isolate=maybe"), -EINVAL);
 	options_finish(&o);
@@ -367,7 +382,7 @@ static void help_names_every_option(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(words_for_the_home_of_the_gpu_are_not_the_devices),
+		cmocka_unit_test(words_for_the_home_of_a_device_are_not_the_devices),
 		cmocka_unit_test(defaults_work),
 		cmocka_unit_test(device_trees_are_for_arm64),
 		cmocka_unit_test(every_option_is_read),

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A decoder that is made again from its journal, as it was left and as a process that the guest had taken over may have left
+ * it. Over the fake codec.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/video/codec_fake.h"
+#include "host/virtio/journal.h"
+#include "tests/lib/film.h"
+
+enum { JOURNAL_BYTES = 256 << 10, MAX_RECORDS = 64, SEEDS = 3000 };
+
+struct record {
+	struct journal_key key;
+	size_t bytes;
+	uint8_t *payload;
+};
+
+static struct record records[MAX_RECORDS];
+static unsigned record_count;
+
+static struct virtio_device *make(struct fake_guest *g, struct journal *j, bool encoder)
+{
+	struct video_config config;
+	struct virtio_device *d;
+
+	video_config_init(&config);
+	config.encoder = encoder;
+	config.codec = &codec_fake_ops;
+	config.journal = j;
+	assert_int_equal(video_create(&config, fake_guest_loop(g), fake_guest_mem(g), &d), 0);
+	return d;
+}
+
+static void keep_records(int fd)
+{
+	struct journal *j;
+	struct journal_key key;
+	const void *payload;
+	size_t at = 0, bytes;
+
+	for (unsigned i = 0; i < record_count; i++)
+		free(records[i].payload);
+	record_count = 0;
+	assert_int_equal(journal_open(fd, &j), 0);
+	while (journal_next(j, &at, &key, &payload, &bytes)) {
+		struct record *r = &records[record_count++];
+
+		assert_true(record_count <= MAX_RECORDS);
+		*r = (struct record){.key = key, .bytes = bytes, .payload = malloc(bytes + 1)};
+		assert_non_null(r->payload);
+		memcpy(r->payload, payload, bytes);
+	}
+	journal_close(j);
+}
+
+/* Two streams, one of them with a codec at work. @memory: the addresses of the buffers are those of this guest. */
+static void fill(struct fake_guest *g, int fd, bool encoder)
+{
+	struct video_world w = {.guest = g};
+	struct virtio_video_set_params set = {0};
+	struct journal *j;
+
+	assert_int_equal(journal_open(fd, &j), 0);
+	w.device = make(g, j, encoder);
+	assert_int_equal(fake_guest_start(g, w.device), 0);
+	for (uint32_t id = 1; id < 3; id++) {
+		assert_int_equal(video_create_stream(&w, id, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
+		video_read_params(&w, id, encoder ? VIDEO_IN : VIDEO_OUT, &set.params);
+		set.params.frame_width = FILM_WIDTH;
+		set.params.frame_height = FILM_HEIGHT;
+		assert_int_equal(video_send(&w, VIRTIO_VIDEO_CMD_SET_PARAMS, id, &set, sizeof(set), NULL, 0), VIDEO_OK);
+		for (uint32_t i = 0; i < 2; i++) {
+			assert_int_equal(video_create_buffer(&w, id, VIDEO_IN, i, 1 << 16, NULL), VIDEO_OK);
+			assert_int_equal(video_create_buffer(&w, id, VIDEO_OUT, i, 1 << 16, NULL), VIDEO_OK);
+		}
+	}
+	/* Encoders make pictures of whatever is there; a decoder's garbage is fed to its codec all the same. */
+	video_wait(&w, video_queue(&w, 2, VIDEO_IN, 0, 64, 1));
+	/* It dies: the journal stays as it is. */
+	keep_records(fd);
+	virtio_device_destroy(w.device);
+	journal_close(j);
+	fake_guest_device_is_gone(g);
+}
+
+static int write_journal(void)
+{
+	int fd = journal_memfd(JOURNAL_BYTES);
+	struct journal *j;
+
+	assert_true(fd >= 0);
+	assert_int_equal(journal_open(fd, &j), 0);
+	for (unsigned i = 0; i < record_count; i++) {
+		if (journal_put(j, &records[i].key, records[i].payload, records[i].bytes))
+			continue;
+	}
+	journal_commit(j, 0);
+	journal_close(j);
+	return fd;
+}
+
+/* Give what is in @fd back, and see what is there. */
+static void take_over(struct fake_guest *g, int fd, bool encoder, uint32_t *first, uint32_t *second)
+{
+	struct video_world w = {.guest = g};
+	struct journal *j;
+
+	assert_int_equal(journal_open(fd, &j), 0);
+	w.device = make(g, j, encoder);
+	assert_int_equal(fake_guest_take_over(g, w.device), 0);
+	*first = video_queue_command(&w, VIRTIO_VIDEO_CMD_QUEUE_CLEAR, 1, VIDEO_OUT);
+	*second = video_queue_command(&w, VIRTIO_VIDEO_CMD_QUEUE_CLEAR, 2, VIDEO_IN);
+	/* Buffers are used, whatever they are. */
+	for (uint32_t id = 1; id < 3; id++) {
+		for (uint32_t i = 0; i < 2; i++) {
+			video_queue(&w, id, VIDEO_OUT, i, 0, 0);
+			video_queue(&w, id, VIDEO_IN, i, 64, 1);
+		}
+	}
+	video_settle(&w);
+	/* And it is a device. */
+	assert_int_equal(video_create_stream(&w, 77, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
+	virtio_device_destroy(w.device);
+	journal_close(j);
+	fake_guest_device_is_gone(g);
+}
+
+static void streams_and_buffers_are_given_back(void **state)
+{
+	(void)state;
+	for (unsigned encoder = 0; encoder < 2; encoder++) {
+		struct fake_guest *g = fake_guest_create(NULL);
+		struct video_world w = {.guest = g};
+		struct virtio_video_params p;
+		struct fake_request *event;
+		struct journal *j;
+		int fd = journal_memfd(JOURNAL_BYTES);
+
+		assert_true(fd >= 0);
+		fill(g, fd, encoder);
+		assert_int_equal(record_count, 2 * 5);
+		close(fd);
+		fd = write_journal();
+		assert_int_equal(journal_open(fd, &j), 0);
+		w.device = make(g, j, encoder);
+		assert_int_equal(fake_guest_take_over(g, w.device), 0);
+		event = video_post_event(&w);
+		assert_int_equal(video_wait_event(&w, event).event_type, VIRTIO_VIDEO_EVENT_ERROR);
+		/* Of these ids there are some, and no others. */
+		assert_int_equal(video_create_stream(&w, 1, VIRTIO_VIDEO_FORMAT_H264),
+				 VIRTIO_VIDEO_RESP_ERR_INVALID_STREAM_ID);
+		assert_int_equal(video_create_buffer(&w, 1, VIDEO_OUT, 1, 4096, NULL),
+				 VIRTIO_VIDEO_RESP_ERR_INVALID_RESOURCE_ID);
+		assert_int_equal(video_create_buffer(&w, 1, VIDEO_OUT, 2, 4096, NULL), VIDEO_OK);
+		video_read_params(&w, 1, encoder ? VIDEO_IN : VIDEO_OUT, &p);
+		if (encoder)
+			assert_int_equal(p.frame_width, FILM_WIDTH);
+		/* The first has no codec and goes on; the second had one. */
+		assert_int_equal(video_wait(&w, video_queue(&w, 1, VIDEO_IN, 0, 64, 1)).hdr.type,
+				 VIRTIO_VIDEO_RESP_OK_RESOURCE_QUEUE);
+		assert_int_equal(video_wait(&w, video_queue(&w, 2, VIDEO_IN, 0, 64, 1)).hdr.type,
+				 VIRTIO_VIDEO_RESP_ERR_INVALID_OPERATION);
+		assert_int_equal(video_queue_command(&w, VIRTIO_VIDEO_CMD_QUEUE_CLEAR, 2, VIDEO_IN), VIDEO_OK);
+		assert_int_equal(video_wait(&w, video_queue(&w, 2, VIDEO_IN, 0, 64, 1)).hdr.type,
+				 VIRTIO_VIDEO_RESP_OK_RESOURCE_QUEUE);
+		/* A reset forgets it all. */
+		assert_int_equal(fake_guest_start(g, w.device), 0);
+		assert_int_equal(video_create_stream(&w, 1, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
+		virtio_device_destroy(w.device);
+		journal_close(j);
+		close(fd);
+		fake_guest_destroy(g);
+	}
+}
+
+/* One to four changes: a byte, a length, a key. */
+static void damage(unsigned *seed)
+{
+	for (unsigned n = 1 + (unsigned)rand_r(seed) % 4; n > 0; n--) {
+		struct record *r = &records[(unsigned)rand_r(seed) % record_count];
+
+		switch (rand_r(seed) % 4) {
+		case 0:
+			r->bytes = r->bytes ? (unsigned)rand_r(seed) % r->bytes : 0;
+			break;
+		case 1:
+			r->key.id[rand_r(seed) % 3] ^= 1u << rand_r(seed) % 32;
+			break;
+		default:
+			if (r->bytes)
+				r->payload[(unsigned)rand_r(seed) % r->bytes] ^= (uint8_t)(1u << rand_r(seed) % 8);
+			break;
+		}
+	}
+}
+
+static void a_journal_of_a_stranger_does_no_harm(void **state)
+{
+	unsigned seed = 1, whole = 0, gone = 0;
+
+	(void)state;
+	for (unsigned encoder = 0; encoder < 2; encoder++) {
+		for (unsigned round = 0; round < SEEDS / 100; round++) {
+			struct fake_guest *g = fake_guest_create(NULL);
+			int fd = journal_memfd(JOURNAL_BYTES);
+
+			assert_true(fd >= 0);
+			fill(g, fd, encoder);
+			close(fd);
+			/* Damage heaps up. */
+			for (unsigned i = 0; i < 8; i++) {
+				uint32_t first, second;
+
+				damage(&seed);
+				fd = write_journal();
+				take_over(g, fd, encoder, &first, &second);
+				assert_true(first == VIDEO_OK || first == VIRTIO_VIDEO_RESP_ERR_INVALID_STREAM_ID);
+				whole += first == VIDEO_OK && second == VIDEO_OK;
+				gone += first != VIDEO_OK || second != VIDEO_OK;
+				close(fd);
+			}
+			fake_guest_destroy(g);
+		}
+	}
+	printf("# %u with both streams, %u with less\n", whole, gone);
+	/* It was no test else. */
+	assert_true(whole > 20 && gone > 20);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(streams_and_buffers_are_given_back),
+		cmocka_unit_test(a_journal_of_a_stranger_does_no_harm),
+	};
+
+	return cmocka_run_group_tests_name("video restore", tests, NULL, NULL);
+}
