@@ -260,6 +260,7 @@ static void words_for_the_home_of_a_device_are_not_the_devices(void **state)
 	assert_int_equal(parse(&o, "--kernel k --gpu spare=yes,spare=yes"), -EINVAL);
 	options_finish(&o);
 	assert_int_equal(parse(&o, "--kernel k --gpu spare=yes,isolate=no"), -EINVAL);
+	options_finish(&o);
 	assert_int_equal(parse(&o, "--kernel k --video decoder,isolate=no,streams=2"), 0);
 	assert_string_equal(o.video, "streams=2");
 	assert_int_equal(o.isolate_video, ISOLATE_NO);
