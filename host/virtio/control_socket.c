@@ -48,8 +48,9 @@ int control_receive(int socket, struct control_message *m, int *fd)
 {
 	union control_data data;
 	struct iovec iov = {.iov_base = m, .iov_len = sizeof(*m)};
-	/* There is room for one descriptor: the kernel closes what is more. */
-	struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &data, .msg_controllen = sizeof(data)};
+	/* Room for one descriptor, and not for the padding behind it, where a second would fit: the kernel closes what is more. */
+	struct msghdr h = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &data, .msg_controllen = CMSG_LEN(sizeof(int))};
 	struct cmsghdr *c;
 	ssize_t n;
 
