@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A device of this machine in processes of its own (isolate=yes): the device's program is started here, and serves
+ * A device of this machine in processes of its own, unless isolate=no: the device's program is started here, and serves
  * us over a socket pair. It ends when we do. What a user asks of its displays goes over another one (isolate_control.h). A
  * display that needs what the device's sandbox takes away (vnc) is here, on a thread of its own: its frames come over a third.
  */
