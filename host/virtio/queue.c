@@ -76,11 +76,6 @@ void virtq_destroy(struct virtq *q)
 		free_queue(q);
 }
 
-unsigned virtq_index(const struct virtq *q)
-{
-	return q->index;
-}
-
 uint16_t virtq_max_size(const struct virtq *q)
 {
 	return q->max_size;

@@ -56,7 +56,6 @@ struct inflight_region;
  */
 void virtq_set_region(struct virtq *q, struct inflight_region *r);
 
-unsigned virtq_index(const struct virtq *q);
 uint16_t virtq_max_size(const struct virtq *q);
 
 /*
