@@ -467,8 +467,17 @@ static void descriptors_that_nobody_asked_for_are_closed(void **state)
 		if (fd >= 0)
 			close(fd);
 		assert_int_equal(count_fds(), before);
+		if (count < 3)
+			continue;
+		/* And those of an empty message that is the last. */
+		h.msg_iovlen = 0;
+		data.align.cmsg_len = h.msg_controllen = CMSG_LEN(sizeof(int));
+		assert_int_equal(sendmsg(pair[0], &h, 0), 0);
+		close(pair[0]);
+		assert_int_equal(control_receive(pair[1], &m, &fd), -EPIPE);
+		assert_int_equal(fd, -1);
+		assert_int_equal(count_fds(), before - 1);
 	}
-	close(pair[0]);
 	close(pair[1]);
 }
 
