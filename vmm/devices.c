@@ -450,6 +450,9 @@ void devices_destroy(struct devices *d)
 	/* Each device goes on its own loop; the GPU's must still run, because its renderer lives on that thread. */
 	while (d->count) {
 		d->count--;
+		/* The GPU is gone by then; its display, which is on a thread of its own, types into this. */
+		if (!strcmp(d->names[d->count], "input"))
+			isolate_close_screen(d->isolate);
 		virtio_pci_destroy(d->pci[d->count]);
 		virtio_mmio_destroy(d->mmio[d->count]);
 	}

@@ -156,14 +156,23 @@ static void reap(struct isolate *i)
 	i->pid = 0;
 }
 
+void isolate_close_screen(struct isolate *i)
+{
+	if (!i)
+		return;
+	if (i->screen)
+		loop_call(i->screen_loop, destroy_screen, i);
+	loop_destroy(i->screen_loop);
+	i->screen = NULL;
+	i->screen_loop = NULL;
+}
+
 void isolate_destroy(struct isolate *i)
 {
 	if (!i)
 		return;
 	reap(i);
-	if (i->screen)
-		loop_call(i->screen_loop, destroy_screen, i);
-	loop_destroy(i->screen_loop);
+	isolate_close_screen(i);
 	isolate_control_destroy(i->control);
 	free(i);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A device of this machine in processes of its own (isolate=yes): the device's program is started here, and serves
+ * A device of this machine in processes of its own, unless isolate=no: the device's program is started here, and serves
  * us over a socket pair. It ends when we do. What a user asks of its displays goes over another one (isolate_control.h). A
  * display that needs what the device's sandbox takes away (vnc) is here, on a thread of its own: its frames come over a third.
  */
@@ -23,6 +23,11 @@ bool isolate_is_possible(const char *name);
  */
 int isolate_create(const char *name, const char *options, const char *display, const char *const *arguments,
 		   struct input_sink *input, struct isolate **out);
+/*
+ * Before the devices go that @input of isolate_create() leads to, and after the last isolate_connect(): a display that is here
+ * goes. No-op without one. NULL is fine. Thread: main.
+ */
+void isolate_close_screen(struct isolate *i);
 /* Its connection is closed: wait for its end, 15 s at most, then kill it. NULL is fine. Thread: main. */
 void isolate_destroy(struct isolate *i);
 

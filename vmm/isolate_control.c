@@ -137,7 +137,7 @@ static void receive(struct isolate_control *c)
 	if (fd >= 0)
 		close(fd);
 	if (err == -EBADMSG)
-		log_guest(LOG_TOPIC_VMM, &c->log_limit, "the GPU's process sent nonsense on its control socket");
+		log_guest(LOG_TOPIC_VMM, &c->log_limit, "the device's process sent nonsense on its control socket");
 	else if (!err)
 		take(c, &m);
 	else if (err != -EAGAIN)
@@ -226,7 +226,7 @@ int isolate_control_create(struct isolate_control **out)
 		return -ENOMEM;
 	c->watch = (struct loop_fd){.fd = -1, .ready = ready, .owner = c};
 	c->control = (struct display_control){.ops = &ops, .owner = c};
-	err = loop_create("gpu control", &c->control.loop);
+	err = loop_create("control", &c->control.loop);
 	if (!err)
 		err = loop_start(c->control.loop);
 	if (err) {

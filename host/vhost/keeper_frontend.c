@@ -184,8 +184,7 @@ static void backend_ended(void *owner, int err, const char *why)
 
 	(void)err;
 	log_line(LOG_TOPIC_VHOST, LOG_DEBUG, "%s: channel for our requests: %s", k->config->name, why);
-	message_socket_close(&k->backend);
-	keeper_end_maps(k);
+	keeper_close_backend(k);
 }
 
 static int backend_received(void *owner, struct message *m)
@@ -200,8 +199,7 @@ static int set_backend_req_fd(struct keeper *k, struct message *m)
 	int fd = m->fds[0], err;
 
 	m->fds[0] = -1;
-	message_socket_close(&k->backend);
-	keeper_end_maps(k);
+	keeper_close_backend(k);
 	err = message_socket_open(&k->backend, k->loop, fd, &backend_ops, k);
 	if (m->header.flags & VHOST_USER_NEED_REPLY && k->lease.protocol_features & PROTOCOL_BIT(REPLY_ACK))
 		return answer_u64(k, m, (uint64_t)-err);
@@ -278,8 +276,7 @@ void keeper_tell_frontend(struct keeper *k, uint32_t request, const void *payloa
 		log_line(LOG_TOPIC_VHOST, LOG_WARN,
 			 "%s: the frontend does not read our requests; its channel for them is closed",
 			 k->config->name);
-		message_socket_close(&k->backend);
-		keeper_end_maps(k);
+		keeper_close_backend(k);
 	}
 }
 
@@ -291,8 +288,7 @@ void keeper_drop_frontend(struct loop_task *t)
 
 	k->drop_posted = false;
 	message_socket_close(&k->frontend);
-	message_socket_close(&k->backend);
-	keeper_end_maps(k);
+	keeper_close_backend(k);
 	keeper_forget_waiting(k);
 	lease_end(&k->lease);
 	keeper_drop_spare(k);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inside the keeper: what keeper.c (the program, and the life of a worker), keeper_frontend.c (what the frontend says) and
- * keeper_link.c (what is said to the worker, and what it answers) share. Nobody else includes this.
+ * Inside the keeper: what keeper.c (the program, and the life of a worker), keeper_frontend.c (what the frontend says),
+ * keeper_link.c (what is said to the worker, and what it answers), keeper_shmem.c and keeper_spare.c share. Nobody else
+ * includes this.
  */
 #ifndef MULLION_HOST_VHOST_KEEPER_PARTS_H
 #define MULLION_HOST_VHOST_KEEPER_PARTS_H
@@ -127,8 +128,8 @@ void keeper_drop_spare(struct keeper *k);
 int keeper_worker_maps(struct keeper *k, struct message *m);
 /* The frontend answers. A negative errno: it breaks the protocol. */
 int keeper_frontend_mapped(struct keeper *k, const struct message *m);
-/* It will not any more: its channel is closed, and the worker is told. */
-void keeper_end_maps(struct keeper *k);
+/* Close the frontend's channel for a device's requests: what it has not answered it will not, and the worker is told. */
+void keeper_close_backend(struct keeper *k);
 
 /* ---- keeper_link.c ---- */
 

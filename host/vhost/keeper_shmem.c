@@ -24,13 +24,16 @@ int keeper_worker_maps(struct keeper *k, struct message *m)
 	if (m->header.size != sizeof(m->payload.map) || m->fd_count != (with_fd ? 1 : 0) ||
 	    !(m->header.flags & VHOST_USER_NEED_REPLY) || !(k->lease.protocol_features & PROTOCOL_BIT(SHMEM)))
 		return -EPROTO;
-	if (k->map_count == KEEPER_MAX_MAPS)
+	if (k->map_count == KEEPER_MAX_MAPS) {
 		err = -ENOSPC;
-	else if (!k->backend.open)
+	} else if (!k->backend.open) {
 		err = -EOPNOTSUPP;
-	else if (message_send_fds(&k->backend, map.request, VHOST_USER_NEED_REPLY, &m->payload.map,
-				  sizeof(m->payload.map), m->fds, m->fd_count))
+	} else if (message_send_fds(&k->backend, map.request, VHOST_USER_NEED_REPLY, &m->payload.map,
+				  sizeof(m->payload.map), m->fds, m->fd_count)) {
+		/* It ends here: half of a message may be there, and those before this one are to be answered before it. */
+		keeper_close_backend(k);
 		err = -EIO;
+	}
 	if (err)
 		answer(k, &map, (uint64_t)-err);
 	else
@@ -54,17 +57,18 @@ int keeper_frontend_mapped(struct keeper *k, const struct message *m)
 	/* What answers other requests of ours was not asked for. */
 	if (m->header.request != VHOST_USER_BACKEND_SHMEM_MAP && m->header.request != VHOST_USER_BACKEND_SHMEM_UNMAP)
 		return 0;
-	if (!k->map_count || m->header.size != sizeof(m->payload.u64))
+	/* What can't be right is nobody's answer: all that wait get theirs when the channel ends. */
+	if (!k->map_count || m->header.size != sizeof(m->payload.u64) || !(m->header.flags & VHOST_USER_REPLY) ||
+	    k->maps[k->map_first].request != m->header.request)
 		return -EPROTO;
 	map = take_first(k);
-	if (map.request != m->header.request)
-		return -EPROTO;
 	answer(k, &map, m->payload.u64);
 	return 0;
 }
 
-void keeper_end_maps(struct keeper *k)
+void keeper_close_backend(struct keeper *k)
 {
+	message_socket_close(&k->backend);
 	while (k->map_count) {
 		struct keeper_map map = take_first(k);
 

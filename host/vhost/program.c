@@ -217,7 +217,8 @@ static int construct(struct program_worker *w)
 	return sandbox_lock(w->place->sandbox);
 }
 
-int program_work(void *program, const struct worker_place *place)
+/* What a worker does; @program is a struct program. */
+static int work(void *program, const struct worker_place *place)
 {
 	struct program_worker w = {.program = program, .place = place};
 	int status = construct(&w) || loop_run(w.loop) ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -254,7 +255,7 @@ int program_run(struct program *p)
 		.spare = p->spare,
 		.max_deaths = (unsigned)p->max_deaths,
 		.hang_ns = p->hang_s * 1000000000ull,
-		.work = program_work,
+		.work = work,
 		.owner = p,
 	};
 	int status = EXIT_FAILURE;

@@ -116,7 +116,5 @@ void program_print_help(const struct program *p);
 
 /* Serve until the end. Returns the exit status. */
 int program_run(struct program *p);
-/* What a worker of it does, for struct keeper_config; @program is a struct program. */
-int program_work(void *program, const struct worker_place *place);
 
 #endif

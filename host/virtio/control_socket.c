@@ -48,8 +48,9 @@ int control_receive(int socket, struct control_message *m, int *fd)
 {
 	union control_data data;
 	struct iovec iov = {.iov_base = m, .iov_len = sizeof(*m)};
-	/* There is room for one descriptor: the kernel closes what is more. */
-	struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &data, .msg_controllen = sizeof(data)};
+	/* Room for one descriptor, and not for the padding behind it, where a second would fit: the kernel closes what is more. */
+	struct msghdr h = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &data, .msg_controllen = CMSG_LEN(sizeof(int))};
 	struct cmsghdr *c;
 	ssize_t n;
 
@@ -62,12 +63,10 @@ int control_receive(int socket, struct control_message *m, int *fd)
 	c = CMSG_FIRSTHDR(&h);
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
 		memcpy(fd, CMSG_DATA(c), sizeof(int));
-	if (n == 0 && is_gone(socket))
-		return -EPIPE;
 	if ((size_t)n == sizeof(*m) && !(h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
 		return 0;
 	if (*fd >= 0)
 		close(*fd);
 	*fd = -1;
-	return -EBADMSG;
+	return n == 0 && is_gone(socket) ? -EPIPE : -EBADMSG;
 }

@@ -42,8 +42,9 @@ struct control_mode {
 int control_send(int socket, const struct control_message *m, int fd);
 
 /*
- * Take one message; a descriptor that came along goes to *fd, the caller's (-1: none). Never waits. Returns 0, -EAGAIN,
- * -EBADMSG for one that is no message (dropped; go on), or another negative errno when the other end is gone.
+ * Take one message; a descriptor that came along goes to *fd, the caller's (-1: none, as with all errors). Never waits.
+ * Returns 0, -EAGAIN, -EBADMSG for one that is no message (dropped; go on), or another negative errno when the other end is
+ * gone.
  */
 int control_receive(int socket, struct control_message *m, int *fd);
 

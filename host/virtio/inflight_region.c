@@ -306,6 +306,8 @@ void inflight_region_begin(struct inflight_region *r, const struct inflight *f, 
 	unsigned slot, size = inflight_size(f);
 
 	store16(&r->at.head->version, 0);
+	/* What follows isn't in order with it by itself. */
+	atomic_signal_fence(memory_order_seq_cst);
 	memset((uint8_t *)r->at.head + sizeof(*r->at.head), 0, inflight_region_bytes(r->size) - sizeof(*r->at.head));
 	r->is_packed = packed;
 	r->at.head->features = 0;

@@ -76,11 +76,6 @@ void virtq_destroy(struct virtq *q)
 		free_queue(q);
 }
 
-unsigned virtq_index(const struct virtq *q)
-{
-	return q->index;
-}
-
 uint16_t virtq_max_size(const struct virtq *q)
 {
 	return q->max_size;
@@ -163,7 +158,13 @@ static int take_in(struct virtq *q, bool packed)
 	if (n > 0)
 		log_line(LOG_TOPIC_VIRTIO, LOG_INFO, "%s: queue %u: %d requests of before are done again",
 			 q->device->ops->name, q->index, n);
-	return n < 0 ? n : 0;
+	if (n >= 0)
+		return 0;
+	log_line(LOG_TOPIC_VIRTIO, LOG_ERROR,
+		 "%s: queue %u: what the frontend kept of its requests in flight makes no sense: reset the device, or restart "
+		 "the guest",
+		 q->device->ops->name, q->index);
+	return -EBADMSG;
 }
 
 /* Without a ring; what is in flight stays where it is kept. */

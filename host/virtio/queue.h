@@ -56,13 +56,13 @@ struct inflight_region;
  */
 void virtq_set_region(struct virtq *q, struct inflight_region *r);
 
-unsigned virtq_index(const struct virtq *q);
 uint16_t virtq_max_size(const struct virtq *q);
 
 /*
  * Start the queue with the device's negotiated features (RING_PACKED, EVENT_IDX, INDIRECT_DESC, ...). Returns 0,
  * -EINVAL when size, alignment or a range is wrong (the ring areas must lie in guest memory), or when what a process
- * before this one left of it makes no sense.
+ * before this one left of it makes no sense; -EBADMSG, after a line, when what the frontend kept of it (virtq_set_region())
+ * doesn't.
  */
 int virtq_start(struct virtq *q, const struct virtq_setup *setup) MUST_CHECK;
 bool virtq_is_started(const struct virtq *q);

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -425,6 +426,61 @@ static void nonsense_is_no_answer(void **state)
 	assert_int_equal(end_shot(&shot, ""), -EPROTO);
 }
 
+/* How many descriptors this process has. */
+static unsigned count_fds(void)
+{
+	unsigned count = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+/* Those of a hostile end would be open for good, until there are no more. */
+static void descriptors_that_nobody_asked_for_are_closed(void **state)
+{
+	struct control_message m = {.kind = CONTROL_STATUS};
+	const int fds[] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
+	int pair[2], fd;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	for (unsigned count = 1; count <= 3; count++) {
+		union {
+			struct cmsghdr align;
+			char bytes[CMSG_SPACE(sizeof(fds))];
+		} data = {0};
+		struct iovec iov = {&m, sizeof(m)};
+		struct msghdr h = {.msg_iov = &iov,
+				   .msg_iovlen = 1,
+				   .msg_control = &data,
+				   .msg_controllen = CMSG_SPACE(count * sizeof(int))};
+		const unsigned before = count_fds();
+
+		data.align.cmsg_level = SOL_SOCKET;
+		data.align.cmsg_type = SCM_RIGHTS;
+		data.align.cmsg_len = CMSG_LEN(count * sizeof(int));
+		memcpy(CMSG_DATA(&data.align), fds, count * sizeof(int));
+		assert_int_equal(sendmsg(pair[0], &h, 0), sizeof(m));
+		assert_int_equal(control_receive(pair[1], &m, &fd), count == 1 ? 0 : -EBADMSG);
+		assert_int_equal(fd >= 0, count == 1);
+		if (fd >= 0)
+			close(fd);
+		assert_int_equal(count_fds(), before);
+		if (count < 3)
+			continue;
+		/* And those of an empty message that is the last. */
+		h.msg_iovlen = 0;
+		data.align.cmsg_len = h.msg_controllen = CMSG_LEN(sizeof(int));
+		assert_int_equal(sendmsg(pair[0], &h, 0), 0);
+		close(pair[0]);
+		assert_int_equal(control_receive(pair[1], &m, &fd), -EPIPE);
+		assert_int_equal(fd, -1);
+		assert_int_equal(count_fds(), before - 1);
+	}
+	close(pair[1]);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -436,6 +492,7 @@ int main(void)
 		T(nobody_waits_for_a_program_that_ended),
 		T(a_worker_that_says_nothing_is_given_up),
 		T(nonsense_is_no_answer),
+		T(descriptors_that_nobody_asked_for_are_closed),
 	};
 
 	return cmocka_run_group_tests_name("control_socket", tests, NULL, NULL);

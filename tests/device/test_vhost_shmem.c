@@ -368,7 +368,8 @@ static void request(struct vhost_peer *p)
 	assert_int_equal(answered, '!');
 }
 
-static void a_keeper_passes_on_maps_and_answers(void **state)
+/* @nonsense: how the frontend's channel ends. */
+static void keep(bool nonsense)
 {
 	const struct sandbox_config off = {.mode = SANDBOX_OFF, .profile = &sandbox_gpu};
 	struct fake_guest_options o = {0};
@@ -380,7 +381,6 @@ static void a_keeper_passes_on_maps_and_answers(void **state)
 	int pair[2], status;
 	pid_t keeper;
 
-	(void)state;
 	assert_ptr_not_equal(s, MAP_FAILED);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	keeper = fork();
@@ -440,9 +440,13 @@ static void a_keeper_passes_on_maps_and_answers(void **state)
 	wait_for(&s->answers, 2, p);
 	assert_int_equal(s->err, 0);
 
-	/* A frontend whose channel is gone has no more to say. */
+	/* A frontend whose channel is gone has no more to say; nor has one that answers what it was not asked. */
 	request(p);
 	close(next_asked(p).fd);
+	if (nonsense) {
+		answer(p, VHOST_USER_BACKEND_SHMEM_UNMAP, 0);
+		wait_for(&s->answers, 3, p);
+	}
 	close(p->backend_fd);
 	p->backend_fd = -1;
 	wait_for(&s->answers, 3, p);
@@ -460,6 +464,18 @@ static void a_keeper_passes_on_maps_and_answers(void **state)
 	munmap(s, sizeof(*s));
 }
 
+static void a_keeper_passes_on_maps_and_answers(void **state)
+{
+	(void)state;
+	keep(false);
+}
+
+static void a_keeper_leaves_nobody_without_an_answer(void **state)
+{
+	(void)state;
+	keep(true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -470,6 +486,7 @@ int main(void)
 		cmocka_unit_test(a_frontend_without_regions_is_asked_nothing),
 		cmocka_unit_test(so_many_questions_have_a_limit),
 		cmocka_unit_test(a_keeper_passes_on_maps_and_answers),
+		cmocka_unit_test(a_keeper_leaves_nobody_without_an_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
