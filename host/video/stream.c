@@ -594,6 +594,9 @@ void stream_keep_output(struct video_stream *s)
 
 void stream_set_picture(struct video_stream *s, const struct video_picture_format *format, uint32_t width, uint32_t height)
 {
+	/* Buffers that there are were made for the size before: who has a codec next is told, even if it is this one. */
+	if (!s->codec && (width != s->visible_width || height != s->visible_height))
+		s->format_known = false;
 	video_layout_init(&s->layout, format, width, height);
 	s->visible_width = width;
 	s->visible_height = height;

@@ -775,6 +775,33 @@ static void buffers_of_a_size_that_went_are_returned(void **state)
 	media_world_destroy(w);
 }
 
+static void a_size_that_was_set_anew_is_announced_to_old_buffers(void **state)
+{
+	struct media_world *w = media_world_create(NULL);
+	uint32_t none = 0;
+	struct player p;
+
+	(void)state;
+	start_player(&p, w);
+	feed(&p, 1);
+	expect_picture(&p, 0);
+	/* CAPTURE stays on, with buffers of the first size in the stream. */
+	assert_int_equal(media_stream(w, p.id, MEDIA_OUTPUT, false), 0);
+	assert_int_equal(media_request(w, p.id, MEDIA_OUTPUT, V4L2_MEMORY_MMAP, &none), 0);
+	set_format(&p, MEDIA_OUTPUT, V4L2_PIX_FMT_H264, 256, 256);
+	make_buffers(&p, MEDIA_OUTPUT, INPUTS, p.in, p.in_at);
+	assert_int_equal(media_stream(w, p.id, MEDIA_OUTPUT, true), 0);
+	p.next_in = 0;
+	queue_unit(&p, FAKE_PICTURE, 256, 256, 2);
+	queue_unit(&p, FAKE_PICTURE, 256, 256, 3);
+	expect_change(&p);
+	expect_last(&p);
+	stop_capture(&p);
+	start_capture(&p);
+	expect_picture_of(&p, 2, 256, 256, 0);
+	media_world_destroy(w);
+}
+
 /* ---- trouble ---- */
 
 static void a_failed_codec_returns_everything_until_output_restarts(void **state)
@@ -1124,6 +1151,7 @@ int main(void)
 		cmocka_unit_test(the_size_that_was_set_is_no_change),
 		cmocka_unit_test(a_first_size_that_was_not_set_is_a_change),
 		cmocka_unit_test(buffers_of_a_size_that_went_are_returned),
+		cmocka_unit_test(a_size_that_was_set_anew_is_announced_to_old_buffers),
 		cmocka_unit_test(a_failed_codec_returns_everything_until_output_restarts),
 		cmocka_unit_test(a_hanging_codec_is_given_up_in_time),
 		cmocka_unit_test(closing_forgets_all_that_waits),
