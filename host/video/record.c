@@ -110,10 +110,27 @@ static void put_stream(struct video *v, struct video_stream_entry *e)
 	put_changed(v, &key, &record, sizeof(record));
 }
 
+static void put_new_headers(struct video *v, struct video_stream_entry *e)
+{
+	const struct video_headers *h = &e->stream->headers;
+	const struct journal_key key = stream_key(RECORD_HEADERS, e->id);
+
+	if (h->changes == e->recorded_headers)
+		return;
+	e->recorded_headers = h->changes;
+	put_changed(v, &key, h->data, h->bytes);
+}
+
 void video_record_stream(struct video *v, const struct video_command *cmd)
 {
-	if (v->journal)
-		put_stream(v, video_find_stream(v, cmd->stream_id));
+	struct video_stream_entry *e;
+
+	if (!v->journal)
+		return;
+	e = video_find_stream(v, cmd->stream_id);
+	put_stream(v, e);
+	/* Those of another coded format are gone. */
+	put_new_headers(v, e);
 }
 
 void video_record_stream_gone(struct video *v, const struct video_command *cmd)
@@ -192,12 +209,7 @@ void video_record_progress(struct video *v, struct video_stream_entry *e)
 		e->recorded_height = s->visible_height;
 		put_stream(v, e);
 	}
-	if (s->headers.changes != e->recorded_headers) {
-		const struct journal_key key = stream_key(RECORD_HEADERS, e->id);
-
-		e->recorded_headers = s->headers.changes;
-		put_changed(v, &key, s->headers.data, s->headers.bytes);
-	}
+	put_new_headers(v, e);
 }
 
 void video_record_commit(struct video *v, uint64_t tag)

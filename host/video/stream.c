@@ -606,6 +606,7 @@ void stream_set_coded(struct video_stream *s, const struct video_coded_format *c
 {
 	assert(!s->codec);
 	s->coded = coded;
+	s->headers.changes += s->headers.bytes > 0;
 	s->headers.bytes = 0;
 	s->format_known = false;
 	s->controls.profile = coded->profiles[0].number;

@@ -184,6 +184,50 @@ static void streams_and_buffers_are_given_back(void **state)
 	}
 }
 
+/* How many bytes of parameter sets are kept for stream 1. */
+static size_t kept_headers(const struct journal *j)
+{
+	const struct journal_key key = {.type = 2, .id = {1}};
+	size_t bytes = 0;
+
+	return journal_get(j, &key, &bytes) ? bytes : 0;
+}
+
+/* They would go before the first frame of another format. */
+static void parameter_sets_of_another_format_are_forgotten(void **state)
+{
+	static const uint8_t sps[] = {0, 0, 0, 1, 0x67, 0x42, 0xd0, 0x0b, 0, 0, 1, 0x68, 0xce};
+	struct fake_guest *g = fake_guest_create(NULL);
+	struct video_world w = {.guest = g};
+	struct virtio_video_set_params set = {0};
+	int fd = journal_memfd(JOURNAL_BYTES);
+	struct journal *j;
+	uint64_t in;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(journal_open(fd, &j), 0);
+	w.device = make(g, j, false);
+	assert_int_equal(fake_guest_start(g, w.device), 0);
+	assert_int_equal(video_create_stream(&w, 1, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
+	assert_int_equal(video_create_buffer(&w, 1, VIDEO_IN, 0, 4096, &in), VIDEO_OK);
+	memcpy(fake_guest_ptr(g, in, sizeof(sps)), sps, sizeof(sps));
+	video_wait(&w, video_queue(&w, 1, VIDEO_IN, 0, sizeof(sps), 1));
+	assert_int_equal(kept_headers(j), sizeof(sps) - 1); /* from 00 00 01 on */
+	assert_int_equal(video_queue_command(&w, VIRTIO_VIDEO_CMD_QUEUE_CLEAR, 1, VIDEO_IN), VIDEO_OK);
+	assert_int_equal(video_queue_command(&w, VIRTIO_VIDEO_CMD_RESOURCE_DESTROY_ALL, 1, VIDEO_IN), VIDEO_OK);
+	/* A seek keeps them. */
+	assert_int_equal(kept_headers(j), sizeof(sps) - 1);
+	video_read_params(&w, 1, VIDEO_IN, &set.params);
+	set.params.format = VIRTIO_VIDEO_FORMAT_VP8;
+	assert_int_equal(video_send(&w, VIRTIO_VIDEO_CMD_SET_PARAMS, 1, &set, sizeof(set), NULL, 0), VIDEO_OK);
+	assert_int_equal(kept_headers(j), 0);
+	virtio_device_destroy(w.device);
+	journal_close(j);
+	close(fd);
+	fake_guest_destroy(g);
+}
+
 /* One to four changes: a byte, a length, a key. */
 static void damage(unsigned *seed)
 {
@@ -242,6 +286,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(streams_and_buffers_are_given_back),
+		cmocka_unit_test(parameter_sets_of_another_format_are_forgotten),
 		cmocka_unit_test(a_journal_of_a_stranger_does_no_harm),
 	};
 
