@@ -347,6 +347,9 @@ static bool deliver(struct video_stream *s, struct codec_output *out, bool *prog
 {
 	while (s->codec) {
 		s->codec->ops->output(s->codec, out);
+		/* Nobody asked for it: the bitstream says so, or the codec is at its own end. Another one goes on. */
+		if (out->kind == CODEC_END && !s->drain_sent)
+			out->kind = CODEC_BROKEN;
 		switch (out->kind) {
 		case CODEC_NOTHING:
 			return true;

@@ -182,6 +182,23 @@ static void a_codec_that_breaks_is_replaced_unseen(void **state)
 	video_world_destroy(w);
 }
 
+static void an_end_that_nobody_asked_for_is_none(void **state)
+{
+	struct video_world *w = video_world_create(NULL);
+	struct fake_request *out;
+	struct film s;
+
+	(void)state;
+	film_start(&s, w, 1);
+	film_expect_flags(w, film_feed(&s, FAKE_END, 0, 0, 0), 0);
+	video_settle(w);
+	out = film_want(&s, 0);
+	film_feed_and_wait(&s, 7);
+	film_feed_and_wait(&s, 8);
+	film_expect_picture(&s, out, 0, 7, FILM_WIDTH, FILM_HEIGHT);
+	video_world_destroy(w);
+}
+
 static void a_drain_without_output_buffers_ends(void **state)
 {
 	struct video_world *w = video_world_create(NULL);
@@ -251,6 +268,7 @@ int main(void)
 		cmocka_unit_test(a_damaged_picture_is_marked),
 		cmocka_unit_test(garbage_gives_no_picture_and_no_trouble),
 		cmocka_unit_test(a_codec_that_breaks_is_replaced_unseen),
+		cmocka_unit_test(an_end_that_nobody_asked_for_is_none),
 		cmocka_unit_test(a_drain_without_output_buffers_ends),
 		cmocka_unit_test(reset_and_destroy_end_whatever_waits),
 		cmocka_unit_test(eight_streams_run_side_by_side),
