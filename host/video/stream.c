@@ -495,6 +495,9 @@ void stream_drop_buffers(struct video_stream *s, enum video_queue q)
 		side->buffer_count--;
 		video_buffer_destroy(b);
 	}
+	/* A drain may have waited for one of them to mark. */
+	if (q == VIDEO_OUTPUT)
+		pump(s, false);
 }
 
 /* A picture must fit, or the buffer is none. A decoder's is judged once the guest was told the size. */
