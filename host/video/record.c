@@ -243,7 +243,8 @@ static bool restore_stream(struct restore *r, const struct journal_key *key, con
 	struct video_stream_entry *e;
 	struct video_stream *s;
 
-	if (bytes != sizeof(*record) || video_find_stream(v, key->id[0]) || !video_find_coded(v, record->coded))
+	if (bytes != sizeof(*record) || v->stream_count >= v->config.limits.streams || video_find_stream(v, key->id[0]) ||
+	    !video_find_coded(v, record->coded))
 		return false;
 	picture = video_picture_format_at(record->picture);
 	if (!picture || record->width < 1 || record->width > VIDEO_MAX_SIDE || record->height < 1 ||

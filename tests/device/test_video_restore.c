@@ -29,17 +29,23 @@ struct record {
 static struct record records[MAX_RECORDS];
 static unsigned record_count;
 
-static struct virtio_device *make(struct fake_guest *g, struct journal *j, bool encoder)
+static struct virtio_device *make_limited(struct fake_guest *g, struct journal *j, bool encoder, unsigned streams)
 {
 	struct video_config config;
 	struct virtio_device *d;
 
 	video_config_init(&config);
+	config.limits.streams = streams;
 	config.encoder = encoder;
 	config.codec = &codec_fake_ops;
 	config.journal = j;
 	assert_int_equal(video_create(&config, fake_guest_loop(g), fake_guest_mem(g), &d), 0);
 	return d;
+}
+
+static struct virtio_device *make(struct fake_guest *g, struct journal *j, bool encoder)
+{
+	return make_limited(g, j, encoder, 32);
 }
 
 static void keep_records(int fd)
@@ -184,6 +190,33 @@ static void streams_and_buffers_are_given_back(void **state)
 	}
 }
 
+/* Who wrote the journal may have been the guest. */
+static void a_journal_gives_no_more_streams_than_may_be(void **state)
+{
+	struct fake_guest *g = fake_guest_create(NULL);
+	struct video_world w = {.guest = g};
+	int fd = journal_memfd(JOURNAL_BYTES);
+	struct journal *j;
+	uint32_t codes[2];
+
+	(void)state;
+	assert_true(fd >= 0);
+	fill(g, fd, false);
+	close(fd);
+	fd = write_journal();
+	assert_int_equal(journal_open(fd, &j), 0);
+	w.device = make_limited(g, j, false, 1);
+	assert_int_equal(fake_guest_take_over(g, w.device), 0);
+	for (uint32_t i = 0; i < 2; i++)
+		codes[i] = video_queue_command(&w, VIRTIO_VIDEO_CMD_QUEUE_CLEAR, 1 + i, VIDEO_OUT);
+	assert_int_equal((codes[0] == VIDEO_OK) + (codes[1] == VIDEO_OK), 1);
+	assert_int_equal(video_create_stream(&w, 3, VIRTIO_VIDEO_FORMAT_H264), VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY);
+	virtio_device_destroy(w.device);
+	journal_close(j);
+	close(fd);
+	fake_guest_destroy(g);
+}
+
 /* How many bytes of parameter sets are kept for stream 1. */
 static size_t kept_headers(const struct journal *j)
 {
@@ -286,6 +319,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(streams_and_buffers_are_given_back),
+		cmocka_unit_test(a_journal_gives_no_more_streams_than_may_be),
 		cmocka_unit_test(parameter_sets_of_another_format_are_forgotten),
 		cmocka_unit_test(a_journal_of_a_stranger_does_no_harm),
 	};
