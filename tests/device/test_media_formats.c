@@ -225,8 +225,9 @@ static void frame_rates_are_whole(void **state)
 		struct v4l2_fract in;
 		uint32_t rate;
 	} rates[] = {
-		{{1, 25}, 25}, {{1001, 30000}, 30},	      {{0, 0}, 30},	      {{5, 0}, 30}, {{1, 1000}, 240},
-		{{100, 1}, 1}, {{0xffffffff, 0xffffffff}, 1}, {{1, 0xffffffff}, 240},
+		{{1, 25}, 25},		{{1001, 30000}, 30},	{{0, 0}, 30},  {{5, 0}, 30},
+		{{1, 1000}, 240},	{{4, UINT32_MAX}, 240}, {{100, 1}, 1}, {{0xffffffff, 0xffffffff}, 1},
+		{{1, 0xffffffff}, 240},
 	};
 	uint32_t id;
 	struct media_world *w = media_world_open(ENCODER, &id);
