@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "host/video/device.h"
+#include "host/video/pages.h"
 #include "host/virtio/journal.h"
 #include "host/virtio/mem.h"
 
@@ -342,6 +343,8 @@ static bool restore_buffer(struct restore *r, const struct journal_key *key, con
 		return false;
 	}
 	b->id = key->id[2];
+	if (v->config.encoder && key->id[1] == VIDEO_INPUT)
+		b->pages = video_pages_map(v->device.mem, b);
 	v->buffer_bytes += b->bytes;
 	stream_add_buffer(e->stream, key->id[1], b);
 	r->buffers++;

@@ -150,6 +150,7 @@ static void streams_and_buffers_are_given_back(void **state)
 		struct video_world w = {.guest = g};
 		struct virtio_video_params p;
 		struct fake_request *event;
+		struct video_stats stats;
 		struct journal *j;
 		int fd = journal_memfd(JOURNAL_BYTES);
 
@@ -180,6 +181,11 @@ static void streams_and_buffers_are_given_back(void **state)
 		assert_int_equal(video_queue_command(&w, VIRTIO_VIDEO_CMD_QUEUE_CLEAR, 2, VIDEO_IN), VIDEO_OK);
 		assert_int_equal(video_wait(&w, video_queue(&w, 2, VIDEO_IN, 0, 64, 1)).hdr.type,
 				 VIRTIO_VIDEO_RESP_OK_RESOURCE_QUEUE);
+		/* An encoder reads pictures where they are, as before. */
+		video_settle(&w);
+		video_get_stats(w.device, &stats);
+		assert_int_equal(stats.codec.frames_in, 2);
+		assert_int_equal(stats.codec.copies, 0);
 		/* A reset forgets it all. */
 		assert_int_equal(fake_guest_start(g, w.device), 0);
 		assert_int_equal(video_create_stream(&w, 1, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
