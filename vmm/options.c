@@ -460,7 +460,9 @@ static int set_video(struct options *o, char *arg)
 			return taken;
 		if (taken)
 			continue;
-		o->video_is_media |= !strcmp(part, "proto=virtio-media");
+		/* The last one counts, as for the device. */
+		if (!strncmp(part, "proto=", strlen("proto=")))
+			o->video_is_media = !strcmp(part, "proto=virtio-media");
 		if (!strcmp(part, "decoder"))
 			o->video_decoder = true;
 		else if (!strcmp(part, "encoder"))

@@ -141,9 +141,10 @@ static void process(struct codec_fake *f, struct unit *u)
 	f->hung |= h.magic == FAKE_MAGIC && h.unit == FAKE_HANG;
 	f->failed |= h.magic == FAKE_MAGIC && h.unit == FAKE_ERROR;
 	f->broken |= h.magic == FAKE_MAGIC && h.unit == FAKE_BROKEN;
+	f->ended |= h.magic == FAKE_MAGIC && h.unit == FAKE_END;
 	/* Garbage gives no picture, as in real decoders. */
-	if (h.magic != FAKE_MAGIC || f->hung || f->failed || f->broken || h.width == 0 || h.height == 0 || h.width > VIDEO_MAX_SIDE ||
-	    h.height > VIDEO_MAX_SIDE) {
+	if (h.magic != FAKE_MAGIC || f->hung || f->failed || f->broken || f->ended || h.width == 0 || h.height == 0 ||
+	    h.width > VIDEO_MAX_SIDE || h.height > VIDEO_MAX_SIDE) {
 		free_unit(u);
 		return;
 	}

@@ -17,6 +17,7 @@ enum fake_unit {
 	FAKE_ERROR,   /* the codec fails */
 	FAKE_KEY_PICTURE,
 	FAKE_BROKEN,  /* the codec can't go on with this bitstream */
+	FAKE_END,     /* the codec says that it is at its end, though it was not drained */
 };
 
 struct fake_header {

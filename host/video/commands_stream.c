@@ -2,6 +2,7 @@
 /*
  * Capabilities, streams and their buffers. (STREAM_CREATE is in video.c, beside the list of streams.)
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +23,14 @@ struct answer_writer {
 	size_t used;
 };
 
+/* All coded formats, or all of pictures, with their descriptions behind the count of them. */
+_Static_assert(8 + VIDEO_MAX_CODED * (sizeof(struct virtio_video_format_desc) + sizeof(struct virtio_video_format_frame) +
+				      sizeof(struct virtio_video_format_range)) <= VIDEO_ANSWER_MAX,
+	       "QUERY_CAPABILITY has room");
+
 static void add(struct answer_writer *w, const void *data, size_t n)
 {
-	/* Four coded formats take 420 bytes. */
+	assert(n <= sizeof(w->v->answer) - w->used);
 	memcpy(w->v->answer + w->used, data, n);
 	w->used += n;
 }

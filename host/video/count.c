@@ -7,7 +7,8 @@
 #include "host/video/video.h"
 #include "host/virtio/counters.h"
 
-void video_count_codec(struct counters *out, const char *part, bool encoder, const struct codec_stats *s)
+/* Which element ran, and what it did. */
+static void count_codec(struct counters *out, const char *part, bool encoder, const struct codec_stats *s)
 {
 	if (s->element[0]) {
 		counters_add_text(out, part, "element", s->element);
@@ -32,7 +33,7 @@ void video_count_stream(struct counters *out, const struct video_stream *s)
 	counters_add(out, part, "width", s->visible_width);
 	counters_add(out, part, "height", s->visible_height);
 	stream_get_stats(s, &stats);
-	video_count_codec(out, part, s->config.encoder, &stats);
+	count_codec(out, part, s->config.encoder, &stats);
 }
 
 void video_count_device(struct counters *out, bool encoder, const struct video_stats *s)
@@ -41,5 +42,5 @@ void video_count_device(struct counters *out, bool encoder, const struct video_s
 	counters_add(out, NULL, "errors", s->errors);
 	counters_add(out, NULL, "events", s->events);
 	counters_add(out, NULL, "streams", s->streams);
-	video_count_codec(out, NULL, encoder, &s->codec);
+	count_codec(out, NULL, encoder, &s->codec);
 }

@@ -8,16 +8,12 @@
 
 #include <stdbool.h>
 
-struct codec_stats;
 struct counters;
 struct video_stats;
 struct video_stream;
 
-/* What a device counts in all. */
+/* What a device counts in all: copies a frame are those of whole pictures that the device had to make. */
 void video_count_device(struct counters *out, bool encoder, const struct video_stats *s);
-
-/* Which element ran, and what it did; copies of pictures a frame are those that the device had to make. */
-void video_count_codec(struct counters *out, const char *part, bool encoder, const struct codec_stats *s);
 
 /* All of one stream, as part "stream N". */
 void video_count_stream(struct counters *out, const struct video_stream *s);

@@ -19,7 +19,7 @@
 
 struct video_headers {
 	size_t bytes;
-	unsigned changes; /* how often some were found */
+	unsigned changes; /* how often some were found, or forgotten */
 	uint8_t data[VIDEO_HEADERS_MAX]; /* in Annex B form, start codes included */
 };
 

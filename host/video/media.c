@@ -2,7 +2,6 @@
 /*
  * The virtio-media device: queues, config space, commands, events, and the one place that answers.
  */
-#include "host/video/count.h"
 #include "host/video/media.h"
 
 #include <assert.h>
@@ -11,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/video/count.h"
+#include "host/virtio/counters.h"
 #include "protocol/virtio.h"
 
 static const struct virtio_device_ops media_ops;
@@ -327,8 +328,13 @@ static void count(struct virtio_device *d, struct counters *out)
 
 	media_get_stats(d, &s);
 	video_count_device(out, m->config.encoder, &s);
-	for (const struct media_session *session = m->sessions; session; session = session->next)
-		video_count_stream(out, session->stream);
+	counters_add(out, NULL, "sessions", m->session_count);
+	counters_add(out, NULL, "buffer-bytes", m->store.used_bytes);
+	/* Those that only look at the device would leave no room for these. */
+	for (const struct media_session *session = m->sessions; session; session = session->next) {
+		if (session->queues[VIDEO_INPUT].streaming)
+			video_count_stream(out, session->stream);
+	}
 }
 
 static const struct virtio_device_ops media_ops = {

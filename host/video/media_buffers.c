@@ -220,8 +220,8 @@ int media_create_bufs(struct media_session *s, struct media_ioctl *i)
 	queue->memory = c->memory;
 	queue->plane_count = planes;
 	wanted = c->count < max_buffers(s) - first ? c->count : max_buffers(s) - first;
-	/* Some are better than none. */
-	while (wanted > 0 && add_buffers(s, q, sizes, wanted) < 0)
+	/* Some are better than none; those of a try that failed half-way are some. */
+	while (wanted > 0 && add_buffers(s, q, sizes, wanted) < 0 && queue->count == first)
 		wanted /= 2;
 	c->count = queue->count - first;
 	if (c->count > 0)

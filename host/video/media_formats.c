@@ -88,9 +88,9 @@ void media_init_formats(struct media_session *s)
 
 /* ---- sizes ---- */
 
-static uint32_t clamp(uint32_t value, uint32_t min, uint32_t max)
+static uint32_t clamp(uint64_t value, uint32_t min, uint32_t max)
 {
-	return value < min ? min : value > max ? max : value;
+	return value < min ? min : value > max ? max : (uint32_t)value;
 }
 
 static unsigned raw_plane_count(const struct media_raw_format *raw, const struct video_layout *layout)
@@ -404,7 +404,7 @@ int media_s_parm(struct media_session *s, struct media_ioctl *i)
 	/* Whole frames a second; without an interval it stays as it was. */
 	if (f.numerator > 0 && f.denominator > 0)
 		s->stream->controls.frame_rate =
-			clamp((f.denominator + f.numerator / 2) / f.numerator, 1, MAX_FRAME_RATE);
+			clamp(((uint64_t)f.denominator + f.numerator / 2) / f.numerator, 1, MAX_FRAME_RATE);
 	stream_apply_controls(s->stream);
 	return media_g_parm(s, i);
 }

@@ -10,11 +10,15 @@
 #include "host/video/buffer.h"
 #include "host/virtio/mem.h"
 
-/* Each may become a mapping of its own, of which a process has 65530 by default. */
+/* Each may become a mapping of its own, of which a process has 65530 by default: of one buffer, and of all together. */
 #define MAX_PIECES 256u
+#define MAX_ALL_PIECES 16384u
+
+static atomic_uint all_pieces;
 
 struct video_pages {
 	atomic_uint holders;
+	unsigned pieces;
 	uint8_t *base; /* whole pages */
 	size_t mapped_bytes;
 	size_t skip; /* before the buffer's first byte */
@@ -40,22 +44,39 @@ static bool map_piece(const struct guest_mem *mem, const struct iovec *piece, ui
 		    (off_t)(offset - skip)) != MAP_FAILED;
 }
 
+static void give_pieces(unsigned count)
+{
+	atomic_fetch_sub(&all_pieces, count);
+}
+
+/* Returns false if there are too many. Only loops take; a decoder's and an encoder's may at once. */
+static bool take_pieces(unsigned count)
+{
+	if (atomic_fetch_add(&all_pieces, count) + count <= MAX_ALL_PIECES)
+		return true;
+	give_pieces(count);
+	return false;
+}
+
 struct video_pages *video_pages_map(const struct guest_mem *mem, const struct video_buffer *b)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	struct video_pages *p;
 	uint8_t *at;
 
-	if (b->piece_count == 0 || b->piece_count > MAX_PIECES)
+	if (b->piece_count == 0 || b->piece_count > MAX_PIECES || !take_pieces(b->piece_count))
 		return NULL;
 	p = malloc(sizeof(*p));
-	if (!p)
+	if (!p) {
+		give_pieces(b->piece_count);
 		return NULL;
-	*p = (struct video_pages){.skip = (uintptr_t)b->pieces[0].iov_base & (page - 1)};
+	}
+	*p = (struct video_pages){.pieces = b->piece_count, .skip = (uintptr_t)b->pieces[0].iov_base & (page - 1)};
 	atomic_init(&p->holders, 1);
 	p->mapped_bytes = (p->skip + b->bytes + page - 1) & ~(page - 1);
 	p->base = mmap(NULL, p->mapped_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p->base == MAP_FAILED) {
+		give_pieces(p->pieces);
 		free(p);
 		return NULL;
 	}
@@ -87,5 +108,6 @@ void video_pages_unref(struct video_pages *p)
 	if (!p || atomic_fetch_sub(&p->holders, 1) != 1)
 		return;
 	munmap(p->base, p->mapped_bytes);
+	give_pieces(p->pieces);
 	free(p);
 }

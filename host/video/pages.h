@@ -16,8 +16,9 @@ struct video_buffer;
 struct video_pages;
 
 /*
- * Map the bytes of @b, to be read. NULL where that can't be: the pieces don't begin and end with pages, are too many,
- * or have no descriptor. Thread: the device's loop.
+ * Map the bytes of @b, to be read. NULL where that can't be: the pieces don't begin and end with pages, have no
+ * descriptor, or are too many, in this buffer or in all that the process has mapped: a guest makes buffers as it
+ * likes. Thread: the device's loop.
  */
 struct video_pages *video_pages_map(const struct guest_mem *mem, const struct video_buffer *b);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "host/video/device.h"
+#include "host/video/pages.h"
 #include "host/virtio/journal.h"
 #include "host/virtio/mem.h"
 
@@ -110,10 +111,27 @@ static void put_stream(struct video *v, struct video_stream_entry *e)
 	put_changed(v, &key, &record, sizeof(record));
 }
 
+static void put_new_headers(struct video *v, struct video_stream_entry *e)
+{
+	const struct video_headers *h = &e->stream->headers;
+	const struct journal_key key = stream_key(RECORD_HEADERS, e->id);
+
+	if (h->changes == e->recorded_headers)
+		return;
+	e->recorded_headers = h->changes;
+	put_changed(v, &key, h->data, h->bytes);
+}
+
 void video_record_stream(struct video *v, const struct video_command *cmd)
 {
-	if (v->journal)
-		put_stream(v, video_find_stream(v, cmd->stream_id));
+	struct video_stream_entry *e;
+
+	if (!v->journal)
+		return;
+	e = video_find_stream(v, cmd->stream_id);
+	put_stream(v, e);
+	/* Those of another coded format are gone. */
+	put_new_headers(v, e);
 }
 
 void video_record_stream_gone(struct video *v, const struct video_command *cmd)
@@ -192,12 +210,7 @@ void video_record_progress(struct video *v, struct video_stream_entry *e)
 		e->recorded_height = s->visible_height;
 		put_stream(v, e);
 	}
-	if (s->headers.changes != e->recorded_headers) {
-		const struct journal_key key = stream_key(RECORD_HEADERS, e->id);
-
-		e->recorded_headers = s->headers.changes;
-		put_changed(v, &key, s->headers.data, s->headers.bytes);
-	}
+	put_new_headers(v, e);
 }
 
 void video_record_commit(struct video *v, uint64_t tag)
@@ -231,7 +244,8 @@ static bool restore_stream(struct restore *r, const struct journal_key *key, con
 	struct video_stream_entry *e;
 	struct video_stream *s;
 
-	if (bytes != sizeof(*record) || video_find_stream(v, key->id[0]) || !video_find_coded(v, record->coded))
+	if (bytes != sizeof(*record) || v->stream_count >= v->config.limits.streams || video_find_stream(v, key->id[0]) ||
+	    !video_find_coded(v, record->coded))
 		return false;
 	picture = video_picture_format_at(record->picture);
 	if (!picture || record->width < 1 || record->width > VIDEO_MAX_SIDE || record->height < 1 ||
@@ -329,6 +343,8 @@ static bool restore_buffer(struct restore *r, const struct journal_key *key, con
 		return false;
 	}
 	b->id = key->id[2];
+	if (v->config.encoder && key->id[1] == VIDEO_INPUT)
+		b->pages = video_pages_map(v->device.mem, b);
 	v->buffer_bytes += b->bytes;
 	stream_add_buffer(e->stream, key->id[1], b);
 	r->buffers++;

@@ -347,6 +347,9 @@ static bool deliver(struct video_stream *s, struct codec_output *out, bool *prog
 {
 	while (s->codec) {
 		s->codec->ops->output(s->codec, out);
+		/* Nobody asked for it: the bitstream says so, or the codec is at its own end. Another one goes on. */
+		if (out->kind == CODEC_END && !s->drain_sent)
+			out->kind = CODEC_BROKEN;
 		switch (out->kind) {
 		case CODEC_NOTHING:
 			return true;
@@ -492,6 +495,9 @@ void stream_drop_buffers(struct video_stream *s, enum video_queue q)
 		side->buffer_count--;
 		video_buffer_destroy(b);
 	}
+	/* A drain may have waited for one of them to mark. */
+	if (q == VIDEO_OUTPUT)
+		pump(s, false);
 }
 
 /* A picture must fit, or the buffer is none. A decoder's is judged once the guest was told the size. */
@@ -594,6 +600,9 @@ void stream_keep_output(struct video_stream *s)
 
 void stream_set_picture(struct video_stream *s, const struct video_picture_format *format, uint32_t width, uint32_t height)
 {
+	/* Buffers that there are were made for the size before: who has a codec next is told, even if it is this one. */
+	if (!s->codec && (width != s->visible_width || height != s->visible_height))
+		s->format_known = false;
 	video_layout_init(&s->layout, format, width, height);
 	s->visible_width = width;
 	s->visible_height = height;
@@ -603,6 +612,7 @@ void stream_set_coded(struct video_stream *s, const struct video_coded_format *c
 {
 	assert(!s->codec);
 	s->coded = coded;
+	s->headers.changes += s->headers.bytes > 0;
 	s->headers.bytes = 0;
 	s->format_known = false;
 	s->controls.profile = coded->profiles[0].number;

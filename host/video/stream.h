@@ -177,7 +177,10 @@ static inline bool stream_output_is_held(const struct video_stream *s)
 
 /* ---- parameters ---- */
 
-/* The picture side in another format or size, which has no buffers now. Sizes: 1..VIDEO_MAX_SIDE */
+/*
+ * The picture side in another format, which has no buffers now, or in another size, while there is no codec: output
+ * buffers that there are wait for what the next one says. Sizes: 1..VIDEO_MAX_SIDE
+ */
 void stream_set_picture(struct video_stream *s, const struct video_picture_format *format, uint32_t width,
 			uint32_t height);
 /* Another coded format; the stream is IDLE. */

@@ -6,21 +6,28 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "host/video/codec_fake.h"
 #include "host/virtio/counters.h"
+#include "tests/lib/media_world.h"
 #include "tests/lib/video_world.h"
 
 enum { WIDTH = 64, HEIGHT = 48, PICTURE_BYTES = WIDTH * HEIGHT * 3 / 2 };
 
 static struct counters counters;
 
-static void count(struct video_world *w)
+static void count_device(struct virtio_device *d)
 {
 	memset(&counters, 0, sizeof(counters));
-	w->device->ops->count(w->device, &counters);
+	d->ops->count(d, &counters);
 	assert_int_equal(counters.left_out, 0);
+}
+
+static void count(struct video_world *w)
+{
+	count_device(w->device);
 }
 
 static const struct counter *find(const char *part, const char *name)
@@ -156,12 +163,41 @@ static void a_codec_at_work_is_counted_in_both_places(void **state)
 	video_world_destroy(w);
 }
 
+/* Of virtio-media many may be open that do nothing: they leave room for those that do. */
+static void sessions_that_do_nothing_are_only_a_number(void **state)
+{
+	struct media_world *w = media_world_create(NULL);
+	char part[24];
+	uint32_t id;
+
+	(void)state;
+	for (uint32_t i = 0; i < 100; i++) {
+		uint32_t count = 1;
+
+		assert_int_equal(media_open(w, &id), 0);
+		if (i != 3)
+			continue;
+		snprintf(part, sizeof(part), "stream %u", id);
+		assert_int_equal(media_request(w, id, MEDIA_OUTPUT, V4L2_MEMORY_MMAP, &count), 0);
+		assert_int_equal(media_stream(w, id, MEDIA_OUTPUT, true), 0);
+	}
+	count_device(w->device);
+	assert_int_equal(number("", "sessions"), 100);
+	assert_int_equal(number("", "streams"), 1);
+	assert_true(number("", "buffer-bytes") > 0);
+	is_text(part, "state", "idle");
+	for (uint32_t i = 0; i < counters.count; i++)
+		assert_true(!*counters.list[i].part || !strcmp(counters.list[i].part, part));
+	media_world_destroy(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_stream_says_what_its_codecs_did),
 		cmocka_unit_test(the_device_remembers_streams_that_are_gone),
 		cmocka_unit_test(a_codec_at_work_is_counted_in_both_places),
+		cmocka_unit_test(sessions_that_do_nothing_are_only_a_number),
 	};
 
 	return cmocka_run_group_tests_name("video_count", tests, NULL, NULL);

@@ -275,6 +275,33 @@ static void pieces_that_do_not_fit_together_are_refused(void **state)
 	fake_guest_destroy(g);
 }
 
+/* A process has so many mappings, and others need some: what the guest scatters over more is copied. */
+static void mappings_of_all_buffers_are_limited(void **state)
+{
+	enum { PIECES = 256, MOST = 100 };
+	struct fake_guest *g = fake_guest_create(NULL);
+	uint8_t *at = guest_mem_range(fake_guest_mem(g), fake_guest_alloc(g, 2 * PIECES * PAGE, PAGE), 2 * PIECES * PAGE);
+	struct iovec pieces[PIECES];
+	const struct video_buffer b = {.pieces = pieces, .piece_count = PIECES, .bytes = PIECES * PAGE};
+	struct video_pages *mapped[MOST];
+	unsigned count = 0;
+
+	(void)state;
+	assert_non_null(at);
+	for (unsigned i = 0; i < PIECES; i++)
+		pieces[i] = (struct iovec){at + 2 * i * PAGE, PAGE};
+	while (count < MOST && (mapped[count] = video_pages_map(fake_guest_mem(g), &b)))
+		count++;
+	assert_true(count >= 32 && count < MOST);
+	video_pages_unref(mapped[--count]);
+	mapped[count] = video_pages_map(fake_guest_mem(g), &b);
+	assert_non_null(mapped[count++]);
+	assert_null(video_pages_map(fake_guest_mem(g), &b));
+	while (count > 0)
+		video_pages_unref(mapped[--count]);
+	fake_guest_destroy(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -285,6 +312,7 @@ int main(void)
 		cmocka_unit_test(a_drain_waits_for_what_is_lent),
 		cmocka_unit_test(pages_outlive_the_memory_map),
 		cmocka_unit_test(pieces_that_do_not_fit_together_are_refused),
+		cmocka_unit_test(mappings_of_all_buffers_are_limited),
 	};
 
 	return cmocka_run_group_tests_name("video_lending", tests, NULL, NULL);

@@ -29,17 +29,23 @@ struct record {
 static struct record records[MAX_RECORDS];
 static unsigned record_count;
 
-static struct virtio_device *make(struct fake_guest *g, struct journal *j, bool encoder)
+static struct virtio_device *make_limited(struct fake_guest *g, struct journal *j, bool encoder, unsigned streams)
 {
 	struct video_config config;
 	struct virtio_device *d;
 
 	video_config_init(&config);
+	config.limits.streams = streams;
 	config.encoder = encoder;
 	config.codec = &codec_fake_ops;
 	config.journal = j;
 	assert_int_equal(video_create(&config, fake_guest_loop(g), fake_guest_mem(g), &d), 0);
 	return d;
+}
+
+static struct virtio_device *make(struct fake_guest *g, struct journal *j, bool encoder)
+{
+	return make_limited(g, j, encoder, 32);
 }
 
 static void keep_records(int fd)
@@ -144,6 +150,7 @@ static void streams_and_buffers_are_given_back(void **state)
 		struct video_world w = {.guest = g};
 		struct virtio_video_params p;
 		struct fake_request *event;
+		struct video_stats stats;
 		struct journal *j;
 		int fd = journal_memfd(JOURNAL_BYTES);
 
@@ -174,6 +181,11 @@ static void streams_and_buffers_are_given_back(void **state)
 		assert_int_equal(video_queue_command(&w, VIRTIO_VIDEO_CMD_QUEUE_CLEAR, 2, VIDEO_IN), VIDEO_OK);
 		assert_int_equal(video_wait(&w, video_queue(&w, 2, VIDEO_IN, 0, 64, 1)).hdr.type,
 				 VIRTIO_VIDEO_RESP_OK_RESOURCE_QUEUE);
+		/* An encoder reads pictures where they are, as before. */
+		video_settle(&w);
+		video_get_stats(w.device, &stats);
+		assert_int_equal(stats.codec.frames_in, 2);
+		assert_int_equal(stats.codec.copies, 0);
 		/* A reset forgets it all. */
 		assert_int_equal(fake_guest_start(g, w.device), 0);
 		assert_int_equal(video_create_stream(&w, 1, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
@@ -182,6 +194,77 @@ static void streams_and_buffers_are_given_back(void **state)
 		close(fd);
 		fake_guest_destroy(g);
 	}
+}
+
+/* Who wrote the journal may have been the guest. */
+static void a_journal_gives_no_more_streams_than_may_be(void **state)
+{
+	struct fake_guest *g = fake_guest_create(NULL);
+	struct video_world w = {.guest = g};
+	int fd = journal_memfd(JOURNAL_BYTES);
+	struct journal *j;
+	uint32_t codes[2];
+
+	(void)state;
+	assert_true(fd >= 0);
+	fill(g, fd, false);
+	close(fd);
+	fd = write_journal();
+	assert_int_equal(journal_open(fd, &j), 0);
+	w.device = make_limited(g, j, false, 1);
+	assert_int_equal(fake_guest_take_over(g, w.device), 0);
+	for (uint32_t i = 0; i < 2; i++)
+		codes[i] = video_queue_command(&w, VIRTIO_VIDEO_CMD_QUEUE_CLEAR, 1 + i, VIDEO_OUT);
+	assert_int_equal((codes[0] == VIDEO_OK) + (codes[1] == VIDEO_OK), 1);
+	assert_int_equal(video_create_stream(&w, 3, VIRTIO_VIDEO_FORMAT_H264), VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY);
+	virtio_device_destroy(w.device);
+	journal_close(j);
+	close(fd);
+	fake_guest_destroy(g);
+}
+
+/* How many bytes of parameter sets are kept for stream 1. */
+static size_t kept_headers(const struct journal *j)
+{
+	const struct journal_key key = {.type = 2, .id = {1}};
+	size_t bytes = 0;
+
+	return journal_get(j, &key, &bytes) ? bytes : 0;
+}
+
+/* They would go before the first frame of another format. */
+static void parameter_sets_of_another_format_are_forgotten(void **state)
+{
+	static const uint8_t sps[] = {0, 0, 0, 1, 0x67, 0x42, 0xd0, 0x0b, 0, 0, 1, 0x68, 0xce};
+	struct fake_guest *g = fake_guest_create(NULL);
+	struct video_world w = {.guest = g};
+	struct virtio_video_set_params set = {0};
+	int fd = journal_memfd(JOURNAL_BYTES);
+	struct journal *j;
+	uint64_t in;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(journal_open(fd, &j), 0);
+	w.device = make(g, j, false);
+	assert_int_equal(fake_guest_start(g, w.device), 0);
+	assert_int_equal(video_create_stream(&w, 1, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
+	assert_int_equal(video_create_buffer(&w, 1, VIDEO_IN, 0, 4096, &in), VIDEO_OK);
+	memcpy(fake_guest_ptr(g, in, sizeof(sps)), sps, sizeof(sps));
+	video_wait(&w, video_queue(&w, 1, VIDEO_IN, 0, sizeof(sps), 1));
+	assert_int_equal(kept_headers(j), sizeof(sps) - 1); /* from 00 00 01 on */
+	assert_int_equal(video_queue_command(&w, VIRTIO_VIDEO_CMD_QUEUE_CLEAR, 1, VIDEO_IN), VIDEO_OK);
+	assert_int_equal(video_queue_command(&w, VIRTIO_VIDEO_CMD_RESOURCE_DESTROY_ALL, 1, VIDEO_IN), VIDEO_OK);
+	/* A seek keeps them. */
+	assert_int_equal(kept_headers(j), sizeof(sps) - 1);
+	video_read_params(&w, 1, VIDEO_IN, &set.params);
+	set.params.format = VIRTIO_VIDEO_FORMAT_VP8;
+	assert_int_equal(video_send(&w, VIRTIO_VIDEO_CMD_SET_PARAMS, 1, &set, sizeof(set), NULL, 0), VIDEO_OK);
+	assert_int_equal(kept_headers(j), 0);
+	virtio_device_destroy(w.device);
+	journal_close(j);
+	close(fd);
+	fake_guest_destroy(g);
 }
 
 /* One to four changes: a byte, a length, a key. */
@@ -242,6 +325,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(streams_and_buffers_are_given_back),
+		cmocka_unit_test(a_journal_gives_no_more_streams_than_may_be),
+		cmocka_unit_test(parameter_sets_of_another_format_are_forgotten),
 		cmocka_unit_test(a_journal_of_a_stranger_does_no_harm),
 	};
 

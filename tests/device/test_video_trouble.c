@@ -182,6 +182,23 @@ static void a_codec_that_breaks_is_replaced_unseen(void **state)
 	video_world_destroy(w);
 }
 
+static void an_end_that_nobody_asked_for_is_none(void **state)
+{
+	struct video_world *w = video_world_create(NULL);
+	struct fake_request *out;
+	struct film s;
+
+	(void)state;
+	film_start(&s, w, 1);
+	film_expect_flags(w, film_feed(&s, FAKE_END, 0, 0, 0), 0);
+	video_settle(w);
+	out = film_want(&s, 0);
+	film_feed_and_wait(&s, 7);
+	film_feed_and_wait(&s, 8);
+	film_expect_picture(&s, out, 0, 7, FILM_WIDTH, FILM_HEIGHT);
+	video_world_destroy(w);
+}
+
 static void a_drain_without_output_buffers_ends(void **state)
 {
 	struct video_world *w = video_world_create(NULL);
@@ -192,6 +209,26 @@ static void a_drain_without_output_buffers_ends(void **state)
 	memset(fake_guest_ptr(w->guest, s.in[0], 64), 1, 64);
 	film_expect_flags(w, video_queue(w, 1, VIDEO_IN, 0, 64, 0), 0);
 	assert_int_equal(video_wait(w, video_drain(w, 1)).hdr.type, VIDEO_OK);
+	film_make_outputs(&s);
+	film_expect_flags(w, film_want(&s, 0), EOS);
+	video_world_destroy(w);
+}
+
+static void a_drain_ends_when_its_last_output_buffer_goes(void **state)
+{
+	struct video_world *w = video_world_create(NULL);
+	struct fake_request *drain;
+	struct film s;
+
+	(void)state;
+	film_start(&s, w, 1);
+	film_expect_flags(w, film_feed(&s, FAKE_BROKEN, 0, 0, 0), 0);
+	drain = video_drain(w, 1);
+	video_settle(w);
+	/* There are buffers, and none is queued that could be marked. */
+	assert_false(drain->done);
+	assert_int_equal(video_queue_command(w, VIRTIO_VIDEO_CMD_RESOURCE_DESTROY_ALL, 1, VIDEO_OUT), VIDEO_OK);
+	assert_int_equal(video_wait(w, drain).hdr.type, VIDEO_OK);
 	film_make_outputs(&s);
 	film_expect_flags(w, film_want(&s, 0), EOS);
 	video_world_destroy(w);
@@ -251,7 +288,9 @@ int main(void)
 		cmocka_unit_test(a_damaged_picture_is_marked),
 		cmocka_unit_test(garbage_gives_no_picture_and_no_trouble),
 		cmocka_unit_test(a_codec_that_breaks_is_replaced_unseen),
+		cmocka_unit_test(an_end_that_nobody_asked_for_is_none),
 		cmocka_unit_test(a_drain_without_output_buffers_ends),
+		cmocka_unit_test(a_drain_ends_when_its_last_output_buffer_goes),
 		cmocka_unit_test(reset_and_destroy_end_whatever_waits),
 		cmocka_unit_test(eight_streams_run_side_by_side),
 	};

@@ -55,6 +55,14 @@ struct media_world *media_world_create(const struct video_world_options *options
 	return w;
 }
 
+struct media_world *media_world_open(const struct video_world_options *options, uint32_t *session)
+{
+	struct media_world *w = media_world_create(options);
+
+	assert_int_equal(media_open(w, session), 0);
+	return w;
+}
+
 void media_world_destroy(struct media_world *w)
 {
 	virtio_device_destroy(w->device);

@@ -38,6 +38,8 @@ struct media_world {
 
 /* As video_world_create(). */
 struct media_world *media_world_create(const struct video_world_options *options);
+/* The same, with one session open, whose id is *@session. */
+struct media_world *media_world_open(const struct video_world_options *options, uint32_t *session);
 void media_world_destroy(struct media_world *w);
 /* Reset the device and bring it up again; events and mappings are gone. */
 void media_world_restart(struct media_world *w);
