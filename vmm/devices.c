@@ -37,6 +37,8 @@ struct devices {
 	struct virtio_pci **pci;
 	const char **names;
 	struct virtio_device **devices;
+	const struct counter_source **counters; /* NULL: ask the device itself */
+	const struct counter_source *elsewhere; /* of the device that is being made */
 	uint64_t next_shmem, shmem_end; /* of virtio-mmio devices: what PCI would have as its window */
 	struct loop *gpu_loop; /* the renderer may take its time: it has a thread of its own */
 	struct isolate *isolate; /* of the GPU; NULL: it is in this process */
@@ -221,6 +223,7 @@ static int isolate_gpu(struct devices *d, const struct options *o, struct virtio
 		return err;
 	c.owner = d->isolate;
 	d->display = isolate_display(d->isolate);
+	d->elsewhere = isolate_counters(d->isolate);
 	return vhost_user_create(&c, d->gpu_loop, vm_mem(d->vm), out);
 }
 
@@ -280,6 +283,7 @@ static int isolate_video(struct devices *d, const struct options *o, const char 
 	if (err)
 		return err;
 	c.owner = d->isolate_videos[n];
+	d->elsewhere = isolate_counters(d->isolate_videos[n]);
 	return vhost_user_create(&c, d->isolate_video_loops[n], vm_mem(d->vm), out);
 }
 
@@ -395,6 +399,7 @@ static int attach(struct devices *d, struct pci_bus *pci, struct virtio_device *
 		return err;
 	}
 	d->devices[d->count] = device;
+	d->counters[d->count] = d->elsewhere;
 	d->names[d->count++] = name;
 	return 0;
 }
@@ -422,7 +427,8 @@ int devices_create(struct vm *vm, struct pci_bus *pci, const struct options *o, 
 	d->pci = calloc(count + 1, sizeof(*d->pci));
 	d->names = calloc(count + 1, sizeof(*d->names));
 	d->devices = calloc(count + 1, sizeof(*d->devices));
-	if (!d->mmio || !d->pci || !d->names || !d->devices)
+	d->counters = calloc(count + 1, sizeof(*d->counters));
+	if (!d->mmio || !d->pci || !d->names || !d->devices || !d->counters)
 		err = -ENOMEM;
 	if (!err)
 		err = input_seat_create(&d->seat);
@@ -430,6 +436,7 @@ int devices_create(struct vm *vm, struct pci_bus *pci, const struct options *o, 
 		for (unsigned n = 0; n < kinds[i].count(o) && !err; n++) {
 			struct virtio_device *device;
 
+			d->elsewhere = NULL;
 			err = kinds[i].make(d, o, n, &device);
 			if (!err)
 				err = attach(d, pci, device, kinds[i].name);
@@ -467,6 +474,7 @@ void devices_destroy(struct devices *d)
 		loop_destroy(d->vhost_loops[i]);
 	keyboard_destroy(d->keyboard);
 	input_seat_destroy(d->seat);
+	free(d->counters);
 	free(d->devices);
 	free(d->names);
 	free(d->pci);
@@ -482,6 +490,11 @@ const char *devices_name(const struct devices *d, unsigned n)
 struct virtio_device *devices_device(const struct devices *d, unsigned n)
 {
 	return n < d->count ? d->devices[n] : NULL;
+}
+
+const struct counter_source *devices_counters(const struct devices *d, unsigned n)
+{
+	return n < d->count ? d->counters[n] : NULL;
 }
 
 struct input_seat *devices_seat(const struct devices *d)

@@ -45,7 +45,7 @@ device-tests += test_vhost_shmem
 test_vhost_shmem-src := $(vhost-test-src)
 device-tests += test_vhost_spare
 test_vhost_spare-src := $(vhost-test-src)
-# Both ends of what is asked of an isolated device's displays.
+# Both ends of what is asked of an isolated device.
 device-tests += test_control_socket
 test_control_socket-src := host/vhost/control_server.c vmm/isolate_control.c
 test_vhost_messages-src := $(vhost-test-src)
@@ -93,7 +93,7 @@ test_video_restore-src = $(video-test-src)
 # The program mullion-video but its main().
 device-tests += test_video_keeper
 test_video_keeper-src = tests/lib/codec_leaks.c tests/lib/clip.c tests/lib/stuck_decoder.c tests/lib/video_client.c $(vhost-test-src) \
-	$(host-program-src) $(video-test-src) $(host-video-gst-src) $(host-video-worker-src) host/video/module.c
+	$(host-program-src) $(video-test-src) $(host-video-gst-src) $(host-video-worker-src) host/video/module.c vmm/isolate_control.c
 # Guests beside each other, each with a mullion-gpu of its own.
 gpu-neighbour-src := tests/lib/gpu_neighbour.c $(sort $(vhost-test-src) $(gpu3d-src))
 device-tests += test_gpu_neighbours
