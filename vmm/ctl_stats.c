@@ -59,7 +59,7 @@ static struct json_object *describe(const struct stats_call *s)
 	const char *part = "";
 
 	json_object_object_add(o, "device", json_object_new_string(devices_name(s->devices, s->next)));
-	json_object_object_add(o, "is", json_object_new_string(s->device->ops->name));
+	json_object_object_add(o, "is", json_object_new_string(devices_kind(s->devices, s->next)));
 	if (s->err)
 		json_object_object_add(o, "error", json_object_new_string(describe_error(s->err)));
 	json_object_object_add(o, "counters", counters);

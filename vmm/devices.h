@@ -27,6 +27,9 @@ void devices_destroy(struct devices *d);
 /* What the guest was given, in that order: the name of the option that did; NULL past the last. Thread: any. */
 const char *devices_name(const struct devices *d, unsigned n);
 
+/* What device @n of these is, in whichever process: "video-decoder"; NULL past the last. Thread: any. */
+const char *devices_kind(const struct devices *d, unsigned n);
+
 /* Device @n of these, for calls on its loop; NULL past the last. Thread: any. */
 struct virtio_device *devices_device(const struct devices *d, unsigned n);
 

@@ -95,6 +95,12 @@ const char *devices_name(const struct devices *d, unsigned n)
 	return n < 2 ? names[n] : NULL;
 }
 
+const char *devices_kind(const struct devices *d, unsigned n)
+{
+	(void)d;
+	return n < 2 ? ctl_stub.devices[n].ops->name : NULL;
+}
+
 struct virtio_device *devices_device(const struct devices *d, unsigned n)
 {
 	(void)d;
