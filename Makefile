@@ -274,6 +274,7 @@ install: all
 	$(if $(have-gpu),sed 's|@bindir@|$(bindir)|' share/qemu/vhost-user/50-mullion-gpu.json.in \
 		>$(DESTDIR)$(datadir)/qemu/vhost-user/50-mullion-gpu.json)
 	$(if $(have-gpu),$(foreach m,system user,$(call install-units,mullion-gpu,$(unitdir)/$(m))))
+	$(if $(have-video-program),$(foreach m,system user,$(call install-units,mullion-video,$(unitdir)/$(m))))
 
 # install-units PROGRAM,FOLDER: its templates; those that name the program are made of FILE.in.
 define install-units

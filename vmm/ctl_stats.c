@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the devices counted. Each is asked on its own loop, one after another. A GPU in a process of its own says it
- * with its status (host/virtio/display_control.h); other devices elsewhere aren't asked.
+ * What the devices counted. Each is asked on its own loop, one after another; one in a process of its own on the thread
+ * that speaks with that (vmm/isolate_control.h). Those whose process was started elsewhere aren't asked.
  */
-#include <stdio.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/virtio/counters.h"
 #include "host/virtio/device.h"
-#include "host/virtio/display_control.h"
 #include "vmm/ctl_request.h"
 #include "vmm/devices.h"
 #include "vmm/vm.h"
@@ -22,8 +21,10 @@ struct stats_call {
 	struct loop_task there;
 	unsigned next;		      /* device to ask */
 	struct virtio_device *device; /* the one that is asked */
+	const struct counter_source *elsewhere; /* its process; NULL: this one */
 	struct json_object *answers;  /* so far */
 	struct counters counters;
+	int err; /* of asking it */
 };
 
 static void add(struct json_object *to, const struct counter *c)
@@ -43,6 +44,14 @@ static void add(struct json_object *to, const struct counter *c)
 	json_object_object_add(to, c->name, v);
 }
 
+/* Of a device in another process. */
+static const char *describe_error(int err)
+{
+	if (err == -ETIMEDOUT)
+		return "does not answer";
+	return err == -EPIPE ? "its process has ended" : strerror(-err);
+}
+
 /* {"device":"video","is":"video-decoder","counters":{...},"parts":[{"part":"stream 1","counters":{...}}]} */
 static struct json_object *describe(const struct stats_call *s)
 {
@@ -50,7 +59,9 @@ static struct json_object *describe(const struct stats_call *s)
 	const char *part = "";
 
 	json_object_object_add(o, "device", json_object_new_string(devices_name(s->devices, s->next)));
-	json_object_object_add(o, "is", json_object_new_string(s->device->ops->name));
+	json_object_object_add(o, "is", json_object_new_string(devices_kind(s->devices, s->next)));
+	if (s->err)
+		json_object_object_add(o, "error", json_object_new_string(describe_error(s->err)));
 	json_object_object_add(o, "counters", counters);
 	for (uint32_t i = 0; i < s->counters.count; i++) {
 		const struct counter *c = &s->counters.list[i];
@@ -75,40 +86,12 @@ static struct json_object *describe(const struct stats_call *s)
 	return o;
 }
 
-/* The displays of the device that is asked, when it is elsewhere; else NULL. */
-static const struct display_control *elsewhere(const struct stats_call *s)
-{
-	const bool is_gpu = strcmp(devices_name(s->devices, s->next), "gpu") == 0;
-
-	return is_gpu && !s->device->ops->count ? devices_display(s->devices) : NULL;
-}
-
-static void count_elsewhere(const struct display_control *control, struct counters *out)
-{
-	struct display_device_status d = {0};
-	char renderer[sizeof(d.renderer) + 1];
-
-	if (control->ops->get_status(control->owner, &d))
-		return;
-	snprintf(renderer, sizeof(renderer), "%.*s", (int)sizeof(d.renderer), d.renderer);
-	counters_add_text(out, NULL, "renderer", renderer);
-	counters_add(out, NULL, "commands", d.commands);
-	counters_add(out, NULL, "errors", d.errors);
-	counters_add(out, NULL, "fences", d.fences);
-	counters_add(out, NULL, "frames", d.frames);
-	counters_add(out, NULL, "pixel-copies", d.pixel_copies);
-	counters_add(out, NULL, "pixel-copy-bytes", d.pixel_copy_bytes);
-	counters_add_ratio(out, NULL, "copies-per-frame", d.pixel_copies, d.frames);
-	counters_add(out, NULL, "deaths", d.deaths);
-}
-
 static void count(struct stats_call *s)
 {
-	const struct display_control *control = elsewhere(s);
-
 	memset(&s->counters, 0, sizeof(s->counters));
-	if (control)
-		count_elsewhere(control, &s->counters);
+	s->err = 0;
+	if (s->elsewhere)
+		s->err = s->elsewhere->count(s->elsewhere->owner, &s->counters);
 	else
 		s->device->ops->count(s->device, &s->counters);
 }
@@ -116,11 +99,9 @@ static void count(struct stats_call *s)
 /* Where to ask it; NULL: nowhere. */
 static struct loop *loop_of(const struct stats_call *s)
 {
-	const struct display_control *control = elsewhere(s);
-
-	if (s->device->ops->count)
-		return s->device->loop;
-	return control ? control->loop : NULL;
+	if (s->elsewhere)
+		return s->elsewhere->loop;
+	return s->device->ops->count ? s->device->loop : NULL;
 }
 
 static void count_there(struct loop_task *t)
@@ -133,8 +114,6 @@ static void count_there(struct loop_task *t)
 
 static void take_in(struct stats_call *s)
 {
-	/* It may come from another process. */
-	counters_check(&s->counters);
 	json_object_array_add(s->answers, describe(s));
 	s->next++;
 }
@@ -143,8 +122,10 @@ static void take_in(struct stats_call *s)
 static bool ask(struct stats_call *s)
 {
 	while ((s->device = devices_device(s->devices, s->next))) {
-		const struct loop *loop = loop_of(s);
+		const struct loop *loop;
 
+		s->elsewhere = devices_counters(s->devices, s->next);
+		loop = loop_of(s);
 		if (!loop) {
 			s->next++;
 		} else if (loop == s->call.loop) {

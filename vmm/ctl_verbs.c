@@ -259,7 +259,10 @@ static void print_stats(struct json_object *o)
 	for (size_t i = 0; i < json_object_array_length(devices); i++) {
 		struct json_object *d = json_object_array_get_idx(devices, i);
 
-		puts(ctl_answer_text(d, "is"));
+		printf("%s", ctl_answer_text(d, "is"));
+		if (json_object_object_get_ex(d, "error", NULL))
+			printf(": %s", ctl_answer_text(d, "error"));
+		puts("");
 		print_counters(d);
 		for (size_t p = 0; json_object_object_get_ex(d, "parts", &parts) && p < json_object_array_length(parts); p++) {
 			struct json_object *part = json_object_array_get_idx(parts, p);

@@ -30,6 +30,12 @@
 #include "vmm/virtio_pci.h"
 #include "vmm/vm.h"
 
+/* Of a device in a process of its own that was started here; zeroed: it is in this one, or was started elsewhere. */
+struct isolated {
+	const char *kind;
+	const struct counter_source *counters;
+};
+
 struct devices {
 	struct vm *vm;
 	unsigned count; /* in the arrays */
@@ -37,6 +43,8 @@ struct devices {
 	struct virtio_pci **pci;
 	const char **names;
 	struct virtio_device **devices;
+	struct isolated *isolated;
+	struct isolated next_isolated; /* of the device that is being made */
 	uint64_t next_shmem, shmem_end; /* of virtio-mmio devices: what PCI would have as its window */
 	struct loop *gpu_loop; /* the renderer may take its time: it has a thread of its own */
 	struct isolate *isolate; /* of the GPU; NULL: it is in this process */
@@ -221,6 +229,7 @@ static int isolate_gpu(struct devices *d, const struct options *o, struct virtio
 		return err;
 	c.owner = d->isolate;
 	d->display = isolate_display(d->isolate);
+	d->next_isolated = (struct isolated){c.kind->name, isolate_counters(d->isolate)};
 	return vhost_user_create(&c, d->gpu_loop, vm_mem(d->vm), out);
 }
 
@@ -280,6 +289,7 @@ static int isolate_video(struct devices *d, const struct options *o, const char 
 	if (err)
 		return err;
 	c.owner = d->isolate_videos[n];
+	d->next_isolated = (struct isolated){c.kind->name, isolate_counters(d->isolate_videos[n])};
 	return vhost_user_create(&c, d->isolate_video_loops[n], vm_mem(d->vm), out);
 }
 
@@ -395,6 +405,7 @@ static int attach(struct devices *d, struct pci_bus *pci, struct virtio_device *
 		return err;
 	}
 	d->devices[d->count] = device;
+	d->isolated[d->count] = d->next_isolated;
 	d->names[d->count++] = name;
 	return 0;
 }
@@ -422,7 +433,8 @@ int devices_create(struct vm *vm, struct pci_bus *pci, const struct options *o, 
 	d->pci = calloc(count + 1, sizeof(*d->pci));
 	d->names = calloc(count + 1, sizeof(*d->names));
 	d->devices = calloc(count + 1, sizeof(*d->devices));
-	if (!d->mmio || !d->pci || !d->names || !d->devices)
+	d->isolated = calloc(count + 1, sizeof(*d->isolated));
+	if (!d->mmio || !d->pci || !d->names || !d->devices || !d->isolated)
 		err = -ENOMEM;
 	if (!err)
 		err = input_seat_create(&d->seat);
@@ -430,6 +442,7 @@ int devices_create(struct vm *vm, struct pci_bus *pci, const struct options *o, 
 		for (unsigned n = 0; n < kinds[i].count(o) && !err; n++) {
 			struct virtio_device *device;
 
+			d->next_isolated = (struct isolated){0};
 			err = kinds[i].make(d, o, n, &device);
 			if (!err)
 				err = attach(d, pci, device, kinds[i].name);
@@ -470,6 +483,7 @@ void devices_destroy(struct devices *d)
 		loop_destroy(d->vhost_loops[i]);
 	keyboard_destroy(d->keyboard);
 	input_seat_destroy(d->seat);
+	free(d->isolated);
 	free(d->devices);
 	free(d->names);
 	free(d->pci);
@@ -482,9 +496,21 @@ const char *devices_name(const struct devices *d, unsigned n)
 	return n < d->count ? d->names[n] : NULL;
 }
 
+const char *devices_kind(const struct devices *d, unsigned n)
+{
+	if (n >= d->count)
+		return NULL;
+	return d->isolated[n].kind ? d->isolated[n].kind : d->devices[n]->ops->name;
+}
+
 struct virtio_device *devices_device(const struct devices *d, unsigned n)
 {
 	return n < d->count ? d->devices[n] : NULL;
+}
+
+const struct counter_source *devices_counters(const struct devices *d, unsigned n)
+{
+	return n < d->count ? d->isolated[n].counters : NULL;
 }
 
 struct input_seat *devices_seat(const struct devices *d)

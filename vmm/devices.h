@@ -5,6 +5,7 @@
 #ifndef MULLION_VMM_DEVICES_H
 #define MULLION_VMM_DEVICES_H
 
+struct counter_source;
 struct devices;
 struct display_control;
 struct input_seat;
@@ -26,8 +27,17 @@ void devices_destroy(struct devices *d);
 /* What the guest was given, in that order: the name of the option that did; NULL past the last. Thread: any. */
 const char *devices_name(const struct devices *d, unsigned n);
 
+/* What device @n of these is, in whichever process: "video-decoder"; NULL past the last. Thread: any. */
+const char *devices_kind(const struct devices *d, unsigned n);
+
 /* Device @n of these, for calls on its loop; NULL past the last. Thread: any. */
 struct virtio_device *devices_device(const struct devices *d, unsigned n);
+
+/*
+ * Where to ask device @n what it counted when it is in a process of its own that was started here; NULL: it is in this
+ * one, its process was started elsewhere, or there is no such device. Lives until they are destroyed. Thread: any.
+ */
+const struct counter_source *devices_counters(const struct devices *d, unsigned n);
 
 /* The guest's keyboard and pointers. Thread: any. */
 struct input_seat *devices_seat(const struct devices *d);

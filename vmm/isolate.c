@@ -285,3 +285,8 @@ const struct display_control *isolate_display(const struct isolate *i)
 {
 	return isolate_control_display(i->control);
 }
+
+const struct counter_source *isolate_counters(const struct isolate *i)
+{
+	return isolate_control_counters(i->control);
+}

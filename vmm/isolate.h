@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A device of this machine in processes of its own, unless isolate=no: the device's program is started here, and serves
- * us over a socket pair. It ends when we do. What a user asks of its displays goes over another one (isolate_control.h). A
+ * us over a socket pair. It ends when we do. What a user asks of it goes over another one (isolate_control.h). A
  * display that needs what the device's sandbox takes away (vnc) is here, on a thread of its own: its frames come over a third.
  */
 #ifndef MULLION_VMM_ISOLATE_H
@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+struct counter_source;
 struct display_control;
 struct input_sink;
 struct isolate;
@@ -39,5 +40,6 @@ int isolate_connect(void *isolate);
 
 /* Lives until destroy. Thread: any. */
 const struct display_control *isolate_display(const struct isolate *i);
+const struct counter_source *isolate_counters(const struct isolate *i);
 
 #endif

@@ -3,29 +3,38 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "host/base/log.h"
 #include "host/base/loop.h"
 #include "host/virtio/control_socket.h"
+#include "host/virtio/counters.h"
 
 /* For one request, the start of another worker included; the control socket's clients are told a second later. */
 #define CALL_LIMIT_NS 4000000000ull
+/*
+ * For counters, which are asked of up to three devices in turn (GPU, decoder, encoder) before those clients are told.
+ */
+#define COUNT_LIMIT_NS 1500000000ull
 #define MAX_SHOTS 16u
 #define MAX_ERRNO 4095
 
 struct isolate_control {
 	struct display_control control;
+	struct counter_source counters;
 	struct loop_fd watch;		/* fd -1: not connected */
 	uint64_t generation;		/* of the worker; 0: none is there */
 	uint32_t worker_pid, deaths;
 	uint32_t sequence;		/* of the last request */
 	struct control_message *call;	/* waited for now, then its answer; NULL: none */
+	int call_fd;			/* that goes with it; -1: none */
 	bool answered;
 	struct {
 		struct display_screenshot *shot; /* NULL: free */
@@ -41,7 +50,7 @@ static void send_call(struct isolate_control *c)
 {
 	c->call->generation = c->generation;
 	if (c->generation)
-		control_send(c->watch.fd, c->call, -1);
+		control_send(c->watch.fd, c->call, c->call_fd);
 }
 
 static void send_shot(struct isolate_control *c, unsigned i)
@@ -137,7 +146,7 @@ static void receive(struct isolate_control *c)
 	if (fd >= 0)
 		close(fd);
 	if (err == -EBADMSG)
-		log_guest(LOG_TOPIC_VMM, &c->log_limit, "the device's process sent nonsense on its control socket");
+		log_guest(LOG_TOPIC_VMM, &c->log_limit, "a device's process sent nonsense on its control socket");
 	else if (!err)
 		take(c, &m);
 	else if (err != -EAGAIN)
@@ -150,14 +159,15 @@ static void ready(struct loop_fd *f, uint32_t events)
 	receive(f->owner);
 }
 
-/* Send @m and wait for its answer, which takes its place. Returns what that says. */
-static int call(struct isolate_control *c, struct control_message *m)
+/* Send @m, with a copy of @fd (-1: none), and wait for its answer, which takes its place. Returns what that says. */
+static int call(struct isolate_control *c, struct control_message *m, int fd, uint64_t limit_ns)
 {
-	const uint64_t due = loop_now_ns() + CALL_LIMIT_NS;
+	const uint64_t due = loop_now_ns() + limit_ns;
 	uint64_t now;
 
 	assert(!c->call);
 	c->call = m;
+	c->call_fd = fd;
 	c->answered = false;
 	m->sequence = ++c->sequence;
 	if (c->watch.fd >= 0)
@@ -180,9 +190,12 @@ static int get_status(void *owner, struct display_device_status *out)
 {
 	struct isolate_control *c = owner;
 	struct control_message m = {.kind = CONTROL_STATUS};
-	int err = call(c, &m);
+	int err = call(c, &m, -1, CALL_LIMIT_NS);
 
-	*out = err ? (struct display_device_status){0} : m.status;
+	if (err)
+		memset(out, 0, sizeof(*out));
+	else
+		*out = m.status;
 	out->is_isolated = true;
 	out->worker_pid = c->worker_pid;
 	out->deaths = c->deaths;
@@ -193,7 +206,7 @@ static int set_mode(void *owner, unsigned display, uint32_t width, uint32_t heig
 {
 	struct control_message m = {.kind = CONTROL_MODE, .display = display, .width = width, .height = height};
 
-	return call(owner, &m);
+	return call(owner, &m, -1, CALL_LIMIT_NS);
 }
 
 static void screenshot(void *owner, struct display_screenshot *shot)
@@ -215,6 +228,49 @@ static void screenshot(void *owner, struct display_screenshot *shot)
 
 static const struct display_control_ops ops = {get_status, set_mode, screenshot};
 
+/* A file for counters; the other end can't give it another size. Returns it, or a negative errno. */
+static int make_file(void)
+{
+	int fd = memfd_create("counters", MFD_CLOEXEC | MFD_ALLOW_SEALING), err;
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, sizeof(struct counters)) == 0 &&
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0)
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+static int count(void *owner, struct counters *out)
+{
+	struct isolate_control *c = owner;
+	struct control_message m = {.kind = CONTROL_COUNTERS};
+	struct counters *theirs = calloc(1, sizeof(*theirs));
+	int fd = theirs ? make_file() : -ENOMEM;
+	int err = fd < 0 ? fd : call(c, &m, fd, COUNT_LIMIT_NS);
+
+	memset(out, 0, sizeof(*out));
+	counters_add(out, NULL, "deaths", c->deaths);
+	if (!err && pread(fd, theirs, sizeof(*theirs), 0) != (ssize_t)sizeof(*theirs))
+		err = -EPROTO;
+	if (!err) {
+		counters_check(theirs);
+		out->left_out = theirs->left_out;
+		for (uint32_t i = 0; i < theirs->count; i++) {
+			if (out->count < COUNTERS_MAX)
+				out->list[out->count++] = theirs->list[i];
+			else
+				out->left_out++;
+		}
+	}
+	if (fd >= 0)
+		close(fd);
+	free(theirs);
+	return err;
+}
+
 /* ---- construction ---- */
 
 int isolate_control_create(struct isolate_control **out)
@@ -234,6 +290,7 @@ int isolate_control_create(struct isolate_control **out)
 		free(c);
 		return err;
 	}
+	c->counters = (struct counter_source){.count = count, .owner = c, .loop = c->control.loop};
 	*out = c;
 	return 0;
 }
@@ -288,4 +345,9 @@ int isolate_control_connect(struct isolate_control *c)
 const struct display_control *isolate_control_display(const struct isolate_control *c)
 {
 	return &c->control;
+}
+
+const struct counter_source *isolate_control_counters(const struct isolate_control *c)
+{
+	return &c->counters;
 }

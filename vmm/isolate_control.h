@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The displays of an isolated device, for the control socket: the asking end of host/virtio/control_socket.h, on a thread of
- * its own, which may wait for the device's worker. A worker that dies with a request is followed by one that is asked again.
+ * An isolated device, for the control socket: the asking end of host/virtio/control_socket.h, on a thread of its own,
+ * which may wait for the device's worker. A worker that dies with a request is followed by one that is asked again.
  */
 #ifndef MULLION_VMM_ISOLATE_CONTROL_H
 #define MULLION_VMM_ISOLATE_CONTROL_H
 
+struct counter_source;
 struct display_control;
 struct isolate_control;
 
@@ -20,7 +21,11 @@ void isolate_control_destroy(struct isolate_control *c);
  */
 int isolate_control_connect(struct isolate_control *c);
 
-/* Lives as long as @c. */
+/* The displays of one that has some. Lives as long as @c. */
 const struct display_control *isolate_control_display(const struct isolate_control *c);
+/*
+ * What it counted, how many of its workers died ("deaths") first of all, also where none answers. Lives as long as @c.
+ */
+const struct counter_source *isolate_control_counters(const struct isolate_control *c);
 
 #endif

@@ -9,6 +9,8 @@
 
 #include "host/base/log.h"
 #include "host/base/loop.h"
+#include "host/virtio/counters.h"
+#include "host/virtio/device.h"
 
 /* At a time; each has a descriptor. */
 #define MAX_SHOTS 16u
@@ -23,13 +25,14 @@ struct control_server {
 	struct control_server_config config;
 	struct loop_fd watch; /* ready NULL: the asker is gone */
 	struct control_shot shots[MAX_SHOTS];
+	struct counters counters; /* on their way to a file */
 };
 
 static void end(struct control_server *s)
 {
 	if (!s->watch.ready)
 		return;
-	loop_remove_fd(s->config.control.loop, &s->watch);
+	loop_remove_fd(s->config.device->loop, &s->watch);
 	s->watch.ready = NULL;
 }
 
@@ -44,14 +47,14 @@ static void answer(struct control_server *s, const struct control_message *m)
 static void do_status(struct control_server *s, struct control_message *m, int *fd)
 {
 	(void)fd;
-	m->err = s->config.control.ops->get_status(s->config.control.owner, &m->status);
+	m->err = s->config.displays->get_status(s->config.device, &m->status);
 	answer(s, m);
 }
 
 static void do_mode(struct control_server *s, struct control_message *m, int *fd)
 {
 	(void)fd;
-	m->err = s->config.control.ops->set_mode(s->config.control.owner, m->display, m->width, m->height);
+	m->err = s->config.displays->set_mode(s->config.device, m->display, m->width, m->height);
 	if (!m->err && m->display < DISPLAY_CONTROL_MAX)
 		s->config.modes[m->display] = (struct control_mode){1, m->width, m->height};
 	answer(s, m);
@@ -93,16 +96,31 @@ static void do_screenshot(struct control_server *s, struct control_message *m, i
 		.sequence = m->sequence,
 	};
 	*fd = -1;
-	s->config.control.ops->screenshot(s->config.control.owner, &c->shot);
+	s->config.displays->screenshot(s->config.device, &c->shot);
+}
+
+/* A device that counts nothing says so. */
+static void do_counters(struct control_server *s, struct control_message *m, int *fd)
+{
+	ssize_t n;
+
+	memset(&s->counters, 0, sizeof(s->counters));
+	if (s->config.device->ops->count)
+		s->config.device->ops->count(s->config.device, &s->counters);
+	n = pwrite(*fd, &s->counters, sizeof(s->counters), 0);
+	m->err = n < 0 ? -errno : n < (ssize_t)sizeof(s->counters) ? -ENOSPC : 0;
+	answer(s, m);
 }
 
 static const struct {
 	uint32_t kind;
 	void (*act)(struct control_server *s, struct control_message *m, int *fd);
+	bool needs_displays;
 } rows[] = {
-	{CONTROL_STATUS, do_status},
-	{CONTROL_MODE, do_mode},
-	{CONTROL_SCREENSHOT, do_screenshot},
+	{CONTROL_STATUS, do_status, true},
+	{CONTROL_MODE, do_mode, true},
+	{CONTROL_SCREENSHOT, do_screenshot, true},
+	{CONTROL_COUNTERS, do_counters, false},
 };
 
 static void ready(struct loop_fd *f, uint32_t events)
@@ -119,8 +137,14 @@ static void ready(struct loop_fd *f, uint32_t events)
 		return;
 	}
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (rows[i].kind == m.kind && m.generation == s->config.generation)
+		if (rows[i].kind != m.kind || m.generation != s->config.generation)
+			continue;
+		if (rows[i].needs_displays && !s->config.displays) {
+			m.err = -EOPNOTSUPP;
+			answer(s, &m);
+		} else {
 			rows[i].act(s, &m, &fd);
+		}
 	}
 	if (fd >= 0)
 		close(fd);
@@ -132,7 +156,7 @@ static void restore_modes(struct control_server *s)
 	for (unsigned i = 0; i < DISPLAY_CONTROL_MAX; i++) {
 		const struct control_mode mode = s->config.modes[i];
 
-		if (mode.is_set && s->config.control.ops->set_mode(s->config.control.owner, i, mode.width, mode.height))
+		if (mode.is_set && s->config.displays->set_mode(s->config.device, i, mode.width, mode.height))
 			log_line(LOG_TOPIC_VHOST, LOG_WARN, "control: display %u can't be given the size that it had", i);
 	}
 }
@@ -146,10 +170,11 @@ int control_server_create(const struct control_server_config *config, struct con
 		goto fail;
 	s->config = *config;
 	s->watch = (struct loop_fd){.fd = config->socket, .ready = ready, .owner = s};
-	err = loop_add_fd(config->control.loop, &s->watch, EPOLLIN);
+	err = loop_add_fd(config->device->loop, &s->watch, EPOLLIN);
 	if (err)
 		goto fail;
-	restore_modes(s);
+	if (config->displays)
+		restore_modes(s);
 	*out = s;
 	return 0;
 fail:

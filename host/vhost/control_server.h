@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The worker's end of host/virtio/control_socket.h: does what the user asks of a device with displays, and notes the modes
- * that were set where the next worker finds them. Thread: the device's loop.
+ * The worker's end of host/virtio/control_socket.h: says what a device counted, does what the user asks of its displays
+ * where it has some, and notes the modes that were set where the next worker finds them. Thread: the device's loop.
  */
 #ifndef MULLION_HOST_VHOST_CONTROL_SERVER_H
 #define MULLION_HOST_VHOST_CONTROL_SERVER_H
@@ -9,12 +9,14 @@
 #include "host/virtio/control_socket.h"
 
 struct control_server;
+struct virtio_device;
 
 struct control_server_config {
 	int socket;	     /* taken */
 	uint64_t generation; /* requests for other workers than this are dropped */
-	/* The displays; borrowed, as is what follows. The device may go first, and ends its screenshots then. */
-	struct display_control control;
+	/* Borrowed, as is what follows. It may go first, when its loop has stopped, and ends its screenshots then. */
+	struct virtio_device *device;
+	const struct display_control_ops *displays; /* of it; NULL: it has none */
 	struct control_mode *modes; /* [DISPLAY_CONTROL_MAX], in memory that outlives this process */
 };
 

@@ -150,17 +150,21 @@ static int make_device(struct program_worker *w)
 	return p->module->create(&setup, &w->device);
 }
 
-/* What the user asks of the displays. Not before the worker is the guest's: the socket is that of the one before until then. */
+/*
+ * What the user asks of the device. Not before the worker is the guest's: the socket is that of the one before until
+ * then.
+ */
 static int serve_control(struct program_worker *w)
 {
 	const struct control_server_config config = {
 		.socket = w->place->control,
 		.generation = w->place->generation,
-		.control = {.ops = w->program->module->display_control, .owner = w->device, .loop = w->loop},
+		.device = w->device,
+		.displays = w->program->module->display_control,
 		.modes = w->place->memory->modes,
 	};
 
-	return config.socket < 0 || !config.control.ops ? 0 : control_server_create(&config, &w->control);
+	return config.socket < 0 ? 0 : control_server_create(&config, &w->control);
 }
 
 /* The guest is ours from here on. */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * host/virtio/display_control.h between two processes: messages on a SOCK_SEQPACKET socket, one struct each. The asker is
- * the program with the user, the other end is the device's worker: the keeper hands it to each worker in turn, and says by
- * CONTROL_WORKER which one it is now.
+ * What a user asks of a device between two processes: what it counted (host/virtio/counters.h), and
+ * host/virtio/display_control.h where it has displays. Messages on a SOCK_SEQPACKET socket, one struct each. The asker
+ * is the program with the user, the other end is the device's worker: the keeper hands it to each worker in turn, and
+ * says by CONTROL_WORKER which one it is now.
  *
  * A worker may die with requests that it has not answered. The asker repeats them when it hears of the next one; so that
  * what the dead one left on the socket isn't done as well, each request says which worker it is for. All of them may be
- * repeated: modes are set, a screenshot's file is written from its beginning.
+ * repeated: modes are set, a file is written from its beginning.
  *
  * Both ends are of one build. The asker must take each field for a hostile one: a guest may have taken the worker over.
  * Thread: any, one at a time an end.
@@ -18,7 +19,17 @@
 
 #include "host/virtio/display_control.h"
 
-enum control_kind { CONTROL_WORKER = 1, CONTROL_STATUS, CONTROL_MODE, CONTROL_SCREENSHOT };
+enum control_kind {
+	CONTROL_WORKER = 1,
+	CONTROL_STATUS,
+	CONTROL_MODE,
+	CONTROL_SCREENSHOT, /* comes with the file to write */
+	/*
+	 * Comes with a file of sizeof(struct counters), sealed in its size, to write one into: it is long for a
+	 * message.
+	 */
+	CONTROL_COUNTERS,
+};
 
 struct control_message {
 	uint32_t kind;

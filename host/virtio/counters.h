@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a device counted, for its user (mullion ctl stats): a list of names and values that needs no knowledge of the
- * device to be shown. It is plain data without pointers, so a process can hand it to another as it is.
+ * device to be shown. It is plain data without pointers, so a process can hand it to another as it is, in a file
+ * (host/virtio/control_socket.h).
  *
  * Names are words in small letters with hyphens, and end in their unit where they have one: "bytes-in", "latency-us".
  */
@@ -46,5 +47,18 @@ void counters_add_ratio(struct counters *c, const char *part, const char *name, 
 
 /* Make @c, which came from another process, what this file promises, whatever it is. */
 void counters_check(struct counters *c);
+
+struct loop;
+
+/* A device in another process, to be asked what it counted. */
+struct counter_source {
+	/*
+	 * Ask it and wait, a second or two. Whatever comes back, *out is what this file promises. Returns 0, or
+	 * -ETIMEDOUT, -EPIPE or what else is wrong with the other process. Thread: @loop.
+	 */
+	int (*count)(void *owner, struct counters *out);
+	void *owner;
+	struct loop *loop;
+};
 
 #endif

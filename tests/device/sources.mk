@@ -39,18 +39,23 @@ test_gpu_3d-src = $(gpu-test-src)
 device-tests += test_gpu_share
 test_gpu_share-src = $(gpu-test-src)
 vhost-test-src := tests/lib/vhost_peer.c $(filter host/vhost/%,$(host-vhost-src)) $(host-sandbox-src)
-device-tests += test_vhost_messages test_vhost_rings test_vhost_inflight test_keeper test_vhost_leaks
+device-tests += test_vhost_messages test_vhost_rings test_vhost_inflight test_vhost_leaks
+device-tests += test_keeper test_keeper_memory test_keeper_reset test_keeper_sandbox
+keeper-test-src := tests/lib/keeper_world.c $(vhost-test-src)
 test_vhost_inflight-src := $(vhost-test-src)
 device-tests += test_vhost_shmem
 test_vhost_shmem-src := $(vhost-test-src)
 device-tests += test_vhost_spare
 test_vhost_spare-src := $(vhost-test-src)
-# Both ends of what is asked of an isolated device's displays.
+# Both ends of what is asked of an isolated device.
 device-tests += test_control_socket
 test_control_socket-src := host/vhost/control_server.c vmm/isolate_control.c
 test_vhost_messages-src := $(vhost-test-src)
 test_vhost_rings-src := $(vhost-test-src)
-test_keeper-src := $(vhost-test-src)
+test_keeper-src := $(keeper-test-src)
+test_keeper_memory-src := $(keeper-test-src)
+test_keeper_reset-src := $(keeper-test-src)
+test_keeper_sandbox-src := $(keeper-test-src)
 test_vhost_leaks-src := $(vhost-test-src)
 # Video over the fake codec.
 video-test-src = tests/lib/video_world.c $(host-video-device-src) $(host-video-fake-src)
@@ -100,7 +105,7 @@ test_video_restore-src = $(video-test-src)
 # The program mullion-video but its main().
 device-tests += test_video_keeper
 test_video_keeper-src = tests/lib/codec_leaks.c tests/lib/clip.c tests/lib/stuck_decoder.c tests/lib/video_client.c $(vhost-test-src) \
-	$(host-program-src) $(video-test-src) $(host-video-gst-src) $(host-video-worker-src) host/video/module.c
+	$(host-program-src) $(video-test-src) $(host-video-gst-src) $(host-video-worker-src) host/video/module.c vmm/isolate_control.c
 # Guests beside each other, each with a mullion-gpu of its own.
 gpu-neighbour-src := tests/lib/gpu_neighbour.c $(sort $(vhost-test-src) $(gpu3d-src))
 device-tests += test_gpu_neighbours

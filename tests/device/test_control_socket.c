@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a user asks of the displays of an isolated device: mullion's end and the worker's, with a device that only notes what
- * it is told, and workers that die.
+ * What a user asks of an isolated device and its displays: mullion's end and the worker's, with a device that only
+ * notes what it is told, and workers that die or lie.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,6 +20,8 @@
 
 #include "host/base/loop.h"
 #include "host/vhost/control_server.h"
+#include "host/virtio/counters.h"
+#include "host/virtio/device.h"
 #include "vmm/isolate_control.h"
 
 #define DISPLAYS 2u
@@ -65,11 +67,21 @@ static void screenshot(void *owner, struct display_screenshot *s)
 
 static const struct display_control_ops fake_ops = {get_status, set_mode, screenshot};
 
+static void count(struct virtio_device *d, struct counters *out)
+{
+	(void)d;
+	counters_add(out, NULL, "commands", 7);
+	counters_add_text(out, "stream 1", "element", "avdec_h264");
+}
+
+static const struct virtio_device_ops counting_ops = {.name = "fake", .count = count};
+
 /* ---- both ends ---- */
 
 struct place {
 	struct isolate_control *control;
 	const struct display_control *asker;
+	const struct counter_source *counters;
 	int worker; /* its end of the socket */
 };
 
@@ -80,6 +92,7 @@ static int set_up(void **state)
 	memset(&device, 0, sizeof(device));
 	assert_int_equal(isolate_control_create(&p->control), 0);
 	p->asker = isolate_control_display(p->control);
+	p->counters = isolate_control_counters(p->control);
 	p->worker = isolate_control_connect(p->control);
 	assert_true(p->worker >= 0);
 	*state = p;
@@ -124,6 +137,7 @@ struct question {
 	struct loop_task task;
 	struct place *place;
 	bool is_mode;
+	struct counters *counters; /* to be asked for; NULL: a status or mode */
 	unsigned display;
 	uint32_t width, height;
 	struct display_device_status status;
@@ -136,8 +150,11 @@ static void run_question(struct loop_task *t)
 	struct question *q = t->owner;
 	const struct display_control *c = q->place->asker;
 
-	q->err = q->is_mode ? c->ops->set_mode(c->owner, q->display, q->width, q->height)
-			    : c->ops->get_status(c->owner, &q->status);
+	if (q->counters)
+		q->err = q->place->counters->count(q->place->counters->owner, q->counters);
+	else
+		q->err = q->is_mode ? c->ops->set_mode(c->owner, q->display, q->width, q->height)
+				    : c->ops->get_status(c->owner, &q->status);
 	assert_int_equal(write(q->done[1], "x", 1), 1);
 }
 
@@ -146,7 +163,7 @@ static void ask(struct place *p, struct question *q)
 	q->place = p;
 	q->task = (struct loop_task){.run = run_question, .owner = q};
 	assert_int_equal(pipe(q->done), 0);
-	loop_post(p->asker->loop, &q->task);
+	loop_post(q->counters ? p->counters->loop : p->asker->loop, &q->task);
 }
 
 static void wait_for(int pipe)
@@ -213,16 +230,29 @@ struct server {
 	struct loop *loop;
 	struct control_server *server;
 	struct control_mode modes[DISPLAY_CONTROL_MAX];
+	struct virtio_device device;
 };
+
+static void start_server_of(struct server *s, int socket, uint64_t generation, const struct virtio_device_ops *ops,
+			    const struct display_control_ops *displays)
+{
+	const struct control_server_config c = {
+		.socket = socket,
+		.generation = generation,
+		.device = &s->device,
+		.displays = displays,
+		.modes = s->modes,
+	};
+
+	assert_int_equal(loop_create("worker", &s->loop), 0);
+	s->device = (struct virtio_device){.ops = ops, .loop = s->loop};
+	assert_int_equal(control_server_create(&c, &s->server), 0);
+	assert_int_equal(loop_start(s->loop), 0);
+}
 
 static void start_server(struct server *s, int socket, uint64_t generation)
 {
-	struct control_server_config c = {.socket = socket, .generation = generation, .modes = s->modes};
-
-	assert_int_equal(loop_create("worker", &s->loop), 0);
-	c.control = (struct display_control){.ops = &fake_ops, .loop = s->loop};
-	assert_int_equal(control_server_create(&c, &s->server), 0);
-	assert_int_equal(loop_start(s->loop), 0);
+	start_server_of(s, socket, generation, &counting_ops, &fake_ops);
 }
 
 static void destroy_server(void *arg)
@@ -270,6 +300,99 @@ static void all_that_a_user_asks_crosses(void **state)
 	assert_int_equal(s.modes[1].height, 480);
 	assert_int_equal(s.modes[0].is_set, 0);
 	assert_int_equal(s.modes[9].is_set, 0);
+}
+
+static void what_a_device_counted_crosses(void **state)
+{
+	struct place *p = *state;
+	struct counters *c = calloc(1, sizeof(*c));
+	struct question q = {.counters = c}, status = {0};
+	struct server s = {.modes = {[0] = {1, 640, 400}}};
+
+	say_worker(p, 3);
+	/* Of one without displays as well, which has no use for modes. */
+	for (unsigned i = 0; i < 2; i++) {
+		start_server_of(&s, dup(p->worker), 3, &counting_ops, i ? NULL : &fake_ops);
+		ask(p, &q);
+		assert_int_equal(answer_of(&q), 0);
+		assert_int_equal(c->count, 3);
+		assert_string_equal(c->list[0].name, "deaths");
+		assert_int_equal(c->list[0].value, 2);
+		assert_string_equal(c->list[1].name, "commands");
+		assert_int_equal(c->list[1].value, 7);
+		assert_string_equal(c->list[2].part, "stream 1");
+		assert_string_equal(c->list[2].text, "avdec_h264");
+		if (i) {
+			ask(p, &status);
+			assert_int_equal(answer_of(&status), -EOPNOTSUPP);
+		}
+		stop_server(&s);
+	}
+	free(c);
+}
+
+static void a_device_that_counts_nothing_says_so(void **state)
+{
+	static const struct virtio_device_ops silent = {.name = "silent"};
+	struct place *p = *state;
+	struct counters *c = calloc(1, sizeof(*c));
+	struct question q = {.counters = c};
+	struct server s = {0};
+
+	say_worker(p, 1);
+	start_server_of(&s, dup(p->worker), 1, &silent, NULL);
+	ask(p, &q);
+	assert_int_equal(answer_of(&q), 0);
+	assert_int_equal(c->count, 1);
+	stop_server(&s);
+	free(c);
+}
+
+/* As one does who has the worker in hand. */
+static void counters_of_a_worker_are_made_harmless(void **state)
+{
+	struct place *p = *state;
+	struct counters *c = calloc(1, sizeof(*c)), *theirs = malloc(sizeof(*theirs));
+	struct question q = {.counters = c};
+	struct control_message m;
+	int fd;
+
+	say_worker(p, 1);
+	ask(p, &q);
+	take(p, &m, &fd);
+	assert_int_equal(m.kind, CONTROL_COUNTERS);
+	/* It can't make the file another one. */
+	assert_int_equal(ftruncate(fd, 0), -1);
+	assert_int_equal(ftruncate(fd, 1 << 20), -1);
+	assert_int_equal(pwrite(fd, "x", 1, sizeof(*theirs)), -1);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
+	memset(theirs, 0xff, sizeof(*theirs));
+	assert_int_equal(pwrite(fd, theirs, sizeof(*theirs), 0), sizeof(*theirs));
+	close(fd);
+	assert_int_equal(control_send(p->worker, &m, -1), 0);
+	assert_int_equal(answer_of(&q), 0);
+	assert_int_equal(c->count, COUNTERS_MAX);
+	for (unsigned i = 1; i < COUNTERS_MAX; i++) {
+		const struct counter *n = &c->list[i];
+
+		assert_int_equal(n->kind, COUNTER_NUMBER);
+		assert_int_equal(strspn(n->part, "?"), sizeof(n->part) - 1);
+		assert_int_equal(strlen(n->part), sizeof(n->part) - 1);
+		assert_int_equal(strlen(n->name), sizeof(n->name) - 1);
+		assert_int_equal(strlen(n->text), sizeof(n->text) - 1);
+	}
+	/* One that says it could not, and one that says nonsense of why. */
+	for (unsigned i = 0; i < 2; i++) {
+		ask(p, &q);
+		take(p, &m, &fd);
+		close(fd);
+		m.err = i ? 5 : -ENOSPC;
+		assert_int_equal(control_send(p->worker, &m, -1), 0);
+		assert_int_equal(answer_of(&q), i ? -EPROTO : -ENOSPC);
+		assert_int_equal(c->count, 1);
+	}
+	free(theirs);
+	free(c);
 }
 
 static void a_worker_begins_with_the_modes_that_were_set(void **state)
@@ -348,6 +471,28 @@ static void what_a_worker_died_with_is_asked_again(void **state)
 	assert_int_equal(end_shot(&shot, "all"), 0);
 }
 
+static void counters_are_asked_of_the_next_worker(void **state)
+{
+	struct place *p = *state;
+	struct counters *c = calloc(1, sizeof(*c));
+	struct question q = {.counters = c};
+	struct control_message m;
+	struct server s = {0};
+	int fd;
+
+	say_worker(p, 1);
+	ask(p, &q);
+	take(p, &m, &fd);
+	close(fd);
+	say_worker(p, 2);
+	start_server(&s, dup(p->worker), 2);
+	assert_int_equal(answer_of(&q), 0);
+	assert_int_equal(c->count, 3);
+	assert_int_equal(c->list[0].value, 1);
+	stop_server(&s);
+	free(c);
+}
+
 static void nobody_waits_for_a_program_that_ended(void **state)
 {
 	struct place *p = *state;
@@ -377,13 +522,19 @@ static void nobody_waits_for_a_program_that_ended(void **state)
 static void a_worker_that_says_nothing_is_given_up(void **state)
 {
 	struct place *p = *state;
-	struct question q = {0};
+	struct counters *c = calloc(1, sizeof(*c));
+	struct question q = {0}, counters = {.counters = c};
 
-	say_worker(p, 1);
+	say_worker(p, 2);
+	ask(p, &counters);
+	assert_int_equal(answer_of(&counters), -ETIMEDOUT);
+	assert_int_equal(c->count, 1);
+	assert_int_equal(c->list[0].value, 1);
+	free(c);
 	ask(p, &q);
 	assert_int_equal(answer_of(&q), -ETIMEDOUT);
 	assert_true(q.status.is_isolated);
-	assert_int_equal(q.status.worker_pid, 1001);
+	assert_int_equal(q.status.worker_pid, 1002);
 	assert_int_equal(q.status.display_count, 0);
 }
 
@@ -486,9 +637,13 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	static const struct CMUnitTest tests[] = {
 		T(all_that_a_user_asks_crosses),
+		T(what_a_device_counted_crosses),
+		T(a_device_that_counts_nothing_says_so),
+		T(counters_of_a_worker_are_made_harmless),
 		T(a_worker_begins_with_the_modes_that_were_set),
 		T(a_worker_does_what_is_for_another_never),
 		T(what_a_worker_died_with_is_asked_again),
+		T(counters_are_asked_of_the_next_worker),
 		T(nobody_waits_for_a_program_that_ended),
 		T(a_worker_that_says_nothing_is_given_up),
 		T(nonsense_is_no_answer),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * mullion-video without its main(): a keeper, and real workers with GStreamer's codecs in their sandbox, which die, hang
- * and do what they may not while a guest decodes. The frontend and the guest are the test.
+ * and do what they may not while a guest decodes. The frontend, the guest and the user are the test.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,12 +25,14 @@
 #include "host/video/gst_elements.h"
 #include "host/video/gst_registry.h"
 #include "host/video/prepare.h"
+#include "host/virtio/counters.h"
 #include "host/virtio/module.h"
 #include "tests/lib/clip.h"
 #include "tests/lib/stuck_decoder.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/vhost_peer.h"
 #include "tests/lib/video_client.h"
+#include "vmm/isolate_control.h"
 
 #define ERR VIRTIO_VIDEO_BUFFER_FLAG_ERR
 #define QUEUED VIRTIO_VIDEO_RESP_OK_RESOURCE_QUEUE
@@ -135,8 +137,8 @@ static int create_device(const struct device_setup *setup, struct virtio_device 
 	return mullion_device_module.create(setup, out);
 }
 
-static _Noreturn void be_keeper(struct shared *shared, int fd, const char *options, unsigned max_deaths, unsigned hang_s,
-				  enum sandbox_mode mode)
+static _Noreturn void be_keeper(struct shared *shared, int fd, const char *options, unsigned max_deaths,
+				unsigned hang_s, enum sandbox_mode mode, int control)
 {
 	static struct home h;
 	static struct device_module module;
@@ -158,7 +160,7 @@ static _Noreturn void be_keeper(struct shared *shared, int fd, const char *optio
 		.prepare = prepare,
 		.owner = &h.config,
 		.fd = fd,
-		.control = -1,
+		.control = control,
 		.screen = -1,
 		.max_deaths = max_deaths,
 		.hang_s = hang_s,
@@ -169,7 +171,9 @@ static _Noreturn void be_keeper(struct shared *shared, int fd, const char *optio
 	exit(program_run(&h.program));
 }
 
-static void begin_with(struct world *w, const char *options, unsigned max_deaths, unsigned hang_s, enum sandbox_mode mode)
+/* Takes @control, where the keeper is asked by a user; -1: nowhere. */
+static void begin_with(struct world *w, const char *options, unsigned max_deaths, unsigned hang_s,
+		       enum sandbox_mode mode, int control)
 {
 	int pair[2];
 
@@ -187,9 +191,11 @@ static void begin_with(struct world *w, const char *options, unsigned max_deaths
 		close(pair[0]);
 		if (dup2(fileno(w->log), STDERR_FILENO) < 0)
 			_exit(99);
-		be_keeper(w->shared, pair[1], options, max_deaths, hang_s, mode);
+		be_keeper(w->shared, pair[1], options, max_deaths, hang_s, mode, control);
 	}
 	close(pair[1]);
+	if (control >= 0)
+		close(control);
 	w->peer = vhost_peer_create_video(&(struct fake_guest_options){.memory_bytes = 64 << 20, .event_idx = true}, pair[0]);
 	w->video = (struct video_world){.guest = w->peer->guest, .device = &w->peer->device};
 	assert_int_equal(fake_guest_start(w->peer->guest, &w->peer->device), 0);
@@ -197,7 +203,7 @@ static void begin_with(struct world *w, const char *options, unsigned max_deaths
 
 static void begin(struct world *w)
 {
-	begin_with(w, "kind=decoder,timeout=60", 1000, 60, SANDBOX_AUTO);
+	begin_with(w, "kind=decoder,timeout=60", 1000, 60, SANDBOX_AUTO, -1);
 }
 
 static void print_log(struct world *w)
@@ -492,7 +498,7 @@ static void a_worker_that_hangs_is_replaced_in_time(void **state)
 	struct sums sums;
 
 	(void)state;
-	begin_with(&w, "kind=decoder,timeout=60", 1000, 2, SANDBOX_AUTO);
+	begin_with(&w, "kind=decoder,timeout=60", 1000, 2, SANDBOX_AUTO, -1);
 	disturb_in_mid_stream(&w, 1, 8, hang, &c, &sums);
 	close_stream(&w, &c);
 	decode_exactly(&w, 2);
@@ -525,6 +531,62 @@ static void what_a_worker_may_not_do_ends_it_and_the_guest_goes_on(void **state)
 	assert_int_equal(end(&w), 0);
 }
 
+/* ---- a user ---- */
+
+struct question {
+	const struct counter_source *of;
+	struct counters answer;
+	int err;
+};
+
+static void run_question(void *arg)
+{
+	struct question *q = arg;
+
+	q->err = q->of->count(q->of->owner, &q->answer);
+}
+
+static const struct counter *find(const struct counters *c, const char *part, const char *name)
+{
+	for (uint32_t i = 0; i < c->count; i++) {
+		if (!strcmp(c->list[i].part, part) && !strcmp(c->list[i].name, name))
+			return &c->list[i];
+	}
+	fail_msg("no counter %s of \"%s\"", name, part);
+	return NULL;
+}
+
+static void a_user_hears_from_the_sandbox_what_the_codec_did(void **state)
+{
+	struct question *q = calloc(1, sizeof(*q));
+	struct isolate_control *control;
+	struct client c;
+	struct sums sums;
+	struct world w;
+
+	(void)state;
+	assert_non_null(q);
+	assert_int_equal(isolate_control_create(&control), 0);
+	q->of = isolate_control_counters(control);
+	begin_with(&w, "kind=decoder,timeout=60", 1000, 60, SANDBOX_AUTO, isolate_control_connect(control));
+	for (uint32_t life = 0; life < 2; life++) {
+		open_stream(&w, 1 + life, &c, &sums);
+		assert_true(decode(&c));
+		loop_call(q->of->loop, run_question, q);
+		assert_int_equal(q->err, 0);
+		assert_int_equal(find(&q->answer, "", "deaths")->value, life);
+		assert_int_equal(find(&q->answer, "", "frames-out")->value, film->sums.count);
+		assert_non_null(strstr(find(&q->answer, "", "element")->text, "264"));
+		assert_string_equal(find(&q->answer, life ? "stream 2" : "stream 1", "format")->text, "h264");
+		close_stream(&w, &c);
+		if (!life)
+			settle_death(&w);
+	}
+	isolate_control_destroy(control);
+	assert_int_equal(end(&w), 0);
+	free(q);
+}
+
 static void a_codec_that_does_not_stop_takes_its_worker_with_it(void **state)
 {
 	struct world w;
@@ -532,7 +594,7 @@ static void a_codec_that_does_not_stop_takes_its_worker_with_it(void **state)
 	struct sums sums;
 
 	(void)state;
-	begin_with(&w, "kind=decoder,codec=" STUCK_DECODER ",timeout=2", 1000, 60, SANDBOX_AUTO);
+	begin_with(&w, "kind=decoder,codec=" STUCK_DECODER ",timeout=2", 1000, 60, SANDBOX_AUTO, -1);
 	w.shared->stuck = true;
 	open_stream(&w, 1, &c, &sums);
 	client_send(&c, film->clip.data[0], film->clip.bytes[0], CLIENT_FIRST_STAMP);
@@ -556,7 +618,7 @@ static void after_many_deaths_no_streams_are_made_for_a_while(void **state)
 	struct world w;
 
 	(void)state;
-	begin_with(&w, "kind=decoder", 2, 60, SANDBOX_AUTO);
+	begin_with(&w, "kind=decoder", 2, 60, SANDBOX_AUTO, -1);
 	assert_int_equal(video_create_stream(&w.video, 1, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
 	settle_death(&w);
 	assert_int_equal(video_create_stream(&w.video, 2, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
@@ -645,7 +707,7 @@ static void a_worker_that_dies_at_a_step_is_replaced(void **state)
 	uint32_t id = 1;
 
 	(void)state;
-	begin_with(&w, "kind=decoder,timeout=60", 1000, 60, SANDBOX_OFF);
+	begin_with(&w, "kind=decoder,timeout=60", 1000, 60, SANDBOX_OFF, -1);
 	for (unsigned step = 0; step < STEP_RECOVERING; step++) {
 		for (unsigned number = 1; number < 11; number += 9)
 			check_stream(&w, id++, step, number);
@@ -664,7 +726,7 @@ static void a_command_at_work_is_done_once_or_not_at_all(void **state)
 	struct world w;
 
 	(void)state;
-	begin_with(&w, "kind=decoder,timeout=60", 1000, 60, SANDBOX_OFF);
+	begin_with(&w, "kind=decoder,timeout=60", 1000, 60, SANDBOX_OFF, -1);
 	for (unsigned step = 0; step < STEP_RECOVERING; step++) {
 		for (unsigned number = 1; number <= 6; number += 2)
 			check_commands(&w, step, number);
@@ -717,6 +779,7 @@ int main(void)
 		cmocka_unit_test(a_failure_is_told_once),
 		cmocka_unit_test(a_worker_that_hangs_is_replaced_in_time),
 		cmocka_unit_test(what_a_worker_may_not_do_ends_it_and_the_guest_goes_on),
+		cmocka_unit_test(a_user_hears_from_the_sandbox_what_the_codec_did),
 		cmocka_unit_test(a_codec_that_does_not_stop_takes_its_worker_with_it),
 		cmocka_unit_test(after_many_deaths_no_streams_are_made_for_a_while),
 		cmocka_unit_test(a_worker_that_dies_at_a_step_is_replaced),

@@ -53,6 +53,20 @@ static void count(struct virtio_device *d, struct counters *out)
 
 static const struct virtio_device_ops counting_ops = {.name = "counter", .count = count};
 
+static int count_elsewhere(void *counters, struct counters *out)
+{
+	*out = *(const struct counters *)counters;
+	return ctl_stub.count_err;
+}
+
+void ctl_stub_isolate(unsigned n, struct loop *loop)
+{
+	static const struct virtio_device_ops silent_ops = {.name = "frontend"};
+
+	ctl_stub.devices[n].ops = &silent_ops;
+	ctl_stub.elsewhere[n] = (struct counter_source){count_elsewhere, &ctl_stub.counters[n], loop};
+}
+
 void ctl_stub_init(struct vm *vm)
 {
 	memset(&ctl_stub, 0, sizeof(ctl_stub));
@@ -81,10 +95,22 @@ const char *devices_name(const struct devices *d, unsigned n)
 	return n < 2 ? names[n] : NULL;
 }
 
+const char *devices_kind(const struct devices *d, unsigned n)
+{
+	(void)d;
+	return n < 2 ? ctl_stub.devices[n].ops->name : NULL;
+}
+
 struct virtio_device *devices_device(const struct devices *d, unsigned n)
 {
 	(void)d;
 	return n < 2 ? &ctl_stub.devices[n] : NULL;
+}
+
+const struct counter_source *devices_counters(const struct devices *d, unsigned n)
+{
+	(void)d;
+	return n < 2 && ctl_stub.elsewhere[n].count ? &ctl_stub.elsewhere[n] : NULL;
 }
 
 struct input_seat *devices_seat(const struct devices *d)

@@ -29,6 +29,8 @@ struct ctl_stub {
 	struct display_control control;
 	struct virtio_device devices[2]; /* all; on the machine's loop unless a test says otherwise */
 	struct counters counters[2];     /* what they say */
+	struct counter_source elsewhere[2]; /* ctl_stub_isolate() */
+	int count_err;			    /* that those end with */
 };
 
 extern struct ctl_stub ctl_stub;
@@ -36,5 +38,7 @@ extern struct ctl_stub ctl_stub;
 /* Reset it, for @vm. */
 void ctl_stub_init(struct vm *vm);
 void ctl_stub_finish(void);
+/* Device @n is in another process from here on, which is asked on @loop. */
+void ctl_stub_isolate(unsigned n, struct loop *loop);
 
 #endif
