@@ -134,8 +134,7 @@ int module_find(const char *name, const struct device_module **out, char *why, s
 	const void *found;
 	int err = find(name, DEVICE_MODULE_SYMBOL, DEVICE_MODULE_ABI, &found, why, why_bytes);
 
-	if (!err)
-		*out = found;
+	*out = err ? NULL : found;
 	return err;
 }
 
@@ -157,7 +156,6 @@ int module_load_screen(const struct screen_module **out)
 
 	if (err)
 		log_line(LOG_TOPIC_VMM, LOG_ERROR, "%s", why);
-	if (!err)
-		*out = found;
+	*out = err ? NULL : found;
 	return err;
 }
