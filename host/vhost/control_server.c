@@ -23,6 +23,7 @@ struct control_shot {
 
 struct control_server {
 	struct control_server_config config;
+	struct loop *loop;    /* of the device, which may be gone */
 	struct loop_fd watch; /* ready NULL: the asker is gone */
 	struct control_shot shots[MAX_SHOTS];
 	struct counters counters; /* on their way to a file */
@@ -32,7 +33,7 @@ static void end(struct control_server *s)
 {
 	if (!s->watch.ready)
 		return;
-	loop_remove_fd(s->config.device->loop, &s->watch);
+	loop_remove_fd(s->loop, &s->watch);
 	s->watch.ready = NULL;
 }
 
@@ -169,8 +170,9 @@ int control_server_create(const struct control_server_config *config, struct con
 	if (!s)
 		goto fail;
 	s->config = *config;
+	s->loop = config->device->loop;
 	s->watch = (struct loop_fd){.fd = config->socket, .ready = ready, .owner = s};
-	err = loop_add_fd(config->device->loop, &s->watch, EPOLLIN);
+	err = loop_add_fd(s->loop, &s->watch, EPOLLIN);
 	if (err)
 		goto fail;
 	if (config->displays)

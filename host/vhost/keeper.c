@@ -311,12 +311,19 @@ static int construct(struct keeper *k)
 
 static void destruct(struct keeper *k)
 {
+	int status;
+
 	message_socket_close(&k->frontend);
 	message_socket_close(&k->backend);
 	keeper_close_link(k);
 	keeper_drop_spare(k);
 	/* Its link is closed: it writes what there is to write, and ends. */
-	worker_stop(&k->worker, STOP_LIMIT_MS);
+	status = worker_stop(&k->worker, STOP_LIMIT_MS);
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+		log_line(LOG_TOPIC_VHOST, LOG_WARN, "%s: the worker did not end by itself and was killed", k->config->name);
+	else if (WIFSIGNALED(status))
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: the worker died at its end (signal %d, %s)", k->config->name,
+			 WTERMSIG(status), strsignal(WTERMSIG(status)));
 	keeper_forget_waiting(k);
 	lease_end(&k->lease);
 	if (k->listener >= 0) {

@@ -165,15 +165,15 @@ void worker_kill(struct worker *w)
 		kill(w->pid, SIGKILL);
 }
 
-void worker_stop(struct worker *w, int timeout_ms)
+int worker_stop(struct worker *w, int timeout_ms)
 {
 	struct pollfd p = {.fd = w->watch.fd, .events = POLLIN};
 
 	if (!w->pid)
-		return;
+		return 0;
 	if (poll(&p, 1, timeout_ms) != 1)
 		worker_kill(w);
-	reap(w);
+	return reap(w);
 }
 
 /* ---- in the worker ---- */

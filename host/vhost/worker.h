@@ -72,8 +72,8 @@ int worker_start(struct worker *w, int (*work)(void *owner, const struct worker_
 int worker_take(struct worker *to, struct worker *from);
 /* Kill it, whatever it does; ended follows. No-op without a process. */
 void worker_kill(struct worker *w);
-/* Wait up to @timeout_ms for its end, then kill it; ended is not called. No-op without a process. */
-void worker_stop(struct worker *w, int timeout_ms);
+/* Wait up to @timeout_ms for its end, then kill it; ended is not called. Returns its wait status; 0 without a process. */
+int worker_stop(struct worker *w, int timeout_ms);
 
 /* For the worker: have m->pulse_ns follow @loop until the loop goes. */
 struct worker_pulse {

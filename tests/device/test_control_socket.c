@@ -257,12 +257,16 @@ static void start_server(struct server *s, int socket, uint64_t generation)
 
 static void destroy_server(void *arg)
 {
-	control_server_destroy(arg);
+	struct server *s = arg;
+
+	/* The device may go first. */
+	memset(&s->device, 0, sizeof(s->device));
+	control_server_destroy(s->server);
 }
 
 static void stop_server(struct server *s)
 {
-	loop_call(s->loop, destroy_server, s->server);
+	loop_call(s->loop, destroy_server, s);
 	loop_destroy(s->loop);
 }
 

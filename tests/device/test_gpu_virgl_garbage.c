@@ -20,6 +20,7 @@
 #include "host/gpu/egl.h"
 #include "protocol/virtio_gpu.h"
 #include "tests/lib/gpu3d_test.h"
+#include "tests/lib/tap.h"
 
 #define SIZE 32u
 
@@ -74,6 +75,7 @@ static void garbage_child(uint32_t seed, unsigned streams, bool broken_scenes)
 	struct gpu3d_resource buffer;
 	const char *why;
 
+	tap_begin_child();
 	log_set_levels("error");
 	if (gpu3d_create(&t, NULL, "virgl", &why) < 0)
 		_exit(2);

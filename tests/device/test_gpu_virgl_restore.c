@@ -22,6 +22,7 @@
 #include "host/virtio/journal.h"
 #include "protocol/virtio_gpu.h"
 #include "tests/lib/gpu3d_test.h"
+#include "tests/lib/tap.h"
 
 #define SIZE 64u
 #define GUEST_BYTES (64u << 20)
@@ -162,6 +163,7 @@ static void process(bool first, bool with_journal, void (*work)(void))
 		struct journal *j = NULL;
 		const char *why;
 
+		tap_begin_child();
 		dup2(log, STDERR_FILENO);
 		require(!with_journal || journal_open(journal_fd, &j) == 0, "opening the journal");
 		if (gpu3d_create_on(&t, guest, "virgl", j, &why) < 0)

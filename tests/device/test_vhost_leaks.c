@@ -28,6 +28,7 @@
 #include "tests/device/rings.h"
 #include "tests/lib/echo.h"
 #include "tests/lib/fake_guest.h"
+#include "tests/lib/tap.h"
 #include "tests/lib/vhost_peer.h"
 
 #define SESSIONS 1000u
@@ -149,6 +150,7 @@ static pid_t start_keeper(const char *path)
 			.work = work,
 		};
 
+		tap_begin_child();
 		if (sandbox_create(&off, &config.sandbox))
 			_exit(98);
 		_exit(keeper_run(&config));

@@ -28,6 +28,7 @@
 #include "host/vhost/worker.h"
 #include "protocol/virtio.h"
 #include "tests/lib/echo.h"
+#include "tests/lib/tap.h"
 #include "tests/lib/vhost_peer.h"
 
 #define REPLY (VHOST_USER_VERSION | VHOST_USER_REPLY)
@@ -394,6 +395,7 @@ static void keep(bool nonsense)
 					  .work = work,
 					  .owner = s};
 
+		tap_begin_child();
 		close(pair[0]);
 		if (sandbox_create(&off, &k.sandbox))
 			_exit(98);

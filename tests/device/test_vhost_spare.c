@@ -25,6 +25,7 @@
 #include "host/vhost/worker.h"
 #include "host/virtio/journal.h"
 #include "tests/lib/echo.h"
+#include "tests/lib/tap.h"
 #include "tests/lib/vhost_peer.h"
 
 struct shared {
@@ -147,6 +148,7 @@ static void begin(struct world *w, unsigned max_deaths)
 					  .work = work,
 					  .owner = w->shared};
 
+		tap_begin_child();
 		close(pair[0]);
 		if (sandbox_create(&off, &k.sandbox))
 			_exit(98);

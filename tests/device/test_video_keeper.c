@@ -188,6 +188,7 @@ static void begin_with(struct world *w, const char *options, unsigned max_deaths
 	w->keeper = fork();
 	assert_true(w->keeper >= 0);
 	if (!w->keeper) {
+		tap_begin_child();
 		close(pair[0]);
 		if (dup2(fileno(w->log), STDERR_FILENO) < 0)
 			_exit(99);
@@ -216,23 +217,6 @@ static void print_log(struct world *w)
 		printf("# %s\n", line);
 }
 
-/* Returns the exit status of the keeper. */
-static int end(struct world *w)
-{
-	int status;
-
-	vhost_peer_disconnect(w->peer);
-	assert_int_equal(waitpid(w->keeper, &status, 0), w->keeper);
-	if (status)
-		print_log(w);
-	virtio_device_finish(&w->peer->device);
-	vhost_peer_destroy(w->peer);
-	munmap(w->shared, sizeof(*w->shared));
-	fclose(w->log);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
-}
-
 static bool log_has(struct world *w, const char *what)
 {
 	char text[16384];
@@ -240,6 +224,26 @@ static bool log_has(struct world *w, const char *what)
 
 	text[n > 0 ? n : 0] = '\0';
 	return strstr(text, what) != NULL;
+}
+
+/* Returns the exit status of the keeper. */
+static int end(struct world *w)
+{
+	bool ended_well;
+	int status;
+
+	vhost_peer_disconnect(w->peer);
+	assert_int_equal(waitpid(w->keeper, &status, 0), w->keeper);
+	ended_well = !log_has(w, "died at its end");
+	if (status || !ended_well)
+		print_log(w);
+	virtio_device_finish(&w->peer->device);
+	vhost_peer_destroy(w->peer);
+	munmap(w->shared, sizeof(*w->shared));
+	fclose(w->log);
+	assert_true(ended_well);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
 }
 
 /* The worker has another number in its own world. */

@@ -27,6 +27,7 @@
 #include "tests/device/rings.h"
 #include "tests/lib/echo.h"
 #include "tests/lib/fake_guest.h"
+#include "tests/lib/tap.h"
 
 #define REQUESTS 6u
 #define LOST 'x' /* the answer to a request that was executing when its process died */
@@ -154,6 +155,7 @@ static bool serve_and_die(struct world *w, unsigned step, unsigned nth)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (!pid) {
+		tap_begin_child();
 		step_die_at(at);
 		serve(w);
 		_exit(0);

@@ -22,6 +22,7 @@
 #include "host/vhost/worker.h"
 #include "tests/lib/echo.h"
 #include "tests/lib/fake_guest.h"
+#include "tests/lib/tap.h"
 #include "tests/lib/vhost_peer.h"
 
 #define LOST 'x'
@@ -158,6 +159,7 @@ static int start_keeper(struct keeper_world *w)
 			.owner = w->shared,
 		};
 
+		tap_begin_child();
 		close(pair[0]);
 		if (dup2(fileno(w->log), STDERR_FILENO) < 0)
 			_exit(99);
