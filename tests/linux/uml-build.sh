@@ -29,6 +29,9 @@ for tool in gcc make flex bison bc xz; do
 	command -v "$tool" >/dev/null || die "needs $tool: apt-get install --no-install-recommends flex bison bc libelf-dev xz-utils build-essential"
 done
 
+# `make O=... check` would hand its O and flags on to the kernel's own make.
+unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL O
+
 mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock 9
