@@ -93,7 +93,7 @@ struct fake_request {
 
 /*
  * Send @in_len bytes with room for @out_cap bytes of answer, and wait for the answer, copied into @out (all
- * @out_cap bytes). @used_len may be NULL. Returns 0, -EPIPE if the device needs a reset, or -ETIMEDOUT after 5 s (and
+ * @out_cap bytes). @used_len may be NULL. Returns 0, -EPIPE if the device needs a reset, or -ETIMEDOUT after 60 s (and
  * the device was reset, to get the memory back).
  */
 int fake_guest_request(struct fake_guest *g, unsigned queue, const void *in, size_t in_len, void *out, size_t out_cap,
