@@ -301,7 +301,8 @@ static int make_video(struct devices *d, const struct options *o, unsigned n, st
 	const bool encoder = n > 0 || !o->video_decoder;
 
 	snprintf(arguments, sizeof(arguments), "kind=%s,%s", encoder ? "encoder" : "decoder", o->video);
-	if (n == 0 && o->has_gpu && !d->objects)
+	/* Virtio-media has no such thing. */
+	if (n == 0 && o->has_gpu && !d->objects && !o->video_is_media)
 		log_line(LOG_TOPIC_VMM, LOG_INFO,
 			 "pictures that the codecs share with the GPU by a UUID are not offered: both must be in this "
 			 "process, isolate=no of --gpu and of --video");
