@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * What the devices counted. Each is asked on its own loop, one after another; one in a process of its own on the thread
- * that speaks with that (vmm/isolate_control.h). Those whose process was started elsewhere aren't asked.
+ * that speaks with that (vmm/isolate_control.h). Of those whose process was started elsewhere there is nothing
+ * to ask: where it is, and whether it is connected.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -86,6 +87,23 @@ static struct json_object *describe(const struct stats_call *s)
 	return o;
 }
 
+/* {"device":"vhost-user","is":"gpu","socket":"/run/gpu.sock","connected":true}; NULL: it isn't elsewhere. */
+static struct json_object *describe_elsewhere(const struct stats_call *s)
+{
+	bool is_connected;
+	const char *socket = devices_socket(s->devices, s->next, &is_connected);
+	struct json_object *o;
+
+	if (!socket)
+		return NULL;
+	o = json_object_new_object();
+	json_object_object_add(o, "device", json_object_new_string(devices_name(s->devices, s->next)));
+	json_object_object_add(o, "is", json_object_new_string(devices_kind(s->devices, s->next)));
+	json_object_object_add(o, "socket", json_object_new_string(socket));
+	json_object_object_add(o, "connected", json_object_new_boolean(is_connected));
+	return o;
+}
+
 static void count(struct stats_call *s)
 {
 	memset(&s->counters, 0, sizeof(s->counters));
@@ -127,6 +145,10 @@ static bool ask(struct stats_call *s)
 		s->elsewhere = devices_counters(s->devices, s->next);
 		loop = loop_of(s);
 		if (!loop) {
+			struct json_object *o = describe_elsewhere(s);
+
+			if (o)
+				json_object_array_add(s->answers, o);
 			s->next++;
 		} else if (loop == s->call.loop) {
 			count(s);

@@ -262,6 +262,9 @@ static void print_stats(struct json_object *o)
 		printf("%s", ctl_answer_text(d, "is"));
 		if (json_object_object_get_ex(d, "error", NULL))
 			printf(": %s", ctl_answer_text(d, "error"));
+		else if (json_object_object_get_ex(d, "socket", NULL))
+			printf(": %s to %s", number(d, "connected") ? "connected" : "not connected",
+			       ctl_answer_text(d, "socket"));
 		puts("");
 		print_counters(d);
 		for (size_t p = 0; json_object_object_get_ex(d, "parts", &parts) && p < json_object_array_length(parts); p++) {

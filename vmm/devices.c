@@ -33,7 +33,7 @@
 /* Of a device in a process of its own that was started here; zeroed: it is in this one, or was started elsewhere. */
 struct isolated {
 	const char *kind;
-	const struct counter_source *counters;
+	const struct counter_source *counters; /* NULL: its process was started elsewhere */
 };
 
 struct devices {
@@ -301,7 +301,8 @@ static int make_video(struct devices *d, const struct options *o, unsigned n, st
 	const bool encoder = n > 0 || !o->video_decoder;
 
 	snprintf(arguments, sizeof(arguments), "kind=%s,%s", encoder ? "encoder" : "decoder", o->video);
-	if (n == 0 && o->has_gpu && !d->objects)
+	/* Virtio-media has no such thing. */
+	if (n == 0 && o->has_gpu && !d->objects && !o->video_is_media)
 		log_line(LOG_TOPIC_VMM, LOG_INFO,
 			 "pictures that the codecs share with the GPU by a UUID are not offered: both must be in this "
 			 "process, isolate=no of --gpu and of --video");
@@ -336,6 +337,7 @@ static int make_vhost_user(struct devices *d, const struct options *o, unsigned 
 		log_line(LOG_TOPIC_VMM, LOG_ERROR, "can't start the thread of a vhost-user device: %s", strerror(-err));
 		return err;
 	}
+	d->next_isolated.kind = c.kind->name;
 	return vhost_user_create(&c, d->vhost_loops[n], vm_mem(d->vm), out);
 }
 
@@ -511,6 +513,13 @@ struct virtio_device *devices_device(const struct devices *d, unsigned n)
 const struct counter_source *devices_counters(const struct devices *d, unsigned n)
 {
 	return n < d->count ? d->isolated[n].counters : NULL;
+}
+
+const char *devices_socket(const struct devices *d, unsigned n, bool *is_connected)
+{
+	if (n >= d->count || !d->isolated[n].kind || d->isolated[n].counters)
+		return NULL;
+	return vhost_user_socket(d->devices[n], is_connected);
 }
 
 struct input_seat *devices_seat(const struct devices *d)

@@ -5,6 +5,8 @@
 #ifndef MULLION_VMM_DEVICES_H
 #define MULLION_VMM_DEVICES_H
 
+#include <stdbool.h>
+
 struct counter_source;
 struct devices;
 struct display_control;
@@ -38,6 +40,12 @@ struct virtio_device *devices_device(const struct devices *d, unsigned n);
  * one, its process was started elsewhere, or there is no such device. Lives until they are destroyed. Thread: any.
  */
 const struct counter_source *devices_counters(const struct devices *d, unsigned n);
+
+/*
+ * The socket of device @n when its process was started elsewhere (--vhost-user), and whether it is connected; NULL: it is
+ * none of those. Lives until they are destroyed. Thread: any.
+ */
+const char *devices_socket(const struct devices *d, unsigned n, bool *is_connected);
 
 /* The guest's keyboard and pointers. Thread: any. */
 struct input_seat *devices_seat(const struct devices *d);

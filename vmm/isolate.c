@@ -136,7 +136,7 @@ int isolate_create(const char *name, const char *options, const char *display, c
 	return 0;
 }
 
-static void reap(struct isolate *i)
+static void reap(struct isolate *i, int timeout_ms)
 {
 	struct pollfd p = {.events = POLLIN};
 	int status = 0;
@@ -144,7 +144,7 @@ static void reap(struct isolate *i)
 	if (!i->pid)
 		return;
 	p.fd = (int)syscall(SYS_pidfd_open, i->pid, 0);
-	if (p.fd < 0 || poll(&p, 1, END_MS) != 1)
+	if (p.fd < 0 || poll(&p, 1, timeout_ms) != 1)
 		kill(i->pid, SIGKILL);
 	if (p.fd >= 0)
 		close(p.fd);
@@ -171,7 +171,7 @@ void isolate_destroy(struct isolate *i)
 {
 	if (!i)
 		return;
-	reap(i);
+	reap(i, END_MS);
 	isolate_close_screen(i);
 	isolate_control_destroy(i->control);
 	free(i);
@@ -258,8 +258,8 @@ int isolate_connect(void *isolate)
 	int fds[SOCKETS];
 	int pair[2], err;
 
-	/* One that is there still has lost us, and is about to end. */
-	reap(i);
+	/* One that is there still had time to end since it lost us; a processor of the guest waits here now. */
+	reap(i, 0);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	fds[LINK] = move_away(pair[1]);

@@ -33,8 +33,8 @@ void isolate_close_screen(struct isolate *i);
 void isolate_destroy(struct isolate *i);
 
 /*
- * Start the program, or start it again, and return a connected socket (the caller's), or a negative errno. For
- * struct vhost_user_setup. Thread: any one.
+ * Start the program, or start it again, and return a connected socket (the caller's), or a negative errno. One from before
+ * that has not ended is killed, not waited for. For struct vhost_user_setup. Thread: any one.
  */
 int isolate_connect(void *isolate);
 

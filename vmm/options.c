@@ -450,6 +450,8 @@ static int set_video(struct options *o, char *arg)
 	size_t used = 0;
 	char *part;
 
+	if (o->video_decoder || o->video_encoder)
+		return wrong("--video twice: name both devices in one, decoder,encoder, with the keys of both");
 	begin_home(&home);
 	if (strlen(arg) >= sizeof(o->video))
 		return wrong("--video %s: longer than %u bytes", arg, OPTIONS_MAX_VIDEO - 1);
@@ -458,8 +460,6 @@ static int set_video(struct options *o, char *arg)
 
 		if (taken < 0)
 			return taken;
-		if (taken)
-			continue;
 		/* The last one counts, as for the device. */
 		if (!strncmp(part, "proto=", strlen("proto=")))
 			o->video_is_media = !strcmp(part, "proto=virtio-media");
@@ -467,7 +467,7 @@ static int set_video(struct options *o, char *arg)
 			o->video_decoder = true;
 		else if (!strcmp(part, "encoder"))
 			o->video_encoder = true;
-		else /* what may follow is the module's own business */
+		else if (!taken) /* what may follow is the module's own business */
 			used += (size_t)snprintf(o->video + used, sizeof(o->video) - used, "%s%s", used ? "," : "", part);
 	}
 	if (!o->video_decoder && !o->video_encoder)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_net.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +49,7 @@ struct vhost_user {
 	int (*connect)(void *owner); /* NULL: to the socket's path */
 	void *owner;
 	struct vhost_session session;
+	atomic_bool is_connected; /* for other threads */
 	uint8_t config[VHOST_USER_MAX_CONFIG];
 	uint64_t own_features; /* offered to the driver and unknown to the backend */
 
@@ -125,6 +127,7 @@ static int session_end(struct vhost_user *v, int err)
 		loop_post(v->device.loop, &v->changed_task);
 		v->changed_posted = true;
 	}
+	atomic_store(&v->is_connected, !err && v->session.fd >= 0);
 	if (!err)
 		return 0;
 	if (v->session.fd >= 0) {
@@ -540,6 +543,7 @@ int vhost_user_create(const struct vhost_user_setup *config, struct loop *loop, 
 	if (v->session.shmem.size_bytes)
 		virtio_device_set_shmem(&v->device, v->session.shmem.id, v->session.shmem.size_bytes);
 	adapt_config(v);
+	atomic_store(&v->is_connected, true);
 	*out = &v->device;
 	return 0;
 lost:
@@ -552,4 +556,12 @@ fail:
 	free(v->socket);
 	free(v);
 	return err;
+}
+
+const char *vhost_user_socket(const struct virtio_device *d, bool *is_connected)
+{
+	const struct vhost_user *v = (const struct vhost_user *)d;
+
+	*is_connected = atomic_load(&v->is_connected);
+	return v->socket;
 }

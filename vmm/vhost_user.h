@@ -10,6 +10,7 @@
 #ifndef MULLION_VMM_VHOST_USER_H
 #define MULLION_VMM_VHOST_USER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct guest_mem;
@@ -35,5 +36,8 @@ struct vhost_user_setup {
  */
 int vhost_user_create(const struct vhost_user_setup *config, struct loop *loop, const struct guest_mem *mem,
 		      struct virtio_device **out);
+
+/* Where the process of @d listens, until @d is destroyed, and whether it is connected. @d: of the above. Thread: any. */
+const char *vhost_user_socket(const struct virtio_device *d, bool *is_connected);
 
 #endif

@@ -2,8 +2,9 @@
 /*
  * The display that writes PNG files: DIR/scanout0-000042.png, every n-th frame and the last one of each scanout.
  * Encoding and disk writes happen on a pool thread, from a copy; when that thread falls behind, frames are dropped
- * and counted, never waited for.
+ * and counted, never waited for. Files that are there are left alone: numbers go on behind the last one.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,8 @@
 #define QUEUE_LENGTH 8u
 /* And their bytes, though one of any size always may: the guest chooses how big pictures are. */
 #define QUEUE_BYTES (96u << 20)
+/* A file with a larger number is none of ours. */
+#define MAX_NUMBER 999999999999ull
 #define CURSOR_PIXELS (64 * 64)
 
 struct png_output;
@@ -39,7 +42,7 @@ struct png_slot {
 
 struct png_scanout {
 	struct picture shown; /* the last frame, without cursor */
-	uint64_t frames;      /* presented; also the number of the last one, counted from 1 */
+	uint64_t frames;      /* presented; also the number of the last one, counted from 1 after those before */
 	uint64_t saved;       /* number of the last frame handed to the writer */
 	struct display_cursor cursor;
 	uint32_t cursor_pixels[CURSOR_PIXELS];
@@ -54,6 +57,9 @@ struct png_output {
 	struct png_scanout scanouts[DISPLAY_MAX_SCANOUTS];
 	struct png_slot slots[QUEUE_LENGTH];
 	struct png_slot *free_slots;
+	/* Of the pool thread: the numbers of files that were there before the first of ours. */
+	bool looked;
+	uint64_t before[DISPLAY_MAX_SCANOUTS];
 	size_t queued_bytes;
 	uint64_t written, dropped;
 	struct log_limit log_limit;
@@ -70,11 +76,42 @@ static bool is_due(const struct png_output *o, const struct png_scanout *s)
 	return (s->frames - 1) % o->every == 0;
 }
 
-static int write_picture(const struct png_output *o, const struct picture *p, unsigned scanout, uint64_t number)
+/*
+ * The worker before this one wrote here, or a machine before this one. Not before the first picture: a spare worker is
+ * there while the other still writes.
+ */
+static void look_for_files(struct png_output *o)
+{
+	DIR *d = opendir(o->directory);
+	const struct dirent *e;
+
+	o->looked = true;
+	if (!d) {
+		log_line(LOG_TOPIC_DISPLAY, LOG_WARN,
+			 "png: can't read %s: %s; pictures are numbered from 1, over those that may be there",
+			 o->directory, strerror(errno));
+		return;
+	}
+	while ((e = readdir(d)) != NULL) {
+		unsigned long long number;
+		unsigned scanout;
+		int end = 0;
+
+		if (sscanf(e->d_name, "scanout%u-%llu.png%n", &scanout, &number, &end) == 2 && end && !e->d_name[end] &&
+		    scanout < DISPLAY_MAX_SCANOUTS && number <= MAX_NUMBER && number > o->before[scanout])
+			o->before[scanout] = number;
+	}
+	closedir(d);
+}
+
+static int write_picture(struct png_output *o, const struct picture *p, unsigned scanout, uint64_t number)
 {
 	char path[4096];
 	int err;
 
+	if (!o->looked)
+		look_for_files(o);
+	number += o->before[scanout];
 	snprintf(path, sizeof(path), "%s/scanout%u-%06llu.png", o->directory, scanout, (unsigned long long)number);
 	err = picture_write_png(p, path);
 	if (err == 0)

@@ -272,7 +272,7 @@ static uint64_t features(struct renderer *r)
 	       VIRTIO_BIT(VIRTIO_GPU_F_RESOURCE_UUID) | VIRTIO_BIT(VIRTIO_GPU_F_RESOURCE_BLOB);
 }
 
-/* Venus and DRM need a host-visible region and a render server; they come with those. */
+/* Of the host's Vulkan (Venus) and DRM drivers there is nothing here: virglrenderer is started without them. */
 static const uint32_t capset_ids[] = {VIRTIO_GPU_CAPSET_VIRGL, VIRTIO_GPU_CAPSET_VIRGL2};
 
 static int capset_info(struct renderer *r, uint32_t index, struct renderer_capset *out)

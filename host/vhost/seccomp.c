@@ -46,9 +46,12 @@ struct test {
 		n, 0xffffffffull & ~(uint64_t)(bits), 0                                                                \
 	}
 
+/* The call does nothing, and says that it is done. */
+#define NOTHING (-1)
+
 struct call {
 	const char *name;
-	int error; /* 0: allowed; else the errno that is returned */
+	int error; /* 0: allowed; NOTHING; else the errno that is returned */
 	struct test tests[2];
 };
 
@@ -102,16 +105,18 @@ static const struct call calls[] = {
 	{"getcpu", 0, {ANY}},
 	{"sched_yield", 0, {ANY}},
 	{"sched_getaffinity", 0, {ANY}},
-	{"sched_setaffinity", 0, {ANY}},
+	{"sched_setaffinity", 0, {IS(0, 0)}}, /* add_affinity() has the others */
 	{"sched_getparam", 0, {ANY}},
 	{"sched_getscheduler", 0, {ANY}},
 	{"sched_get_priority_min", 0, {ANY}},
 	{"sched_get_priority_max", 0, {ANY}},
 	{"sched_setscheduler", EPERM, {ANY}},
-	/* GLib gives each thread of a pool the settings of the first, and complains where it can't; more than those takes a
-	 * privilege. */
+	/*
+	 * GLib gives each thread of a pool the settings of the first, which it has anyway, and complains where it can't. The
+	 * thread is named by its number, and that may be one of another process where these are in sight.
+	 */
 	{"sched_getattr", 0, {ANY}},
-	{"sched_setattr", 0, {ANY}},
+	{"sched_setattr", NOTHING, {ANY}},
 	{"setpriority", EPERM, {ANY}},
 	{"getpriority", 0, {ANY}},
 	{"arch_prctl", EINVAL, {ANY}},
@@ -251,6 +256,13 @@ static const struct call writing[] = {
 	{"renameat2", 0, {ANY}}, {"flock", 0, {ANY}},	 {"fsync", 0, {ANY}},  {"fdatasync", 0, {ANY}},
 };
 
+static uint32_t action(int error)
+{
+	if (!error)
+		return SCMP_ACT_ALLOW;
+	return SCMP_ACT_ERRNO(error == NOTHING ? 0u : (uint16_t)error);
+}
+
 static int add(scmp_filter_ctx ctx, const struct call *c)
 {
 	int number = seccomp_syscall_resolve_name(c->name);
@@ -263,8 +275,7 @@ static int add(scmp_filter_ctx ctx, const struct call *c)
 	for (unsigned i = 0; i < 2 && c->tests[i].mask; i++)
 		compare[count++] =
 			SCMP_CMP64(c->tests[i].argument, SCMP_CMP_MASKED_EQ, c->tests[i].mask, c->tests[i].value);
-	return seccomp_rule_add_array(ctx, c->error ? SCMP_ACT_ERRNO((uint16_t)c->error) : SCMP_ACT_ALLOW, number,
-				      count, count ? compare : NULL);
+	return seccomp_rule_add_array(ctx, action(c->error), number, count, count ? compare : NULL);
 }
 
 static int add_all(scmp_filter_ctx ctx, const struct call *list, size_t count)
@@ -314,6 +325,16 @@ static int add_prctl(scmp_filter_ctx ctx)
 				      SCMP_A0_64(SCMP_CMP_GT, PR_GET_NAME_VALUE, 0));
 }
 
+/*
+ * Of a thread by its number, which may be one of another process. Mesa spreads its threads over all processors, where they
+ * are already; it goes on without.
+ */
+static int add_affinity(scmp_filter_ctx ctx)
+{
+	return seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), seccomp_syscall_resolve_name("sched_setaffinity"), 1,
+				SCMP_A0_64(SCMP_CMP_GT, 0, 0));
+}
+
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 
 int sandbox_apply_seccomp(const struct sandbox *s)
@@ -338,6 +359,8 @@ int sandbox_apply_seccomp(const struct sandbox *s)
 		err = add_socket_pairs(ctx);
 	if (!err)
 		err = add_prctl(ctx);
+	if (!err)
+		err = add_affinity(ctx);
 	if (!err)
 		err = add_own(ctx);
 	if (!err)

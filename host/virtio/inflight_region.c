@@ -177,15 +177,13 @@ static int find_entries(struct inflight_region *r, unsigned size, unsigned head,
 	return 0;
 }
 
-static int find_packed(struct inflight_region *r, unsigned size, bool shown, uint16_t *used)
+static int find_packed(struct inflight_region *r, unsigned size, uint16_t old, bool shown, uint16_t *used)
 {
 	const struct vhost_user_inflight_packed *p = r->at.packed;
 	bool is_taken[INFLIGHT_MAX_SIZE] = {false}, is_free[INFLIGHT_MAX_SIZE] = {false};
-	uint16_t old, now, at;
-	int err = inflight_region_packed_position(r, (uint16_t)size, &old);
+	uint16_t now, at;
+	int err = read_position(size, load16(&p->used_idx), load8(&p->used_wrap_counter), &now);
 
-	if (!err)
-		err = read_position(size, load16(&p->used_idx), load8(&p->used_wrap_counter), &now);
 	if (err)
 		return err;
 	/* Shown, but perhaps not yet crossed off; else it is as if nothing of it had happened. */
@@ -227,14 +225,15 @@ static void refill(struct inflight_region *r, struct inflight *f, bool packed)
 	}
 }
 
-int inflight_region_take_over(struct inflight_region *r, struct inflight *f, uint16_t size, bool packed, uint16_t shown)
+int inflight_region_take_over(struct inflight_region *r, struct inflight *f, uint16_t size, bool packed, uint16_t at,
+			      uint16_t shown)
 {
 	uint16_t used = shown;
 	int err;
 
 	assert(size && size <= r->size);
 	r->found = 0;
-	err = packed ? find_packed(r, size, shown, &used) : find_split(r, size, shown);
+	err = packed ? find_packed(r, size, at, shown, &used) : find_split(r, size, shown);
 	if (!err)
 		err = inflight_refill(f, size, packed, used);
 	if (err)

@@ -39,11 +39,13 @@ bool inflight_region_is_for(const struct inflight_region *r, uint16_t size);
 int inflight_region_packed_position(const struct inflight_region *r, uint16_t size, uint16_t *used);
 
 /*
- * Have @f hold what is in flight on a ring of @size, each as just taken, in their order. @shown: split rings: the used
- * index that the driver sees; packed rings: whether the entry at inflight_region_packed_position() was shown as used.
+ * Have @f hold what is in flight on a ring of @size, each as just taken, in their order. @at: what
+ * inflight_region_packed_position() said, which isn't read again; packed rings only. @shown: split rings: the used index
+ * that the driver sees; packed rings: whether the entry at @at was shown as used.
  * Returns how many requests that are, or -EINVAL if the memory makes no sense; then nothing has happened.
  */
-int inflight_region_take_over(struct inflight_region *r, struct inflight *f, uint16_t size, bool packed, uint16_t shown);
+int inflight_region_take_over(struct inflight_region *r, struct inflight *f, uint16_t size, bool packed, uint16_t at,
+			      uint16_t shown);
 
 /*
  * From here on the memory says what @f has: a ring that was begun or taken over and stands at @used. Should all processes

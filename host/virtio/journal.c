@@ -79,7 +79,7 @@ struct journal {
 	uint64_t put_bytes; /* of the changes */
 	uint64_t commits, compactions;
 	bool loaded;
-	/* What journal_open() found, laid out as the active half was then. */
+	/* What journal_load() found, laid out as the active half was then. */
 	uint8_t *found;
 	uint32_t found_bytes;
 };
@@ -272,7 +272,7 @@ static uint32_t write_trailer(struct journal *j, uint32_t which, uint32_t at)
 /* What half @which holds up to @bytes becomes the journal, in one step. */
 static void flip(struct journal *j, uint32_t which, uint32_t bytes)
 {
-	/* Release, twice: the records before the length, the length before the flip. journal_open() reads in reverse. */
+	/* Release, twice: the records before the length, the length before the flip. journal_load() reads in reverse. */
 	atomic_store_explicit(&j->head->committed[which], bytes, memory_order_release);
 	atomic_store_explicit(&j->head->active, which, memory_order_release);
 	j->active = which;
@@ -647,18 +647,6 @@ int journal_map(int fd, struct journal **out)
 	j->limit_bytes = j->half_bytes / 4 * 3;
 	*out = j;
 	return 0;
-}
-
-int journal_open(int fd, struct journal **out)
-{
-	int err = journal_map(fd, out);
-
-	if (err < 0)
-		return err;
-	err = journal_load(*out);
-	if (err < 0)
-		journal_close(*out);
-	return err;
 }
 
 void journal_close(struct journal *j)

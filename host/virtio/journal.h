@@ -13,7 +13,7 @@
  * Nothing behind the length is ever read, so a process may die at any instruction. When a half is full, the live
  * records are copied to the other half, its length is stored, and one release-store makes it the active one.
  *
- * A taken-over process may have written anything into the memory, so journal_open() trusts none of it: it takes a
+ * A taken-over process may have written anything into the memory, so journal_load() trusts none of it: it takes a
  * copy, checks that, and writes the memory anew from what was good. Later nothing is read back but payloads, by lengths
  * that the process keeps to itself.
  *
@@ -46,21 +46,20 @@ struct journal_key {
 int journal_memfd(size_t bytes) MUST_CHECK;
 
 /*
- * Open what is in @fd, which stays the caller's, or start empty when it is zeroed. What is damaged is left out: a
- * transaction that is not whole and everything behind it; one log line says so. Returns 0, -EINVAL (no memory
- * file of a size that is possible), -ENOMEM or the errno of mmap().
- */
-int journal_open(int fd, struct journal **out) MUST_CHECK;
-/*
- * The same in two steps, for a process that waits to take over from one that still writes there: journal_map() reads and
- * writes nothing, and until journal_load() nothing else may be done with it but to close it. Loaded already: 0.
+ * For what is in @fd, which stays the caller's. It reads and writes nothing there, where another process may still write;
+ * until journal_load() nothing else may be done with it but to close it. Returns 0, -EINVAL (no memory file of a size that
+ * is possible), -ENOMEM or the errno of mmap().
  */
 int journal_map(int fd, struct journal **out) MUST_CHECK;
+/*
+ * Read what is there, or start empty when it is zeroed. What is damaged is left out: a transaction that is not whole and
+ * everything behind it; one log line says so. Returns 0, also when it is loaded already, or -ENOMEM.
+ */
 int journal_load(struct journal *j) MUST_CHECK;
 /* The records stay in the memfd. NULL is fine. */
 void journal_close(struct journal *j);
 
-/* ---- changes: seen by the next journal_open() once committed ---- */
+/* ---- changes: seen by the next journal_load() once committed ---- */
 
 /*
  * Set the record of @key. Returns 0, -ENOSPC when the live records don't fit (nothing is changed; the old record
@@ -108,7 +107,7 @@ const void *journal_get(const struct journal *j, const struct journal_key *key, 
 unsigned journal_pending(const struct journal *j);
 
 /*
- * The records as journal_open() found them, in the order of their last put: start with *at = 0. Returns false after
+ * The records as journal_load() found them, in the order of their last put: start with *at = 0. Returns false after
  * the last. @payload is 8-byte aligned, in memory of this process, until journal_restored(). Changes made meanwhile don't show here.
  */
 bool journal_next(const struct journal *j, size_t *at, struct journal_key *key, const void **payload, size_t *bytes);

@@ -154,7 +154,7 @@ static int take_in(struct virtq *q, bool packed)
 	int n = packed ? inflight_region_packed_position(q->region, q->size, &at) : 0;
 
 	if (!n)
-		n = inflight_region_take_over(q->region, q->inflight, q->size, packed, q->ops->shown(q, at));
+		n = inflight_region_take_over(q->region, q->inflight, q->size, packed, at, q->ops->shown(q, at));
 	if (n > 0)
 		log_line(LOG_TOPIC_VIRTIO, LOG_INFO, "%s: queue %u: %d requests of before are done again",
 			 q->device->ops->name, q->index, n);

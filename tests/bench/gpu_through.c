@@ -8,6 +8,7 @@
 #include "protocol/virtio_gpu.h"
 #include "tests/bench/gpu_scene.h"
 #include "tests/lib/gpu3d.h"
+#include "tests/lib/journal_open.h"
 
 struct gpu_through {
 	const struct gpu_scene *scene;

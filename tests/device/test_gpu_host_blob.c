@@ -17,6 +17,7 @@
 #include "host/virtio/journal.h"
 #include "host/virtio/shared_heap.h"
 #include "tests/lib/gpu_world.h"
+#include "tests/lib/journal_open.h"
 
 #define OK VIRTIO_GPU_RESP_OK_NODATA
 #define MAPPED VIRTIO_GPU_RESP_OK_MAP_INFO

@@ -17,6 +17,7 @@
 #include "host/gpu/content.h"
 #include "host/gpu/record.h"
 #include "tests/lib/gpu_world.h"
+#include "tests/lib/journal_open.h"
 
 #define OK VIRTIO_GPU_RESP_OK_NODATA
 #define BGRX VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM

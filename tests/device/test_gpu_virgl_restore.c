@@ -22,6 +22,7 @@
 #include "host/virtio/journal.h"
 #include "protocol/virtio_gpu.h"
 #include "tests/lib/gpu3d_test.h"
+#include "tests/lib/journal_open.h"
 #include "tests/lib/tap.h"
 
 #define SIZE 64u

@@ -17,6 +17,7 @@
 #include "host/video/codec_fake.h"
 #include "host/virtio/journal.h"
 #include "tests/lib/film.h"
+#include "tests/lib/journal_open.h"
 
 enum { JOURNAL_BYTES = 256 << 10, MAX_RECORDS = 64, SEEDS = 3000 };
 

@@ -24,6 +24,7 @@
 #include "host/virtio/inflight.h"
 #include "host/virtio/inflight_region.h"
 #include "host/virtio/queue.h"
+#include "protocol/vhost_user.h"
 #include "tests/device/rings.h"
 #include "tests/lib/echo.h"
 #include "tests/lib/fake_guest.h"
@@ -375,6 +376,38 @@ static void what_the_frontend_keeps_follows_a_takeover(void **state)
 	}
 }
 
+/* What decided whether an entry was shown is where the ring goes on, whatever the memory says by then. */
+static void where_the_ring_stood_is_read_once(void **state)
+{
+	static const uint16_t changed[] = {5, 7, 8, 0xffff};
+	const uint16_t stood = 3 | 1u << VRING_PACKED_EVENT_F_WRAP_CTR;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(changed) / sizeof(changed[0]); i++) {
+		struct vhost_user_inflight_packed *p = calloc(1, inflight_region_bytes(8));
+		struct inflight_ring *ring = calloc(1, sizeof(*ring));
+		struct inflight_region *r;
+		struct inflight *f;
+		uint16_t at, used;
+
+		assert_true(p && ring);
+		assert_int_equal(inflight_create(ring, &f), 0);
+		assert_int_equal(inflight_region_create(p, 8, &r), 0);
+		assert_int_equal(inflight_begin(f, 8, true, stood), 0);
+		inflight_region_begin(r, f, true, stood);
+		assert_int_equal(inflight_region_packed_position(r, 8, &at), 0);
+		assert_int_equal(at, stood);
+		p->old_used_idx = changed[i];
+		assert_int_equal(inflight_region_take_over(r, f, 8, true, at, false), 0);
+		assert_int_equal(inflight_recover(f, 8, true, &used), 0);
+		assert_int_equal(used, stood);
+		inflight_region_destroy(r);
+		inflight_destroy(f);
+		free(ring);
+		free(p);
+	}
+}
+
 /* Without a death the memory changes nothing, and the next ring begins anew. */
 static void a_ring_that_was_stopped_is_not_taken_over(void **state)
 {
@@ -453,6 +486,7 @@ int main(void)
 		cmocka_unit_test(two_deaths_in_a_row_lose_and_repeat_nothing),
 		cmocka_unit_test(what_the_frontend_keeps_makes_good_the_death_of_all),
 		cmocka_unit_test(what_the_frontend_keeps_follows_a_takeover),
+		cmocka_unit_test(where_the_ring_stood_is_read_once),
 		cmocka_unit_test(a_ring_that_was_stopped_is_not_taken_over),
 		cmocka_unit_test(nonsense_in_the_memory_is_refused_or_harmless),
 	};

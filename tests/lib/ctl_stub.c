@@ -113,6 +113,13 @@ const struct counter_source *devices_counters(const struct devices *d, unsigned 
 	return n < 2 && ctl_stub.elsewhere[n].count ? &ctl_stub.elsewhere[n] : NULL;
 }
 
+const char *devices_socket(const struct devices *d, unsigned n, bool *is_connected)
+{
+	(void)d;
+	*is_connected = ctl_stub.is_connected;
+	return n < 2 ? ctl_stub.sockets[n] : NULL;
+}
+
 struct input_seat *devices_seat(const struct devices *d)
 {
 	(void)d;

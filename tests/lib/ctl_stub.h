@@ -31,6 +31,8 @@ struct ctl_stub {
 	struct counters counters[2];     /* what they say */
 	struct counter_source elsewhere[2]; /* ctl_stub_isolate() */
 	int count_err;			    /* that those end with */
+	const char *sockets[2];		    /* NULL: not of a process started elsewhere */
+	bool is_connected;		    /* that is */
 };
 
 extern struct ctl_stub ctl_stub;

@@ -77,6 +77,9 @@ test_ctl-libs = $(json-libs)
 # The frontend's end of vhost-user.
 unit-tests += test_vhost_user_session
 test_vhost_user_session-src := vmm/vhost_user_session.c
+# The device's program, which is the real one.
+unit-tests += test_isolate
+test_isolate-src := vmm/isolate.c vmm/isolate_control.c
 # What a worker process may do; every case in a process of its own.
 unit-tests += test_sandbox
 test_sandbox-src = tests/lib/elsewhere.c $(host-sandbox-src)

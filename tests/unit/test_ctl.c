@@ -705,6 +705,13 @@ static void devices_in_other_processes_are_asked_there(void **state)
 	memset(ctl_stub.elsewhere, 0, sizeof(ctl_stub.elsewhere));
 	ctl_stub.devices[0].ops = ctl_stub.devices[1].ops = &silent;
 	assert_string_equal(ask(fd, "{\"command\":\"stats\"}"), "{\"ok\":true,\"devices\":[]}");
+	/* But one of another program's is named. */
+	ctl_stub.sockets[1] = "/run/fs";
+	assert_string_equal(ask(fd, "{\"command\":\"stats\"}"),
+			    "{\"ok\":true,\"devices\":[{\"device\":\"gpu\",\"is\":\"silent\","
+			    "\"socket\":\"\\/run\\/fs\",\"connected\":false}]}");
+	ctl_stub.is_connected = true;
+	has(ask(fd, "{\"command\":\"stats\"}"), "\"connected\":true");
 	close(fd);
 	loop_destroy(other);
 	end();

@@ -326,6 +326,48 @@ static void a_full_disk_is_no_reason_to_stop(void **state)
 	free(read);
 }
 
+/* A worker that takes over from one that died, with or without having waited for it, and a machine that runs again. */
+static void pictures_that_are_there_are_left_alone(void **state)
+{
+	static const struct display_rect all = {0, 0, 1, 1};
+	static const char *const others[] = {"scanout0-000009.png.part",
+					     "scanout0-x.png",
+					     "scanout16-000040.png",
+					     "scanout1-000041.jpg",
+					     "scanout1-18446744073709551615.png",
+					     "scanout1-99999999999999999999999.png"};
+	struct place *p = *state;
+	struct display_output *first = png_display(p, ",every=2"), *spare = png_display(p, ",every=2");
+	uint32_t pixel, *read, width, height;
+	char path[128];
+
+	for (pixel = 1; pixel <= 4; pixel++)
+		assert_int_equal(show(first, 0, &pixel, 1, 1, all), 0);
+	display_destroy(first);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		snprintf(path, sizeof(path), "%s/new/%s", p->path, others[i]);
+		assert_int_equal(close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)), 0);
+	}
+	for (pixel = 11; pixel <= 13; pixel++) {
+		assert_int_equal(show(spare, 0, &pixel, 1, 1, all), 0);
+		assert_int_equal(show(spare, 1, &pixel, 1, 1, all), 0);
+	}
+	display_destroy(spare);
+	/* Every second one and the last, of both. */
+	for (unsigned number = 1; number <= 8; number++) {
+		static const uint32_t wanted[] = {1, 0, 3, 4, 11, 0, 13, 0};
+
+		snprintf(path, sizeof(path), "scanout0-%06u.png", number);
+		read = load(p, path, &width, &height);
+		assert_int_equal(read != NULL, wanted[number - 1] != 0);
+		assert_true(!read || *read == wanted[number - 1]);
+		free(read);
+	}
+	assert_non_null(read = load(p, "scanout1-000001.png", &width, &height));
+	assert_int_equal(*read, 11);
+	free(read);
+}
+
 static void a_format_nobody_knows_is_refused(void **state)
 {
 	struct place *p = *state;
@@ -354,6 +396,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_cursor_is_blended_over_the_picture, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_slow_writer_costs_frames_not_time, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_full_disk_is_no_reason_to_stop, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(pictures_that_are_there_are_left_alone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_format_nobody_knows_is_refused, set_up, tear_down),
 	};
 

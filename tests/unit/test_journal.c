@@ -16,6 +16,7 @@
 
 #include "host/base/log.h"
 #include "host/virtio/journal.h"
+#include "tests/lib/journal_open.h"
 
 #define BYTES JOURNAL_MIN_BYTES
 #define HEAD_BYTES 4096u

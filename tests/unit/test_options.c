@@ -303,6 +303,7 @@ static void mistakes_get_one_line_with_the_cure(void **state)
 	} cases[] = {
 		{"", "--kernel FILE is needed"},
 		{"--kernel k --video codec=x", "name the devices: decoder"},
+		{"--kernel k --video decoder,streams=2 --video encoder", "--video twice: name both devices in one"},
 		{"--kernel", "--kernel needs a value: FILE"},
 		{"--kernel k --memroy 1G", "did you mean --memory?"},
 		{"--kernel k --cpu", "--cpus needs a value"},

@@ -418,6 +418,51 @@ static void what_a_driver_needs_works(void **state)
 	assert_int_equal(run(NULL, act_allowed), GOOD);
 }
 
+/* As struct sched_attr of the kernel's first version; glibc has none. */
+struct scheduling {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+};
+
+static int set_scheduling(pid_t thread, uint32_t policy, int32_t nice)
+{
+	const struct scheduling all = {.size = sizeof(all), .policy = policy, .nice = nice};
+
+	return (int)syscall(SYS_sched_setattr, thread, &all, 0);
+}
+
+/* The parent is in sight where there is no namespace of processes; it is of the same user. */
+static int act_scheduling(struct sandbox *s)
+{
+	const pid_t threads[] = {(pid_t)syscall(SYS_gettid), getppid()};
+	cpu_set_t all;
+
+	(void)s;
+	if (sched_getaffinity(0, sizeof(all), &all) || sched_setaffinity(0, sizeof(all), &all))
+		return 1;
+	for (size_t i = 0; i < sizeof(threads) / sizeof(threads[0]) && threads[i]; i++) {
+		const int nice = getpriority(PRIO_PROCESS, (id_t)threads[i]), policy = sched_getscheduler(threads[i]);
+
+		if (sched_setaffinity(threads[i], sizeof(all), &all) == 0 || errno != EPERM)
+			return 2;
+		/* GLib must not have a reason to complain. */
+		if (set_scheduling(threads[i], SCHED_BATCH, 19))
+			return 3;
+		if (getpriority(PRIO_PROCESS, (id_t)threads[i]) != nice || sched_getscheduler(threads[i]) != policy)
+			return 4;
+	}
+	return GOOD;
+}
+
+static void no_thread_is_slowed_down_by_its_number(void **state)
+{
+	(void)state;
+	assert_int_equal(run(NULL, act_scheduling), GOOD);
+}
+
 static int act_abort(struct sandbox *s)
 {
 	(void)s;
@@ -599,7 +644,9 @@ static int all_here(void)
 		return 32;
 	if (run(before_state, act_state) != GOOD)
 		return 33;
-	return run(NULL, act_capabilities) != GOOD ? 34 : GOOD;
+	if (run(NULL, act_scheduling) != GOOD)
+		return 34;
+	return run(NULL, act_capabilities) != GOOD ? 35 : GOOD;
 }
 
 static int strict_here(void)
@@ -653,6 +700,7 @@ int main(void)
 		cmocka_unit_test(the_directory_given_is_written_and_no_other),
 		cmocka_unit_test(shader_cache_has_an_end),
 		cmocka_unit_test(what_a_driver_needs_works),
+		cmocka_unit_test(no_thread_is_slowed_down_by_its_number),
 		cmocka_unit_test(abort_ends_it_by_another_signal),
 		cmocka_unit_test(only_given_descriptors_and_no_privileges_are_left),
 		cmocka_unit_test(no_capability_is_left),

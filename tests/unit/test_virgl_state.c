@@ -19,6 +19,7 @@
 #include "host/base/log.h"
 #include "host/gpu/content.h"
 #include "host/gpu/virgl_state.h"
+#include "tests/lib/journal_open.h"
 
 #define CONTEXT 9u
 #define WORDS 65536u
