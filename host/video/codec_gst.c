@@ -110,6 +110,7 @@ static void destroy(struct codec *c)
 	if (g->head)
 		gst_sample_unref(g->head);
 	gst_caps_replace(&g->head_caps, NULL);
+	gst_caps_replace(&g->coder_caps, NULL);
 	gst_convert_finish(&g->convert);
 	gst_pipeline_stop(g); /* its thread frees it */
 }
@@ -203,8 +204,8 @@ static GstBuffer *borrow(struct codec_gst *g, const struct video_buffer *from, s
 	pthread_mutex_lock(&g->lock);
 	g->unreleased++;
 	pthread_mutex_unlock(&g->lock);
-	gst_buffer_append_memory(buffer, gst_memory_new_wrapped(GST_MEMORY_FLAG_READONLY, bytes, from->bytes, 0, from->bytes,
-								loan, gst_pipeline_release));
+	gst_buffer_append_memory(buffer, gst_memory_new_wrapped(GST_MEMORY_FLAG_READONLY, bytes, from->bytes, 0,
+								from->bytes, loan, gst_pipeline_release));
 	for (unsigned i = 0; i < g->layout.format->planes; i++) {
 		offsets[i] = video_layout_offset(&g->layout, from, i);
 		strides[i] = (gint)video_layout_plane(&g->layout, from, i).stride_bytes;
@@ -410,7 +411,8 @@ static int take_packet(struct codec_gst *g, const struct video_buffer *to, size_
 	return err;
 }
 
-static int take_picture(struct codec_gst *g, const struct video_buffer *to, const struct video_layout *layout, size_t *bytes)
+static int take_picture(struct codec_gst *g, const struct video_buffer *to, const struct video_layout *layout,
+			size_t *bytes)
 {
 	struct video_picture p;
 	GstVideoFrame frame;
@@ -433,20 +435,34 @@ static int take_picture(struct codec_gst *g, const struct video_buffer *to, cons
 	return 0;
 }
 
-/* Did videoconvert have to work? Then it made another copy. */
-static bool was_converted(struct codec_gst *g)
+/* Of the pictures at the coder itself, as its caps said last. */
+static GstVideoFormat coder_format(struct codec_gst *g)
 {
 	GstPad *pad = gst_element_get_static_pad(g->coder, g->config.encoder ? "sink" : "src");
 	GstCaps *caps = gst_pad_get_current_caps(pad);
-	const GstVideoInfo *ours = g->config.encoder ? &g->input_info : &g->head_info;
+	GstVideoFormat format = GST_VIDEO_FORMAT_UNKNOWN;
 	GstVideoInfo info;
-	bool converted = caps && gst_video_info_from_caps(&info, caps) &&
-			 GST_VIDEO_INFO_FORMAT(&info) != GST_VIDEO_INFO_FORMAT(ours);
 
-	if (caps)
+	if (caps) {
+		/* Reading them takes allocations, and this is done for every picture. */
+		if (caps != g->coder_caps) {
+			g->coder_format = gst_video_info_from_caps(&info, caps) ? GST_VIDEO_INFO_FORMAT(&info) : format;
+			gst_caps_replace(&g->coder_caps, caps);
+		}
+		format = g->coder_format;
 		gst_caps_unref(caps);
+	}
 	gst_object_unref(pad);
-	return converted;
+	return format;
+}
+
+/* Did videoconvert have to work? Then it made another copy. */
+static bool was_converted(struct codec_gst *g)
+{
+	const GstVideoInfo *ours = g->config.encoder ? &g->input_info : &g->head_info;
+	const GstVideoFormat format = coder_format(g);
+
+	return format != GST_VIDEO_FORMAT_UNKNOWN && format != GST_VIDEO_INFO_FORMAT(ours);
 }
 
 static int take(struct codec *c, const struct video_buffer *buffer, const struct video_layout *layout, size_t *bytes)

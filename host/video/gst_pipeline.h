@@ -34,7 +34,7 @@ struct loan {
 	struct codec_gst *codec;
 	struct video_pages *pages;
 	const struct video_buffer *buffer; /* the loop's to look at; under the lock. NULL: this one is free */
-	uint64_t number; /* counts loans, so that buffers come back in their order */
+	uint64_t number;		   /* counts loans, so that buffers come back in their order */
 	bool released;
 };
 
@@ -57,16 +57,18 @@ struct codec_gst {
 	struct codec_config config;
 	struct video_layout layout; /* encoder */
 	GstVideoInfo input_info;    /* encoder */
-	bool may_borrow;            /* encoder: reads pictures in place */
+	bool may_borrow;	    /* encoder: reads pictures in place */
 	struct loop_task task;
 	uint64_t count; /* of inputs */
 	GstSample *head;
 	GstCaps *head_caps; /* that head_info was made of */
 	GstVideoInfo head_info;
+	GstCaps *coder_caps;	     /* of the pictures at the coder */
+	GstVideoFormat coder_format; /* that they say; UNKNOWN: none */
 	struct gst_convert convert;
 	struct video_headers headers; /* of an encoder's packets so far */
 	bool headers_sent;
-	uint32_t width, height; /* as last taken; 0: not yet */
+	uint32_t width, height;		  /* as last taken; 0: not yet */
 	uint32_t said_width, said_height; /* as last shown to the stream */
 	struct codec_stats stats;
 

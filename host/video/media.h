@@ -131,6 +131,7 @@ struct media_session {
 	bool stopped;  /* it is over: what is queued on OUTPUT waits for START, or for a restart of a queue */
 	bool failed;   /* OUTPUT has to be restarted */
 	int32_t controls[MEDIA_CONTROL_ROWS];
+	bool level_chosen; /* by the guest */
 	bool wants_eos, wants_source_change;
 	uint32_t wants_control[MEDIA_CONTROL_ROWS]; /* V4L2_EVENT_SUB_FL_* | MEDIA_SUBSCRIBED */
 	struct media_note eos, source_change, control[MEDIA_CONTROL_ROWS];

@@ -64,8 +64,6 @@ static void apply_profile(struct video_stream *stream, int32_t value, const stru
 static void apply_level(struct video_stream *stream, int32_t value, const struct control *c)
 {
 	stream->controls.level = c->numbers[value];
-	/* One that is as it was at first: the encoder takes the one that fits. */
-	stream->controls.level_chosen = value != c->initial;
 }
 
 static const char *const mode_menu[] = {"Variable Bitrate", "Constant Bitrate"};
@@ -238,6 +236,8 @@ static void apply(struct media_session *s, unsigned row)
 
 	if (c->apply && (c->format == 0 || c->format == s->stream->coded->number))
 		c->apply(s->stream, s->controls[row], c);
+	if (c->apply == apply_level && c->format == s->stream->coded->number)
+		s->stream->controls.level_chosen = s->level_chosen;
 }
 
 void media_apply_controls(struct media_session *s)
@@ -352,6 +352,8 @@ static void set_value(struct media_session *s, unsigned row, int32_t value)
 	const bool changed = s->controls[row] != value;
 
 	s->controls[row] = value;
+	/* Even to what it is: until then the encoder takes the one that fits. */
+	s->level_chosen |= controls[row].apply == apply_level;
 	apply(s, row);
 	/* Whoever changes it is told only if it asked for that. */
 	if (changed && s->wants_control[row] & V4L2_EVENT_SUB_FL_ALLOW_FEEDBACK)

@@ -212,7 +212,8 @@ static struct media_world *world(bool encoder)
 		&(struct video_world_options){.encoder = encoder, .codec = &codec_gst_ops, .timeout_ms = 60000});
 }
 
-static void encode(uint32_t fourcc, unsigned size, struct film *f)
+/* With @control set as well; NULL: none. */
+static void encode_with(uint32_t fourcc, unsigned size, struct v4l2_control *control, struct film *f)
 {
 	struct v4l2_control rate = {V4L2_CID_MPEG_VIDEO_BITRATE, 2000000},
 			    key = {V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME, 1};
@@ -225,6 +226,8 @@ static void encode(uint32_t fourcc, unsigned size, struct film *f)
 	set_format(&c, MEDIA_CAPTURE, fourcc, size);
 	set_format(&c, MEDIA_OUTPUT, V4L2_PIX_FMT_NV12, size);
 	assert_int_equal(media_call(w, c.id, VIDIOC_S_CTRL, &rate), 0);
+	if (control)
+		assert_int_equal(media_call(w, c.id, VIDIOC_S_CTRL, control), 0);
 	make_buffers(&c, MEDIA_OUTPUT);
 	make_buffers(&c, MEDIA_CAPTURE);
 	for (unsigned n = 0; n < FRAMES; n++) {
@@ -236,6 +239,17 @@ static void encode(uint32_t fourcc, unsigned size, struct film *f)
 	finish(&c, true, keep_packet, f);
 	assert_int_equal(f->count, FRAMES);
 	media_world_destroy(w);
+}
+
+static void encode(uint32_t fourcc, unsigned size, struct film *f)
+{
+	encode_with(fourcc, size, NULL, f);
+}
+
+static void free_film(struct film *f)
+{
+	for (unsigned n = 0; n < f->count; n++)
+		free(f->data[n]);
 }
 
 /* ---- decode ---- */
@@ -299,10 +313,8 @@ static void check_format(uint32_t fourcc, const char *name)
 	assert_int_equal(j.count, 2 * FRAMES);
 	printf("# %s: at least %.1f dB\n", name, j.worst);
 	assert_true(j.worst > 35);
-	for (unsigned size = 0; size < 2; size++) {
-		for (unsigned n = 0; n < FRAMES; n++)
-			free(film[size].data[n]);
-	}
+	for (unsigned size = 0; size < 2; size++)
+		free_film(&film[size]);
 	media_world_destroy(w);
 }
 
@@ -334,10 +346,52 @@ static void films_survive_the_way_through_both_devices(void **state)
 			 "-ugly");
 }
 
+/* ---- the level ---- */
+
+/* level_idc, from H.264's sequence parameter set. */
+static unsigned level_of(const struct film *f)
+{
+	for (size_t at = 0; at + 6 < f->bytes[0]; at++) {
+		const uint8_t *p = f->data[0] + at;
+
+		if (p[0] == 0 && p[1] == 0 && p[2] == 1 && (p[3] & 0x1f) == 7)
+			return p[6];
+	}
+	fail_msg("no sequence parameter set");
+	return 0;
+}
+
+static bool is_x264(void)
+{
+	GstElementFactory *f = gst_elements_find(video_coded_format_find(VIRTIO_VIDEO_FORMAT_H264), true, NULL);
+	bool is = f && strcmp(GST_OBJECT_NAME(f), "x264enc") == 0;
+
+	if (f)
+		gst_object_unref(f);
+	return is;
+}
+
+static void a_level_that_was_set_is_the_films_even_the_default(void **state)
+{
+	struct v4l2_control level = {V4L2_CID_MPEG_VIDEO_H264_LEVEL, V4L2_MPEG_VIDEO_H264_LEVEL_4_0};
+	struct film film;
+
+	(void)state;
+	if (!is_x264())
+		tap_skip("the best H.264 encoder here is not told any level: install gstreamer1.0-plugins-ugly");
+	encode(V4L2_PIX_FMT_H264, 0, &film);
+	assert_true(level_of(&film) < 40);
+	free_film(&film);
+	encode_with(V4L2_PIX_FMT_H264, 0, &level, &film);
+	assert_int_equal(level_of(&film), 40);
+	free_film(&film);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(films_survive_the_way_through_both_devices),
+		cmocka_unit_test(a_level_that_was_set_is_the_films_even_the_default),
 	};
 	int failed;
 
