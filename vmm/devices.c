@@ -30,7 +30,7 @@
 #include "vmm/virtio_pci.h"
 #include "vmm/vm.h"
 
-/* Of a device in a process of its own that was started here; zeroed: it is in this one, or was started elsewhere. */
+/* Of a device in a process of its own; zeroed: it is in this one. */
 struct isolated {
 	const char *kind;
 	const struct counter_source *counters; /* NULL: its process was started elsewhere */

@@ -76,7 +76,7 @@ codec-test-src = tests/lib/codec_leaks.c tests/lib/codec_tests.c tests/lib/clip.
 	$(host-video-gst-src)
 device-tests += test_codec_conformance test_codec_encode test_codec_broken test_codec_formats test_codec_controls
 test_codec_conformance-src = $(codec-test-src)
-test_codec_encode-src = tests/lib/round_trip.c $(codec-test-src)
+test_codec_encode-src = tests/lib/round_trip.c tests/lib/soft_picture.c $(codec-test-src)
 test_codec_broken-src = $(codec-test-src)
 test_codec_formats-src = $(codec-test-src)
 test_codec_controls-src = $(codec-test-src)
@@ -93,9 +93,9 @@ test_media_trouble-src = tests/lib/media_player.c $(media-test-src)
 test_media_encode-src = tests/lib/media_player.c $(media-test-src)
 test_media_window-src = tests/lib/media_player.c $(media-test-src)
 device-tests += test_media_codec
-test_media_codec-src = tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src)
+test_media_codec-src = tests/lib/soft_picture.c tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src)
 device-tests += test_codec_missing test_video_batch test_video_leaks
-test_video_leaks-src = tests/lib/round_trip.c $(codec-test-src)
+test_video_leaks-src = tests/lib/round_trip.c tests/lib/soft_picture.c $(codec-test-src)
 test_codec_missing-src = $(codec-test-src)
 test_video_batch-src = tests/lib/film.c $(video-test-src)
 device-tests += test_codec_films test_codec_endless
@@ -109,7 +109,7 @@ video-keeper-test-src = tests/lib/codec_leaks.c tests/lib/clip.c tests/lib/stuck
 	tests/lib/video_keeper.c $(vhost-test-src) $(host-program-src) $(video-test-src) $(host-video-gst-src) \
 	$(host-video-worker-src) host/video/module.c
 test_video_keeper-src = $(video-keeper-test-src) vmm/isolate_control.c
-test_video_keeper_encode-src = tests/lib/round_trip.c $(video-keeper-test-src)
+test_video_keeper_encode-src = tests/lib/round_trip.c tests/lib/soft_picture.c $(video-keeper-test-src)
 # Guests beside each other, each with a mullion-gpu of its own.
 gpu-neighbour-src := tests/lib/gpu_neighbour.c $(sort $(vhost-test-src) $(gpu3d-src))
 device-tests += test_gpu_neighbours

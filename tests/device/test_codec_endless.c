@@ -16,20 +16,9 @@
 #include <time.h>
 
 #include "tests/lib/codec_tests.h"
+#include "tests/lib/usage.h"
 
 enum { UNITS = 140, MOST_MIB = 12 }; /* of CLIENT_CODED_BYTES each: 35 MiB */
-
-/* A sanitizer keeps what was freed, to see who uses it still. */
-#if defined(__SANITIZE_ADDRESS__)
-#define MEMORY_TELLS false
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define MEMORY_TELLS false
-#endif
-#endif
-#ifndef MEMORY_TELLS
-#define MEMORY_TELLS true
-#endif
 
 static uint8_t unit[CLIENT_CODED_BYTES];
 
@@ -139,7 +128,7 @@ static void check_endless(const struct video_coded_format *format)
 		w = codec_world(false);
 		grew = send_endless(w, format, &clip, kind);
 		worst = grew > worst ? grew : worst;
-		if (MEMORY_TELLS && grew > MOST_MIB)
+		if (USAGE_MEMORY_TELLS && grew > MOST_MIB)
 			fail_msg("%s: kind %u: %lu MiB more after %u access units", format->name, kind, grew, UNITS);
 		video_world_destroy(w);
 	}
@@ -150,7 +139,7 @@ static void check_endless(const struct video_coded_format *format)
 	assert_int_equal(ours.count, outside.count);
 	assert_int_equal(ours.sum[ours.count - 1], outside.sum[outside.count - 1]);
 	printf("# %s: memory grew by %lu MiB at most%s\n", format->name, worst,
-	       MEMORY_TELLS ? "" : ", which says nothing under a sanitizer");
+	       USAGE_MEMORY_TELLS ? "" : ", which says nothing under a sanitizer");
 	clip_free(&clip);
 	video_world_destroy(w);
 }

@@ -22,6 +22,7 @@
 #include "host/vhost/control_server.h"
 #include "host/virtio/counters.h"
 #include "host/virtio/device.h"
+#include "tests/lib/usage.h"
 #include "vmm/isolate_control.h"
 
 #define DISPLAYS 2u
@@ -581,16 +582,6 @@ static void nonsense_is_no_answer(void **state)
 	assert_int_equal(end_shot(&shot, ""), -EPROTO);
 }
 
-/* How many descriptors this process has. */
-static unsigned count_fds(void)
-{
-	unsigned count = 0;
-
-	for (int fd = 0; fd < 1024; fd++)
-		count += fcntl(fd, F_GETFD) >= 0;
-	return count;
-}
-
 /* Those of a hostile end would be open for good, until there are no more. */
 static void descriptors_that_nobody_asked_for_are_closed(void **state)
 {
@@ -610,7 +601,7 @@ static void descriptors_that_nobody_asked_for_are_closed(void **state)
 				   .msg_iovlen = 1,
 				   .msg_control = &data,
 				   .msg_controllen = CMSG_SPACE(count * sizeof(int))};
-		const unsigned before = count_fds();
+		const unsigned before = usage_count(getpid(), "fd");
 
 		data.align.cmsg_level = SOL_SOCKET;
 		data.align.cmsg_type = SCM_RIGHTS;
@@ -621,7 +612,7 @@ static void descriptors_that_nobody_asked_for_are_closed(void **state)
 		assert_int_equal(fd >= 0, count == 1);
 		if (fd >= 0)
 			close(fd);
-		assert_int_equal(count_fds(), before);
+		assert_int_equal(usage_count(getpid(), "fd"), before);
 		if (count < 3)
 			continue;
 		/* And those of an empty message that is the last. */
@@ -631,7 +622,7 @@ static void descriptors_that_nobody_asked_for_are_closed(void **state)
 		close(pair[0]);
 		assert_int_equal(control_receive(pair[1], &m, &fd), -EPIPE);
 		assert_int_equal(fd, -1);
-		assert_int_equal(count_fds(), before - 1);
+		assert_int_equal(usage_count(getpid(), "fd"), before - 1);
 	}
 	close(pair[1]);
 }

@@ -6,7 +6,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "protocol/virtio_gpu.h"
 #include "tests/lib/gpu3d.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/usage.h"
 
 #define OK VIRTIO_GPU_RESP_OK_NODATA
 #define WARM_UP 50u
@@ -27,18 +27,6 @@
 #endif
 /* What grows once in a while and for all (tables of drivers, the heap's own) is far below what one resource has. */
 #define GROWTH (CYCLES * 64u)
-
-static unsigned count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned count = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		count++;
-	closedir(d);
-	return count;
-}
 
 static size_t heap_bytes(void)
 {
@@ -81,11 +69,11 @@ static void many_drivers_leave_nothing_behind(void **state)
 	}
 	for (unsigned i = 0; i < WARM_UP; i++)
 		session(t, i);
-	fds = count_fds();
+	fds = usage_count(getpid(), "fd");
 	bytes = heap_bytes();
 	for (unsigned i = 0; i < CYCLES; i++)
 		session(t, i);
-	assert_int_equal(count_fds(), fds);
+	assert_int_equal(usage_count(getpid(), "fd"), fds);
 	/* Under a sanitizer it counts nothing; that finds leaks itself. */
 	if (heap_bytes() > bytes + GROWTH)
 		fail_msg("%zu bytes more after %u sessions", heap_bytes() - bytes, CYCLES);

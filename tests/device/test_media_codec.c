@@ -9,7 +9,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 
 #include "host/video/gst_elements.h"
 #include "tests/lib/media_world.h"
+#include "tests/lib/soft_picture.h"
 #include "tests/lib/tap.h"
 
 enum { FRAMES = 12, BUFFERS = 4, KEY = 6, CODED_BYTES = 1 << 18 };
@@ -35,30 +35,6 @@ struct film {
 static size_t picture_bytes(unsigned size)
 {
 	return sizes[size].width * sizes[size].height * 3 / 2;
-}
-
-/* NV12, soft, and another at each @n. */
-static void draw(uint8_t *p, unsigned size, unsigned n)
-{
-	const uint32_t width = sizes[size].width, height = sizes[size].height;
-
-	for (uint32_t y = 0; y < height; y++) {
-		for (uint32_t x = 0; x < width; x++)
-			p[y * width + x] = (uint8_t)(60 + (x + 2 * n) / 2 + y / 4);
-	}
-	for (uint32_t y = 0; y < height / 2; y++) {
-		for (uint32_t x = 0; x < width; x++)
-			p[width * height + y * width + x] = (uint8_t)(x % 2 ? 100 + y / 2 : 140 - x / 4);
-	}
-}
-
-static double psnr(const uint8_t *a, const uint8_t *b, size_t n)
-{
-	double sum = 0;
-
-	for (size_t i = 0; i < n; i++)
-		sum += (a[i] - b[i]) * (a[i] - b[i]);
-	return sum == 0 ? 99 : 10 * log10(255.0 * 255.0 * (double)n / sum);
 }
 
 /* ---- a session with MMAP buffers ---- */
@@ -231,7 +207,7 @@ static void encode_with(uint32_t fourcc, unsigned size, struct v4l2_control *con
 	make_buffers(&c, MEDIA_OUTPUT);
 	make_buffers(&c, MEDIA_CAPTURE);
 	for (unsigned n = 0; n < FRAMES; n++) {
-		draw(picture, size, n);
+		soft_picture_draw(picture, sizes[size].width, sizes[size].height, n);
 		if (n == KEY)
 			assert_int_equal(media_call(w, c.id, VIDIOC_S_CTRL, &key), 0);
 		send(&c, picture, picture_bytes(size), n, keep_packet, f);
@@ -271,8 +247,8 @@ static void compare(void *arg, const uint8_t *data, const struct virtio_media_ev
 	assert_int_equal(e->buffer.timestamp.tv_sec, size);
 	assert_int_equal(e->buffer.timestamp.tv_usec, n);
 	assert_int_equal(e->planes[0].bytesused, picture_bytes(size));
-	draw(picture, size, n);
-	now = psnr(data, picture, picture_bytes(size));
+	soft_picture_draw(picture, sizes[size].width, sizes[size].height, n);
+	now = soft_picture_psnr(data, picture, picture_bytes(size));
 	if (j->count++ == 0 || now < j->worst)
 		j->worst = now;
 }

@@ -9,7 +9,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,25 +28,11 @@
 #include "tests/lib/echo.h"
 #include "tests/lib/fake_guest.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/usage.h"
 #include "tests/lib/vhost_peer.h"
 
 #define SESSIONS 1000u
 #define FRONTENDS 50u
-
-static unsigned count_fds(pid_t pid)
-{
-	char path[64];
-	unsigned count = 0;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-	d = opendir(path);
-	assert_non_null(d);
-	while (readdir(d))
-		count++;
-	closedir(d);
-	return count;
-}
 
 /* ---- the server ---- */
 
@@ -88,11 +73,11 @@ static void a_thousand_sessions_leave_nothing_behind(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 32; i++)
 		session(i);
-	fds = count_fds(getpid());
+	fds = usage_count(getpid(), "fd");
 	bytes = mallinfo2().uordblks;
 	for (unsigned i = 0; i < SESSIONS; i++)
 		session(i);
-	assert_int_equal(count_fds(getpid()), fds);
+	assert_int_equal(usage_count(getpid(), "fd"), fds);
 	/* Under a sanitizer it counts nothing; that finds leaks itself. */
 	assert_true(mallinfo2().uordblks <= bytes + 4096);
 }
@@ -287,30 +272,17 @@ static unsigned fds_at_work(const char *path, pid_t keeper)
 	assert_true(vhost_peer_handshake(p));
 	assert_int_equal(fake_guest_start(p->guest, &p->device), 0);
 	echoes(p, 0);
-	count = count_fds(keeper);
+	count = usage_count(keeper, "fd");
 	vhost_peer_disconnect(p);
 	vhost_peer_destroy(p);
 	return count;
 }
 
-static unsigned pages_of(pid_t pid)
-{
-	char path[64];
-	unsigned all = 0, resident = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
-	f = fopen(path, "re");
-	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%u %u", &all, &resident), 2);
-	fclose(f);
-	return all;
-}
-
 static void frontends_that_come_and_go_leave_a_keeper_as_it_was(void **state)
 {
 	char path[64];
-	unsigned fds, pages;
+	unsigned long pages;
+	unsigned fds;
 	pid_t keeper;
 	int status;
 
@@ -320,13 +292,13 @@ static void frontends_that_come_and_go_leave_a_keeper_as_it_was(void **state)
 	for (unsigned i = 0; i < 6; i++)
 		visit(path, i);
 	fds = fds_at_work(path, keeper);
-	pages = pages_of(keeper);
+	pages = usage_pages(keeper).all;
 	for (unsigned i = 0; i < FRONTENDS; i++)
 		visit(path, i);
 	hostile_visits(path);
 	assert_int_equal(fds_at_work(path, keeper), fds);
 	/* Less than one guest's memory of what is in flight: none of them is kept. */
-	assert_true(pages_of(keeper) < pages + sizeof(struct worker_memory) / 4096);
+	assert_true(usage_pages(keeper).all < pages + sizeof(struct worker_memory) / 4096);
 	assert_int_equal(kill(keeper, SIGTERM), 0);
 	assert_int_equal(waitpid(keeper, &status, 0), keeper);
 	assert_true(WIFEXITED(status));

@@ -9,7 +9,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <time.h>
@@ -20,48 +19,13 @@
 #include "tests/lib/codec_tests.h"
 #include "tests/lib/round_trip.h"
 #include "tests/lib/tap.h"
+#include "tests/lib/usage.h"
 
 /*
  * What is allocated differs from one look to the next, by what libraries keep for each of their threads: the least after
  * each of some devices is compared with the least after each of the next ones.
  */
 enum { WARM_UP = 6, DEVICES = 20, TRIES = 4, MOST_BYTES_EACH = 1024, MOST_KIB_EACH = 128 };
-
-/* A sanitizer keeps what was freed, to see who uses it still. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define MEMORY_TELLS false
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define MEMORY_TELLS false
-#endif
-#endif
-#ifndef MEMORY_TELLS
-#define MEMORY_TELLS true
-#endif
-
-/* Entries of a folder of this process: descriptors, threads. */
-static unsigned count_in(const char *folder)
-{
-	unsigned count = 0;
-	DIR *d = opendir(folder);
-
-	assert_non_null(d);
-	while (readdir(d))
-		count++;
-	closedir(d);
-	return count;
-}
-
-static size_t resident_kib(void)
-{
-	unsigned long all = 0, resident = 0;
-	FILE *f = fopen("/proc/self/statm", "re");
-
-	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%lu %lu", &all, &resident), 2);
-	fclose(f);
-	return resident * (size_t)sysconf(_SC_PAGESIZE) / 1024;
-}
 
 static void wait_for_codecs(void)
 {
@@ -124,10 +88,10 @@ static struct use make_devices(void (*device)(const struct clip *clip, unsigned 
 	for (unsigned n = 0; n < count; n++) {
 		device(clip, n);
 		wait_for_codecs();
-		u.fds = (unsigned)least(u.fds, count_in("/proc/self/fd"));
-		u.threads = (unsigned)least(u.threads, count_in("/proc/self/task"));
+		u.fds = (unsigned)least(u.fds, usage_count(getpid(), "fd"));
+		u.threads = (unsigned)least(u.threads, usage_count(getpid(), "task"));
 		u.bytes = least(u.bytes, mallinfo2().uordblks);
-		u.kib = least(u.kib, resident_kib());
+		u.kib = least(u.kib, usage_pages(getpid()).resident * (size_t)sysconf(_SC_PAGESIZE) / 1024);
 	}
 	return u;
 }
@@ -140,7 +104,7 @@ static bool has_grown(const struct use *before, const struct use *after)
 	/* Under a sanitizer no bytes are counted; that finds leaks itself. */
 	return after->fds > before->fds || after->threads > before->threads ||
 	       after->bytes > before->bytes + DEVICES * MOST_BYTES_EACH ||
-	       (MEMORY_TELLS && after->kib > before->kib + DEVICES * MOST_KIB_EACH);
+	       (USAGE_MEMORY_TELLS && after->kib > before->kib + DEVICES * MOST_KIB_EACH);
 }
 
 static void check(void (*device)(const struct clip *clip, unsigned n))

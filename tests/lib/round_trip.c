@@ -7,33 +7,13 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/lib/soft_picture.h"
+
 enum { PICTURE_BYTES = CLIP_WIDTH * CLIP_HEIGHT * 3 / 2 };
 #define FIRST_STAMP 700u
-
-static void draw(uint8_t *p, unsigned n)
-{
-	for (unsigned y = 0; y < CLIP_HEIGHT; y++) {
-		for (unsigned x = 0; x < CLIP_WIDTH; x++)
-			p[y * CLIP_WIDTH + x] = (uint8_t)(60 + (x + 2 * n) / 2 + y / 4);
-	}
-	for (unsigned y = 0; y < CLIP_HEIGHT / 2; y++) {
-		for (unsigned x = 0; x < CLIP_WIDTH; x++)
-			p[CLIP_WIDTH * CLIP_HEIGHT + y * CLIP_WIDTH + x] = (uint8_t)(x % 2 ? 100 + y / 2 : 140 - x / 4);
-	}
-}
-
-static double psnr(const uint8_t *a, const uint8_t *b, size_t n)
-{
-	double sum = 0;
-
-	for (size_t i = 0; i < n; i++)
-		sum += (a[i] - b[i]) * (a[i] - b[i]);
-	return sum == 0 ? 99 : 10 * log10(255.0 * 255.0 * (double)n / sum);
-}
 
 static void keep_packet(struct client *c, const uint8_t *data, const struct virtio_video_resource_queue_resp *resp)
 {
@@ -57,8 +37,8 @@ void round_trip_compare(struct client *c, const uint8_t *data, const struct virt
 	double value;
 
 	assert_int_equal(resp->timestamp, CLIENT_FIRST_STAMP + cmp->count);
-	draw(expected, cmp->count++);
-	value = psnr(data, expected, sizeof(expected));
+	soft_picture_draw(expected, CLIP_WIDTH, CLIP_HEIGHT, cmp->count++);
+	value = soft_picture_psnr(data, expected, sizeof(expected));
 	cmp->worst = value < cmp->worst ? value : cmp->worst;
 }
 
@@ -95,7 +75,7 @@ void round_trip_send(struct client *c, unsigned first, unsigned end)
 			assert_int_equal(
 				video_send(c->w, VIRTIO_VIDEO_CMD_SET_CONTROL, c->id, &key, sizeof(key), NULL, 0),
 				VIDEO_OK);
-		draw(picture, i);
+		soft_picture_draw(picture, CLIP_WIDTH, CLIP_HEIGHT, i);
 		client_send(c, picture, sizeof(picture), FIRST_STAMP + i);
 	}
 }

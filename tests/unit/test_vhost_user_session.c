@@ -6,7 +6,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -17,6 +16,7 @@
 #include <unistd.h>
 
 #include "protocol/vhost_user.h"
+#include "tests/lib/usage.h"
 #include "vmm/vhost_user_session.h"
 
 #define BIT(n) (1ull << (n))
@@ -115,21 +115,9 @@ static int open_with(struct vhost_session *s, const void *data, size_t size, uns
 	return err;
 }
 
-static unsigned open_descriptors(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
 static void opens_with_a_good_backend(void **state)
 {
-	unsigned before = open_descriptors();
+	unsigned before = usage_count(getpid(), "fd");
 	struct vhost_session s;
 
 	(void)state;
@@ -137,18 +125,18 @@ static void opens_with_a_good_backend(void **state)
 	assert_int_equal(s.queue_limit, QUEUES);
 	assert_true(vhost_session_can(&s, VHOST_USER_PROTOCOL_F_CONFIG));
 	vhost_session_close(&s);
-	assert_int_equal(open_descriptors(), before);
+	assert_int_equal(usage_count(getpid(), "fd"), before);
 }
 
 static void hanging_up_at_every_byte_is_an_error(void **state)
 {
-	unsigned before = open_descriptors();
+	unsigned before = usage_count(getpid(), "fd");
 	struct vhost_session s;
 
 	(void)state;
 	for (size_t cut = 0; cut < sizeof(good); cut++)
 		assert_int_equal(open_with(&s, good, cut, 0), -EPIPE);
-	assert_int_equal(open_descriptors(), before);
+	assert_int_equal(usage_count(getpid(), "fd"), before);
 }
 
 static void wrong_answers_are_an_error(void **state)
@@ -189,13 +177,13 @@ static void a_refusal_is_an_error(void **state)
 
 static void descriptors_nobody_asked_for_are_not_kept(void **state)
 {
-	unsigned before = open_descriptors();
+	unsigned before = usage_count(getpid(), "fd");
 	struct vhost_session s;
 
 	(void)state;
 	assert_int_equal(open_with(&s, good, sizeof(good), 16), 0);
 	vhost_session_close(&s);
-	assert_int_equal(open_descriptors(), before);
+	assert_int_equal(usage_count(getpid(), "fd"), before);
 }
 
 static void more_queues_than_the_word_holds_are_cut(void **state)
@@ -382,7 +370,7 @@ static void its_maps_are_handed_on(void **state)
 {
 	const struct vhost_user_shmem_map good_map = {
 		.id = SHMEM_ID, .offset = 0x4000, .length = 0x2000, .fd_offset = 0x1000, .flags = 1};
-	unsigned before = open_descriptors();
+	unsigned before = usage_count(getpid(), "fd");
 	struct vhost_user_shmem_map m = good_map;
 	struct vhost_session s;
 	bool changed;
@@ -438,7 +426,7 @@ static void its_maps_are_handed_on(void **state)
 	assert_int_equal(vhost_session_asked(&s, &changed), -EPROTO);
 	assert_int_equal(s.fd, -1);
 	stop(&s, peer);
-	assert_int_equal(open_descriptors(), before);
+	assert_int_equal(usage_count(getpid(), "fd"), before);
 }
 
 /* A backend that answers only when it has been answered, as one does that must end what it has begun. */
