@@ -80,6 +80,14 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+uint64_t bench_cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 double bench_median(double *values, size_t count)
 {
 	qsort(values, count, sizeof(*values), compare);

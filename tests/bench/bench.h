@@ -34,6 +34,8 @@ void bench_print_missing(const char *id, const char *unit, double goal, bool hig
 const char *bench_take_priority(void);
 
 uint64_t bench_now_ns(void);
+/* Processor time of this process, all threads. */
+uint64_t bench_cpu_ns(void);
 /* Sorts @values. */
 double bench_median(double *values, size_t count);
 

@@ -19,7 +19,6 @@
 #include "tests/bench/video_side.h"
 
 #define STEP (GST_SECOND / 30)
-#define QUIET_NS 400000000ull
 #define MAX_PACED 256u
 
 struct native_stream {
@@ -137,18 +136,20 @@ static unsigned count_out(struct video_side *v)
 	return out;
 }
 
-/* Until nothing has come out for a while. */
+/* Until all that the codecs don't hold back has come out. */
 static void settle(struct video_side *v)
 {
 	unsigned before, now = 0;
+	uint64_t cpu;
 
 	do {
 		before = now;
-		nanosleep(&(struct timespec){.tv_nsec = QUIET_NS}, NULL);
+		cpu = bench_cpu_ns();
+		nanosleep(&(struct timespec){.tv_nsec = VIDEO_QUIET_NS}, NULL);
 		pthread_mutex_lock(&v->lock);
 		now = count_out(v);
 		pthread_mutex_unlock(&v->lock);
-	} while (now == 0 || now != before);
+	} while (now == 0 || now != before || bench_cpu_ns() - cpu > VIDEO_QUIET_CPU_NS);
 	for (unsigned i = 0; i < v->task.streams; i++)
 		v->streams[i].held = v->streams[i].in - v->streams[i].out;
 }
@@ -217,7 +218,7 @@ static unsigned pace(struct video_side *v, unsigned frames, uint64_t interval_ns
 		push(s);
 	}
 	/* What the codec holds back never comes. */
-	sleep_until(begin + frames * interval_ns + QUIET_NS / 2);
+	sleep_until(begin + frames * interval_ns + VIDEO_QUIET_NS / 2);
 	pthread_mutex_lock(&v->lock);
 	for (unsigned i = 0; i < frames && i < MAX_PACED; i++) {
 		if (v->came_ns[i])

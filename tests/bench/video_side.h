@@ -4,7 +4,8 @@
  * (video_native.c), and through the device (video_through.c). Each is made in a process of its own.
  *
  * A turn puts frames into each stream and ends when as many have come out. A codec holds some back for good; those are
- * put in when a side is made, so that nothing is at work between two turns.
+ * put in when a side is made, so that nothing is at work between two turns: what is coded in the other side's turn would
+ * be speed that nobody has.
  */
 #ifndef MULLION_TESTS_BENCH_VIDEO_SIDE_H
 #define MULLION_TESTS_BENCH_VIDEO_SIDE_H
@@ -47,6 +48,10 @@ struct video_task {
 };
 
 struct video_side;
+
+/* A side that is made is at rest when nothing came out for this long, and hardly any work was done. */
+#define VIDEO_QUIET_NS 400000000ull
+#define VIDEO_QUIET_CPU_NS (VIDEO_QUIET_NS / 10)
 
 struct video_side_ops {
 	/* Exits the process when that can't be, after printing why. */

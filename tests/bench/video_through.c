@@ -20,7 +20,7 @@
 
 enum { INPUTS = 4, OUTPUTS = 4, MAX_PACED = 256 };
 #define WAIT_MS 60000
-#define QUIET_MS 400
+#define QUIET_MS ((int)(VIDEO_QUIET_NS / 1000000))
 
 struct through_stream {
 	uint32_t id;
@@ -197,6 +197,7 @@ static struct video_side *create(const struct video_task *task)
 {
 	struct video_side *v = calloc(1, sizeof(*v));
 	unsigned before, now = 0;
+	uint64_t cpu;
 
 	must(v, "out of memory");
 	v->task = *task;
@@ -212,9 +213,10 @@ static struct video_side *create(const struct video_task *task)
 	}
 	do {
 		before = now;
+		cpu = bench_cpu_ns();
 		fake_guest_run_until(v->w->guest, advance, v, QUIET_MS);
 		now = count_out(v);
-	} while (now == 0 || now != before);
+	} while (now == 0 || now != before || bench_cpu_ns() - cpu > VIDEO_QUIET_CPU_NS);
 	for (unsigned i = 0; i < task->streams; i++)
 		v->streams[i].held = v->streams[i].in - v->streams[i].out;
 	return v;
@@ -242,7 +244,7 @@ static unsigned pace(struct video_side *v, unsigned frames, uint64_t interval_ns
 	s->want_out = UINT32_MAX;
 	memset(v->came_ns, 0, sizeof(v->came_ns));
 	for (unsigned i = 0; i <= frames && i < MAX_PACED; i++) {
-		const uint64_t due = begin + i * interval_ns + (i == frames ? QUIET_MS * 500000ull : 0),
+		const uint64_t due = begin + i * interval_ns + (i == frames ? VIDEO_QUIET_NS / 2 : 0),
 			       now = bench_now_ns();
 
 		if (due > now)
