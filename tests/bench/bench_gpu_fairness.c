@@ -37,8 +37,13 @@ static double beside(const struct gpu_neighbour *victim, const char *const *opti
 int main(void)
 {
 	static char text[160];
-	struct bench_row row = {.id = "gpu.fairness", .unit = "", .goal = 0.8, .higher_is_better = true, .runs = RUNS,
-				.peer = "no limit", .note = text};
+	struct bench_row row = {.id = "gpu.fairness",
+				.unit = "",
+				.goal = 0.8,
+				.higher_is_better = true,
+				.runs = RUNS,
+				.peer = "no limit",
+				.note = text};
 	double limited[RUNS], unlimited[RUNS];
 	struct gpu_neighbour victim;
 	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 64);

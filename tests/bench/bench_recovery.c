@@ -31,7 +31,7 @@ enum { KILLS = 100, SIZE = 256, PICTURE = 1 };
 
 /* Seen by the bench and the workers. */
 struct shared {
-	atomic_uint spares; /* that are ready */
+	atomic_uint spares;	/* that are ready */
 	atomic_ullong shown_ns; /* when the last frame came to the display */
 };
 
@@ -88,7 +88,8 @@ static int work(void *owner, const struct worker_place *place)
 {
 	struct display_output display = {.ops = &clock_ops};
 	struct gpu_config gpu;
-	struct vhost_server_config config = {.fd = place->link, .inflight = place->memory->rings, .begun = begun, .ended = ended};
+	struct vhost_server_config config = {
+		.fd = place->link, .inflight = place->memory->rings, .begun = begun, .ended = ended};
 	struct vhost_server *server;
 	struct guest_mem *mem;
 	struct loop *loop;
@@ -157,9 +158,8 @@ static void make_picture(void)
 						       .format = VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM,
 						       .width = SIZE,
 						       .height = SIZE};
-	struct virtio_gpu_set_scanout scanout = {.hdr.type = VIRTIO_GPU_CMD_SET_SCANOUT,
-						 .r = {.width = SIZE, .height = SIZE},
-						 .resource_id = PICTURE};
+	struct virtio_gpu_set_scanout scanout = {
+		.hdr.type = VIRTIO_GPU_CMD_SET_SCANOUT, .r = {.width = SIZE, .height = SIZE}, .resource_id = PICTURE};
 
 	command(&create, sizeof(create));
 	command(&attach, sizeof(attach));

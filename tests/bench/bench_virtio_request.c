@@ -58,13 +58,13 @@ static int compare(const void *a, const void *b)
 
 int main(void)
 {
-	static const char *const names[] = { "split", "packed" };
+	static const char *const names[] = {"split", "packed"};
 	double ns[2][RUNS];
 
 	/* Run by run in turn, so that both see the same machine. */
 	for (unsigned i = 0; i < RUNS; i++) {
 		for (unsigned packed = 0; packed < 2; packed++) {
-			struct fake_guest_options options = { .packed = packed, .event_idx = true };
+			struct fake_guest_options options = {.packed = packed, .event_idx = true};
 			struct fake_guest *g = fake_guest_create(&options);
 			struct echo *e;
 
@@ -77,8 +77,10 @@ int main(void)
 	}
 	for (unsigned packed = 0; packed < 2; packed++) {
 		qsort(ns[packed], RUNS, sizeof(ns[packed][0]), compare);
-		printf("{\"id\":\"virtio.request_ns.%s\",\"value\":%.1f,\"unit\":\"ns\",\"goal\":200,\"better\":\"lower\","
-		       "\"peer\":null,\"peer_value\":null,\"runs\":%u,\"min\":%.1f,\"max\":%.1f,\"note\":\"median of runs of "
+		printf("{\"id\":\"virtio.request_ns.%s\",\"value\":%.1f,\"unit\":\"ns\",\"goal\":200,\"better\":"
+		       "\"lower\","
+		       "\"peer\":null,\"peer_value\":null,\"runs\":%u,\"min\":%.1f,\"max\":%.1f,\"note\":\"median of "
+		       "runs of "
 		       "%u requests of two descriptors, EVENT_IDX, one interrupt in %u\"}\n",
 		       names[packed], ns[packed][RUNS / 2], RUNS, ns[packed][0], ns[packed][RUNS - 1], BATCHES * BATCH,
 		       BATCH);
