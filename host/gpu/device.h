@@ -109,6 +109,8 @@ int gpu_read_frame(struct gpu *g, struct gpu_scanout *s, bool is_current, struct
  * into @cmd is the answer.
  */
 uint32_t gpu_ask_display(struct gpu *g, struct gpu_command *cmd, uint32_t own);
+/* What waits for answers gets our own. */
+void gpu_answer_questions(struct gpu *g);
 /* Finish what waits for answers; the guest is not told any. */
 void gpu_end_questions(struct gpu *g);
 

@@ -171,6 +171,16 @@ uint32_t gpu_ask_display(struct gpu *g, struct gpu_command *cmd, uint32_t own)
 	return GPU_PENDING;
 }
 
+void gpu_answer_questions(struct gpu *g)
+{
+	while (g->questions) {
+		struct gpu_question *q = g->questions;
+
+		g->remote->ops->withdraw(g->remote, &q->question);
+		answered(&q->question, NULL);
+	}
+}
+
 void gpu_end_questions(struct gpu *g)
 {
 	while (g->questions) {

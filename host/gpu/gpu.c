@@ -397,6 +397,23 @@ static void reset(struct virtio_device *d)
 	g->journal = journal;
 }
 
+/*
+ * A frontend that stops rings answers no questions of ours meanwhile, and a picture may take seconds to draw: its fence is
+ * given back too early, as the driver waits for it (finish_fenced()).
+ */
+static void quiesce(struct virtio_device *d, unsigned q)
+{
+	struct gpu *g = gpu_from_device(d);
+
+	if (q != VIRTIO_GPU_QUEUE_CONTROL)
+		return;
+	/* Their requests may have fences. */
+	gpu_window_give_up(g);
+	gpu_answer_questions(g);
+	gpu_fences_reset(g->fences);
+	gpu_share_set_busy(&g->share, false);
+}
+
 /* Section 5.7.4: only events_clear can be written; each 1 in it clears that event. */
 static int config(struct virtio_device *d, uint32_t off, void *buf, size_t n, bool write)
 {
@@ -471,6 +488,7 @@ static const struct virtio_device_ops gpu_ops = {
 	.count = count,
 	.kick = kick,
 	.reset = reset,
+	.quiesce = quiesce,
 	.config = config,
 	.destroy = destroy,
 };

@@ -147,7 +147,8 @@ static void answered(struct virtio_shmem_request *r, int err)
 	if (cmd.chain) {
 		gpu_answer(g, &cmd, is_done(g, b, &cmd, err));
 	} else {
-		enter(g, b, GPU_UNMAPPED);
+		/* What nobody waits for must not be there. */
+		enter(g, b, b->state == GPU_MAPPING && !err ? GPU_UNMAPPING : GPU_UNMAPPED);
 		gpu_window_settle(g);
 	}
 	if (!w->busy)
@@ -202,6 +203,24 @@ void gpu_window_reset(struct gpu *g)
 	if (w->cmd.chain)
 		chain_finish(w->cmd.chain);
 	w->cmd.chain = NULL;
+}
+
+void gpu_window_give_up(struct gpu *g)
+{
+	struct gpu_window *w = &g->window;
+	struct gpu_command cmd = w->cmd;
+
+	if (!w->busy || !cmd.chain)
+		return;
+	if (w->busy->state != GPU_MAPPING) {
+		virtio_shmem_cancel(&g->device, &w->request);
+		answered(&w->request, 0);
+		return;
+	}
+	w->cmd.chain = NULL;
+	gpu_answer(g, &cmd,
+		   gpu_refuse(g, &cmd, VIRTIO_GPU_RESP_ERR_UNSPEC,
+			      "resource %u: the VMM stops the device, and has not mapped it", w->busy->res->id));
 }
 
 /* ---- after a death ---- */

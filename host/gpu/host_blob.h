@@ -53,6 +53,11 @@ void gpu_window_open(struct gpu *g, uint64_t bytes, int fd);
 void gpu_window_close(struct gpu *g);
 /* Before resources are dropped at a reset: what is in progress is forgotten. */
 void gpu_window_reset(struct gpu *g);
+/*
+ * The request that waits for the home must not wait any longer: one that maps is refused, and unmapped should it be mapped
+ * all the same; one that unmaps is done, since the home does in order what it is asked.
+ */
+void gpu_window_give_up(struct gpu *g);
 /* A request must wait until the mapping in progress is done. */
 static inline bool gpu_window_is_busy(const struct gpu_window *w)
 {

@@ -147,6 +147,7 @@ static int get_vring_base(struct vhost_server *s, struct message *m)
 		return err;
 	s->draining = true;
 	s->drained_ring = m->payload.state.index;
+	s->quiesce_ns = loop_now_ns() + DRAIN_GRACE_NS;
 	s->drain_end_ns = loop_now_ns() + DRAIN_LIMIT_NS;
 	message_socket_pause(&s->frontend, true);
 	vhost_server_drained(s);
@@ -159,6 +160,13 @@ void vhost_server_drained(struct vhost_server *s)
 	unsigned left = vhost_rings_in_flight(&s->rings, s->drained_ring);
 	uint64_t now = loop_now_ns();
 
+	if (left && s->quiesce_ns && now >= s->quiesce_ns) {
+		log_line(LOG_TOPIC_VHOST, LOG_DEBUG, "ring %u stops: %u requests that wait are ended", s->drained_ring,
+			 left);
+		s->quiesce_ns = 0;
+		vhost_rings_quiesce(&s->rings, s->drained_ring);
+		left = vhost_rings_in_flight(&s->rings, s->drained_ring);
+	}
 	if (left && now < s->drain_end_ns) {
 		loop_arm_timer(s->loop, &s->drain_timer, now + DRAIN_POLL_NS);
 		return;

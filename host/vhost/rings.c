@@ -413,6 +413,12 @@ unsigned vhost_rings_in_flight(const struct vhost_rings *r, uint32_t index)
 	return r->ring[index].running ? virtq_in_flight(r->device->queues[index]) : 0;
 }
 
+void vhost_rings_quiesce(struct vhost_rings *r, uint32_t index)
+{
+	if (r->ring[index].running)
+		virtio_device_quiesce_queue(r->device, index);
+}
+
 uint32_t vhost_rings_park(struct vhost_rings *r, uint32_t index)
 {
 	struct vhost_ring *q = &r->ring[index];

@@ -8,6 +8,14 @@
  * all rings does not reset it: the frontend may only have paused the machine. Then a ring that begins elsewhere than it stopped
  * means that a new driver is at work, and the device is reset first.
  *
+ * A ring that stops (GET_VRING_BASE) has no request in flight, as the protocol wants it: "the back-end must complete all
+ * inflight I/O requests for the specified vring before stopping it". Those that wait for the guest or for a long work are
+ * answered by the device's quiesce op, with errors if need be. To keep them and go on with them when the ring goes on would
+ * be kinder to a machine that only pauses, but nothing tells a pause from a reset, from a snapshot that another process
+ * loads, or from a migration: the frontend saves a position behind them, and whoever starts there never sees them again. The
+ * protocol has a feature for that since QEMU 11.0 (GET_VRING_BASE_INFLIGHT, on top of INFLIGHT_SHMFD), which no frontend of a
+ * GPU or of video has; it isn't offered.
+ *
  * Everything here came from the frontend and is checked when it is used. Thread: the device's loop.
  */
 #ifndef MULLION_HOST_VHOST_RINGS_H
@@ -90,11 +98,13 @@ int vhost_rings_kick(struct vhost_rings *r, uint32_t index);
 int vhost_rings_set_inflight(struct vhost_rings *r, struct vhost_inflight *i);
 
 /*
- * GET_VRING_BASE in two steps: requests in flight end first, because nobody answers them afterwards. After pause,
- * park when vhost_rings_in_flight() is 0, or when it has taken too long; it returns where the ring stands.
+ * GET_VRING_BASE in three steps: requests in flight end first, because nobody answers them afterwards. After pause,
+ * park when vhost_rings_in_flight() is 0, or when it has taken too long; it returns where the ring stands. Before that is
+ * so, quiesce has the device answer what doesn't end by itself in time.
  */
 int vhost_rings_pause(struct vhost_rings *r, uint32_t index);
 unsigned vhost_rings_in_flight(const struct vhost_rings *r, uint32_t index);
+void vhost_rings_quiesce(struct vhost_rings *r, uint32_t index);
 uint32_t vhost_rings_park(struct vhost_rings *r, uint32_t index);
 
 /* No request holds guest memory. */

@@ -12,7 +12,11 @@
 #include "host/vhost/server.h"
 #include "host/vhost/shmem.h"
 
-/* GET_VRING_BASE waits for requests in flight, so long at most: QEMU's main loop waits with it. */
+/*
+ * GET_VRING_BASE waits for requests in flight: so long for those that end by themselves, and so long at most for all, since
+ * QEMU's main loop waits with it.
+ */
+#define DRAIN_GRACE_NS 250000000ull
 #define DRAIN_LIMIT_NS 500000000ull
 #define DRAIN_POLL_NS 1000000ull
 
@@ -37,6 +41,7 @@ struct vhost_server {
 	/* GET_VRING_BASE that is not answered yet. */
 	bool draining;
 	uint32_t drained_ring;
+	uint64_t quiesce_ns; /* when the device is to answer what is left; 0: it was told */
 	uint64_t drain_end_ns;
 	struct loop_timer drain_timer;
 

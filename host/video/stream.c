@@ -579,6 +579,23 @@ void stream_clear(struct video_stream *s, enum video_queue q)
 	pump(s, false);
 }
 
+void stream_cancel(struct video_stream *s)
+{
+	const bool draining = s->state == STREAM_DRAINING;
+
+	cancel_queued(s, VIDEO_INPUT);
+	cancel_queued(s, VIDEO_OUTPUT);
+	if (s->lent || s->drain_sent)
+		let_go_of_codec(s);
+	if (draining)
+		end_drain(s, true);
+	if (draining && s->codec)
+		stream_enter(s, STREAM_RUNNING);
+	else if (!s->codec && (draining || s->state == STREAM_RUNNING))
+		stream_enter(s, STREAM_IDLE);
+	watch(s, false, false);
+}
+
 void stream_keep_output(struct video_stream *s)
 {
 	static const struct stream_done too_small = {.error = true};

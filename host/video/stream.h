@@ -166,6 +166,13 @@ int stream_drain(struct video_stream *s, void *request);
 void stream_clear(struct video_stream *s, enum video_queue q);
 
 /*
+ * The same for both queues, of a guest that did not ask for it and will go on: every queued buffer comes back as an error, a
+ * drain is cancelled, and no buffer is touched afterwards. The codec stays, and what it has comes out into the buffers that
+ * are queued next, unless it was told to end or reads on in a buffer of the guest's: then it is let go.
+ */
+void stream_cancel(struct video_stream *s);
+
+/*
  * After a change of size, go on with the output buffers that are there. Those that are queued and too small come back
  * as errors.
  */

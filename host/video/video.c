@@ -416,6 +416,20 @@ static void reset(struct virtio_device *d)
 	v->journal = journal;
 }
 
+/* Buffers wait for one another, and for as long as a guest likes. */
+static void quiesce(struct virtio_device *d, unsigned q)
+{
+	struct video *v = video_from_device(d);
+
+	if (q != VIRTIO_VIDEO_QUEUE_COMMAND)
+		return;
+	for (struct video_stream_entry *e = v->streams; e; e = e->next) {
+		stream_cancel(e->stream);
+		record_progress(v, e->stream);
+	}
+	video_record_commit(v, 0);
+}
+
 static int config(struct virtio_device *d, uint32_t off, void *buf, size_t n, bool write)
 {
 	const struct video *v = video_from_device(d);
@@ -475,7 +489,7 @@ static const uint16_t queue_max[] = {1024, 256, 0};
 	{ \
 		.name = device_name, .id = device_id, .features = VIDEO_FEATURES, .queue_max = queue_max, \
 		.config_bytes = sizeof(struct virtio_video_config), .start = start, .kick = kick, .reset = reset, \
-		.config = config, .destroy = destroy, .count = count, \
+		.quiesce = quiesce, .config = config, .destroy = destroy, .count = count, \
 	}
 
 static const struct virtio_device_ops decoder_ops = DEVICE_OPS("video-decoder", VIRTIO_ID_VIDEO_DECODER);

@@ -234,6 +234,13 @@ void virtio_device_stop_queue(struct virtio_device *d, unsigned q)
 		stop_queue(d, q);
 }
 
+void virtio_device_quiesce_queue(struct virtio_device *d, unsigned q)
+{
+	assert(loop_is_current(d->loop));
+	if (q < d->queue_count && d->ops->quiesce && virtq_is_started(d->queues[q]))
+		d->ops->quiesce(d, q);
+}
+
 void virtio_device_config(struct virtio_device *d, uint32_t off, void *buf, size_t n, bool write)
 {
 	uint32_t end = d->ops->config_bytes;

@@ -46,6 +46,12 @@ struct virtio_device_ops {
 	int (*start)(struct virtio_device *d);            /* DRIVER_OK: features are final, queues started */
 	void (*kick)(struct virtio_device *d, unsigned q); /* new buffers may be on q */
 	void (*reset)(struct virtio_device *d);           /* finish every pending chain, forget the guest */
+	/*
+	 * The queue is about to stop, and gives no new requests: answer those of @q that wait for something else than a
+	 * moment of work, with an error where they were not done. Their memory isn't written afterwards. The device
+	 * keeps what the driver made; it may go on. NULL: it holds none for long.
+	 */
+	void (*quiesce)(struct virtio_device *d, unsigned q);
 	/* Copy n bytes at off, within config_bytes. Returns 0 or -EINVAL for what may not be written. */
 	int (*config)(struct virtio_device *d, uint32_t off, void *buf, size_t n, bool write);
 	void (*destroy)(struct virtio_device *d);         /* frees the object; called once, after reset */
@@ -124,6 +130,11 @@ void virtio_device_kick(struct virtio_device *d, unsigned q);
 /* One queue alone (VIRTIO_F_RING_RESET is not offered, vhost-user needs it): start and stop. */
 int virtio_device_start_queue(struct virtio_device *d, unsigned q, const struct virtq_setup *setup);
 void virtio_device_stop_queue(struct virtio_device *d, unsigned q);
+/*
+ * Before a queue is stopped without a reset, and paused already (virtq_pause()): what the device holds of it is answered,
+ * as far as it can be without waiting. See virtq_in_flight() for the rest.
+ */
+void virtio_device_quiesce_queue(struct virtio_device *d, unsigned q);
 /* Config space access of any size and offset, checked here. */
 void virtio_device_config(struct virtio_device *d, uint32_t off, void *buf, size_t n, bool write);
 

@@ -68,6 +68,9 @@ test_video_pictures-src = tests/lib/film.c $(video-test-src)
 test_video_stream-src = tests/lib/film.c $(video-test-src)
 test_video_trouble-src = tests/lib/film.c $(video-test-src)
 test_video_states-src = tests/lib/film.c $(video-test-src)
+# A frontend that stops the rings.
+device-tests += test_video_stop
+test_video_stop-src = tests/lib/film.c $(vhost-test-src) $(video-test-src)
 # Pictures of the GPU as its buffers.
 device-tests += test_video_objects
 test_video_objects-src = tests/lib/film.c $(video-test-src) $(gpu3d-src)

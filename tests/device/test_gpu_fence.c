@@ -392,6 +392,51 @@ static void a_reset_finishes_everything_and_late_news_is_dropped(void **state)
 	gpu_world_destroy(w);
 }
 
+/* It goes on later: nothing is lost but the wait. */
+static void a_queue_that_stops_gives_its_fences_back(void **state)
+{
+	struct gpu_world *w = world_3d();
+	struct fake_request *r[12];
+
+	(void)state;
+	for (unsigned round = 0; round < 3; round++) {
+		struct fake_fence old[12];
+		struct virtio_gpu_ctrl_hdr h;
+
+		for (unsigned i = 0; i < 12; i++)
+			r[i] = add(w, FENCE | RING, i % 2 + 1, i / 2 % 2, 100 + i);
+		run(w);
+		assert_int_equal(w->renderer->fence_count, 12);
+		memcpy(old, w->renderer->fences, sizeof(old));
+		/* The cursor's has none. */
+		virtio_device_quiesce_queue(w->device, VIRTIO_GPU_QUEUE_CURSOR);
+		assert_int_equal(virtq_in_flight(w->device->queues[0]), 12);
+		virtio_device_quiesce_queue(w->device, VIRTIO_GPU_QUEUE_CONTROL);
+		assert_int_equal(virtq_in_flight(w->device->queues[0]), 0);
+		fake_guest_poll(w->guest, 0);
+		for (unsigned i = 0; i < 12; i++) {
+			h = header(r[i]);
+			assert_int_equal(h.type, OK);
+			assert_int_equal(h.flags, FENCE | RING);
+			assert_int_equal(h.fence_id, 100 + i);
+			/* In the order of its timeline. */
+			assert_true(i < 4 || r[i]->sequence > r[i - 4]->sequence);
+		}
+		for (unsigned i = 0; i < 12; i++)
+			fake_guest_free_request(w->guest, r[i]);
+		/* The renderer is still at it, and what it says of them is not about the next. */
+		w->renderer->fence_count = 0;
+		r[0] = add(w, FENCE | RING, 1, 0, 7);
+		run(w);
+		for (unsigned i = 0; i < 12; i++)
+			w->renderer->config.fence_done(w->renderer->config.owner, &old[i].timeline, old[i].seq);
+		fake_guest_poll(w->guest, 0);
+		assert_false(r[0]->done);
+		finish_all(w, r, 1);
+	}
+	gpu_world_destroy(w);
+}
+
 static void a_device_may_be_destroyed_with_fences_outstanding(void **state)
 {
 	struct gpu_world *w = world_3d();
@@ -465,6 +510,7 @@ int main(void)
 		cmocka_unit_test(a_ring_that_cannot_be_is_refused),
 		cmocka_unit_test(without_context_init_there_are_no_rings),
 		cmocka_unit_test(a_reset_finishes_everything_and_late_news_is_dropped),
+		cmocka_unit_test(a_queue_that_stops_gives_its_fences_back),
 		cmocka_unit_test(a_device_may_be_destroyed_with_fences_outstanding),
 		cmocka_unit_test(too_many_waiting_are_refused),
 		cmocka_unit_test(fences_of_the_2d_renderer_are_done_at_once),

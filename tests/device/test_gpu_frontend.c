@@ -143,6 +143,33 @@ static void a_reset_ends_what_is_asked(void **state)
 	display_peer_destroy(p);
 }
 
+/* Whoever stops the queue is the one who is asked. */
+static void a_queue_that_stops_waits_for_no_answer(void **state)
+{
+	struct gpu_world *w = gpu_world_create(NULL);
+	struct display_peer *p = give_display(w);
+	struct fake_request *r[2] = {ask_info(w), ask_info(w)};
+
+	(void)state;
+	display_peer_run(p, 5);
+	assert_false(r[0]->done || r[1]->done);
+	virtio_device_quiesce_queue(w->device, VIRTIO_GPU_QUEUE_CONTROL);
+	assert_int_equal(virtq_in_flight(w->device->queues[VIRTIO_GPU_QUEUE_CONTROL]), 0);
+	assert_int_equal(width_in(w, r[0]), 1280);
+	assert_int_equal(width_in(w, r[1]), 1280);
+	/* Two answers that nobody waits for any more, then the one. */
+	r[0] = ask_info(w);
+	display_peer_run(p, 5);
+	display_peer_say_info(p, 320, 200, 0);
+	display_peer_say_info(p, 320, 200, 0);
+	display_peer_run(p, 5);
+	assert_false(r[0]->done);
+	display_peer_say_info(p, 640, 480, 0);
+	assert_int_equal(width_in(w, r[0]), 640);
+	gpu_world_destroy(w);
+	display_peer_destroy(p);
+}
+
 static void a_process_that_takes_over_asks_again(void **state)
 {
 	static struct inflight_ring ring;
@@ -242,6 +269,7 @@ int main(void)
 		cmocka_unit_test(the_display_answers_for_sizes_and_edid),
 		cmocka_unit_test(without_an_answer_our_own_is_given),
 		cmocka_unit_test(a_reset_ends_what_is_asked),
+		cmocka_unit_test(a_queue_that_stops_waits_for_no_answer),
 		cmocka_unit_test(a_process_that_takes_over_asks_again),
 		cmocka_unit_test(every_new_socket_is_shown_all),
 	};

@@ -320,6 +320,55 @@ static void a_reset_while_the_home_takes_its_time(void **state)
 	gpu_world_destroy(w);
 }
 
+/* Whoever stops the queue may be the one who should map. */
+static void a_queue_that_stops_waits_for_no_home(void **state)
+{
+	struct gpu_world *w = small_world();
+	struct fake_request *r, *next;
+
+	(void)state;
+	assert_int_equal(create(w, 1, PAGE, MAPPABLE), OK);
+	assert_int_equal(create(w, 2, PAGE, MAPPABLE), OK);
+	w->home.later = true;
+	r = add_map(w, 1, 0);
+	fake_guest_run_until(w->guest, NULL, NULL, 20);
+	assert_int_equal(w->home.count, 1);
+	virtio_device_quiesce_queue(w->device, VIRTIO_GPU_QUEUE_CONTROL);
+	assert_int_equal(answer_of(w, r), UNSPEC);
+	/* It comes all the same, and must not be in the way of the next there. */
+	next = add_map(w, 2, 0);
+	fake_guest_run_until(w->guest, NULL, NULL, 20);
+	assert_true(fake_shmem_answer(&w->home));
+	assert_int_equal(fake_shmem_count(&w->home), 1);
+	assert_true(fake_shmem_answer(&w->home));
+	assert_int_equal(fake_shmem_count(&w->home), 0);
+	fake_guest_run_until(w->guest, NULL, NULL, 20);
+	assert_true(fake_shmem_answer(&w->home));
+	assert_int_equal(answer_of(w, next), MAPPED);
+	fake_guest_free_request(w->guest, r);
+	fake_guest_free_request(w->guest, next);
+
+	/* What was asked to be unmapped will be. */
+	for (uint32_t id = 2; id > 0; id--) {
+		r = add_one(w, id == 2 ? VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB : VIRTIO_GPU_CMD_RESOURCE_UNREF, id);
+		fake_guest_run_until(w->guest, NULL, NULL, 20);
+		assert_int_equal(w->home.count, 1);
+		virtio_device_quiesce_queue(w->device, VIRTIO_GPU_QUEUE_CONTROL);
+		assert_int_equal(answer_of(w, r), OK);
+		fake_guest_free_request(w->guest, r);
+		next = add_map(w, 1, 0);
+		fake_guest_run_until(w->guest, NULL, NULL, 20);
+		assert_true(fake_shmem_answer(&w->home));
+		assert_int_equal(fake_shmem_count(&w->home), 0);
+		while (fake_shmem_answer(&w->home))
+			;
+		assert_int_equal(answer_of(w, next), id == 2 ? MAPPED : BAD_RESOURCE);
+		fake_guest_free_request(w->guest, next);
+	}
+	w->home.later = false;
+	gpu_world_destroy(w);
+}
+
 static void what_the_home_refuses_is_not_mapped(void **state)
 {
 	static const struct {
@@ -516,6 +565,7 @@ int main(void)
 		cmocka_unit_test(a_reset_takes_all_of_it),
 		cmocka_unit_test(orders_are_kept_while_the_home_takes_its_time),
 		cmocka_unit_test(a_reset_while_the_home_takes_its_time),
+		cmocka_unit_test(a_queue_that_stops_waits_for_no_home),
 		cmocka_unit_test(what_the_home_refuses_is_not_mapped),
 		cmocka_unit_test(contents_and_mappings_outlive_the_process),
 		cmocka_unit_test(what_was_half_mapped_is_unmapped),

@@ -238,6 +238,56 @@ static void get_vring_base_waits_for_what_is_in_flight(void **state)
 	vhost_peer_destroy(p);
 }
 
+static void answer_held(struct echo *e, unsigned queue)
+{
+	assert_int_equal(queue, 1);
+	assert_int_equal(virtq_in_flight(e->device.queues[1]), held_count);
+	while (held_count)
+		echo_answer(held[--held_count]);
+}
+
+static void get_vring_base_has_the_device_answer_what_does_not_end(void **state)
+{
+	(void)state;
+	for (size_t r = 0; r < RING_KINDS; r++) {
+		struct vhost_peer *p = begin(&rings[r], false);
+		const struct vhost_user_vring_state s = {.index = 1};
+		struct fake_request *requests[3];
+		struct vhost_answer a;
+		unsigned resets;
+
+		assert_int_equal(fake_guest_start(p->guest, &p->device), 0);
+		echoes(p, 1, 1);
+		resets = p->echo->resets;
+		p->echo->handle = hold;
+		p->echo->quiesce = answer_held;
+		held_count = 0;
+		for (unsigned i = 0; i < 3; i++) {
+			requests[i] = fake_guest_add(p->guest, 1, "abc", 3, 3);
+			fake_guest_kick(p->guest, 1);
+		}
+		vhost_peer_settle(p);
+		assert_int_equal(held_count, 3);
+		assert_true(vhost_peer_call(p, VHOST_USER_GET_VRING_BASE, &s, sizeof(s), &a));
+		assert_int_equal(held_count, 0);
+		/* The driver has all of them, at a position behind them, and goes on there. */
+		fake_guest_poll(p->guest, 1);
+		for (unsigned i = 0; i < 3; i++) {
+			assert_true(requests[i]->done && !requests[i]->lost);
+			assert_memory_equal(requests[i]->out, "abc", 3);
+			fake_guest_free_request(p->guest, requests[i]);
+		}
+		p->base[1] = a.payload.state.num;
+		p->resume = true;
+		assert_int_equal(virtio_device_start_queue(&p->device, 1, &fake_guest_ring(p->guest, 1)->setup), 0);
+		p->echo->handle = NULL;
+		for (unsigned i = 0; i < 100; i++)
+			echoes(p, 1, i);
+		assert_int_equal(p->echo->resets, resets);
+		vhost_peer_destroy(p);
+	}
+}
+
 static void get_vring_base_gives_up_on_a_request_that_never_ends(void **state)
 {
 	struct vhost_peer *p = begin(NULL, false);
@@ -543,6 +593,7 @@ int main(void)
 		cmocka_unit_test(status_starts_and_resets_the_device),
 		cmocka_unit_test(a_status_without_the_driver_does_not_hold_up_rings),
 		cmocka_unit_test(get_vring_base_waits_for_what_is_in_flight),
+		cmocka_unit_test(get_vring_base_has_the_device_answer_what_does_not_end),
 		cmocka_unit_test(get_vring_base_gives_up_on_a_request_that_never_ends),
 		cmocka_unit_test(a_frontend_that_dies_loses_its_requests_and_the_next_is_served),
 		cmocka_unit_test(memory_changes_while_rings_run),

@@ -345,6 +345,91 @@ static void after_many_deaths_no_streams_are_made_for_a_while(void **state)
 	assert_int_equal(video_keeper_end(&w), 0);
 }
 
+/* ---- a machine that pauses ---- */
+
+/* As QEMU's stop. What was queued comes back at once, and what the codec still does reaches nobody. */
+static void stop_rings(struct video_keeper *w, struct client *c)
+{
+	uint64_t before[CLIENT_OUTPUTS];
+
+	while (!c->has_outputs)
+		client_look(c);
+	/* An input that the codec has not looked at yet would be refused. */
+	assert_true(fake_guest_run_until(w->video.guest, video_keeper_all_taken, c, 60000));
+	for (unsigned q = 0; q < 2; q++)
+		virtio_device_stop_queue(&w->peer->device, q);
+	vhost_peer_settle(w->peer);
+	fake_guest_poll(w->video.guest, 0);
+	for (unsigned i = 0; i < CLIENT_OUTPUTS; i++) {
+		assert_true(c->output[i]->done && !c->output[i]->lost);
+		before[i] = sums_of(fake_guest_ptr(w->video.guest, c->out[i], c->picture_bytes), c->picture_bytes);
+	}
+	usleep(200000);
+	for (unsigned i = 0; i < CLIENT_OUTPUTS; i++)
+		assert_true(before[i] ==
+			    sums_of(fake_guest_ptr(w->video.guest, c->out[i], c->picture_bytes), c->picture_bytes));
+}
+
+/* And its cont. */
+static void start_rings(struct video_keeper *w)
+{
+	w->peer->resume = true;
+	for (unsigned q = 0; q < 2; q++)
+		assert_int_equal(
+			virtio_device_start_queue(&w->peer->device, q, &fake_guest_ring(w->video.guest, q)->setup), 0);
+}
+
+static void a_machine_that_pauses_loses_no_picture(void **state)
+{
+	struct video_keeper w;
+	struct client c;
+	struct sums sums;
+
+	(void)state;
+	video_keeper_begin(&w, &decoder);
+	video_keeper_open_stream(&w, 1, &c, &sums);
+	for (unsigned i = 0; i < video_keeper_film->clip.count; i++) {
+		client_send(&c, video_keeper_film->clip.data[i], video_keeper_film->clip.bytes[i],
+			    CLIENT_FIRST_STAMP + i);
+		if (i == 5 || i == 6 || i == 10) {
+			stop_rings(&w, &c);
+			start_rings(&w);
+		}
+	}
+	client_drain(&c);
+	assert_false(c.failed);
+	video_keeper_check_exact(&sums);
+	assert_int_equal(c.formats, 1);
+	video_keeper_close_stream(&w, &c);
+	assert_int_equal(w.shared->workers, 1);
+	assert_false(video_keeper_log_has(&w, "they get no answer"));
+	assert_int_equal(video_keeper_end(&w), 0);
+}
+
+static void a_worker_that_dies_in_a_pause_is_replaced(void **state)
+{
+	struct video_keeper w;
+	struct client c;
+	struct sums sums;
+
+	(void)state;
+	video_keeper_begin(&w, &decoder);
+	for (uint32_t round = 0; round < 2; round++) {
+		video_keeper_open_stream(&w, 1 + round, &c, &sums);
+		for (unsigned i = 0; i < 6; i++)
+			client_send(&c, video_keeper_film->clip.data[i], video_keeper_film->clip.bytes[i],
+				    CLIENT_FIRST_STAMP + i);
+		stop_rings(&w, &c);
+		settle_death(&w);
+		start_rings(&w);
+		video_keeper_expect_failure(&c);
+		video_keeper_close_stream(&w, &c);
+	}
+	video_keeper_decode_exactly(&w, 10);
+	assert_int_equal(w.shared->workers, 3);
+	assert_int_equal(video_keeper_end(&w), 0);
+}
+
 /* ---- deaths at numbered steps ---- */
 
 #ifdef MULLION_STEPS
@@ -475,6 +560,8 @@ int main(void)
 		cmocka_unit_test(a_user_hears_from_the_sandbox_what_the_codec_did),
 		cmocka_unit_test(a_codec_that_does_not_stop_takes_its_worker_with_it),
 		cmocka_unit_test(after_many_deaths_no_streams_are_made_for_a_while),
+		cmocka_unit_test(a_machine_that_pauses_loses_no_picture),
+		cmocka_unit_test(a_worker_that_dies_in_a_pause_is_replaced),
 		cmocka_unit_test(a_worker_that_dies_at_a_step_is_replaced),
 		cmocka_unit_test(a_command_at_work_is_done_once_or_not_at_all),
 	};

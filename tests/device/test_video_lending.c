@@ -176,6 +176,32 @@ static void nobody_waits_for_a_codec_that_reads(void **state)
 	}
 }
 
+/* The same without a command: over vhost-user the queue itself may have to stop. */
+static void a_queue_that_stops_has_lent_nothing(void **state)
+{
+	struct video_world *w = make_encoder();
+	struct fake_request *in[3], *out;
+
+	(void)state;
+	assert_int_equal(video_create_buffer(w, 1, VIDEO_OUT, 0, PACKET, NULL), VIDEO_OK);
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(video_create_buffer(w, 1, VIDEO_IN, i, PICTURE, NULL), VIDEO_OK);
+		in[i] = video_queue(w, 1, VIDEO_IN, i, PICTURE, i);
+	}
+	out = video_queue(w, 1, VIDEO_OUT, 0, 0, 0);
+	virtio_device_quiesce_queue(w->device, VIRTIO_VIDEO_QUEUE_COMMAND);
+	assert_int_equal(virtq_in_flight(w->device->queues[VIRTIO_VIDEO_QUEUE_COMMAND]), 0);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(video_wait(w, in[i]).flags, ERR);
+	assert_int_equal(video_wait(w, out).flags, ERR);
+	/* The encoder that read them is not asked any more; another goes on. */
+	out = video_queue(w, 1, VIDEO_OUT, 0, 0, 0);
+	in[0] = video_queue(w, 1, VIDEO_IN, 0, PICTURE, 9);
+	assert_int_equal(video_wait(w, in[0]).flags, 0);
+	assert_int_equal(video_wait(w, out).timestamp, 9);
+	video_world_destroy(w);
+}
+
 static void a_drain_waits_for_what_is_lent(void **state)
 {
 	struct video_world *w = make_encoder();
@@ -309,6 +335,7 @@ int main(void)
 		cmocka_unit_test(what_can_not_be_mapped_is_copied_once),
 		cmocka_unit_test(a_lent_buffer_is_queued_until_it_was_read),
 		cmocka_unit_test(nobody_waits_for_a_codec_that_reads),
+		cmocka_unit_test(a_queue_that_stops_has_lent_nothing),
 		cmocka_unit_test(a_drain_waits_for_what_is_lent),
 		cmocka_unit_test(pages_outlive_the_memory_map),
 		cmocka_unit_test(pieces_that_do_not_fit_together_are_refused),

@@ -73,6 +73,14 @@ static void echo_reset(struct virtio_device *d)
 	echo_from_device(d)->resets++;
 }
 
+static void echo_quiesce(struct virtio_device *d, unsigned q)
+{
+	struct echo *e = echo_from_device(d);
+
+	if (e->quiesce)
+		e->quiesce(e, q);
+}
+
 static int echo_config(struct virtio_device *d, uint32_t off, void *buf, size_t n, bool write)
 {
 	struct echo *e = echo_from_device(d);
@@ -102,6 +110,7 @@ static const struct virtio_device_ops echo_ops = {
 	.start = echo_start,
 	.kick = echo_kick,
 	.reset = echo_reset,
+	.quiesce = echo_quiesce,
 	.config = echo_config,
 	.destroy = echo_destroy,
 };

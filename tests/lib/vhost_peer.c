@@ -401,6 +401,7 @@ static struct vhost_peer *make(const struct fake_guest_options *options, const s
 	p->in_band = in_band;
 	p->guest = fake_guest_create(options);
 	must(!guest_mem_create(&p->mem) && !echo_create(loop_of(p), p->mem, &p->echo), "device");
+	p->served = &p->echo->device;
 	virtio_device_set_shmem(&p->echo->device, VHOST_PEER_SHMEM, VHOST_PEER_SHMEM_BYTES);
 	must(!virtio_device_init(&p->device, ops, p->echo->device.offered, loop_of(p), fake_guest_mem(p->guest)),
 	     "virtio_device_init");
@@ -422,7 +423,7 @@ static void make_server(struct vhost_peer *p)
 		p->fd = pair[0];
 		c.fd = pair[1];
 	}
-	c.device = &p->echo->device;
+	c.device = p->served;
 	c.mem = p->mem;
 	c.inflight = p->tracked;
 	must(!vhost_server_create(&c, &p->server), "server");
@@ -436,6 +437,27 @@ struct vhost_peer *vhost_peer_create(const struct fake_guest_options *options, b
 	if (listen)
 		snprintf(p->path, sizeof(p->path), "/tmp/mullion-vhost-%d-%u.sock", (int)getpid(), serial++);
 	make_server(p);
+	return p;
+}
+
+struct vhost_peer *vhost_peer_create_serving(const struct fake_guest_options *options,
+					     int (*create)(void *arg, struct loop *loop, const struct guest_mem *mem,
+							   struct virtio_device **out),
+					     void *arg)
+{
+	static struct virtio_device_ops ops;
+	struct vhost_peer *p = make(options, &peer_ops, false);
+
+	p->patience_ns = 30000000000ull;
+	must(!create(arg, loop_of(p), p->mem, &p->served), "device");
+	ops = peer_ops;
+	ops.queue_max = p->served->ops->queue_max;
+	ops.config_bytes = p->served->ops->config_bytes;
+	virtio_device_finish(&p->device);
+	must(!virtio_device_init(&p->device, &ops, p->served->offered, loop_of(p), fake_guest_mem(p->guest)),
+	     "virtio_device_init");
+	make_server(p);
+	must(vhost_peer_handshake(p), "handshake");
 	return p;
 }
 
@@ -455,6 +477,7 @@ void vhost_peer_restart(struct vhost_peer *p)
 	free(p->tracked);
 	vhost_peer_disconnect(p);
 	must(!echo_create(loop_of(p), p->mem, &p->echo), "device");
+	p->served = &p->echo->device;
 	p->echo->handle = handle;
 	p->echo->owner = owner;
 	make_server(p);
@@ -525,6 +548,8 @@ void vhost_peer_destroy(struct vhost_peer *p)
 	if (p->fd >= 0)
 		close(p->fd);
 	p->fd = -1;
+	if (p->served != &p->echo->device)
+		virtio_device_destroy(p->served);
 	virtio_device_destroy(&p->echo->device);
 	virtio_device_finish(&p->device);
 	for (unsigned i = 0; i < ECHO_QUEUES; i++) {

@@ -33,6 +33,7 @@ struct vhost_peer {
 	struct fake_guest *guest;
 	struct guest_mem *mem; /* the server's */
 	struct echo *echo;
+	struct virtio_device *served; /* by the server: the echo, or another */
 	struct vhost_server *server;
 	char path[64];  /* of the server's socket; "": a socketpair */
 	int fd;         /* -1: not connected */
@@ -65,6 +66,11 @@ struct vhost_answer {
 
 /* @options of the fake guest; @listen: the server has a path, and the peer must connect. */
 struct vhost_peer *vhost_peer_create(const struct fake_guest_options *options, bool listen, bool in_band);
+/* The same, connected and after the handshake, in front of a device that @create makes, with what it is given. */
+struct vhost_peer *vhost_peer_create_serving(const struct fake_guest_options *options,
+					     int (*create)(void *arg, struct loop *loop, const struct guest_mem *mem,
+							   struct virtio_device **out),
+					     void *arg);
 /* The server is in another process, at the other end of @fd (taken); p->echo serves nothing. */
 struct vhost_peer *vhost_peer_create_remote(const struct fake_guest_options *options, int fd);
 /* The same in front of a GPU, after the handshake. */
