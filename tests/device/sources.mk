@@ -116,3 +116,5 @@ test_video_keeper_encode-src = tests/lib/round_trip.c tests/lib/soft_picture.c $
 gpu-neighbour-src := tests/lib/gpu_neighbour.c $(sort $(vhost-test-src) $(gpu3d-src))
 device-tests += test_gpu_neighbours
 test_gpu_neighbours-src := $(gpu-neighbour-src)
+device-tests += test_gpu_display
+test_gpu_display-src = tests/lib/display_peer.c $(sort $(vhost-test-src) $(gpu-test-src))
