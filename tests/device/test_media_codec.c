@@ -28,6 +28,7 @@ static const struct {
 /* One coded film. */
 struct film {
 	unsigned count;
+	bool has_key; /* its KEYth picture was to be one, and the encoder does that */
 	uint8_t *data[FRAMES];
 	size_t bytes[FRAMES];
 };
@@ -174,7 +175,7 @@ static void keep_packet(void *arg, const uint8_t *data, const struct virtio_medi
 
 	assert_true(f->count < FRAMES && bytes > 0);
 	assert_int_equal(e->buffer.timestamp.tv_usec, f->count);
-	if (f->count == 0 || f->count == KEY)
+	if (f->count == 0 || (f->count == KEY && f->has_key))
 		assert_true(e->buffer.flags & V4L2_BUF_FLAG_KEYFRAME);
 	f->data[f->count] = malloc(bytes);
 	assert_non_null(f->data[f->count]);
@@ -198,6 +199,8 @@ static void encode_with(uint32_t fourcc, unsigned size, struct v4l2_control *con
 	struct codec_client c;
 
 	memset(f, 0, sizeof(*f));
+	/* av1enc of GStreamer 1.22 takes the event for it, and does nothing. */
+	f->has_key = fourcc != V4L2_PIX_FMT_AV1;
 	open_client(&c, w);
 	set_format(&c, MEDIA_CAPTURE, fourcc, size);
 	set_format(&c, MEDIA_OUTPUT, V4L2_PIX_FMT_NV12, size);
@@ -294,21 +297,32 @@ static void check_format(uint32_t fourcc, const char *name)
 	media_world_destroy(w);
 }
 
+static const struct video_coded_format *find_format(const char *name)
+{
+	const struct video_coded_format *f;
+
+	for (unsigned i = 0; (f = video_coded_format_at(i)) != NULL; i++) {
+		if (!strcmp(f->name, name))
+			return f;
+	}
+	fail_msg("no format %s", name);
+	return NULL;
+}
+
 static void films_survive_the_way_through_both_devices(void **state)
 {
 	static const struct {
-		uint32_t fourcc, number;
+		uint32_t fourcc;
+		const char *name;
 	} formats[] = {
-		{V4L2_PIX_FMT_H264, VIRTIO_VIDEO_FORMAT_H264},
-		{V4L2_PIX_FMT_HEVC, VIRTIO_VIDEO_FORMAT_HEVC},
-		{V4L2_PIX_FMT_VP8, VIRTIO_VIDEO_FORMAT_VP8},
-		{V4L2_PIX_FMT_VP9, VIRTIO_VIDEO_FORMAT_VP9},
+		{V4L2_PIX_FMT_H264, "h264"}, {V4L2_PIX_FMT_HEVC, "hevc"}, {V4L2_PIX_FMT_VP8, "vp8"},
+		{V4L2_PIX_FMT_VP9, "vp9"},   {V4L2_PIX_FMT_AV1, "av1"},
 	};
 	unsigned count = 0;
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
-		const struct video_coded_format *f = video_coded_format_find(formats[i].number);
+		const struct video_coded_format *f = find_format(formats[i].name);
 
 		if (!codec_gst_ops.can(f, false, NULL) || !codec_gst_ops.can(f, true, NULL)) {
 			printf("# %s left out: no decoder or no encoder\n", f->name);
