@@ -33,6 +33,8 @@ struct gpu_egl {
 	EGLenum api;
 	int fd; /* render node, or -1 */
 	struct gbm_device *gbm;
+	EGLint reset_strategy; /* the attribute by which contexts say that they were lost; EGL_NONE: they don't */
+	GLenum (*reset_status)(void);
 	struct gpu_egl_info info;
 };
 
@@ -101,14 +103,66 @@ static EGLContext new_context(const struct gpu_egl *e, EGLContext share, int maj
 		minor,
 		EGL_CONTEXT_OPENGL_PROFILE_MASK,
 		EGL_CONTEXT_OPENGL_CORE_PROFILE_BIT,
+		e->reset_strategy,
+		EGL_LOSE_CONTEXT_ON_RESET,
 		EGL_NONE,
 	};
-	const EGLint es[] = {EGL_CONTEXT_MAJOR_VERSION, major, EGL_CONTEXT_MINOR_VERSION, minor, EGL_NONE};
+	const EGLint es[] = {
+		EGL_CONTEXT_MAJOR_VERSION, major,    EGL_CONTEXT_MINOR_VERSION, minor, e->reset_strategy,
+		EGL_LOSE_CONTEXT_ON_RESET, EGL_NONE,
+	};
 
 	/* The API is a property of the calling thread. */
 	if (!eglBindAPI(e->api))
 		return EGL_NO_CONTEXT;
 	return eglCreateContext(e->display, e->config, share, e->api == EGL_OPENGL_API ? desktop : es);
+}
+
+/* What contexts are asked for, so that they say when they were lost. */
+static EGLint reset_strategy_of(EGLenum api, const char *extensions)
+{
+	if (api == EGL_OPENGL_API)
+		return EGL_CONTEXT_OPENGL_RESET_NOTIFICATION_STRATEGY;
+	return has_word(extensions, "EGL_EXT_create_context_robustness")
+		       ? EGL_CONTEXT_OPENGL_RESET_NOTIFICATION_STRATEGY_EXT
+		       : EGL_NONE;
+}
+
+/* Contexts of one group must have the same strategy: the first one decides. */
+static EGLContext first_context(struct gpu_egl *e, int major, int minor)
+{
+	EGLContext context = new_context(e, EGL_NO_CONTEXT, major, minor);
+
+	if (context != EGL_NO_CONTEXT || e->reset_strategy == EGL_NONE)
+		return context;
+	e->reset_strategy = EGL_NONE;
+	return new_context(e, EGL_NO_CONTEXT, major, minor);
+}
+
+/* NULL: no way. A context is current. */
+static const char *reset_status_name(const struct gpu_egl *e)
+{
+	const int version = e->info.major * 10 + e->info.minor;
+
+	if (!e->info.gles) {
+		if (version >= 45 || epoxy_has_gl_extension("GL_KHR_robustness"))
+			return "glGetGraphicsResetStatus";
+		return epoxy_has_gl_extension("GL_ARB_robustness") ? "glGetGraphicsResetStatusARB" : NULL;
+	}
+	if (version >= 32)
+		return "glGetGraphicsResetStatus";
+	if (epoxy_has_gl_extension("GL_KHR_robustness"))
+		return "glGetGraphicsResetStatusKHR";
+	return epoxy_has_gl_extension("GL_EXT_robustness") ? "glGetGraphicsResetStatusEXT" : NULL;
+}
+
+/* By its name: libepoxy would end the process where the driver lacks it. */
+static void find_reset_status(struct gpu_egl *e)
+{
+	const char *name = e->reset_strategy != EGL_NONE ? reset_status_name(e) : NULL;
+
+	e->reset_status = name ? (GLenum(*)(void))eglGetProcAddress(name) : NULL;
+	e->info.tells_reset = e->reset_status != NULL;
 }
 
 /* libepoxy looks for them at the first call, and ends the process when there is none. */
@@ -130,7 +184,7 @@ static const char *const desktop_libraries[] = {"libOpenGL.so.0", "libGL.so.1", 
 static const char *const es_libraries[] = {"libGLESv2.so.2", NULL};
 
 /* The highest version of desktop OpenGL, else of OpenGL ES; what virglrenderer needs at least is the last of each. */
-static int choose_version(struct gpu_egl *e, struct story *s)
+static int choose_version(struct gpu_egl *e, const char *extensions, struct story *s)
 {
 	static const struct {
 		EGLenum api;
@@ -148,7 +202,8 @@ static int choose_version(struct gpu_egl *e, struct story *s)
 		e->api = versions[i].api;
 		if (e->api == EGL_OPENGL_API ? !has_desktop : !has_es)
 			continue;
-		e->own = new_context(e, EGL_NO_CONTEXT, versions[i].major, versions[i].minor);
+		e->reset_strategy = reset_strategy_of(e->api, extensions);
+		e->own = first_context(e, versions[i].major, versions[i].minor);
 		if (e->own == EGL_NO_CONTEXT)
 			continue;
 		e->info.major = versions[i].major;
@@ -189,7 +244,7 @@ static int open_display(struct gpu_egl *e, struct story *s)
 		tell(s, "%s: no EGL config (%s)", e->info.rung, egl_error());
 		return -ENODEV;
 	}
-	if (choose_version(e, s) < 0)
+	if (choose_version(e, extensions, s) < 0)
 		return -ENODEV;
 	if (gpu_egl_make_current(e, e->own) < 0) {
 		tell(s, "%s: a context can't be made current (%s)", e->info.rung, egl_error());
@@ -201,6 +256,7 @@ static int open_display(struct gpu_egl *e, struct story *s)
 			   strstr(e->info.gl_renderer, "swrast") || strstr(e->info.gl_renderer, "SwiftShader");
 	e->info.dmabuf_export = has_word(extensions, "EGL_MESA_image_dma_buf_export");
 	e->info.dmabuf_import = has_word(extensions, "EGL_EXT_image_dma_buf_import");
+	find_reset_status(e);
 	gpu_egl_make_current(e, NULL);
 	return 0;
 }
@@ -432,6 +488,11 @@ void *gpu_egl_current(struct gpu_egl *e)
 {
 	eglBindAPI(e->api);
 	return eglGetCurrentContext();
+}
+
+bool gpu_egl_was_reset(struct gpu_egl *e)
+{
+	return e->reset_status && e->reset_status() != GL_NO_ERROR;
 }
 
 void *gpu_egl_own_context(struct gpu_egl *e)

@@ -21,6 +21,7 @@ struct gpu_egl_info {
 	bool gles;     /* OpenGL ES instead of desktop OpenGL (core profile) */
 	bool software; /* the CPU draws */
 	bool dmabuf_export, dmabuf_import;
+	bool tells_reset; /* gpu_egl_was_reset() can tell */
 };
 
 /*
@@ -44,6 +45,12 @@ void gpu_egl_context_destroy(struct gpu_egl *e, void *context);
 int gpu_egl_make_current(struct gpu_egl *e, void *context);
 /* The calling thread's context, or NULL. */
 void *gpu_egl_current(struct gpu_egl *e);
+
+/*
+ * Was the GPU reset, so that the calling thread's context is lost with all that it held? False where the driver does not
+ * tell. Without a context: undefined.
+ */
+bool gpu_egl_was_reset(struct gpu_egl *e);
 
 /* Our own context, which the renderer library never sees: for reading pixels without touching a guest's state. */
 void *gpu_egl_own_context(struct gpu_egl *e);

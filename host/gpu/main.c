@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "host/base/log.h"
@@ -20,6 +22,7 @@ extern const struct device_module mullion_device_module;
 
 struct words {
 	const char *render_node, *gpu;
+	char display[16]; /* what --display PATH becomes */
 };
 
 static void print_help(const struct program *p)
@@ -34,6 +37,7 @@ static void print_help(const struct program *p)
 	     "  --display WHERE       where the guest's frames go:");
 	for (const struct display_output_ops *const *o = display_outputs; *o; o++)
 		printf("                          %s\n", (*o)->help);
+	puts("                          PATH (with / or . first): the same, to whoever listens at this socket");
 	puts("  --shader-cache MIB    keep the guest's compiled shaders, in memory, while this runs (default 0: no)");
 	program_print_help(p);
 	printf("\nOPTIONS, separated by commas:\n%s\n"
@@ -129,6 +133,32 @@ static int parse(struct program *p, struct words *w, int argc, char **argv)
 	return program_check(p, argv[optind]);
 }
 
+/*
+ * --display PATH: connect to it now, since the sandbox lets no process make sockets; from then on it is a socket that was
+ * given, which all workers have in turn. -1: go on; else the exit status.
+ */
+static int connect_display(struct program *p, struct words *w)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const char *path = p->display;
+
+	if (!path || (*path != '/' && *path != '.'))
+		return -1;
+	if (strlen(path) >= sizeof(address.sun_path))
+		return program_usage(p, "--display takes the path of a socket, which has 107 bytes at most, not ",
+				     path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	p->screen = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (p->screen < 0 || connect(p->screen, (const struct sockaddr *)&address, sizeof(address)) < 0) {
+		log_line(LOG_TOPIC_DISPLAY, LOG_ERROR, "no display at %s: %s; start what listens there first", path,
+			 strerror(errno));
+		return EXIT_FAILURE;
+	}
+	snprintf(w->display, sizeof(w->display), "fd:%d", p->screen);
+	p->display = w->display;
+	return -1;
+}
+
 /* The directory of png:DIR[,...], made if missing: the sandbox takes only what is there. NULL: none, or no memory. */
 static char *find_frames(const struct program *p)
 {
@@ -192,6 +222,11 @@ int main(int argc, char **argv)
 	if (read_device_options(&p, words.gpu ? words.gpu : "")) {
 		free(options);
 		return PROGRAM_EXIT_USAGE;
+	}
+	status = connect_display(&p, &words);
+	if (status >= 0) {
+		free(options);
+		return status;
 	}
 	frames = find_frames(&p);
 	p.device_options = options;

@@ -16,10 +16,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <virglrenderer.h>
 
 #include "host/base/log.h"
+#include "host/base/loop.h"
 #include "host/gpu/egl.h"
 #include "host/gpu/format.h"
 #include "host/gpu/virgl_fences.h"
@@ -32,6 +34,9 @@
 #include "protocol/virgl.h"
 #include "protocol/virtio.h"
 #include "protocol/virtio_gpu.h"
+
+/* A driver may ask the kernel each time. */
+#define LOOK_FOR_RESET_NS 50000000ull
 
 struct context {
 	uint32_t id;
@@ -61,6 +66,8 @@ struct virgl {
 	bool entered; /* the library's context is current on the loop's thread */
 	struct context *contexts;
 	struct resource *shared;
+	uint64_t looked_ns; /* when it was seen last that the GPU was not reset */
+	bool was_reset;
 };
 
 /* The library's state is global: one renderer a process. */
@@ -657,12 +664,34 @@ static void context_detach(struct renderer *r, uint32_t ctx_id, struct gpu_resou
 
 /* ---- commands ---- */
 
+/*
+ * A reset of the GPU, after it hung, takes all contexts with it, and what is drawn from then on is lost without a word. With
+ * a journal this process ends, for another one to make all of it again; without, each context says that it is lost.
+ */
+static bool look_for_reset(struct virgl *v)
+{
+	const uint64_t now = loop_now_ns();
+
+	if (v->was_reset || now - v->looked_ns < LOOK_FOR_RESET_NS)
+		return v->was_reset;
+	v->looked_ns = now;
+	v->was_reset = gpu_egl_was_reset(v->egl);
+	if (!v->was_reset)
+		return false;
+	log_line(LOG_TOPIC_GPU, LOG_ERROR, "renderer: the GPU was reset (the kernel's log may say why); %s",
+		 v->config.journal ? "this process ends, and another one goes on"
+				   : "all contexts are lost, and 3D ends until the machine starts anew");
+	if (v->config.journal)
+		_exit(EXIT_FAILURE);
+	return true;
+}
+
 static int execute(struct virgl *v, struct context *c, void *commands, size_t bytes)
 {
 	int err;
 
 	/* The library would draw nothing any more, and @stream may say what never happened. */
-	if (c->lost)
+	if (c->lost || v->was_reset)
 		return -ENOTRECOVERABLE;
 	err = virgl_stream_check(&c->stream, commands, bytes / 4);
 	if (err < 0)
@@ -670,6 +699,8 @@ static int execute(struct virgl *v, struct context *c, void *commands, size_t by
 	take_over_all(v);
 	enter(v);
 	err = virgl_library_error(virgl_renderer_submit_cmd(commands, (int)c->id, (int)(bytes / 4)));
+	if (look_for_reset(v))
+		err = -ENOTRECOVERABLE;
 	c->lost = err < 0;
 	return err;
 }

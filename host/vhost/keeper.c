@@ -266,14 +266,17 @@ static int watch_signals(struct keeper *k)
 
 static int open_socket(struct keeper *k)
 {
-	int listens = 0;
+	int listens = 0, err;
 	socklen_t bytes = sizeof(listens);
 
-	if (k->config->fd < 0)
-		return vhost_listen(k->config->socket_path, &k->listener);
+	if (k->config->fd < 0) {
+		err = vhost_listen(k->config->socket_path, &k->listener);
+		k->explained = err < 0;
+		return err;
+	}
 	if (getsockopt(k->config->fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes) < 0) {
-		int err = -errno;
-
+		err = -errno;
+		k->explained = true;
 		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "descriptor %d is no socket: %s", k->config->fd, strerror(-err));
 		return err;
 	}
@@ -366,7 +369,7 @@ int keeper_run(const struct keeper_config *config)
 	err = k->deaths ? construct(k) : -ENOMEM;
 	if (!err)
 		err = loop_run(k->loop);
-	if (err)
+	if (err && !k->explained)
 		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: can't go on: %s", config->name, strerror(-err));
 	status = err ? EXIT_FAILURE : k->status;
 	destruct(k);

@@ -36,6 +36,7 @@ struct keeper {
 	struct loop *loop;
 	struct loop_fd signals; /* fd -1: none */
 	int status;		/* of the program */
+	bool explained;		/* why it can't go on was said */
 
 	int listener; /* -1: none */
 	bool listening;

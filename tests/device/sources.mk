@@ -8,7 +8,8 @@ test_gpu_2d-src = $(gpu-test-src)
 # The virgl renderer behind the real device, driven by the bare guests' encoder.
 gpu3d-src := tests/lib/gpu3d.c tests/lib/gpu3d_test.c tests/lib/driver_leaks.c guest-drivers/bare/virgl.c $(host-display-src) $(host-gpu-device-src)
 device-tests += test_gpu_virgl_draw test_gpu_virgl_fence test_gpu_virgl_poll test_gpu_virgl_2d test_gpu_virgl_robust test_gpu_virgl_restore \
-	test_gpu_virgl_garbage test_gpu_virgl_cycles
+	test_gpu_virgl_garbage test_gpu_virgl_cycles test_gpu_virgl_reset
+test_gpu_virgl_reset-src := $(gpu3d-src)
 test_gpu_virgl_cycles-src := $(gpu3d-src)
 test_gpu_virgl_restore-src := $(gpu3d-src)
 test_gpu_virgl_garbage-src := $(gpu3d-src)
@@ -28,7 +29,8 @@ test_gpu_errors-src = $(gpu-test-src)
 device-tests += test_net
 device-tests += test_virtio_status
 device-tests += test_net_host
-device-tests += test_gpu_fence test_gpu_3d test_gpu_restore
+device-tests += test_gpu_fence test_gpu_3d test_gpu_restore test_gpu_degraded
+test_gpu_degraded-src = $(gpu-test-src)
 test_gpu_restore-src = $(gpu-test-src)
 device-tests += test_gpu_host_blob
 test_gpu_host_blob-src = $(gpu-test-src)
@@ -89,7 +91,8 @@ test_media_commands-src = $(media-test-src)
 test_media_formats-src = $(media-test-src)
 test_media_buffers-src = $(media-test-src)
 test_media_controls-src = $(media-test-src)
-device-tests += test_media_stream test_media_sizes test_media_trouble test_media_encode test_media_window
+device-tests += test_media_stream test_media_sizes test_media_trouble test_media_encode test_media_window test_media_states
+test_media_states-src = tests/lib/media_player.c $(media-test-src)
 test_media_stream-src = tests/lib/media_player.c $(media-test-src)
 test_media_sizes-src = tests/lib/media_player.c $(media-test-src)
 test_media_trouble-src = tests/lib/media_player.c $(media-test-src)
@@ -117,3 +120,5 @@ test_video_keeper_encode-src = tests/lib/round_trip.c tests/lib/soft_picture.c $
 gpu-neighbour-src := tests/lib/gpu_neighbour.c $(sort $(vhost-test-src) $(gpu3d-src))
 device-tests += test_gpu_neighbours
 test_gpu_neighbours-src := $(gpu-neighbour-src)
+device-tests += test_gpu_display
+test_gpu_display-src = tests/lib/display_peer.c $(sort $(vhost-test-src) $(gpu-test-src))

@@ -49,12 +49,13 @@ static void a_worker_that_dies_at_a_step_is_replaced(void **state)
 	print_message("SKIP: built without STEPS=1, so nothing dies at a step\n");
 	skip();
 #endif
-	for (unsigned step = 0; step < STEP_RECOVERING; step++) {
+	for (unsigned n = 0; n < STEP_RECOVERING * RING_KINDS; n++) {
+		const unsigned step = n / RING_KINDS;
 		struct keeper_world w;
 
 		if (step == STEP_EXECUTED || step == STEP_RECORDED)
 			continue; /* the echo device passes neither */
-		keeper_world_begin(&w, &rings[step % RING_KINDS], KEEPER_DIES_AT_STEPS);
+		keeper_world_begin(&w, &rings[n % RING_KINDS], KEEPER_DIES_AT_STEPS);
 		snprintf(w.shared->die_at, sizeof(w.shared->die_at), "%u:5", step);
 		keeper_world_start(&w);
 		assert_true(keeper_world_serve(&w, 0, 0, NULL) <= 1);
@@ -94,6 +95,30 @@ static void a_worker_that_hangs_is_replaced(void **state)
 	keeper_world_start(&w);
 	assert_true(keeper_world_serve(&w, 0, 0, keeper_world_stop) <= 1);
 	assert_int_equal(w.shared->workers, 2);
+	assert_int_equal(keeper_world_end(&w), 0);
+}
+
+/* The process runs, but never comes back from the device. */
+static void never_end(struct keeper_shared *s)
+{
+	for (;;)
+		s->result++;
+}
+
+static void a_command_without_end_is_ended_and_not_done_again(void **state)
+{
+	struct keeper_world w;
+
+	(void)state;
+	keeper_world_begin(&w, &rings[3], KEEPER_WELL);
+	w.shared->taken_over = never_end;
+	keeper_world_start(&w);
+	/* That one, and none behind it. */
+	assert_int_equal(keeper_world_serve(&w, 0, 0, NULL), 1);
+	assert_int_equal(w.shared->executed[KEEPER_TAKEN_OVER], 1);
+	assert_int_equal(w.shared->workers, 2);
+	assert_true(keeper_world_log_has(&w, "does not come to the end of its work"));
+	assert_int_equal(keeper_world_serve(&w, 1, 50, NULL), 0);
 	assert_int_equal(keeper_world_end(&w), 0);
 }
 
@@ -186,6 +211,7 @@ int main(void)
 		cmocka_unit_test(a_worker_that_dies_at_a_step_is_replaced),
 		cmocka_unit_test(another_config_space_is_told),
 		cmocka_unit_test(a_worker_that_hangs_is_replaced),
+		cmocka_unit_test(a_command_without_end_is_ended_and_not_done_again),
 		cmocka_unit_test(a_ring_without_descriptors_goes_on_too),
 		cmocka_unit_test(a_worker_that_can_not_start_ends_the_program),
 		cmocka_unit_test(a_first_worker_that_talks_nonsense_ends_the_program),

@@ -223,6 +223,27 @@ static void shared_pages_must_be_there(void **state)
 	media_world_destroy(w);
 }
 
+/* More pieces than a buffer may have, and more coded data than is looked at at once; both fit into the guest's memory. */
+static void pieces_and_coded_data_have_limits(void **state)
+{
+	enum { PIECE = 4 << 20, PIECES = 9, MOST = 32 << 20 };
+	struct media_world *w = media_world_create(&(struct video_world_options){.buffer_entries = PIECES});
+	struct player p = {.w = w};
+	uint64_t in[PIECES + 1];
+	uint32_t count = 1;
+
+	(void)state;
+	assert_int_equal(media_open(w, &p.id), 0);
+	assert_int_equal(media_request(w, p.id, MEDIA_OUTPUT, V4L2_MEMORY_USERPTR, &count), 0);
+	in[0] = fake_guest_alloc(w->guest, PIECE, 4096);
+	for (unsigned i = 1; i <= PIECES; i++)
+		in[i] = in[0];
+	assert_int_equal(queue_pages(&p, MEDIA_OUTPUT, 0, in, PIECES + 1, PIECE, (PIECES + 1) * PIECE, 20), -ENOMEM);
+	assert_int_equal(queue_pages(&p, MEDIA_OUTPUT, 0, in, PIECES, PIECE, PIECES * PIECE, MOST + 1), -ENOMEM);
+	assert_int_equal(queue_pages(&p, MEDIA_OUTPUT, 0, in, PIECES, PIECE, PIECES * PIECE, MOST), 0);
+	media_world_destroy(w);
+}
+
 /* ---- drain ---- */
 
 static void a_drain_ends_with_the_last_flag_and_holds_what_comes_after(void **state)
@@ -422,6 +443,7 @@ int main(void)
 		cmocka_unit_test(planes_may_lie_apart),
 		cmocka_unit_test(shared_pages_are_the_guests_own),
 		cmocka_unit_test(shared_pages_must_be_there),
+		cmocka_unit_test(pieces_and_coded_data_have_limits),
 		cmocka_unit_test(a_drain_ends_with_the_last_flag_and_holds_what_comes_after),
 		cmocka_unit_test(a_second_stop_is_busy_and_then_nothing),
 		cmocka_unit_test(a_drain_of_nothing_ends_with_the_next_buffer),

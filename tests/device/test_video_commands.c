@@ -262,6 +262,29 @@ static void limits_answer_out_of_memory(void **state)
 	video_world_destroy(w);
 }
 
+static uint32_t queue_code(struct video_world *w, uint32_t queue, uint32_t id, uint32_t bytes)
+{
+	return video_wait(w, video_queue(w, 1, queue, id, bytes, 0)).hdr.type;
+}
+
+/* More pieces than a buffer may have, and more coded data than is looked at at once; both fit into the guest's memory. */
+static void pieces_and_coded_data_have_limits(void **state)
+{
+	enum { PIECE = 4 << 20, PIECES = 9, MOST = 32 << 20 };
+	struct video_world *w = with_stream(&(struct video_world_options){.buffer_entries = PIECES});
+	struct virtio_video_mem_entry entries[PIECES + 1];
+
+	(void)state;
+	entries[0] = (struct virtio_video_mem_entry){.addr = fake_guest_alloc(w->guest, PIECE, 4096), .length = PIECE};
+	for (unsigned i = 1; i <= PIECES; i++)
+		entries[i] = entries[0];
+	assert_int_equal(video_create_scattered(w, 1, VIDEO_IN, 1, entries, PIECES + 1), OUT_OF_MEMORY);
+	assert_int_equal(video_create_scattered(w, 1, VIDEO_IN, 1, entries, PIECES), VIDEO_OK);
+	assert_int_equal(queue_code(w, VIDEO_IN, 1, MOST + 1), OUT_OF_MEMORY);
+	assert_int_equal(queue_code(w, VIDEO_IN, 1, MOST), VIRTIO_VIDEO_RESP_OK_RESOURCE_QUEUE);
+	video_world_destroy(w);
+}
+
 /* ---- resources ---- */
 
 static void memory_of_resources_is_checked(void **state)
@@ -367,11 +390,6 @@ static void lists_are_checked(void **state)
 		assert_int_equal(video_send(w, VIRTIO_VIDEO_AGL_CMD_RESOURCE_ATTACH, 1, &r, one + more, NULL, 0), INVALID_PARAMETER);
 	assert_int_equal(video_send(w, VIRTIO_VIDEO_AGL_CMD_RESOURCE_ATTACH, 1, &r, one, NULL, 0), VIDEO_OK);
 	video_world_destroy(w);
-}
-
-static uint32_t queue_code(struct video_world *w, uint32_t queue, uint32_t id, uint32_t bytes)
-{
-	return video_wait(w, video_queue(w, 1, queue, id, bytes, 0)).hdr.type;
 }
 
 static void queueing_is_checked(void **state)
@@ -698,6 +716,7 @@ int main(void)
 		cmocka_unit_test(a_stream_that_is_not_there_is_named),
 		cmocka_unit_test(streams_are_made_once_and_from_what_is_offered),
 		cmocka_unit_test(limits_answer_out_of_memory),
+		cmocka_unit_test(pieces_and_coded_data_have_limits),
 		cmocka_unit_test(memory_of_resources_is_checked),
 		cmocka_unit_test(layouts_and_counts_are_checked),
 		cmocka_unit_test(lists_are_checked),

@@ -16,6 +16,8 @@
 
 #include "host/video/gst_elements.h"
 
+const char *clip_decoder;
+
 void clip_free(struct clip *c)
 {
 	for (unsigned i = 0; i < c->count; i++)
@@ -154,7 +156,7 @@ void clip_make(const struct video_coded_format *format, unsigned width, unsigned
 void clip_decode_outside(const struct video_coded_format *format, const struct clip *c, const char *picture,
 			 struct sums *sums)
 {
-	GstElementFactory *factory = gst_elements_find(format, false, NULL);
+	GstElementFactory *factory = gst_elements_find(format, false, clip_decoder);
 	GstElement *pipeline, *src, *sink;
 	char text[400];
 	GstSample *sample;

@@ -38,7 +38,10 @@ struct sums {
 
 uint64_t sums_of(const void *data, size_t n);
 
-/* The decoder that the device would take, run by GStreamer alone; pictures in the format @picture, by its name there. */
+/* The decoder of what follows, by GStreamer's name; NULL: the one that the device takes. */
+extern const char *clip_decoder;
+
+/* That decoder, run by GStreamer alone; pictures in the format @picture, by its name there. */
 void clip_decode_outside(const struct video_coded_format *format, const struct clip *c, const char *picture,
 			 struct sums *sums);
 

@@ -11,6 +11,12 @@ struct CMUnitTest;
 /* Run @fn for each format that the device decodes (and encodes, if @encoder) here and of which clips can be made. */
 void codec_for_each_format(bool encoder, void (*fn)(const struct video_coded_format *format));
 
+/*
+ * Run @fn for each decoder of each format that the device would not take by itself, with clip_decoder set to it: worlds made
+ * by the calls below are for it alone.
+ */
+void codec_for_each_other_decoder(void (*fn)(const struct video_coded_format *format));
+
 /* A device with GStreamer's codecs, and a guest with 64 MiB. */
 struct video_world *codec_world(bool encoder);
 struct video_world *codec_world_of(bool encoder, const struct video_dialect *dialect);

@@ -80,15 +80,17 @@ static const struct display_output_ops blind_display_ops = {
 static void make_device(struct gpu_world *w, struct journal *journal)
 {
 	const struct gpu_world_options *options = &w->options;
+	const bool fake_3d = options->fake_3d && !options->degraded;
 	struct gpu_config config;
 
 	gpu_config_init(&config);
+	config.degraded = options->degraded;
 	config.journal = journal;
 	config.shared_fd = options->shared_fd;
 	if (options->host_visible_bytes)
 		config.host_visible_bytes = options->host_visible_bytes;
-	config.renderer = options->fake_3d ? "fake" : "2d";
-	config.renderers = options->fake_3d ? fake_renderers : NULL;
+	config.renderer = fake_3d ? "fake" : "2d";
+	config.renderers = fake_3d ? fake_renderers : NULL;
 	if (options->scanouts)
 		config.scanouts = options->scanouts;
 	for (unsigned i = 0; i < 16; i++)
@@ -104,7 +106,7 @@ static void make_device(struct gpu_world *w, struct journal *journal)
 	config.display = &w->display->base;
 	assert_int_equal(gpu_create(&config, fake_guest_loop(w->guest), fake_guest_mem(w->guest), &w->device), 0);
 	fake_shmem_settle(&w->home, w->device);
-	w->renderer = options->fake_3d ? fake_renderer_current : NULL;
+	w->renderer = fake_3d ? fake_renderer_current : NULL;
 }
 
 struct gpu_world *gpu_world_create(const struct gpu_world_options *options)

@@ -43,6 +43,8 @@ struct media_world *media_world_create(const struct video_world_options *options
 		config.limits.streams = options->streams;
 	if (options->buffers)
 		config.limits.buffers = options->buffers;
+	if (options->buffer_entries)
+		config.limits.buffer_entries = options->buffer_entries;
 	if (options->buffer_bytes)
 		config.limits.buffer_bytes = options->buffer_bytes;
 	w->guest = fake_guest_create(

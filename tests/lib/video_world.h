@@ -24,7 +24,7 @@ struct video_world_options {
 	struct virtio_objects *objects; /* NULL: guest pages only */
 	const char *element;
 	unsigned timeout_ms;  /* 0: the default */
-	unsigned streams, buffers; /* limits; 0: the default */
+	unsigned streams, buffers, buffer_entries; /* limits; 0: the default */
 	uint64_t buffer_bytes;
 	size_t memory_bytes; /* of the guest; 0: 16 MiB */
 };

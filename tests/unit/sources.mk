@@ -37,7 +37,9 @@ unit-tests += test_module test_doctor
 test_module-src := vmm/module.c
 test_doctor-src := vmm/module.c vmm/doctor.c vmm/doctor_process.c vmm/doctor_speed.c vmm/$(ARCH)/doctor.c $(if $(filter arm64,$(ARCH)),vmm/arm64/space.c)
 # Buses, options, images and the platform's devices.
-unit-tests += test_bus test_options test_cli
+unit-tests += test_bus test_options test_cli test_cli_programs
+test_cli-src := tests/lib/command.c
+test_cli_programs-src := tests/lib/command.c
 test_bus-src := vmm/bus.c
 test_options-src := vmm/options.c vmm/ctl_path.c vmm/vhost_user_kinds.c
 # x86-64's are for its processor's headers; arm64's are built everywhere.

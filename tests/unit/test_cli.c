@@ -7,100 +7,21 @@
 
 #include <cmocka.h>
 
-#include "tests/lib/tap.h"
 #include <fcntl.h>
-#include <libgen.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
-#define MAX_ARGS 16
+#include "tests/lib/command.h"
+#include "tests/lib/tap.h"
 
-extern char **environ;
-
-static char program[PATH_MAX + 32];
 static char dir[] = "/tmp/mullion-cli-XXXXXX";
-
-/* Beside the build folder's tests, or those of the sanitizers' folder inside it. */
-static bool find_program(void)
-{
-	static const char *const ways[] = {"../../mullion", "../../../mullion"};
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-	if (n <= 0)
-		return false;
-	self[n] = '\0';
-	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
-		char folder[PATH_MAX];
-
-		strcpy(folder, self);
-		snprintf(program, sizeof(program), "%s/%s", dirname(folder), ways[i]);
-		if (!access(program, X_OK))
-			return true;
-	}
-	return false;
-}
-
-struct result {
-	int status;
-	char out[16384], err[4096];
-};
-
-static void slurp(int fd, char *to, size_t room)
-{
-	ssize_t n = pread(fd, to, room - 1, 0);
-
-	to[n > 0 ? n : 0] = '\0';
-	close(fd);
-}
-
-/* Run mullion in dir with the words of @line; standard input is empty. */
-static void run(const char *line, struct result *r)
-{
-	char words[1024], *argv[MAX_ARGS + 1] = {program};
-	int out = memfd_create("out", MFD_CLOEXEC), err = memfd_create("err", MFD_CLOEXEC), argc = 1;
-	posix_spawn_file_actions_t actions;
-	pid_t pid;
-
-	snprintf(words, sizeof(words), "%s", line);
-	for (char *w = strtok(words, " "); w && argc < MAX_ARGS; w = strtok(NULL, " "))
-		argv[argc++] = w;
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, out, 1);
-	posix_spawn_file_actions_adddup2(&actions, err, 2);
-	assert_int_equal(posix_spawn(&pid, program, &actions, NULL, argv, environ), 0);
-	posix_spawn_file_actions_destroy(&actions);
-	assert_int_equal(waitpid(pid, &r->status, 0), pid);
-	assert_true(WIFEXITED(r->status));
-	r->status = WEXITSTATUS(r->status);
-	slurp(out, r->out, sizeof(r->out));
-	slurp(err, r->err, sizeof(r->err));
-}
-
-static void check_says(const char *line, int status, const char *says)
-{
-	struct result r;
-
-	run(line, &r);
-	if (r.status != status || !strstr(r.err, says))
-		fail_msg("mullion %s: status %d, says: %s", line, r.status, r.err);
-	/* One line, and nothing on standard output. */
-	if (strchr(r.err, '\n') != r.err + strlen(r.err) - 1)
-		fail_msg("mullion %s says more than a line: %s", line, r.err);
-	assert_string_equal(r.out, "");
-}
 
 static void save(const char *name, const char *bytes, size_t n)
 {
@@ -129,19 +50,19 @@ static void save_guest(uint16_t port, uint8_t value)
 
 static void help_and_version(void **state)
 {
-	struct result r;
+	struct command_result r;
 
 	(void)state;
-	run("help", &r);
+	command_run("help", &r);
 	assert_int_equal(r.status, 0);
 	assert_non_null(strstr(r.out, "doctor"));
-	run("--version", &r);
+	command_run("--version", &r);
 	assert_int_equal(r.status, 0);
 	assert_memory_equal(r.out, "mullion ", 8);
-	run("run --help", &r);
+	command_run("run --help", &r);
 	assert_int_equal(r.status, 0);
 	assert_non_null(strstr(r.out, "--kernel FILE"));
-	run("", &r);
+	command_run("", &r);
 	assert_int_equal(r.status, 2);
 	assert_non_null(strstr(r.err, "Usage:"));
 }
@@ -149,12 +70,12 @@ static void help_and_version(void **state)
 static void wrong_usage_exits_with_2(void **state)
 {
 	(void)state;
-	check_says("rnu", 2, "did you mean run?");
-	check_says("fly", 2, "mullion help");
-	check_says("run", 2, "--kernel");
-	check_says("run --kernle x", 2, "did you mean --kernel?");
-	check_says("run --kernel x --memory lots", 2, "--memory lots");
-	check_says("run x", 2, "--kernel x");
+	command_says("rnu", 2, "did you mean run?");
+	command_says("fly", 2, "mullion help");
+	command_says("run", 2, "--kernel");
+	command_says("run --kernle x", 2, "did you mean --kernel?");
+	command_says("run --kernel x --memory lots", 2, "--memory lots");
+	command_says("run x", 2, "--kernel x");
 }
 
 static void need_kvm(void)
@@ -174,28 +95,28 @@ static void what_is_missing_is_named(void **state)
 	need_kvm();
 	save_guest(0x605, 0x34);
 	save("notes", "a text file\n", 12);
-	check_says("run --kernel nowhere", 1, "nowhere: can't open the kernel");
-	check_says("run --kernel notes", 1, "notes: text file");
-	check_says("run --kernel guest.bin --initrd nowhere", 1, "nowhere: can't open the initrd");
-	check_says("run --kernel guest.bin --cpus 99999", 1, "--cpus 99999: at most");
-	check_says("run --kernel guest.bin --memory 8000000G", 1, "--memory: at most");
-	check_says("run --kernel guest.bin --memory 1000000M", 1, "--memory:");
-	check_says("run --kernel guest.bin --disk nowhere", 1, "nowhere: ");
-	check_says("run --kernel guest.bin --serial socket:no/where", 1, "no/where: ");
-	check_says("run --kernel guest.bin --net passt=nowhere", 1, "nowhere: ");
+	command_says("run --kernel nowhere", 1, "nowhere: can't open the kernel");
+	command_says("run --kernel notes", 1, "notes: text file");
+	command_says("run --kernel guest.bin --initrd nowhere", 1, "nowhere: can't open the initrd");
+	command_says("run --kernel guest.bin --cpus 99999", 1, "--cpus 99999: at most");
+	command_says("run --kernel guest.bin --memory 8000000G", 1, "--memory: at most");
+	command_says("run --kernel guest.bin --memory 1000000M", 1, "--memory:");
+	command_says("run --kernel guest.bin --disk nowhere", 1, "nowhere: ");
+	command_says("run --kernel guest.bin --serial socket:no/where", 1, "no/where: ");
+	command_says("run --kernel guest.bin --net passt=nowhere", 1, "nowhere: ");
 }
 
 static void a_gpu_that_was_named_is_used_or_nothing(void **state)
 {
-	char module[sizeof(program) + 16];
+	char module[sizeof(command_path) + 16];
 
 	(void)state;
 	need_kvm();
-	snprintf(module, sizeof(module), "%s-gpu.so", program);
+	snprintf(module, sizeof(module), "%s-gpu.so", command_path);
 	if (access(module, R_OK) != 0)
 		tap_skip("mullion-gpu.so is not built");
 	save_guest(0x605, 0x34);
-	check_says("run --kernel guest.bin --gpu render-node=/dev/nowhere", 1, "/dev/nowhere: No such file");
+	command_says("run --kernel guest.bin --gpu render-node=/dev/nowhere", 1, "/dev/nowhere: No such file");
 }
 
 static void exit_status_tells_how_the_guest_ended(void **state)
@@ -215,13 +136,13 @@ static void exit_status_tells_how_the_guest_ended(void **state)
 	need_kvm();
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		for (size_t k = 0; k < 2; k++) {
-			struct result r;
+			struct command_result r;
 			char line[128];
 
 			save_guest(cases[i].port, cases[i].value);
 			snprintf(line, sizeof(line), "run --kernel guest.bin --memory 32M --transport %s",
 				 transports[k]);
-			run(line, &r);
+			command_run(line, &r);
 			if (r.status != cases[i].status || strcmp(r.out, "ok\n"))
 				fail_msg("port 0x%x, %s: status %d, output \"%s\", errors \"%s\"", cases[i].port,
 					 transports[k], r.status, r.out, r.err);
@@ -229,7 +150,7 @@ static void exit_status_tells_how_the_guest_ended(void **state)
 	}
 	/* Standard output that is closed is no reason to write elsewhere, or to fail. */
 	save_guest(0x605, 0x34);
-	assert_int_equal(setenv("PROGRAM", program, 1), 0);
+	assert_int_equal(setenv("PROGRAM", command_path, 1), 0);
 	assert_int_equal(system("\"$PROGRAM\" run --kernel guest.bin --memory 32M <&- >&- 2>&-"), 0);
 }
 
@@ -256,7 +177,7 @@ static int run_on_terminal(pid_t *pid, struct termios *before)
 		dup2(slave, 1);
 		dup2(slave, 2);
 		close(master);
-		execl(program, "mullion", "run", "--kernel", "guest.bin", "--memory", "32M", (char *)NULL);
+		execl(command_path, "mullion", "run", "--kernel", "guest.bin", "--memory", "32M", (char *)NULL);
 		_exit(127);
 	}
 	while (!strstr(text, "ok")) {
@@ -335,7 +256,7 @@ int main(void)
 		cmocka_unit_test(a_gpu_that_was_named_is_used_or_nothing),
 	};
 
-	if (!find_program()) {
+	if (!command_find("mullion")) {
 		puts("1..0 # SKIP the mullion program is not built (make vmm)");
 		return 0;
 	}
