@@ -124,6 +124,15 @@ const struct video_picture_format *video_picture_format_find(uint32_t number)
 	return NULL;
 }
 
+const struct video_coded_format *video_coded_format_named(const char *name)
+{
+	for (unsigned i = 0; i < COUNT(coded); i++) {
+		if (strcmp(coded[i].name, name) == 0)
+			return &coded[i];
+	}
+	return NULL;
+}
+
 const struct video_picture_format *video_picture_format_named(const char *name)
 {
 	for (unsigned i = 0; i < COUNT(pictures); i++) {

@@ -62,6 +62,8 @@ const struct video_picture_format *video_picture_format_at(unsigned i);
 const struct video_coded_format *video_coded_format_find(uint32_t number);
 const struct video_picture_format *video_picture_format_find(uint32_t number);
 
+/* The row with that name, or NULL. */
+const struct video_coded_format *video_coded_format_named(const char *name);
 /* The row with GStreamer's name for it, or NULL. */
 const struct video_picture_format *video_picture_format_named(const char *name);
 

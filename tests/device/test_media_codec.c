@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * virtio-media over the host's codecs, for each format that it has both ways: what the encoder makes of pictures, the
- * decoder makes pictures of that are nearly the same, in the same order, over a change of size and a seek.
+ * decoder makes pictures of that are nearly the same, in the same order, over a change of size and a seek. And what it
+ * only decodes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 #include <time.h>
 
 #include "host/video/gst_elements.h"
+#include "tests/lib/clip.h"
 #include "tests/lib/media_world.h"
 #include "tests/lib/soft_picture.h"
 #include "tests/lib/tap.h"
@@ -322,6 +324,58 @@ static void films_survive_the_way_through_both_devices(void **state)
 			 "-ugly");
 }
 
+/* ---- decode what others made ---- */
+
+static void sum_picture(void *arg, const uint8_t *data, const struct virtio_media_event_dqbuf *e)
+{
+	struct sums *s = arg;
+
+	assert_int_equal(e->buffer.timestamp.tv_usec, s->count % CLIP_FRAMES);
+	s->sum[s->count++] = sums_of(data, e->planes[0].bytesused);
+}
+
+static void check_jpeg(uint32_t fourcc, const char *raw)
+{
+	const struct video_coded_format *jpeg = video_coded_format_named("jpeg");
+	struct sums ours = {0}, outside[2];
+	struct media_world *w = world(false);
+	struct codec_client c;
+	struct clip clip[2];
+
+	for (unsigned size = 0; size < 2; size++) {
+		clip_make_of(jpeg, sizes[size].width, sizes[size].height, raw, &clip[size]);
+		clip_decode_outside(jpeg, &clip[size], "NV12", &outside[size]);
+		assert_int_equal(outside[size].count, CLIP_FRAMES);
+	}
+	open_client(&c, w);
+	assert_int_equal(media_subscribe_to(w, c.id, V4L2_EVENT_SOURCE_CHANGE, 0, 0), 0);
+	set_format(&c, MEDIA_OUTPUT, fourcc, 0);
+	make_buffers(&c, MEDIA_OUTPUT);
+	for (unsigned n = 0; n < 2 * CLIP_FRAMES; n++)
+		send(&c, clip[n / CLIP_FRAMES].data[n % CLIP_FRAMES], clip[n / CLIP_FRAMES].bytes[n % CLIP_FRAMES],
+		     n % CLIP_FRAMES, sum_picture, &ours);
+	finish(&c, false, sum_picture, &ours);
+	assert_int_equal(ours.count, 2 * CLIP_FRAMES);
+	for (unsigned n = 0; n < 2 * CLIP_FRAMES; n++)
+		assert_int_equal(ours.sum[n], outside[n / CLIP_FRAMES].sum[n % CLIP_FRAMES]);
+	printf("# JPEGs of %s\n", raw);
+	clip_free(&clip[0]);
+	clip_free(&clip[1]);
+	media_world_destroy(w);
+}
+
+static void jpegs_with_any_chroma_are_those_of_the_codec_alone(void **state)
+{
+	static const char *const raw[] = {"I420", "Y42B", "Y444", "GRAY8"};
+	const struct video_coded_format *jpeg = video_coded_format_named("jpeg");
+
+	(void)state;
+	if (!codec_gst_ops.can(jpeg, false, NULL) || !clip_can_make(jpeg))
+		tap_skip("no JPEG: install gstreamer1.0-plugins-good");
+	for (unsigned i = 0; i < sizeof(raw) / sizeof(raw[0]); i++)
+		check_jpeg(i % 2 ? V4L2_PIX_FMT_MJPEG : V4L2_PIX_FMT_JPEG, raw[i]);
+}
+
 /* ---- the level ---- */
 
 /* level_idc, from H.264's sequence parameter set. */
@@ -367,6 +421,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(films_survive_the_way_through_both_devices),
+		cmocka_unit_test(jpegs_with_any_chroma_are_those_of_the_codec_alone),
 		cmocka_unit_test(a_level_that_was_set_is_the_films_even_the_default),
 	};
 	int failed;
