@@ -108,8 +108,8 @@ struct media_coded_format {
 /* A picture format of V4L2: where its planes lie in memory. */
 struct media_raw_format {
 	uint32_t fourcc;
-	uint32_t number; /* VIRTIO_VIDEO_FORMAT_*, as rows of format.h have it */
-	bool apart;	 /* each plane in memory of its own */
+	const char *name; /* the row of format.h */
+	bool apart;	  /* each plane in memory of its own */
 	const char *description;
 };
 

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "host/video/media.h"
-#include "protocol/virtio_video.h"
 
 #define MIN_SIDE 16u
 #define MAX_FRAME_RATE 240u
@@ -28,12 +27,13 @@ static const struct media_coded_format coded_formats[] = {
 };
 
 static const struct media_raw_format raw_formats[] = {
-	{V4L2_PIX_FMT_NV12, VIRTIO_VIDEO_FORMAT_NV12, false, "Y/UV 4:2:0"},
-	{V4L2_PIX_FMT_YUV420, VIRTIO_VIDEO_FORMAT_YUV420, false, "Planar YUV 4:2:0"},
-	{V4L2_PIX_FMT_YVU420, VIRTIO_VIDEO_FORMAT_YVU420, false, "Planar YVU 4:2:0"},
-	{V4L2_PIX_FMT_NV12M, VIRTIO_VIDEO_FORMAT_NV12, true, "Y/UV 4:2:0 (N-C)"},
-	{V4L2_PIX_FMT_YUV420M, VIRTIO_VIDEO_FORMAT_YUV420, true, "Planar YUV 4:2:0 (N-C)"},
-	{V4L2_PIX_FMT_YVU420M, VIRTIO_VIDEO_FORMAT_YVU420, true, "Planar YVU 4:2:0 (N-C)"},
+	{V4L2_PIX_FMT_NV12, "NV12", false, "Y/UV 4:2:0"},
+	{V4L2_PIX_FMT_YUV420, "I420", false, "Planar YUV 4:2:0"},
+	{V4L2_PIX_FMT_YVU420, "YV12", false, "Planar YVU 4:2:0"},
+	{V4L2_PIX_FMT_NV12M, "NV12", true, "Y/UV 4:2:0 (N-C)"},
+	{V4L2_PIX_FMT_YUV420M, "I420", true, "Planar YUV 4:2:0 (N-C)"},
+	{V4L2_PIX_FMT_YVU420M, "YV12", true, "Planar YVU 4:2:0 (N-C)"},
+	{V4L2_PIX_FMT_P010, "P010_10LE", false, "10-bit Y/UV 4:2:0"},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -79,11 +79,33 @@ static const struct media_coded_format *find_coded(const struct media *m, uint32
 	return any ? coded_at(m, 0) : NULL;
 }
 
-static const struct media_raw_format *find_raw(uint32_t fourcc, bool any)
+static const struct video_picture_format *picture_of(const struct media_raw_format *raw)
 {
+	return video_picture_format_named(raw->name);
+}
+
+/* Number @index of those that pictures of @coded can have, or NULL past the last. */
+static const struct media_raw_format *raw_at(const struct media *m, const struct video_coded_format *coded,
+					     unsigned index)
+{
+	const bool wide = !m->config.encoder && coded->may_be_wide;
+
 	for (unsigned i = 0; i < COUNT(raw_formats); i++) {
-		if (raw_formats[i].fourcc == fourcc)
+		if ((wide || !picture_of(&raw_formats[i])->wide) && index-- == 0)
 			return &raw_formats[i];
+	}
+	return NULL;
+}
+
+/* The one called @fourcc; the first if there is none and @any. */
+static const struct media_raw_format *find_raw(const struct media *m, const struct video_coded_format *coded,
+					       uint32_t fourcc, bool any)
+{
+	const struct media_raw_format *raw;
+
+	for (unsigned i = 0; (raw = raw_at(m, coded, i)) != NULL; i++) {
+		if (raw->fourcc == fourcc)
+			return raw;
 	}
 	return any ? &raw_formats[0] : NULL;
 }
@@ -217,8 +239,8 @@ static void adjust(const struct media_session *s, struct v4l2_format *f, struct 
 						: default_coded_bytes(w->width, w->height);
 		fill_coded(p, w->coded->fourcc, w->width, w->height, w->coded_bytes);
 	} else {
-		w->raw = find_raw(in.pixelformat, true);
-		video_layout_init(&w->layout, video_picture_format_find(w->raw->number), w->width, w->height);
+		w->raw = find_raw(s->media, s->stream->coded, in.pixelformat, true);
+		video_layout_init(&w->layout, picture_of(w->raw), w->width, w->height);
 		fill_raw(p, w->raw, &w->layout);
 	}
 }
@@ -271,8 +293,10 @@ int media_s_fmt(struct media_session *s, struct media_ioctl *i)
 		stream_set_coded(s->stream, coded);
 		media_apply_controls(s);
 	}
+	/* Pictures of the other format may have been of more bits. */
+	s->raw = find_raw(s->media, coded, s->raw->fourcc, true);
 	if (w.queue == VIDEO_INPUT)
-		stream_set_picture(s->stream, s->stream->layout.format, w.width, w.height);
+		stream_set_picture(s->stream, picture_of(s->raw), w.width, w.height);
 	return 0;
 }
 
@@ -294,24 +318,26 @@ int media_enum_fmt(struct media_session *s, struct media_ioctl *i)
 		d->flags = V4L2_FMT_FLAG_COMPRESSED | (s->media->config.encoder ? 0u : V4L2_FMT_FLAG_DYN_RESOLUTION);
 		snprintf((char *)d->description, sizeof(d->description), "%s", coded->description);
 	} else {
-		if (index >= COUNT(raw_formats))
+		const struct media_raw_format *raw = raw_at(s->media, s->stream->coded, index);
+
+		if (!raw)
 			return -EINVAL;
-		d->pixelformat = raw_formats[index].fourcc;
-		snprintf((char *)d->description, sizeof(d->description), "%s", raw_formats[index].description);
+		d->pixelformat = raw->fourcc;
+		snprintf((char *)d->description, sizeof(d->description), "%s", raw->description);
 	}
 	return 0;
 }
 
-static bool knows(const struct media *m, uint32_t fourcc)
+static bool knows(const struct media_session *s, uint32_t fourcc)
 {
-	return find_coded(m, fourcc, false) || find_raw(fourcc, false);
+	return find_coded(s->media, fourcc, false) || find_raw(s->media, s->stream->coded, fourcc, false);
 }
 
 int media_enum_framesizes(struct media_session *s, struct media_ioctl *i)
 {
 	struct v4l2_frmsizeenum *f = &i->u.frmsize;
 
-	if (f->index > 0 || !knows(s->media, f->pixel_format))
+	if (f->index > 0 || !knows(s, f->pixel_format))
 		return -EINVAL; /* the end of the list */
 	*f = (struct v4l2_frmsizeenum){
 		.pixel_format = f->pixel_format,
@@ -325,7 +351,7 @@ int media_enum_frameintervals(struct media_session *s, struct media_ioctl *i)
 {
 	struct v4l2_frmivalenum *f = &i->u.frmival;
 
-	if (f->index > 0 || !knows(s->media, f->pixel_format) || f->width < MIN_SIDE || f->width > VIDEO_MAX_SIDE ||
+	if (f->index > 0 || !knows(s, f->pixel_format) || f->width < MIN_SIDE || f->width > VIDEO_MAX_SIDE ||
 	    f->height < MIN_SIDE || f->height > VIDEO_MAX_SIDE)
 		return -EINVAL;
 	*f = (struct v4l2_frmivalenum){
