@@ -113,6 +113,7 @@ const struct sandbox_profile sandbox_video = {
 	.ioctls = video_ioctls,
 	/* Each of 32 streams may have a thread for each processor. */
 	.processes = 8192,
+	.reopens_devices = true,
 	.socket_pairs = true,
 };
 

@@ -46,6 +46,7 @@ struct sandbox_profile {
 	const char *const *path_variables;  /* environment variables that name more directories; until NULL */
 	const struct sandbox_ioctl *ioctls; /* until family NULL */
 	unsigned processes;		    /* threads, at most */
+	bool reopens_devices; /* devices are opened after the lock, too: drivers of codecs, for each stream */
 	bool socket_pairs;		    /* socketpair(2), whose ends are both here: GStreamer wakes its threads so */
 };
 

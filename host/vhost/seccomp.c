@@ -230,17 +230,27 @@ static const struct call calls[] = {
 	{"prctl", 0, {LOW_IS(0, PR_GET_NAME_VALUE)}},
 };
 
-/* Without a directory to write into, and with one. */
+/* Files are only read. */
 static const struct call reading[] = {
 	{"open", 0, {ONLY(1, ~(O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | __O_TMPFILE))}},
 	{"openat", 0, {ONLY(2, ~(O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | __O_TMPFILE))}},
-	{"open", EACCES, {HAS(1, O_WRONLY)}},
 	{"open", EACCES, {HAS(1, O_RDWR)}},
+	{"openat", EACCES, {HAS(2, O_RDWR)}},
+};
+
+/* Or written by who finds one that may be: a device. */
+static const struct call reopening[] = {
+	{"open", 0, {ONLY(1, ~(O_WRONLY | O_CREAT | O_TRUNC | __O_TMPFILE))}},
+	{"openat", 0, {ONLY(2, ~(O_WRONLY | O_CREAT | O_TRUNC | __O_TMPFILE))}},
+};
+
+/* With either. */
+static const struct call making_nothing[] = {
+	{"open", EACCES, {HAS(1, O_WRONLY)}},
 	{"open", EACCES, {HAS(1, O_CREAT)}},
 	{"open", EACCES, {HAS(1, O_TRUNC)}},
 	{"open", EACCES, {HAS(1, __O_TMPFILE)}},
 	{"openat", EACCES, {HAS(2, O_WRONLY)}},
-	{"openat", EACCES, {HAS(2, O_RDWR)}},
 	{"openat", EACCES, {HAS(2, O_CREAT)}},
 	{"openat", EACCES, {HAS(2, O_TRUNC)}},
 	{"openat", EACCES, {HAS(2, __O_TMPFILE)}},
@@ -250,6 +260,7 @@ static const struct call reading[] = {
 	{"unlinkat", EACCES, {ANY}},
 };
 
+/* With a directory to write into. */
 static const struct call writing[] = {
 	{"open", 0, {ANY}},	 {"openat", 0, {ANY}},	 {"mkdir", 0, {ANY}},  {"mkdirat", 0, {ANY}},
 	{"unlink", 0, {ANY}},	 {"unlinkat", 0, {ANY}}, {"rename", 0, {ANY}}, {"renameat", 0, {ANY}},
@@ -337,6 +348,20 @@ static int add_affinity(scmp_filter_ctx ctx)
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 
+/* In a tree of its own, or by Landlock's rules, nothing but devices can be written. */
+static bool may_reopen_devices(const struct sandbox *s)
+{
+	return s->config.profile->reopens_devices && (sandbox_has(s, SANDBOX_TREE) || sandbox_has(s, SANDBOX_LANDLOCK));
+}
+
+static int add_opening(scmp_filter_ctx ctx, const struct sandbox *s)
+{
+	int err = may_reopen_devices(s) ? add_all(ctx, reopening, COUNT(reopening))
+					: add_all(ctx, reading, COUNT(reading));
+
+	return err ? err : add_all(ctx, making_nothing, COUNT(making_nothing));
+}
+
 int sandbox_apply_seccomp(const struct sandbox *s)
 {
 	const bool writes = s->config.writable || (s->config.shader_cache_bytes && sandbox_has(s, SANDBOX_TREE));
@@ -352,7 +377,7 @@ int sandbox_apply_seccomp(const struct sandbox *s)
 	if (!err)
 		err = add_all(ctx, calls, COUNT(calls));
 	if (!err)
-		err = writes ? add_all(ctx, writing, COUNT(writing)) : add_all(ctx, reading, COUNT(reading));
+		err = writes ? add_all(ctx, writing, COUNT(writing)) : add_opening(ctx, s);
 	if (!err)
 		err = add_ioctls(ctx, s->config.profile->ioctls);
 	if (!err && s->config.profile->socket_pairs)

@@ -313,6 +313,29 @@ static void output(struct codec *c, struct codec_output *out)
 		out->kind = CODEC_END;
 }
 
+/* What a decoder of 10 bits would make: the samples of 8, moved up. */
+static void write_wide(const struct video_picture *p, const struct video_buffer *buffer,
+		       const struct video_layout *layout)
+{
+	struct video_picture wide = *p;
+	const size_t bytes = picture_bytes(p->width, p->height);
+	uint8_t *samples = malloc(2 * bytes);
+
+	if (!samples)
+		return;
+	for (size_t i = 0; i < bytes; i++) {
+		samples[2 * i] = (uint8_t)(p->planes[0][i] << 2);
+		samples[2 * i + 1] = p->planes[0][i] >> 6;
+	}
+	wide.format = video_picture_format_named("I420_10LE");
+	for (unsigned i = 0; i < 3; i++) {
+		wide.planes[i] = samples + 2 * (p->planes[i] - p->planes[0]);
+		wide.strides[i] = 2 * p->strides[i];
+	}
+	video_picture_write(&wide, layout, buffer);
+	free(samples);
+}
+
 /* Byte by byte, as if each byte of a pixel were a plane. */
 static void write_packed(const struct fake_header *h, const struct video_buffer *buffer,
 			 const struct video_layout *layout)
@@ -362,7 +385,10 @@ static void write_picture(struct codec_fake *f, const struct unit *u, const stru
 		}
 	}
 	planes_of(&p, samples, h.width, h.height);
-	video_picture_write(&p, layout, buffer);
+	if (layout->format->wide)
+		write_wide(&p, buffer, layout);
+	else
+		video_picture_write(&p, layout, buffer);
 	free(made);
 }
 

@@ -5,8 +5,8 @@
  *   appsrc ! parser ! decoder ! videoconvert ! appsink
  *   appsrc ! videoconvert ! encoder ! capsfilter ! appsink
  *
- * videoconvert passes through what is 8-bit 4:2:0 already; what a guest wants in RGB is converted on its way into its
- * buffer (gst_convert.c). Each codec has a thread that starts its pipeline, waits, and
+ * videoconvert passes through what is 4:2:0 of 8 or 10 bits already; what a guest wants in RGB or in other bits is converted
+ * on its way into its buffer (gst_convert.c). Each codec has a thread that starts its pipeline, waits, and
  * stops it (gst_pipeline.c): both may block, and a pipeline that hangs keeps that thread and nothing else.
  *
  * The guest's timestamps are cookies, in any order, which GStreamer's can't be. So buffers are stamped with a count, and
@@ -416,15 +416,15 @@ static int take_picture(struct codec_gst *g, const struct video_buffer *to, cons
 {
 	struct video_picture p;
 	GstVideoFrame frame;
-	int copies = -EIO;
+	int copies;
 
 	if (!gst_video_frame_map(&frame, &g->head_info, gst_sample_get_buffer(g->head), GST_MAP_READ))
 		return -EIO;
-	if (video_picture_is_packed(layout->format)) {
-		copies = gst_convert_write(&g->convert, &frame, layout, to);
-	} else if (picture_of(&p, &frame)) {
+	if (picture_of(&p, &frame) && video_picture_is_alike(p.format, layout->format)) {
 		video_picture_write(&p, layout, to);
 		copies = 1;
+	} else {
+		copies = gst_convert_write(&g->convert, &frame, layout, to);
 	}
 	gst_video_frame_unmap(&frame);
 	if (copies < 0)

@@ -11,6 +11,7 @@ static const struct video_coded_format coded[] = {
 	{
 		.number = VIRTIO_VIDEO_FORMAT_H264,
 		.name = "h264",
+		.may_be_wide = true,
 		.caps = "video/x-h264,stream-format=byte-stream,alignment=au",
 		.parser = "h264parse",
 		.headers = VIDEO_HEADERS_H264,
@@ -25,6 +26,7 @@ static const struct video_coded_format coded[] = {
 	{
 		.number = VIRTIO_VIDEO_FORMAT_HEVC,
 		.name = "hevc",
+		.may_be_wide = true,
 		.caps = "video/x-h265,stream-format=byte-stream,alignment=au",
 		.parser = "h265parse",
 		.headers = VIDEO_HEADERS_HEVC,
@@ -45,6 +47,7 @@ static const struct video_coded_format coded[] = {
 	{
 		.number = VIRTIO_VIDEO_FORMAT_VP9,
 		.name = "vp9",
+		.may_be_wide = true,
 		.caps = "video/x-vp9",
 		.parser = "vp9parse",
 		.profiles = {{VIRTIO_VIDEO_PROFILE_VP9_PROFILE0, NULL, false}},
@@ -69,6 +72,7 @@ static const struct video_coded_format coded[] = {
 	},
 	{
 		.name = "av1",
+		.may_be_wide = true,
 		.caps = "video/x-av1,stream-format=obu-stream,alignment=tu",
 		.parser = "av1parse",
 		.decoder_package = "gstreamer1.0-plugins-bad",
@@ -85,13 +89,16 @@ static const struct video_coded_format coded[] = {
 
 /* Names of RGB formats are the order of bytes in memory, as the drivers have them in V4L2. */
 static const struct video_picture_format pictures[] = {
-	{VIRTIO_VIDEO_FORMAT_NV12, VIRTIO_VIDEO_AGL_FORMAT_NV12, "NV12", 2, 1, {1, 0, 2}, {1, 1, 2}},
-	{VIRTIO_VIDEO_FORMAT_YUV420, VIRTIO_VIDEO_AGL_FORMAT_YUV420, "I420", 3, 1, {1, 0, 1}, {2, 0, 1}},
-	{VIRTIO_VIDEO_FORMAT_YVU420, VIRTIO_VIDEO_AGL_FORMAT_YVU420, "YV12", 3, 1, {2, 0, 1}, {1, 0, 1}},
-	{VIRTIO_VIDEO_FORMAT_ARGB8888, VIRTIO_VIDEO_AGL_FORMAT_ARGB8888, "ARGB", 1, 4, {0}, {0}},
-	{VIRTIO_VIDEO_FORMAT_BGRA8888, VIRTIO_VIDEO_AGL_FORMAT_BGRA8888, "BGRA", 1, 4, {0}, {0}},
-	{0, VIRTIO_VIDEO_AGL_FORMAT_RGBA8888, "RGBA", 1, 4, {0}, {0}},
-	{0, VIRTIO_VIDEO_AGL_FORMAT_YUV422, "YUY2", 1, 2, {0}, {0}},
+	{VIRTIO_VIDEO_FORMAT_NV12, VIRTIO_VIDEO_AGL_FORMAT_NV12, "NV12", 2, 1, {1, 0, 2}, {1, 1, 2}, false, 0},
+	{VIRTIO_VIDEO_FORMAT_YUV420, VIRTIO_VIDEO_AGL_FORMAT_YUV420, "I420", 3, 1, {1, 0, 1}, {2, 0, 1}, false, 0},
+	{VIRTIO_VIDEO_FORMAT_YVU420, VIRTIO_VIDEO_AGL_FORMAT_YVU420, "YV12", 3, 1, {2, 0, 1}, {1, 0, 1}, false, 0},
+	{VIRTIO_VIDEO_FORMAT_ARGB8888, VIRTIO_VIDEO_AGL_FORMAT_ARGB8888, "ARGB", 1, 4, {0}, {0}, false, 0},
+	{VIRTIO_VIDEO_FORMAT_BGRA8888, VIRTIO_VIDEO_AGL_FORMAT_BGRA8888, "BGRA", 1, 4, {0}, {0}, false, 0},
+	{0, VIRTIO_VIDEO_AGL_FORMAT_RGBA8888, "RGBA", 1, 4, {0}, {0}, false, 0},
+	{0, VIRTIO_VIDEO_AGL_FORMAT_YUV422, "YUY2", 1, 2, {0}, {0}, false, 0},
+	/* No dialect has a number for these. Software decoders make the second of 10 bits, which no guest is offered. */
+	{0, 0, "P010_10LE", 2, 2, {1, 0, 4}, {1, 2, 4}, true, 6},
+	{0, 0, "I420_10LE", 3, 2, {1, 0, 2}, {2, 0, 2}, true, 0},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -120,6 +127,15 @@ const struct video_picture_format *video_picture_format_find(uint32_t number)
 	for (unsigned i = 0; number != 0 && i < COUNT(pictures); i++) {
 		if (pictures[i].number == number)
 			return &pictures[i];
+	}
+	return NULL;
+}
+
+const struct video_coded_format *video_coded_format_named(const char *name)
+{
+	for (unsigned i = 0; i < COUNT(coded); i++) {
+		if (strcmp(coded[i].name, name) == 0)
+			return &coded[i];
 	}
 	return NULL;
 }

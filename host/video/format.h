@@ -14,7 +14,7 @@
 struct video_profile {
 	uint32_t number; /* VIRTIO_VIDEO_PROFILE_* */
 	const char *caps; /* what an encoder's output is then, for GStreamer; NULL: nothing to say */
-	bool decode_only; /* its pictures have more bits than any picture format here: they come out rounded */
+	bool decode_only; /* no encoder here is asked for it */
 };
 
 /* How the parameter sets of a bitstream are told from its pictures (headers.h). */
@@ -24,6 +24,7 @@ struct video_coded_format {
 	uint32_t number; /* VIRTIO_VIDEO_FORMAT_*; 0: virtio-video has none, other protocols may */
 	const char *name;
 	bool decode_only;
+	bool may_be_wide;   /* its pictures may have more than 8 bits a sample */
 	const char *caps;   /* GStreamer's name for one access unit or frame per buffer */
 	const char *parser; /* GStreamer element that goes before a decoder, if it is there; NULL: none */
 	enum video_headers_kind headers;
@@ -38,7 +39,7 @@ struct video_component {
 };
 
 /*
- * 8 bits a sample. Either plane 0 is Y and the others have the chroma, halved both ways, or the one plane has everything
+ * 8 bits a sample, or 10 in a 16-bit little-endian word ("wide"). Either plane 0 is Y and the others have the chroma, halved both ways, or the one plane has everything
  * of a pixel together ("packed").
  */
 struct video_picture_format {
@@ -47,6 +48,8 @@ struct video_picture_format {
 	uint8_t planes;
 	uint8_t pixel_bytes; /* of plane 0 */
 	struct video_component u, v;
+	bool wide;
+	uint8_t shift; /* of a wide sample in its word: the lowest bit's number */
 };
 
 static inline bool video_picture_is_packed(const struct video_picture_format *f)
@@ -62,6 +65,8 @@ const struct video_picture_format *video_picture_format_at(unsigned i);
 const struct video_coded_format *video_coded_format_find(uint32_t number);
 const struct video_picture_format *video_picture_format_find(uint32_t number);
 
+/* The row with that name, or NULL. */
+const struct video_coded_format *video_coded_format_named(const char *name);
 /* The row with GStreamer's name for it, or NULL. */
 const struct video_picture_format *video_picture_format_named(const char *name);
 

@@ -59,8 +59,9 @@ static bool is_better(GstElementFactory *a, GstElementFactory *b)
 
 static GstElementFactory *find_best(GstCaps *caps, bool encoder)
 {
+	/* Decoders of JPEG are those of images. */
 	const GstElementFactoryListType type =
-		GST_ELEMENT_FACTORY_TYPE_MEDIA_VIDEO |
+		GST_ELEMENT_FACTORY_TYPE_MEDIA_VIDEO | GST_ELEMENT_FACTORY_TYPE_MEDIA_IMAGE |
 		(encoder ? GST_ELEMENT_FACTORY_TYPE_ENCODER : GST_ELEMENT_FACTORY_TYPE_DECODER);
 	GList *all = gst_element_factory_list_get_elements(type, GST_RANK_MARGINAL);
 	GstElementFactory *best = NULL;

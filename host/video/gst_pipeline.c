@@ -16,7 +16,8 @@
 
 /* What a pipeline may have made ahead of the guest. */
 #define MAX_OUTPUTS 2u
-#define PICTURE_CAPS "video/x-raw,format={NV12,I420,YV12}"
+/* Those of more bits as they are: whether they are rounded is the guest's choice, which may come later. */
+#define PICTURE_CAPS "video/x-raw,format={NV12,I420,YV12,I420_10LE,P010_10LE}"
 
 static atomic_uint stopping;
 /* Those that are, oldest first. */

@@ -97,11 +97,19 @@ struct media_queue {
 
 /* ---- sessions ---- */
 
+/* A coded format of V4L2: what its bitstreams are called there. */
+struct media_coded_format {
+	uint32_t fourcc;
+	const char *name; /* the row of format.h */
+	const char *description;
+	uint32_t colorspace; /* unless the guest says which */
+};
+
 /* A picture format of V4L2: where its planes lie in memory. */
 struct media_raw_format {
 	uint32_t fourcc;
-	uint32_t number; /* VIRTIO_VIDEO_FORMAT_*, as rows of format.h have it */
-	bool apart;	 /* each plane in memory of its own */
+	const char *name; /* the row of format.h */
+	bool apart;	  /* each plane in memory of its own */
 	const char *description;
 };
 
@@ -118,9 +126,10 @@ struct media_session {
 	uint32_t id;
 	struct video_stream *stream;
 	struct media_queue queues[VIDEO_QUEUE_COUNT];
+	const struct media_coded_format *coded;
 	const struct media_raw_format *raw;
 	uint32_t coded_bytes; /* of a bitstream buffer */
-	/* As the guest set it, on the OUTPUT queue: it means nothing here, and goes along. */
+	/* As the guest set it, on the OUTPUT queue, or as is usual: it means nothing here, and goes along. */
 	struct {
 		uint32_t space;
 		uint8_t encoding, quantization, transfer;

@@ -7,83 +7,115 @@
 #include <string.h>
 
 #include "host/video/media.h"
-#include "protocol/virtio_video.h"
 
 #define MIN_SIDE 16u
 #define MAX_FRAME_RATE 240u
 #define MIN_CODED_BYTES (64u << 10)
 
-/* By the names of format.c: not all have a number that virtio-video knows. */
-static const struct {
-	const char *name;
-	uint32_t fourcc;
-	const char *description;
-} coded_formats[] = {
-	{"h264", V4L2_PIX_FMT_H264, "H.264"},
-	{"hevc", V4L2_PIX_FMT_HEVC, "HEVC"},
-	{"vp8", V4L2_PIX_FMT_VP8, "VP8"},
-	{"vp9", V4L2_PIX_FMT_VP9, "VP9"},
-	{"av1", V4L2_PIX_FMT_AV1, "AV1 OBU Stream"},
-	{"mpeg2", V4L2_PIX_FMT_MPEG2, "MPEG-2 ES"},
-	{"mpeg4", V4L2_PIX_FMT_MPEG4, "MPEG-4 Part 2 ES"},
+/* In the order of format.c, by its names: not all have a number that virtio-video knows. */
+static const struct media_coded_format coded_formats[] = {
+	{V4L2_PIX_FMT_H264, "h264", "H.264", V4L2_COLORSPACE_REC709},
+	{V4L2_PIX_FMT_HEVC, "hevc", "HEVC", V4L2_COLORSPACE_REC709},
+	{V4L2_PIX_FMT_VP8, "vp8", "VP8", V4L2_COLORSPACE_REC709},
+	{V4L2_PIX_FMT_VP9, "vp9", "VP9", V4L2_COLORSPACE_REC709},
+	{V4L2_PIX_FMT_MPEG2, "mpeg2", "MPEG-2 ES", V4L2_COLORSPACE_REC709},
+	{V4L2_PIX_FMT_MPEG4, "mpeg4", "MPEG-4 Part 2 ES", V4L2_COLORSPACE_REC709},
+	{V4L2_PIX_FMT_AV1, "av1", "AV1 OBU Stream", V4L2_COLORSPACE_REC709},
+	/* V4L2 has two names for it, and drivers of decoders and their users know one or the other. */
+	{V4L2_PIX_FMT_JPEG, "jpeg", "JFIF JPEG", V4L2_COLORSPACE_JPEG},
+	{V4L2_PIX_FMT_MJPEG, "jpeg", "Motion-JPEG", V4L2_COLORSPACE_JPEG},
 };
 
 static const struct media_raw_format raw_formats[] = {
-	{V4L2_PIX_FMT_NV12, VIRTIO_VIDEO_FORMAT_NV12, false, "Y/UV 4:2:0"},
-	{V4L2_PIX_FMT_YUV420, VIRTIO_VIDEO_FORMAT_YUV420, false, "Planar YUV 4:2:0"},
-	{V4L2_PIX_FMT_YVU420, VIRTIO_VIDEO_FORMAT_YVU420, false, "Planar YVU 4:2:0"},
-	{V4L2_PIX_FMT_NV12M, VIRTIO_VIDEO_FORMAT_NV12, true, "Y/UV 4:2:0 (N-C)"},
-	{V4L2_PIX_FMT_YUV420M, VIRTIO_VIDEO_FORMAT_YUV420, true, "Planar YUV 4:2:0 (N-C)"},
-	{V4L2_PIX_FMT_YVU420M, VIRTIO_VIDEO_FORMAT_YVU420, true, "Planar YVU 4:2:0 (N-C)"},
+	{V4L2_PIX_FMT_NV12, "NV12", false, "Y/UV 4:2:0"},
+	{V4L2_PIX_FMT_YUV420, "I420", false, "Planar YUV 4:2:0"},
+	{V4L2_PIX_FMT_YVU420, "YV12", false, "Planar YVU 4:2:0"},
+	{V4L2_PIX_FMT_NV12M, "NV12", true, "Y/UV 4:2:0 (N-C)"},
+	{V4L2_PIX_FMT_YUV420M, "I420", true, "Planar YUV 4:2:0 (N-C)"},
+	{V4L2_PIX_FMT_YVU420M, "YV12", true, "Planar YVU 4:2:0 (N-C)"},
+	{V4L2_PIX_FMT_P010, "P010_10LE", false, "10-bit Y/UV 4:2:0"},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Its row in that table, or COUNT(coded_formats). */
-static unsigned row_of(const struct video_coded_format *format)
-{
-	unsigned i = 0;
-
-	while (i < COUNT(coded_formats) && strcmp(coded_formats[i].name, format->name) != 0)
-		i++;
-	return i;
-}
-
 bool media_has_fourcc(const struct video_coded_format *format)
 {
-	return row_of(format) < COUNT(coded_formats);
+	for (unsigned i = 0; i < COUNT(coded_formats); i++) {
+		if (strcmp(coded_formats[i].name, format->name) == 0)
+			return true;
+	}
+	return false;
 }
 
-/* Of one that has a row: a device offers no others. */
-static uint32_t fourcc_of(const struct video_coded_format *format)
-{
-	return coded_formats[row_of(format)].fourcc;
-}
-
-/* Of those that this host can do; the first if @fourcc is none of them and @any. */
-static const struct video_coded_format *find_coded(const struct media *m, uint32_t fourcc, bool any)
+/* What the device runs for it, or NULL if this host can't. */
+static const struct video_coded_format *format_of(const struct media *m, const struct media_coded_format *coded)
 {
 	for (unsigned i = 0; i < m->coded_count; i++) {
-		if (fourcc_of(m->coded[i]) == fourcc)
+		if (strcmp(m->coded[i]->name, coded->name) == 0)
 			return m->coded[i];
 	}
-	return any ? m->coded[0] : NULL;
+	return NULL;
 }
 
-static const struct media_raw_format *find_raw(uint32_t fourcc, bool any)
+/* Number @index of those that this host can do, or NULL past the last. */
+static const struct media_coded_format *coded_at(const struct media *m, unsigned index)
 {
+	for (unsigned i = 0; i < COUNT(coded_formats); i++) {
+		if (format_of(m, &coded_formats[i]) && index-- == 0)
+			return &coded_formats[i];
+	}
+	return NULL;
+}
+
+/* The one called @fourcc; the first if there is none and @any. */
+static const struct media_coded_format *find_coded(const struct media *m, uint32_t fourcc, bool any)
+{
+	const struct media_coded_format *coded;
+
+	for (unsigned i = 0; (coded = coded_at(m, i)) != NULL; i++) {
+		if (coded->fourcc == fourcc)
+			return coded;
+	}
+	return any ? coded_at(m, 0) : NULL;
+}
+
+static const struct video_picture_format *picture_of(const struct media_raw_format *raw)
+{
+	return video_picture_format_named(raw->name);
+}
+
+/* Number @index of those that pictures of @coded can have, or NULL past the last. */
+static const struct media_raw_format *raw_at(const struct media *m, const struct video_coded_format *coded,
+					     unsigned index)
+{
+	const bool wide = !m->config.encoder && coded->may_be_wide;
+
 	for (unsigned i = 0; i < COUNT(raw_formats); i++) {
-		if (raw_formats[i].fourcc == fourcc)
+		if ((wide || !picture_of(&raw_formats[i])->wide) && index-- == 0)
 			return &raw_formats[i];
+	}
+	return NULL;
+}
+
+/* The one called @fourcc; the first if there is none and @any. */
+static const struct media_raw_format *find_raw(const struct media *m, const struct video_coded_format *coded,
+					       uint32_t fourcc, bool any)
+{
+	const struct media_raw_format *raw;
+
+	for (unsigned i = 0; (raw = raw_at(m, coded, i)) != NULL; i++) {
+		if (raw->fourcc == fourcc)
+			return raw;
 	}
 	return any ? &raw_formats[0] : NULL;
 }
 
 void media_init_formats(struct media_session *s)
 {
+	s->coded = coded_at(s->media, 0);
 	s->raw = &raw_formats[0];
 	s->coded_bytes = s->stream->sides[stream_coded_queue(s->stream)].plane_bytes;
-	s->color.space = V4L2_COLORSPACE_REC709;
+	s->color.space = s->coded->colorspace;
 }
 
 /* ---- sizes ---- */
@@ -159,8 +191,7 @@ int media_g_fmt(struct media_session *s, struct media_ioctl *i)
 	memset(&i->u.format.fmt, 0, sizeof(i->u.format.fmt));
 	fill_color(s, p);
 	if (q == stream_coded_queue(s->stream))
-		fill_coded(p, fourcc_of(s->stream->coded), s->stream->layout.width, s->stream->layout.height,
-			   s->coded_bytes);
+		fill_coded(p, s->coded->fourcc, s->stream->layout.width, s->stream->layout.height, s->coded_bytes);
 	else
 		fill_raw(p, s->raw, &s->stream->layout);
 	return 0;
@@ -169,7 +200,7 @@ int media_g_fmt(struct media_session *s, struct media_ioctl *i)
 /* A format as the guest wants it, brought to what there is. */
 struct wanted {
 	enum video_queue queue;
-	const struct video_coded_format *coded; /* of the coded queue */
+	const struct media_coded_format *coded; /* of the coded queue */
 	const struct media_raw_format *raw;	/* of the other */
 	uint32_t width, height, coded_bytes;
 	struct video_layout layout; /* raw */
@@ -201,13 +232,15 @@ static void adjust(const struct media_session *s, struct v4l2_format *f, struct 
 	w->height = output ? (clamp(in.height, MIN_SIDE, VIDEO_MAX_SIDE) + 1) & ~1u : s->stream->layout.height;
 	if (w->queue == stream_coded_queue(s->stream)) {
 		w->coded = find_coded(s->media, in.pixelformat, true);
+		if (output && in.colorspace == 0)
+			p->colorspace = w->coded->colorspace;
 		w->coded_bytes = in.num_planes >= 1 ? in.plane_fmt[0].sizeimage : 0;
 		w->coded_bytes = w->coded_bytes ? clamp(w->coded_bytes, MIN_CODED_BYTES, MEDIA_MAX_CODED_BYTES)
 						: default_coded_bytes(w->width, w->height);
-		fill_coded(p, fourcc_of(w->coded), w->width, w->height, w->coded_bytes);
+		fill_coded(p, w->coded->fourcc, w->width, w->height, w->coded_bytes);
 	} else {
-		w->raw = find_raw(in.pixelformat, true);
-		video_layout_init(&w->layout, video_picture_format_find(w->raw->number), w->width, w->height);
+		w->raw = find_raw(s->media, s->stream->coded, in.pixelformat, true);
+		video_layout_init(&w->layout, picture_of(w->raw), w->width, w->height);
 		fill_raw(p, w->raw, &w->layout);
 	}
 }
@@ -224,6 +257,7 @@ int media_try_fmt(struct media_session *s, struct media_ioctl *i)
 
 int media_s_fmt(struct media_session *s, struct media_ioctl *i)
 {
+	const struct video_coded_format *coded;
 	struct wanted w = {0};
 
 	if (!media_find_queue(i->u.format.type, &w.queue))
@@ -231,11 +265,12 @@ int media_s_fmt(struct media_session *s, struct media_ioctl *i)
 	if (s->queues[w.queue].count > 0)
 		return MEDIA_REFUSE(i, -EBUSY, "the queue has buffers; REQBUFS with 0 first");
 	adjust(s, &i->u.format, &w);
+	coded = w.coded ? format_of(s->media, w.coded) : s->stream->coded;
 	/*
 	 * While the codec runs, its pictures may take another form and its packets another room; nothing else may
 	 * change.
 	 */
-	if (s->stream->state != STREAM_IDLE && (w.queue == VIDEO_INPUT || (w.coded && w.coded != s->stream->coded)))
+	if (s->stream->state != STREAM_IDLE && (w.queue == VIDEO_INPUT || coded != s->stream->coded))
 		return MEDIA_REFUSE(i, -EBUSY, "the codec is at work; stop the OUTPUT queue first");
 	if (w.queue == VIDEO_INPUT) {
 		const struct v4l2_pix_format_mplane *p = &i->u.format.fmt.pix_mp;
@@ -252,13 +287,16 @@ int media_s_fmt(struct media_session *s, struct media_ioctl *i)
 				   w.queue == VIDEO_INPUT ? w.height : s->stream->visible_height);
 		return 0;
 	}
+	s->coded = w.coded;
 	s->coded_bytes = w.coded_bytes;
-	if (w.coded != s->stream->coded) {
-		stream_set_coded(s->stream, w.coded);
+	if (coded != s->stream->coded) {
+		stream_set_coded(s->stream, coded);
 		media_apply_controls(s);
 	}
+	/* Pictures of the other format may have been of more bits. */
+	s->raw = find_raw(s->media, coded, s->raw->fourcc, true);
 	if (w.queue == VIDEO_INPUT)
-		stream_set_picture(s->stream, s->stream->layout.format, w.width, w.height);
+		stream_set_picture(s->stream, picture_of(s->raw), w.width, w.height);
 	return 0;
 }
 
@@ -272,31 +310,34 @@ int media_enum_fmt(struct media_session *s, struct media_ioctl *i)
 		return MEDIA_REFUSE(i, -EINVAL, "buffer type %u; 9 is CAPTURE, 10 is OUTPUT", type);
 	*d = (struct v4l2_fmtdesc){.index = index, .type = type};
 	if (q == stream_coded_queue(s->stream)) {
-		if (index >= s->media->coded_count)
+		const struct media_coded_format *coded = coded_at(s->media, index);
+
+		if (!coded)
 			return -EINVAL; /* the end of the list */
-		d->pixelformat = fourcc_of(s->media->coded[index]);
+		d->pixelformat = coded->fourcc;
 		d->flags = V4L2_FMT_FLAG_COMPRESSED | (s->media->config.encoder ? 0u : V4L2_FMT_FLAG_DYN_RESOLUTION);
-		snprintf((char *)d->description, sizeof(d->description), "%s",
-			 coded_formats[row_of(s->media->coded[index])].description);
+		snprintf((char *)d->description, sizeof(d->description), "%s", coded->description);
 	} else {
-		if (index >= COUNT(raw_formats))
+		const struct media_raw_format *raw = raw_at(s->media, s->stream->coded, index);
+
+		if (!raw)
 			return -EINVAL;
-		d->pixelformat = raw_formats[index].fourcc;
-		snprintf((char *)d->description, sizeof(d->description), "%s", raw_formats[index].description);
+		d->pixelformat = raw->fourcc;
+		snprintf((char *)d->description, sizeof(d->description), "%s", raw->description);
 	}
 	return 0;
 }
 
-static bool knows(const struct media *m, uint32_t fourcc)
+static bool knows(const struct media_session *s, uint32_t fourcc)
 {
-	return find_coded(m, fourcc, false) || find_raw(fourcc, false);
+	return find_coded(s->media, fourcc, false) || find_raw(s->media, s->stream->coded, fourcc, false);
 }
 
 int media_enum_framesizes(struct media_session *s, struct media_ioctl *i)
 {
 	struct v4l2_frmsizeenum *f = &i->u.frmsize;
 
-	if (f->index > 0 || !knows(s->media, f->pixel_format))
+	if (f->index > 0 || !knows(s, f->pixel_format))
 		return -EINVAL; /* the end of the list */
 	*f = (struct v4l2_frmsizeenum){
 		.pixel_format = f->pixel_format,
@@ -310,7 +351,7 @@ int media_enum_frameintervals(struct media_session *s, struct media_ioctl *i)
 {
 	struct v4l2_frmivalenum *f = &i->u.frmival;
 
-	if (f->index > 0 || !knows(s->media, f->pixel_format) || f->width < MIN_SIDE || f->width > VIDEO_MAX_SIDE ||
+	if (f->index > 0 || !knows(s, f->pixel_format) || f->width < MIN_SIDE || f->width > VIDEO_MAX_SIDE ||
 	    f->height < MIN_SIDE || f->height > VIDEO_MAX_SIDE)
 		return -EINVAL;
 	*f = (struct v4l2_frmivalenum){

@@ -142,20 +142,70 @@ static void write_chroma(const struct video_picture *picture, const struct video
 	}
 }
 
+/* @n samples, in words that are @to_step and @from_step bytes apart. Words are little-endian, as every host here is. */
+static void write_words(uint8_t *to, size_t to_step, const uint8_t *from, size_t from_step, uint32_t n,
+			unsigned from_shift, unsigned to_shift)
+{
+	for (uint32_t x = 0; x < n; x++) {
+		uint16_t word;
+
+		memcpy(&word, from + x * from_step, sizeof(word));
+		word = (uint16_t)(word >> from_shift << to_shift);
+		memcpy(to + x * to_step, &word, sizeof(word));
+	}
+}
+
+/* Rows of one plane of wide samples, put together from wherever the picture has them. */
+static void write_wide(const struct video_picture *picture, const struct video_layout *layout, unsigned plane,
+		       struct video_cursor *to)
+{
+	static const struct video_component luma = {.plane = 0, .offset = 0, .step = 2};
+	const struct video_picture_format *f = layout->format, *g = picture->format;
+	const struct {
+		const struct video_component *to, *from;
+	} components[] = {{&luma, &luma}, {&f->u, &g->u}, {&f->v, &g->v}};
+	const uint32_t width = plane == 0 ? picture->width : half(picture->width);
+	const uint32_t rows = plane == 0 ? picture->height : half(picture->height);
+	const size_t row_bytes = (size_t)width * (plane == 0 ? f->pixel_bytes : f->u.step);
+	uint8_t row[2 * VIDEO_MAX_SIDE];
+
+	for (uint32_t y = 0; y < rows; y++) {
+		for (unsigned i = 0; i < 3; i++) {
+			const struct video_component *c = components[i].to;
+
+			if (c->plane == plane)
+				write_words(row + c->offset, c->step, component_row(picture, components[i].from, y),
+					    components[i].from->step, width, g->shift, f->shift);
+		}
+		video_cursor_write(to, row, row_bytes);
+		if (y + 1 < rows)
+			video_cursor_skip(to, layout->planes[plane].stride_bytes - row_bytes);
+	}
+}
+
+bool video_picture_is_alike(const struct video_picture_format *a, const struct video_picture_format *b)
+{
+	return !video_picture_is_packed(a) && !video_picture_is_packed(b) && a->wide == b->wide;
+}
+
 void video_picture_write(const struct video_picture *picture, const struct video_layout *layout,
 			 const struct video_buffer *buffer)
 {
+	const bool same = picture->format == layout->format;
 	struct video_cursor to;
 
 	assert(picture->width <= layout->width && picture->height <= layout->height);
-	assert(picture->format == layout->format ||
-	       (!video_picture_is_packed(picture->format) && !video_picture_is_packed(layout->format)));
-	video_cursor_init(&to, buffer, video_layout_offset(layout, buffer, 0));
-	copy_rows(&to, video_layout_plane(layout, buffer, 0).stride_bytes, picture->planes[0], picture->strides[0],
-		  (size_t)picture->width * layout->format->pixel_bytes, picture->height);
-	for (unsigned i = 1; i < layout->format->planes; i++) {
+	assert(same || video_picture_is_alike(picture->format, layout->format));
+	for (unsigned i = 0; i < layout->format->planes; i++) {
 		video_cursor_init(&to, buffer, video_layout_offset(layout, buffer, i));
-		write_chroma(picture, layout, i, &to);
+		if (!same && layout->format->wide)
+			write_wide(picture, layout, i, &to);
+		else if (i > 0)
+			write_chroma(picture, layout, i, &to);
+		else
+			copy_rows(&to, video_layout_plane(layout, buffer, 0).stride_bytes, picture->planes[0],
+				  picture->strides[0], (size_t)picture->width * layout->format->pixel_bytes,
+				  picture->height);
 	}
 }
 

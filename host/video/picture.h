@@ -50,9 +50,12 @@ size_t video_layout_offset(const struct video_layout *layout, const struct video
 /* Its size and stride there: the layout's, but in an object that is a picture already, that picture's stride. */
 struct video_plane video_layout_plane(const struct video_layout *layout, const struct video_buffer *buffer, unsigned i);
 
+/* Can a picture of one be written as the other? None is packed, and samples have as many bits. */
+bool video_picture_is_alike(const struct video_picture_format *a, const struct video_picture_format *b);
+
 /*
- * Write @picture, no larger than @layout, to the guest. @layout fits @buffer. Both formats are the same, or none of them is
- * packed: chroma is rearranged, colours are not converted.
+ * Write @picture, no larger than @layout, to the guest. @layout fits @buffer. Both formats are the same, or alike: chroma is
+ * rearranged, samples are neither converted nor rounded.
  */
 void video_picture_write(const struct video_picture *picture, const struct video_layout *layout,
 			 const struct video_buffer *buffer);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * virtio-media over the host's codecs, for each format that it has both ways: what the encoder makes of pictures, the
- * decoder makes pictures of that are nearly the same, in the same order, over a change of size and a seek.
+ * decoder makes pictures of that are nearly the same, in the same order, over a change of size and a seek. And what it
+ * only decodes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 #include <time.h>
 
 #include "host/video/gst_elements.h"
+#include "tests/lib/clip.h"
 #include "tests/lib/media_world.h"
 #include "tests/lib/soft_picture.h"
 #include "tests/lib/tap.h"
@@ -472,6 +474,139 @@ static void broken_av1_breaks_nothing_else(void **state)
 	check_format(V4L2_PIX_FMT_AV1, f->name);
 }
 
+/* ---- decode what others made ---- */
+
+static void sum_picture(void *arg, const uint8_t *data, const struct virtio_media_event_dqbuf *e)
+{
+	struct sums *s = arg;
+
+	assert_int_equal(e->buffer.timestamp.tv_usec, s->count % CLIP_FRAMES);
+	s->sum[s->count++] = sums_of(data, e->planes[0].bytesused);
+}
+
+static void check_jpeg(uint32_t fourcc, const char *raw)
+{
+	const struct video_coded_format *jpeg = video_coded_format_named("jpeg");
+	struct sums ours = {0}, outside[2];
+	struct media_world *w = world(false);
+	struct codec_client c;
+	struct clip clip[2];
+
+	for (unsigned size = 0; size < 2; size++) {
+		clip_make_of(jpeg, sizes[size].width, sizes[size].height, raw, &clip[size]);
+		clip_decode_outside(jpeg, &clip[size], "NV12", &outside[size]);
+		assert_int_equal(outside[size].count, CLIP_FRAMES);
+	}
+	open_client(&c, w);
+	assert_int_equal(media_subscribe_to(w, c.id, V4L2_EVENT_SOURCE_CHANGE, 0, 0), 0);
+	set_format(&c, MEDIA_OUTPUT, fourcc, 0);
+	make_buffers(&c, MEDIA_OUTPUT);
+	for (unsigned n = 0; n < 2 * CLIP_FRAMES; n++)
+		send(&c, clip[n / CLIP_FRAMES].data[n % CLIP_FRAMES], clip[n / CLIP_FRAMES].bytes[n % CLIP_FRAMES],
+		     n % CLIP_FRAMES, sum_picture, &ours);
+	finish(&c, false, sum_picture, &ours);
+	assert_int_equal(ours.count, 2 * CLIP_FRAMES);
+	for (unsigned n = 0; n < 2 * CLIP_FRAMES; n++)
+		assert_int_equal(ours.sum[n], outside[n / CLIP_FRAMES].sum[n % CLIP_FRAMES]);
+	printf("# JPEGs of %s\n", raw);
+	clip_free(&clip[0]);
+	clip_free(&clip[1]);
+	media_world_destroy(w);
+}
+
+static void jpegs_with_any_chroma_are_those_of_the_codec_alone(void **state)
+{
+	static const char *const raw[] = {"I420", "Y42B", "Y444", "GRAY8"};
+	const struct video_coded_format *jpeg = video_coded_format_named("jpeg");
+
+	(void)state;
+	if (!codec_gst_ops.can(jpeg, false, NULL) || !clip_can_make(jpeg))
+		tap_skip("no JPEG: install gstreamer1.0-plugins-good");
+	for (unsigned i = 0; i < sizeof(raw) / sizeof(raw[0]); i++)
+		check_jpeg(i % 2 ? V4L2_PIX_FMT_MJPEG : V4L2_PIX_FMT_JPEG, raw[i]);
+}
+
+/* As decoders of 10 bits have it. */
+static void sum_as_planes(void *arg, const uint8_t *data, const struct virtio_media_event_dqbuf *e)
+{
+	static uint16_t planes[CLIP_WIDTH * CLIP_HEIGHT * 3 / 2];
+	const unsigned luma = CLIP_WIDTH * CLIP_HEIGHT, chroma = luma / 4;
+	struct sums *s = arg;
+
+	assert_int_equal(e->planes[0].bytesused, sizeof(planes));
+	for (unsigned i = 0; i < luma + 2 * chroma; i++) {
+		const uint16_t word = (uint16_t)(data[2 * i] | data[2 * i + 1] << 8);
+		const unsigned pair = i - luma;
+
+		assert_int_equal(word & 0x3f, 0);
+		planes[i < luma ? i : luma + pair / 2 + (pair % 2 ? chroma : 0)] = word >> 6;
+	}
+	s->sum[s->count++] = sums_of(planes, sizeof(planes));
+}
+
+static void sum_as_is(void *arg, const uint8_t *data, const struct virtio_media_event_dqbuf *e)
+{
+	struct sums *s = arg;
+
+	s->sum[s->count++] = sums_of(data, e->planes[0].bytesused);
+}
+
+/* A film of @raw pictures comes out as P010; what it is then, @same says of GStreamer's @outside. */
+static void check_p010(uint32_t fourcc, const struct video_coded_format *format, const char *raw, const char *same,
+		       output_fn *sum)
+{
+	struct sums ours = {0}, outside;
+	struct media_world *w = world(false);
+	struct video_stats stats;
+	struct codec_client c;
+	struct clip clip;
+
+	clip_make_of(format, CLIP_WIDTH, CLIP_HEIGHT, raw, &clip);
+	clip_decode_outside(format, &clip, same, &outside);
+	open_client(&c, w);
+	assert_int_equal(media_subscribe_to(w, c.id, V4L2_EVENT_SOURCE_CHANGE, 0, 0), 0);
+	set_format(&c, MEDIA_OUTPUT, fourcc, 0);
+	set_format(&c, MEDIA_CAPTURE, V4L2_PIX_FMT_P010, 0);
+	make_buffers(&c, MEDIA_OUTPUT);
+	for (unsigned n = 0; n < clip.count; n++)
+		send(&c, clip.data[n], clip.bytes[n], n, sum, &ours);
+	finish(&c, false, sum, &ours);
+	assert_int_equal(ours.count, CLIP_FRAMES);
+	assert_int_equal(outside.count, CLIP_FRAMES);
+	for (unsigned n = 0; n < CLIP_FRAMES; n++)
+		assert_int_equal(ours.sum[n], outside.sum[n]);
+	media_get_stats(w->device, &stats);
+	assert_int_equal(stats.codec.copies, CLIP_FRAMES);
+	printf("# %s of %s by %s\n", format->name, raw, stats.codec.element);
+	clip_free(&clip);
+	media_world_destroy(w);
+}
+
+static void pictures_of_ten_bits_keep_them_all(void **state)
+{
+	static const struct {
+		uint32_t fourcc;
+		const char *name;
+	} formats[] = {{V4L2_PIX_FMT_HEVC, "hevc"}, {V4L2_PIX_FMT_VP9, "vp9"}, {V4L2_PIX_FMT_H264, "h264"}};
+	unsigned tried = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		const struct video_coded_format *format = video_coded_format_named(formats[i].name);
+
+		if (!codec_gst_ops.can(format, false, NULL) || !clip_can_make_of(format, "I420_10LE")) {
+			printf("# %s left out: no decoder, or an encoder of 8 bits only\n", format->name);
+			continue;
+		}
+		check_p010(formats[i].fourcc, format, "I420_10LE", "I420_10LE", sum_as_planes);
+		/* Who wants 10 bits of 8 gets them, too. */
+		check_p010(formats[i].fourcc, format, "I420", "P010_10LE", sum_as_is);
+		tried++;
+	}
+	if (tried == 0)
+		tap_skip("no encoder here takes 10 bits");
+}
+
 /* ---- the level ---- */
 
 /* level_idc, from H.264's sequence parameter set. */
@@ -518,6 +653,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(films_survive_the_way_through_both_devices),
 		cmocka_unit_test(broken_av1_breaks_nothing_else),
+		cmocka_unit_test(jpegs_with_any_chroma_are_those_of_the_codec_alone),
+		cmocka_unit_test(pictures_of_ten_bits_keep_them_all),
 		cmocka_unit_test(a_level_that_was_set_is_the_films_even_the_default),
 	};
 	int failed;

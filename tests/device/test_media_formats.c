@@ -37,13 +37,14 @@ static unsigned list_formats(struct media_world *w, uint32_t id, uint32_t type, 
 static void formats_are_listed(void **state)
 {
 	/* Of decoder and encoder. */
-	static const uint32_t coded[2][7] = {
+	static const uint32_t coded[2][9] = {
 		{V4L2_PIX_FMT_H264, V4L2_PIX_FMT_HEVC, V4L2_PIX_FMT_VP8, V4L2_PIX_FMT_VP9, V4L2_PIX_FMT_MPEG2,
-		 V4L2_PIX_FMT_MPEG4, V4L2_PIX_FMT_AV1},
+		 V4L2_PIX_FMT_MPEG4, V4L2_PIX_FMT_AV1, V4L2_PIX_FMT_JPEG, V4L2_PIX_FMT_MJPEG},
 		{V4L2_PIX_FMT_H264, V4L2_PIX_FMT_HEVC, V4L2_PIX_FMT_VP8, V4L2_PIX_FMT_VP9, V4L2_PIX_FMT_AV1},
 	};
 	static const uint32_t raw[] = {V4L2_PIX_FMT_NV12,  V4L2_PIX_FMT_YUV420,	 V4L2_PIX_FMT_YVU420,
-				       V4L2_PIX_FMT_NV12M, V4L2_PIX_FMT_YUV420M, V4L2_PIX_FMT_YVU420M};
+				       V4L2_PIX_FMT_NV12M, V4L2_PIX_FMT_YUV420M, V4L2_PIX_FMT_YVU420M,
+				       V4L2_PIX_FMT_P010};
 
 	(void)state;
 	for (unsigned encoder = 0; encoder < 2; encoder++) {
@@ -51,26 +52,34 @@ static void formats_are_listed(void **state)
 		struct media_world *w = media_world_open(encoder ? ENCODER : NULL, &id);
 
 		assert_int_equal(list_formats(w, id, encoder ? MEDIA_CAPTURE : MEDIA_OUTPUT, got, &flags),
-				 encoder ? 5 : 7);
-		assert_memory_equal(got, coded[encoder], (encoder ? 5 : 7) * sizeof(*got));
+				 encoder ? 5 : 9);
+		assert_memory_equal(got, coded[encoder], (encoder ? 5 : 9) * sizeof(*got));
 		assert_int_equal(flags, V4L2_FMT_FLAG_COMPRESSED | (encoder ? 0 : V4L2_FMT_FLAG_DYN_RESOLUTION));
-		assert_int_equal(list_formats(w, id, encoder ? MEDIA_OUTPUT : MEDIA_CAPTURE, got, &flags), COUNT(raw));
-		assert_memory_equal(got, raw, sizeof(raw));
+		/* No encoder is given 10 bits. */
+		assert_int_equal(list_formats(w, id, encoder ? MEDIA_OUTPUT : MEDIA_CAPTURE, got, &flags),
+				 COUNT(raw) - encoder);
+		assert_memory_equal(got, raw, sizeof(raw) - encoder * sizeof(*raw));
 		assert_int_equal(flags, 0);
 		assert_int_equal(list_formats(w, id, V4L2_BUF_TYPE_VIDEO_CAPTURE, got, &flags), 0);
 		media_world_destroy(w);
 	}
 }
 
-static int format(struct media_world *w, uint32_t id, unsigned long ioctl, uint32_t type, uint32_t fourcc,
-		  uint32_t width, uint32_t height, struct v4l2_format *f)
+static int format_of(struct media_world *w, uint32_t id, unsigned long ioctl, uint32_t type, uint32_t fourcc,
+		     uint32_t width, uint32_t height, uint32_t colorspace, struct v4l2_format *f)
 {
 	*f = (struct v4l2_format){.type = type};
 	f->fmt.pix_mp.pixelformat = fourcc;
 	f->fmt.pix_mp.width = width;
 	f->fmt.pix_mp.height = height;
-	f->fmt.pix_mp.colorspace = V4L2_COLORSPACE_SMPTE170M;
+	f->fmt.pix_mp.colorspace = colorspace;
 	return media_call(w, id, ioctl, f);
+}
+
+static int format(struct media_world *w, uint32_t id, unsigned long ioctl, uint32_t type, uint32_t fourcc,
+		  uint32_t width, uint32_t height, struct v4l2_format *f)
+{
+	return format_of(w, id, ioctl, type, fourcc, width, height, V4L2_COLORSPACE_SMPTE170M, f);
 }
 
 static void formats_are_adjusted_to_what_there_is(void **state)
@@ -109,6 +118,64 @@ static void formats_are_adjusted_to_what_there_is(void **state)
 	assert_int_equal(p->colorspace, V4L2_COLORSPACE_SMPTE170M);
 	assert_true(p->plane_fmt[0].sizeimage == 322 * 200 && p->plane_fmt[0].bytesperline == 322);
 	assert_true(p->plane_fmt[2].sizeimage == 161 * 100 && p->plane_fmt[2].bytesperline == 161);
+	media_world_destroy(w);
+}
+
+static void jpeg_has_two_names_and_its_own_colours(void **state)
+{
+	static const uint32_t names[] = {V4L2_PIX_FMT_JPEG, V4L2_PIX_FMT_MJPEG};
+	uint32_t id;
+	struct media_world *w = media_world_open(NULL, &id);
+	struct v4l2_format f;
+
+	(void)state;
+	for (unsigned i = 0; i < COUNT(names); i++) {
+		assert_int_equal(format_of(w, id, VIDIOC_S_FMT, MEDIA_OUTPUT, names[i], 64, 64, 0, &f), 0);
+		assert_true(f.fmt.pix_mp.pixelformat == names[i] && f.fmt.pix_mp.colorspace == V4L2_COLORSPACE_JPEG);
+		f = (struct v4l2_format){.type = MEDIA_OUTPUT};
+		assert_int_equal(media_call(w, id, VIDIOC_G_FMT, &f), 0);
+		assert_int_equal(f.fmt.pix_mp.pixelformat, names[i]);
+		f = (struct v4l2_format){.type = MEDIA_CAPTURE};
+		assert_int_equal(media_call(w, id, VIDIOC_G_FMT, &f), 0);
+		assert_int_equal(f.fmt.pix_mp.colorspace, V4L2_COLORSPACE_JPEG);
+	}
+	/* What the guest says goes, and the next format has its own again. */
+	assert_int_equal(format(w, id, VIDIOC_S_FMT, MEDIA_OUTPUT, V4L2_PIX_FMT_JPEG, 64, 64, &f), 0);
+	assert_int_equal(f.fmt.pix_mp.colorspace, V4L2_COLORSPACE_SMPTE170M);
+	assert_int_equal(format_of(w, id, VIDIOC_S_FMT, MEDIA_OUTPUT, V4L2_PIX_FMT_H264, 64, 64, 0, &f), 0);
+	assert_int_equal(f.fmt.pix_mp.colorspace, V4L2_COLORSPACE_REC709);
+	media_world_destroy(w);
+}
+
+static void ten_bits_are_of_formats_that_have_them(void **state)
+{
+	uint32_t id, got[16], flags;
+	struct media_world *w = media_world_open(NULL, &id);
+	struct v4l2_frmsizeenum s = {.pixel_format = V4L2_PIX_FMT_P010};
+	struct v4l2_format f;
+
+	(void)state;
+	assert_int_equal(media_call(w, id, VIDIOC_ENUM_FRAMESIZES, &s), 0);
+	assert_int_equal(format(w, id, VIDIOC_S_FMT, MEDIA_CAPTURE, V4L2_PIX_FMT_P010, 0, 0, &f), 0);
+	assert_true(f.fmt.pix_mp.pixelformat == V4L2_PIX_FMT_P010 && f.fmt.pix_mp.num_planes == 1);
+	assert_int_equal(f.fmt.pix_mp.plane_fmt[0].bytesperline, 640 * 2);
+	assert_int_equal(f.fmt.pix_mp.plane_fmt[0].sizeimage, 640 * 480 * 3);
+	/* They stay with another that has them, and go with one that has not. */
+	assert_int_equal(format(w, id, VIDIOC_S_FMT, MEDIA_OUTPUT, V4L2_PIX_FMT_VP9, 320, 200, &f), 0);
+	f = (struct v4l2_format){.type = MEDIA_CAPTURE};
+	assert_int_equal(media_call(w, id, VIDIOC_G_FMT, &f), 0);
+	assert_true(f.fmt.pix_mp.pixelformat == V4L2_PIX_FMT_P010 &&
+		    f.fmt.pix_mp.plane_fmt[0].sizeimage == 320 * 200 * 3);
+	assert_int_equal(format(w, id, VIDIOC_S_FMT, MEDIA_OUTPUT, V4L2_PIX_FMT_VP8, 320, 200, &f), 0);
+	f = (struct v4l2_format){.type = MEDIA_CAPTURE};
+	assert_int_equal(media_call(w, id, VIDIOC_G_FMT, &f), 0);
+	assert_true(f.fmt.pix_mp.pixelformat == V4L2_PIX_FMT_NV12 &&
+		    f.fmt.pix_mp.plane_fmt[0].sizeimage == 320 * 200 * 3 / 2);
+	assert_int_equal(list_formats(w, id, MEDIA_CAPTURE, got, &flags), 6);
+	assert_int_equal(format(w, id, VIDIOC_TRY_FMT, MEDIA_CAPTURE, V4L2_PIX_FMT_P010, 0, 0, &f), 0);
+	assert_int_equal(f.fmt.pix_mp.pixelformat, V4L2_PIX_FMT_NV12);
+	s = (struct v4l2_frmsizeenum){.pixel_format = V4L2_PIX_FMT_P010};
+	assert_int_equal(media_call(w, id, VIDIOC_ENUM_FRAMESIZES, &s), -EINVAL);
 	media_world_destroy(w);
 }
 
@@ -258,6 +325,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(formats_are_listed),
 		cmocka_unit_test(formats_are_adjusted_to_what_there_is),
+		cmocka_unit_test(jpeg_has_two_names_and_its_own_colours),
+		cmocka_unit_test(ten_bits_are_of_formats_that_have_them),
 		cmocka_unit_test(an_encoders_size_is_its_outputs),
 		cmocka_unit_test(formats_stay_while_there_are_buffers),
 		cmocka_unit_test(an_encoder_at_work_keeps_its_formats),

@@ -153,6 +153,35 @@ static int queue_pages(struct player *p, uint32_t type, uint32_t index, const ui
 	return err;
 }
 
+static void ten_bits_have_words_of_their_own(void **state)
+{
+	struct media_world *w = media_world_create(NULL);
+	struct virtio_media_event_dqbuf e;
+	const uint8_t *at;
+	struct player p;
+
+	(void)state;
+	player_open(&p, w);
+	player_feed(&p, 5);
+	player_expect_change(&p);
+	player_set_format(&p, MEDIA_CAPTURE, V4L2_PIX_FMT_P010, PLAYER_WIDTH, PLAYER_HEIGHT);
+	player_start_capture(&p);
+	player_feed(&p, 6);
+	e = media_dequeue(w, p.id, MEDIA_CAPTURE);
+	assert_int_equal(e.planes[0].bytesused, PLAYER_WIDTH * PLAYER_HEIGHT * 3);
+	at = p.out[e.buffer.index];
+	for (uint32_t y = 0; y < PLAYER_HEIGHT * 3 / 2; y++) {
+		for (uint32_t x = 0; x < PLAYER_WIDTH; x++, at += 2) {
+			const bool luma = y < PLAYER_HEIGHT;
+
+			assert_int_equal(at[0], 0);
+			assert_int_equal(at[1], fake_sample(5, luma ? 0 : 1 + x % 2, luma ? x : x / 2,
+							    luma ? y : y - PLAYER_HEIGHT));
+		}
+	}
+	media_world_destroy(w);
+}
+
 static void shared_pages_are_the_guests_own(void **state)
 {
 	enum {
@@ -441,6 +470,7 @@ int main(void)
 		cmocka_unit_test(a_damaged_picture_has_the_error_flag),
 		cmocka_unit_test(time_codes_go_along),
 		cmocka_unit_test(planes_may_lie_apart),
+		cmocka_unit_test(ten_bits_have_words_of_their_own),
 		cmocka_unit_test(shared_pages_are_the_guests_own),
 		cmocka_unit_test(shared_pages_must_be_there),
 		cmocka_unit_test(pieces_and_coded_data_have_limits),

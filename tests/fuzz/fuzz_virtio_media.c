@@ -187,6 +187,7 @@ static void add_reqbufs(struct world *w, struct fuzz_input *in)
 /* Small, so that buffers of both kinds have room. */
 static void add_format(struct world *w, struct fuzz_input *in)
 {
+	static const uint32_t fourccs[] = {V4L2_PIX_FMT_YUV420, V4L2_PIX_FMT_H264, V4L2_PIX_FMT_P010, V4L2_PIX_FMT_VP8};
 	struct {
 		struct virtio_media_cmd_ioctl c;
 		struct v4l2_format f;
@@ -194,7 +195,7 @@ static void add_format(struct world *w, struct fuzz_input *in)
 
 	m.f.type = types[fuzz_u8(in) & 1];
 	m.f.fmt.pix_mp.width = m.f.fmt.pix_mp.height = fuzz_u8(in);
-	m.f.fmt.pix_mp.pixelformat = fuzz_u8(in) & 1 ? V4L2_PIX_FMT_H264 : V4L2_PIX_FMT_YUV420;
+	m.f.fmt.pix_mp.pixelformat = fourccs[fuzz_u8(in) % 4];
 	m.f.fmt.pix_mp.num_planes = 1;
 	m.f.fmt.pix_mp.plane_fmt[0].sizeimage = 1 << 16;
 	requests_add(&w->r, 0, &m, sizeof(m), 0, 300, in);

@@ -284,6 +284,31 @@ static void nothing_is_opened_for_writing(void **state)
 	assert_int_equal(run(NULL, act_write), GOOD);
 }
 
+/* Codecs open the device for each stream. */
+static int act_reopen(struct sandbox *s)
+{
+	int fd = open("/dev/null", O_RDWR);
+
+	(void)s;
+	if (fd < 0 || write(fd, "x", 1) != 1)
+		return 1;
+	if (open("/dev/null", O_WRONLY) >= 0 || errno != EACCES)
+		return 2;
+	if (open("/etc/ld.so.cache", O_RDWR) >= 0 || open("/etc/ld.so.cache", O_RDONLY) < 0)
+		return 3;
+	if (open(SECRET, O_RDWR) >= 0 || open("/tmp", O_RDWR | __O_TMPFILE, 0600) >= 0)
+		return 4;
+	return open("/usr/lib/mullion-test", O_RDWR | O_CREAT, 0600) >= 0 || errno != EACCES ? 5 : GOOD;
+}
+
+static void codecs_write_to_devices_and_to_nothing_else(void **state)
+{
+	const struct plan p = {.config = {.profile = &sandbox_video}, .act = act_reopen};
+
+	(void)state;
+	assert_int_equal(run_plan(&p), GOOD);
+}
+
 static int before_write(struct sandbox *s)
 {
 	char path[128];
@@ -697,6 +722,7 @@ int main(void)
 		cmocka_unit_test(forbidden_calls_kill),
 		cmocka_unit_test(files_of_the_host_are_out_of_reach),
 		cmocka_unit_test(nothing_is_opened_for_writing),
+		cmocka_unit_test(codecs_write_to_devices_and_to_nothing_else),
 		cmocka_unit_test(the_directory_given_is_written_and_no_other),
 		cmocka_unit_test(shader_cache_has_an_end),
 		cmocka_unit_test(what_a_driver_needs_works),
