@@ -70,7 +70,7 @@ test_video_trouble-src = tests/lib/film.c $(video-test-src)
 test_video_states-src = tests/lib/film.c $(video-test-src)
 # Pictures of the GPU as its buffers.
 device-tests += test_video_objects
-test_video_objects-src = tests/lib/film.c $(video-test-src) $(gpu3d-src)
+test_video_objects-src = tests/lib/film.c tests/lib/shared_pictures.c $(video-test-src) $(gpu3d-src)
 # And over GStreamer's codecs.
 codec-test-src = tests/lib/codec_leaks.c tests/lib/codec_tests.c tests/lib/clip.c tests/lib/video_client.c $(video-test-src) \
 	$(host-video-gst-src)
