@@ -114,3 +114,7 @@ test_video_keeper_encode-src = tests/lib/round_trip.c tests/lib/soft_picture.c $
 gpu-neighbour-src := tests/lib/gpu_neighbour.c $(sort $(vhost-test-src) $(gpu3d-src))
 device-tests += test_gpu_neighbours
 test_gpu_neighbours-src := $(gpu-neighbour-src)
+# The same, with each of the two devices in processes of its own.
+device-tests += test_video_across
+test_video_across-src = tests/lib/film.c tests/lib/shared_pictures.c tests/lib/isolated_pair.c vmm/vhost_user.c vmm/vhost_user_session.c \
+	vmm/vhost_user_kinds.c vmm/shared_objects.c $(host-program-src) $(sort $(vhost-test-src) $(video-test-src) $(gpu3d-src))
