@@ -117,6 +117,7 @@ SIZE(struct vhost_user_region, 32);
 SIZE(struct vhost_user_mem_table, 8 + 8 * 32);
 SIZE(struct vhost_user_mem_reg, 40);
 SIZE(struct vhost_user_config, 12 + 256);
+SIZE(struct vhost_user_object, 16);
 SIZE(struct vhost_user_inflight, 24);
 AT(struct vhost_user_inflight, queue_size, 18);
 SIZE(struct vhost_user_inflight_split_desc, 16);

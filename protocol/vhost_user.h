@@ -29,6 +29,7 @@
 #define VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS 14
 #define VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS 15
 #define VHOST_USER_PROTOCOL_F_STATUS 16
+#define VHOST_USER_PROTOCOL_F_SHARED_OBJECT 18
 #define VHOST_USER_PROTOCOL_F_SHMEM 22 /* QEMU 11.1; drafts had it at 20 and 21 */
 
 /* "Front-end message types" */
@@ -61,13 +62,17 @@
 #define VHOST_USER_REM_MEM_REG 38
 #define VHOST_USER_SET_STATUS 39
 #define VHOST_USER_GET_STATUS 40
+#define VHOST_USER_GET_SHARED_OBJECT 41 /* answered with the same, and the descriptor if there is one */
 #define VHOST_USER_GET_SHMEM_CONFIG 44
 
 /* "Back-end message types" */
 #define VHOST_USER_BACKEND_CONFIG_CHANGE_MSG 2
 #define VHOST_USER_BACKEND_VRING_CALL 4
 #define VHOST_USER_BACKEND_VRING_ERR 5
-#define VHOST_USER_BACKEND_SHMEM_MAP 9 /* with the descriptor */
+#define VHOST_USER_BACKEND_SHARED_OBJECT_ADD 6
+#define VHOST_USER_BACKEND_SHARED_OBJECT_REMOVE 7
+#define VHOST_USER_BACKEND_SHARED_OBJECT_LOOKUP 8 /* answered with 0 and the descriptor, or with another number */
+#define VHOST_USER_BACKEND_SHMEM_MAP 9		  /* with the descriptor */
 #define VHOST_USER_BACKEND_SHMEM_UNMAP 10
 
 /* In the 64-bit payload of SET_VRING_KICK, CALL and ERR. */
@@ -186,6 +191,11 @@ struct vhost_user_inflight_packed {
 	uint8_t old_used_wrap_counter;
 	uint8_t padding[7];
 	struct vhost_user_inflight_packed_desc desc[];
+};
+
+/* "VhostUserShared" */
+struct vhost_user_object {
+	uint8_t uuid[16];
 };
 
 /* "VIRTIO Shared Memory Region configuration": sizes by id, 0 for none; @count of them are not 0. */

@@ -2,6 +2,7 @@
 #include "vmm/devices.h"
 
 #include <errno.h>
+#include <linux/virtio_ids.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,11 +20,13 @@
 #include "host/virtio/display_control.h"
 #include "host/virtio/module.h"
 #include "host/virtio/object.h"
+#include "protocol/virtio_video.h"
 #include "vmm/arch.h"
 #include "vmm/isolate.h"
 #include "vmm/keyboard.h"
 #include "vmm/module.h"
 #include "vmm/options.h"
+#include "vmm/shared_objects.h"
 #include "vmm/vhost_user.h"
 #include "vmm/vhost_user_kinds.h"
 #include "vmm/virtio_mmio.h"
@@ -54,6 +57,8 @@ struct devices {
 	struct loop *isolate_video_loops[2];
 	char *isolate_video_options[2];
 	struct virtio_objects *objects; /* what GPU and codecs share; NULL: they are not both in this process */
+	struct shared_objects *shared_objects; /* and where all are in processes of their own; NULL: they are not */
+	const char *gpu_arguments[OPTIONS_MAX_HOME_ARGUMENTS + 2], *video_arguments[OPTIONS_MAX_HOME_ARGUMENTS + 2];
 	struct loop *vhost_loops[OPTIONS_MAX_VHOST_USERS]; /* each may wait for its process */
 	struct keyboard *keyboard;
 	struct input_seat *seat; /* the guest's input devices, to those who have a user */
@@ -216,13 +221,61 @@ static int make_from_module(struct devices *d, const char *name, struct loop **l
 	return call.err;
 }
 
+static bool is_gpu_isolated(const struct options *o)
+{
+	return o->isolate_gpu == ISOLATE_YES || (o->isolate_gpu == ISOLATE_DEFAULT && isolate_is_possible("gpu"));
+}
+
+static bool is_video_isolated(const struct options *o)
+{
+	return o->isolate_video == ISOLATE_YES ||
+	       (o->isolate_video == ISOLATE_DEFAULT && !o->video_is_media && isolate_is_possible("video"));
+}
+
+/* Started elsewhere, but with --shared-objects it shares. */
+static bool is_sharing_kind(const struct vhost_user_kind *k)
+{
+	return k->id == VIRTIO_ID_GPU || k->id == VIRTIO_ID_VIDEO_DECODER || k->id == VIRTIO_ID_VIDEO_ENCODER;
+}
+
+/*
+ * Whether a GPU and a codec are there in processes of their own, which may share pictures then. A codec of ours doesn't offer it
+ * for a GPU that was started elsewhere, which may not.
+ */
+static bool is_shared_across(const struct options *o)
+{
+	const bool gpu = o->has_gpu && is_gpu_isolated(o);
+	const bool video = (o->video_decoder || o->video_encoder) && is_video_isolated(o);
+	bool other_gpu = false, other_video = false;
+
+	for (unsigned i = 0; i < o->vhost_user_count; i++) {
+		other_gpu |= o->vhost_users[i].kind->id == VIRTIO_ID_GPU;
+		other_video |= is_sharing_kind(o->vhost_users[i].kind) && o->vhost_users[i].kind->id != VIRTIO_ID_GPU;
+	}
+	return (gpu && (video || other_video)) || (other_gpu && other_video);
+}
+
+/* What a device's program is told: @from, and that it is to share. */
+static void gather_arguments(const struct devices *d, const struct options *o, const char **to, const char *const *from)
+{
+	while (*from)
+		*to++ = *from++;
+	if (d->shared_objects && o->has_gpu)
+		*to++ = "--shared-objects";
+	*to = NULL;
+}
+
 /* In a process of its own, where nothing of it but the frontend is here. */
 static int isolate_gpu(struct devices *d, const struct options *o, struct virtio_device **out)
 {
-	struct vhost_user_setup c = {
-		.kind = vhost_user_find_kind("gpu"), .socket = "its process", .connect = isolate_connect};
-	int err = isolate_create("gpu", o->gpu, o->display, o->gpu_arguments, input_seat_sink(d->seat), &d->isolate);
+	struct vhost_user_setup c = {.kind = vhost_user_find_kind("gpu"),
+				     .socket = "its process",
+				     .connect = isolate_connect,
+				     .objects = d->shared_objects};
+	int err;
 
+	gather_arguments(d, o, d->gpu_arguments, o->gpu_arguments);
+	err = isolate_create("gpu", o->gpu, o->display, d->gpu_arguments, input_seat_sink(d->seat), &d->isolate);
 	if (!err)
 		err = start_loop("gpu", &d->gpu_loop);
 	if (err)
@@ -233,12 +286,6 @@ static int isolate_gpu(struct devices *d, const struct options *o, struct virtio
 	return vhost_user_create(&c, d->gpu_loop, vm_mem(d->vm), out);
 }
 
-static bool is_video_isolated(const struct options *o)
-{
-	return o->isolate_video == ISOLATE_YES ||
-	       (o->isolate_video == ISOLATE_DEFAULT && !o->video_is_media && isolate_is_possible("video"));
-}
-
 static int make_gpu(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
 {
 	struct device_setup setup = {.options = o->gpu, .display = o->display, .input = input_seat_sink(d->seat)};
@@ -246,7 +293,7 @@ static int make_gpu(struct devices *d, const struct options *o, unsigned n, stru
 	int err;
 
 	(void)n;
-	if (o->isolate_gpu == ISOLATE_YES || (o->isolate_gpu == ISOLATE_DEFAULT && isolate_is_possible("gpu")))
+	if (is_gpu_isolated(o))
 		return isolate_gpu(d, o, out);
 	if (o->isolate_gpu == ISOLATE_DEFAULT)
 		log_line(LOG_TOPIC_VMM, LOG_WARN,
@@ -275,15 +322,16 @@ static int isolate_video(struct devices *d, const struct options *o, const char 
 {
 	struct vhost_user_setup c = {.kind = vhost_user_find_kind(encoder ? "video-encoder" : "video-decoder"),
 				     .socket = "its process",
-				     .connect = isolate_connect};
+				     .connect = isolate_connect,
+				     .objects = d->shared_objects};
 	const unsigned n = encoder;
 	int err;
 
+	gather_arguments(d, o, d->video_arguments, o->video_arguments);
 	d->isolate_video_options[n] = strdup(options);
-	err = d->isolate_video_options[n]
-		      ? isolate_create("video", d->isolate_video_options[n], NULL, o->video_arguments, NULL,
-				       &d->isolate_videos[n])
-		      : -ENOMEM;
+	err = d->isolate_video_options[n] ? isolate_create("video", d->isolate_video_options[n], NULL,
+							   d->video_arguments, NULL, &d->isolate_videos[n])
+					  : -ENOMEM;
 	if (!err)
 		err = start_loop(encoder ? "encoder" : "decoder", &d->isolate_video_loops[n]);
 	if (err)
@@ -302,10 +350,11 @@ static int make_video(struct devices *d, const struct options *o, unsigned n, st
 
 	snprintf(arguments, sizeof(arguments), "kind=%s,%s", encoder ? "encoder" : "decoder", o->video);
 	/* Virtio-media has no such thing. */
-	if (n == 0 && o->has_gpu && !d->objects && !o->video_is_media)
+	if (n == 0 && o->has_gpu && !d->objects && !d->shared_objects && !o->video_is_media)
 		log_line(LOG_TOPIC_VMM, LOG_INFO,
-			 "pictures that the codecs share with the GPU by a UUID are not offered: both must be in this "
-			 "process, isolate=no of --gpu and of --video");
+			 "pictures that the codecs share with the GPU by a UUID are not offered: isolate= of --gpu and "
+			 "of "
+			 "--video must be the same");
 	if (is_video_isolated(o))
 		return isolate_video(d, o, arguments, encoder, out);
 	if (o->isolate_video == ISOLATE_DEFAULT && n == 0)
@@ -328,6 +377,7 @@ static int make_vhost_user(struct devices *d, const struct options *o, unsigned 
 		.tag = v->tag,
 		.mac = v->has_mac ? v->mac : NULL,
 		.queues = v->queues,
+		.objects = is_sharing_kind(v->kind) ? d->shared_objects : NULL,
 	};
 	int err = loop_create("vhost-user", &d->vhost_loops[n]);
 
@@ -440,6 +490,8 @@ int devices_create(struct vm *vm, struct pci_bus *pci, const struct options *o, 
 		err = -ENOMEM;
 	if (!err)
 		err = input_seat_create(&d->seat);
+	if (!err && is_shared_across(o))
+		err = shared_objects_create(&d->shared_objects);
 	for (size_t i = 0; i < KIND_COUNT && !err; i++) {
 		for (unsigned n = 0; n < kinds[i].count(o) && !err; n++) {
 			struct virtio_device *device;
@@ -481,6 +533,7 @@ void devices_destroy(struct devices *d)
 	}
 	loop_destroy(d->video_loop);
 	virtio_objects_destroy(d->objects);
+	shared_objects_destroy(d->shared_objects);
 	for (unsigned i = 0; i < OPTIONS_MAX_VHOST_USERS; i++)
 		loop_destroy(d->vhost_loops[i]);
 	keyboard_destroy(d->keyboard);

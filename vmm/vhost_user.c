@@ -21,6 +21,7 @@
 #include "host/virtio/mem.h"
 #include "protocol/vhost_user.h"
 #include "protocol/virtio.h"
+#include "vmm/shared_objects.h"
 #include "vmm/vhost_user_kinds.h"
 #include "vmm/vhost_user_session.h"
 
@@ -60,7 +61,8 @@ struct vhost_user {
 	bool running[VIRTIO_DEVICE_MAX_QUEUES];		     /* the backend has the ring */
 	bool up;					     /* between start and reset */
 	bool maps; /* as up, but from the start's first word on */
-	struct loop_task changed_task; /* its config space changed while we talked about something else */
+	struct loop_task
+		changed_task; /* its config space changed, or it shares something, while we talked about something else */
 	bool changed_posted;
 };
 
@@ -123,7 +125,7 @@ static int session_end(struct vhost_user *v, int err)
 		err = watch(v, &v->session_watch, v->session.fd, session_ready);
 	if (!err)
 		err = watch(v, &v->backend_watch, v->session.backend_fd, backend_ready);
-	if (!err && v->session.changed && !v->changed_posted) {
+	if (!err && (v->session.changed || v->session.announced_count) && !v->changed_posted) {
 		loop_post(v->device.loop, &v->changed_task);
 		v->changed_posted = true;
 	}
@@ -175,7 +177,7 @@ static void adapt_config(struct vhost_user *v)
 	}
 }
 
-/* Serve the backend: one request, if one is there. */
+/* Serve the backend: one request, if one is there, and what it announced before. */
 static void serve(struct vhost_user *v)
 {
 	bool changed;
@@ -183,6 +185,8 @@ static void serve(struct vhost_user *v)
 
 	session_begin(v);
 	err = vhost_session_asked(&v->session, &changed);
+	for (unsigned n = v->session.announced_count; n > 0 && !err && v->session.announced_count; n--)
+		err = vhost_session_take_object(&v->session);
 	if (!err && changed)
 		err = read_config(v);
 	if (session_end(v, err)) {
@@ -387,6 +391,9 @@ static void vhost_user_reset(struct virtio_device *d)
 	struct vhost_user *v = vhost_user_from_device(d);
 
 	v->up = v->maps = false;
+	/* It takes back its objects itself, but maybe not before the next start. */
+	if (v->session.objects)
+		shared_objects_drop(v->session.objects, &v->session);
 }
 
 static int vhost_user_config_access(struct virtio_device *d, uint32_t off, void *buf, size_t n, bool write)
@@ -506,6 +513,7 @@ int vhost_user_create(const struct vhost_user_setup *config, struct loop *loop, 
 		return -ENOMEM;
 	v->kind = k;
 	v->session = VHOST_SESSION_CLOSED;
+	v->session.objects = config->objects;
 	v->error_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	v->socket = strdup(config->socket);
 	if (!v->socket || v->error_fd < 0)

@@ -15,6 +15,7 @@
 
 struct guest_mem;
 struct loop;
+struct shared_objects;
 struct vhost_user_kind;
 struct virtio_device;
 
@@ -24,6 +25,8 @@ struct vhost_user_setup {
 	/* Returns a connected socket, or a negative errno; called again when the process was lost. NULL: @socket is a path. */
 	int (*connect)(void *owner);
 	void *owner;
+	/* Where it shares what the guest names by UUIDs, with devices that are given the same. NULL: it doesn't. Borrowed. */
+	struct shared_objects *objects;
 	const char *tag;    /* kinds with a tag: 1..VHOST_USER_TAG_MAX bytes */
 	const uint8_t *mac; /* kinds with one; NULL: by chance */
 	unsigned queues;    /* 0: one request queue */

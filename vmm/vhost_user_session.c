@@ -15,6 +15,7 @@
 #include "host/virtio/mem.h"
 #include "host/virtio/queue.h"
 #include "protocol/vhost_user.h"
+#include "vmm/shared_objects.h"
 
 #define BIT(n) (1ull << (n))
 #define PROTOCOL_WANTED                                                                                                \
@@ -64,6 +65,7 @@ static const char *name_of(uint32_t request)
 		[VHOST_USER_SET_BACKEND_REQ_FD] = "SET_BACKEND_REQ_FD",
 		[VHOST_USER_GET_CONFIG] = "GET_CONFIG",
 		[VHOST_USER_SET_CONFIG] = "SET_CONFIG",
+		[VHOST_USER_GET_SHARED_OBJECT] = "GET_SHARED_OBJECT",
 		[VHOST_USER_GET_SHMEM_CONFIG] = "GET_SHMEM_CONFIG",
 	};
 
@@ -175,6 +177,43 @@ static int receive_all(struct vhost_session *s, int from, void *to, size_t size)
 	return 0;
 }
 
+/*
+ * The header of a message on @from, and the descriptor that came with it; -1: none. More than one are closed. -EAGAIN: nothing is
+ * there.
+ */
+static int receive_header(struct vhost_session *s, int from, struct vhost_user_header *h, int *fd)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec v = {.iov_base = h, .iov_len = sizeof(*h)};
+	struct msghdr m = {
+		.msg_iov = &v, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+	ssize_t n = recvmsg(from, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c;
+
+	*fd = -1;
+	if (n < 0)
+		return errno == ECONNRESET ? -EPIPE : -errno;
+	for (c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL; c; c = CMSG_NXTHDR(&m, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; CMSG_LEN((i + 1) * sizeof(int)) <= c->cmsg_len; i++) {
+			int got;
+
+			memcpy(&got, CMSG_DATA(c) + i * sizeof(int), sizeof(got));
+			if (*fd < 0)
+				*fd = got;
+			else
+				close(got);
+		}
+	}
+	if (n == 0)
+		return -EPIPE;
+	return (size_t)n == sizeof(*h) ? 0 : receive_all(s, from, (char *)h + n, sizeof(*h) - (size_t)n);
+}
+
 static int fail_transfer(struct vhost_session *s, uint32_t request, int err)
 {
 	if (err == -ETIMEDOUT)
@@ -196,6 +235,7 @@ struct message {
 		struct vhost_user_mem_table table;
 		struct vhost_user_config config;
 		struct vhost_user_shmem_config shmem;
+		struct vhost_user_object object;
 	} payload;
 };
 _Static_assert(sizeof(struct vhost_user_header) == 12, "as on the wire");
@@ -215,13 +255,12 @@ static int send_with_fds(struct vhost_session *s, struct message *m, const int *
 	return err ? fail_transfer(s, m->header.request, err) : 0;
 }
 
-/* The answer to @request with a payload of @size bytes, or of none if @may_be_empty. */
-static int receive_reply(struct vhost_session *s, uint32_t request, struct message *m, uint32_t size, bool may_be_empty)
+/* The rest of the answer to @request, whose header is there. */
+static int receive_payload(struct vhost_session *s, uint32_t request, struct message *m, uint32_t size,
+			   bool may_be_empty)
 {
-	int err = receive_all(s, s->fd, &m->header, sizeof(m->header));
+	int err;
 
-	if (err)
-		return fail_transfer(s, request, err);
 	if (m->header.request != request || !(m->header.flags & VHOST_USER_REPLY) ||
 	    (m->header.flags & VHOST_USER_VERSION_MASK) != VHOST_USER_VERSION)
 		return fail(s, -EPROTO,
@@ -233,6 +272,14 @@ static int receive_reply(struct vhost_session *s, uint32_t request, struct messa
 			    m->header.size, size);
 	err = receive_all(s, s->fd, &m->payload, m->header.size);
 	return err ? fail_transfer(s, request, err) : 0;
+}
+
+/* The answer to @request with a payload of @size bytes, or of none if @may_be_empty. */
+static int receive_reply(struct vhost_session *s, uint32_t request, struct message *m, uint32_t size, bool may_be_empty)
+{
+	int err = receive_all(s, s->fd, &m->header, sizeof(m->header));
+
+	return err ? fail_transfer(s, request, err) : receive_payload(s, request, m, size, may_be_empty);
 }
 
 /* Send what has no answer of its own; where the backend can acknowledge, it does. */
@@ -331,7 +378,7 @@ static int greet(struct vhost_session *s)
 		uint64_t agreed;
 
 		err = ask_number(s, VHOST_USER_GET_PROTOCOL_FEATURES, &number);
-		agreed = number & PROTOCOL_WANTED;
+		agreed = number & (PROTOCOL_WANTED | (s->objects ? BIT(VHOST_USER_PROTOCOL_F_SHARED_OBJECT) : 0));
 		if (!err)
 			err = tell_number(s, VHOST_USER_SET_PROTOCOL_FEATURES, agreed);
 		if (!err)
@@ -351,11 +398,19 @@ static int greet(struct vhost_session *s)
 	return err;
 }
 
+static struct vhost_session closed(const struct vhost_session *s)
+{
+	struct vhost_session c = VHOST_SESSION_CLOSED;
+
+	c.objects = s->objects;
+	return c;
+}
+
 int vhost_session_open(struct vhost_session *s, const char *path)
 {
 	int err;
 
-	*s = VHOST_SESSION_CLOSED;
+	*s = closed(s);
 	vhost_session_allow(s);
 	err = dial(s, path);
 	return err ? err : greet(s);
@@ -363,7 +418,7 @@ int vhost_session_open(struct vhost_session *s, const char *path)
 
 int vhost_session_open_fd(struct vhost_session *s, int fd)
 {
-	*s = VHOST_SESSION_CLOSED;
+	*s = closed(s);
 	if (fd < 0)
 		return fail(s, fd, "its program can't be started: %s", strerror(-fd));
 	s->fd = fd;
@@ -379,6 +434,9 @@ void vhost_session_close(struct vhost_session *s)
 		close(s->backend_fd);
 	s->fd = -1;
 	s->backend_fd = -1;
+	s->announced_count = 0;
+	if (s->objects)
+		shared_objects_drop(s->objects, s);
 }
 
 /* ---- config space ---- */
@@ -536,40 +594,6 @@ int vhost_session_unasked(struct vhost_session *s)
 	return fail(s, -EPIPE, "its process has gone: see its own messages, and start it again");
 }
 
-/* The header of a request, and the descriptor that came with it; -1: none. More than one are closed. */
-static int receive_header(struct vhost_session *s, struct vhost_user_header *h, int *fd)
-{
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control;
-	struct iovec v = {.iov_base = h, .iov_len = sizeof(*h)};
-	struct msghdr m = {
-		.msg_iov = &v, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
-	ssize_t n = recvmsg(s->backend_fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	struct cmsghdr *c;
-
-	*fd = -1;
-	if (n < 0)
-		return errno == ECONNRESET ? -EPIPE : -errno;
-	for (c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL; c; c = CMSG_NXTHDR(&m, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; CMSG_LEN((i + 1) * sizeof(int)) <= c->cmsg_len; i++) {
-			int got;
-
-			memcpy(&got, CMSG_DATA(c) + i * sizeof(int), sizeof(got));
-			if (*fd < 0)
-				*fd = got;
-			else
-				close(got);
-		}
-	}
-	if (n == 0)
-		return -EPIPE;
-	return (size_t)n == sizeof(*h) ? 0 : receive_all(s, s->backend_fd, (char *)h + n, sizeof(*h) - (size_t)n);
-}
-
 /* What it wants mapped or unmapped: form here, all the rest where the mapping is done. Returns 0 or a negative errno. */
 static int map(struct vhost_session *s, uint32_t request, const struct vhost_user_shmem_map *wants, int fd)
 {
@@ -588,15 +612,56 @@ static int map(struct vhost_session *s, uint32_t request, const struct vhost_use
 	return s->map(s->owner, request, &r);
 }
 
-/* Answer one request that was read whole. */
-static int answer(struct vhost_session *s, const struct vhost_user_header *h, const uint8_t *payload, int fd)
+/* Answer a request of its own: @err, and @fd unless that is below 0. */
+static int say(struct vhost_session *s, uint32_t request, int err, int fd)
 {
 	struct {
 		struct vhost_user_header header;
 		uint32_t number[2];
 	} reply = {0};
+
+	reply.header = (struct vhost_user_header){
+		.request = request, .flags = VHOST_USER_VERSION | VHOST_USER_REPLY, .size = sizeof(uint64_t)};
+	reply.number[0] = (uint32_t)-err;
+	err = send_all(s, s->backend_fd, &reply, sizeof(reply), &fd, fd < 0 ? 0 : 1);
+	return err ? fail(s, err, "it doesn't take the answer to its own request: %s", strerror(-err)) : 0;
+}
+
+/*
+ * What it says of shared objects. Returns 0 or a negative errno, which it is told; -EINPROGRESS: later. @fd gets what it looks for,
+ * if it is there.
+ */
+static int share(struct vhost_session *s, const struct vhost_user_header *h, const uint8_t *uuid, bool wants_answer,
+		 int *fd)
+{
+	struct vhost_session_object *o = &s->announced[s->announced_count];
+
+	if (!vhost_session_can(s, VHOST_USER_PROTOCOL_F_SHARED_OBJECT))
+		return -EOPNOTSUPP;
+	if (h->size != SHARED_OBJECTS_UUID_BYTES)
+		return -EINVAL;
+	switch (h->request) {
+	case VHOST_USER_BACKEND_SHARED_OBJECT_REMOVE:
+		return shared_objects_remove(s->objects, s, uuid);
+	case VHOST_USER_BACKEND_SHARED_OBJECT_LOOKUP:
+		*fd = shared_objects_find(s->objects, uuid);
+		return *fd < 0 ? *fd : 0;
+	default:
+		if (s->announced_count == VHOST_SESSION_MAX_ANNOUNCED)
+			return -EBUSY;
+		memcpy(o->uuid, uuid, sizeof(o->uuid));
+		o->wants_answer = wants_answer;
+		s->announced_count++;
+		return -EINPROGRESS;
+	}
+}
+
+/* Answer one request that was read whole. */
+static int answer(struct vhost_session *s, const struct vhost_user_header *h, const uint8_t *payload, int fd)
+{
+	bool wants_answer = h->flags & VHOST_USER_NEED_REPLY && vhost_session_can(s, VHOST_USER_PROTOCOL_F_REPLY_ACK);
 	struct vhost_user_shmem_map wants;
-	int err = -EOPNOTSUPP;
+	int err = -EOPNOTSUPP, found = -1;
 
 	switch (h->request) {
 	case VHOST_USER_BACKEND_CONFIG_CHANGE_MSG:
@@ -611,16 +676,56 @@ static int answer(struct vhost_session *s, const struct vhost_user_header *h, co
 		memcpy(&wants, payload, sizeof(wants));
 		err = map(s, h->request, &wants, fd);
 		break;
+	case VHOST_USER_BACKEND_SHARED_OBJECT_ADD:
+	case VHOST_USER_BACKEND_SHARED_OBJECT_REMOVE:
+	case VHOST_USER_BACKEND_SHARED_OBJECT_LOOKUP:
+		err = share(s, h, payload, wants_answer, &found);
+		break;
 	default:
 		break;
 	}
-	if (!(h->flags & VHOST_USER_NEED_REPLY) || !vhost_session_can(s, VHOST_USER_PROTOCOL_F_REPLY_ACK))
-		return 0;
-	reply.header = (struct vhost_user_header){
-		.request = h->request, .flags = VHOST_USER_VERSION | VHOST_USER_REPLY, .size = sizeof(uint64_t)};
-	reply.number[0] = (uint32_t)-err;
-	err = send_all(s, s->backend_fd, &reply, sizeof(reply), NULL, 0);
-	return err ? fail(s, err, "it doesn't take the answer to its own request: %s", strerror(-err)) : 0;
+	err = wants_answer && err != -EINPROGRESS ? say(s, h->request, err, found) : 0;
+	if (found >= 0)
+		close(found);
+	return err;
+}
+
+/* Which descriptor it has for @uuid: *fd, the caller's; -1: none. */
+static int get_object(struct vhost_session *s, const uint8_t *uuid, int *fd)
+{
+	struct message m = {.header = {.request = VHOST_USER_GET_SHARED_OBJECT, .size = sizeof(m.payload.object)}};
+	int err;
+
+	*fd = -1;
+	memcpy(m.payload.object.uuid, uuid, sizeof(m.payload.object.uuid));
+	err = send_with_fds(s, &m, NULL, 0);
+	while (!err) {
+		err = receive_header(s, s->fd, &m.header, fd);
+		if (err != -EAGAIN && err != -EINTR)
+			break;
+		err = wait_for(s, s->fd, POLLIN);
+	}
+	if (err && s->fd >= 0)
+		err = fail_transfer(s, VHOST_USER_GET_SHARED_OBJECT, err);
+	if (!err)
+		err = receive_payload(s, VHOST_USER_GET_SHARED_OBJECT, &m, sizeof(m.payload.object), false);
+	if (err && *fd >= 0)
+		close(*fd);
+	return err;
+}
+
+int vhost_session_take_object(struct vhost_session *s)
+{
+	const struct vhost_session_object o = s->announced[0];
+	int fd, err;
+
+	memmove(s->announced, s->announced + 1, --s->announced_count * sizeof(o));
+	err = get_object(s, o.uuid, &fd);
+	if (err)
+		return err;
+	err = shared_objects_add(s->objects, s, o.uuid, fd);
+	/* It has not been answered: that it ended its side meanwhile is found out elsewhere. */
+	return o.wants_answer && s->backend_fd >= 0 ? say(s, VHOST_USER_BACKEND_SHARED_OBJECT_ADD, err, -1) : 0;
 }
 
 /* Take one request of the backend's, if one is there. */
@@ -628,7 +733,7 @@ static int serve(struct vhost_session *s)
 {
 	struct vhost_user_header h;
 	uint8_t payload[BACKEND_PAYLOAD_MAX];
-	int fd = -1, err = receive_header(s, &h, &fd);
+	int fd = -1, err = receive_header(s, s->backend_fd, &h, &fd);
 
 	if (err == -EAGAIN || err == -EINTR)
 		return 0;

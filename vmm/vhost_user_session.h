@@ -16,12 +16,16 @@
 #include "host/virtio/shmem.h"
 
 struct guest_mem;
+struct shared_objects;
 struct virtq_setup;
 
 /* How long a backend may take for what one action of the guest asks of it. */
 #define VHOST_SESSION_LIMIT_NS 5000000000ull
 /* And for its first words, with a driver to load, where all may be emulated. */
 #define VHOST_SESSION_START_NS 60000000000ull
+
+/* A process waits for the answer to one announcement before it makes the next. */
+#define VHOST_SESSION_MAX_ANNOUNCED 4u
 
 struct vhost_session {
 	int fd;			/* -1: not connected */
@@ -37,6 +41,16 @@ struct vhost_session {
 	struct virtio_shmem_region shmem;
 	int (*map)(void *owner, uint32_t request, struct virtio_shmem_request *r);
 	void *owner;
+	/*
+	 * What it shares with other devices, and what those share; set before it is opened. NULL: no such thing is agreed on.
+	 * What it announces is asked for later, since other answers may be on their way: see vhost_session_take_object().
+	 */
+	struct shared_objects *objects;
+	struct vhost_session_object {
+		uint8_t uuid[16];
+		bool wants_answer;
+	} announced[VHOST_SESSION_MAX_ANNOUNCED];
+	unsigned announced_count;
 	bool changed;		/* its config space did, and nobody was told yet: see vhost_session_asked() */
 	uint64_t deadline_ns;	/* private */
 	char why[256];		/* after a failure: what the backend did, and what to do */
@@ -79,6 +93,12 @@ int vhost_session_set_config(struct vhost_session *s, uint32_t offset, const voi
 
 /* Which shared memory region it has, into s->shmem (size 0: none). Only with VHOST_USER_PROTOCOL_F_SHMEM. */
 int vhost_session_get_shmem(struct vhost_session *s);
+
+/*
+ * For s->announced_count > 0, outside of all other calls: ask for the oldest of what it announced, and answer it. What it may not
+ * share is refused, and no reason to fail.
+ */
+int vhost_session_take_object(struct vhost_session *s);
 
 /* Before rings start: what the driver accepted, and where its memory is. */
 int vhost_session_set_features(struct vhost_session *s, uint64_t features);

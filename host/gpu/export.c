@@ -15,21 +15,28 @@ static void read_order(char order[5], const char *name)
 	order[4] = '\0';
 }
 
-/* A picture of memory of the host, which the renderer fills and takes over. */
-static int make_picture(struct gpu *g, struct gpu_resource *res, const struct gpu_format *format)
+static struct virtio_object_shape shape_of(const struct gpu_resource *res, const struct gpu_format *format)
 {
 	struct virtio_object_shape shape = {.width = res->shape.width,
 					    .height = res->shape.height,
 					    .stride_bytes = res->shape.width * GPU_PIXEL_BYTES};
+
+	read_order(shape.order, format->name);
+	return shape;
+}
+
+/* A picture of memory of the host, which the renderer fills and takes over. */
+static int make_picture(struct gpu *g, struct gpu_resource *res, const struct gpu_format *format)
+{
+	const struct virtio_object_shape shape = shape_of(res, format);
 	const size_t bytes = (size_t)shape.stride_bytes * shape.height;
 	int err;
 
-	read_order(shape.order, format->name);
 	if (gpu_resource_charge(g->resources, bytes) < 0)
 		return -ENOSPC;
 	err = virtio_object_create(&shape, bytes, &res->object);
 	if (err == 0)
-		err = g->renderer->ops->resource_share(g->renderer, res);
+		err = g->renderer->ops->resource_share(g->renderer, res, false);
 	if (err == 0)
 		return 0;
 	gpu_resource_uncharge(g->resources, bytes);
@@ -38,29 +45,87 @@ static int make_picture(struct gpu *g, struct gpu_resource *res, const struct gp
 	return err;
 }
 
-uint32_t gpu_export_resource(struct gpu *g, const struct gpu_command *cmd, struct gpu_resource *res)
+static int make_object(struct gpu *g, struct gpu_resource *res)
 {
 	const struct gpu_format *format = gpu_format_find(res->shape.format);
-	int err;
+
+	if (res->kind == GPU_RESOURCE_BLOB)
+		return virtio_object_create_on(res->backing, res->backing_count, &res->object);
+	return format && g->renderer->ops->resource_share ? make_picture(g, res, format) : -ENOTSUP;
+}
+
+/* One that others don't find stays what the picture is in; but pages are the guest's. */
+static int publish(struct gpu *g, struct gpu_resource *res)
+{
+	int err = virtio_objects_publish(g->objects, res->object, res->uuid);
+
+	if (err < 0 && res->kind == GPU_RESOURCE_BLOB) {
+		virtio_object_put(res->object);
+		res->object = NULL;
+	}
+	return err;
+}
+
+uint32_t gpu_export_resource(struct gpu *g, const struct gpu_command *cmd, struct gpu_resource *res)
+{
+	int err = 0;
 
 	/* A blob of the heap gives its memory back whoever else has it. */
-	if (!g->objects || res->object || res->host)
+	if (!virtio_objects_are_shared(g->objects) || res->host)
 		return 0;
-	if (res->kind == GPU_RESOURCE_BLOB)
-		err = virtio_object_create_on(res->backing, res->backing_count, &res->object);
-	else if (format && g->renderer->ops->resource_share)
-		err = make_picture(g, res, format);
-	else
-		return 0;
-	if (err == -ENOTSUP)
-		return 0;
-	if (err < 0)
+	if (!res->object)
+		err = make_object(g, res);
+	if (err == 0)
+		err = publish(g, res);
+	if (err == -ENOMEM || err == -ENOSPC)
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY,
-				  "resource %u: no memory to share it: %s (%llu of %llu bytes in use)", res->id,
-				  strerror(-err), (unsigned long long)gpu_resource_bytes(g->resources),
+				  "resource %u: no memory to share it, or too many are: %s (%llu of %llu bytes in use)",
+				  res->id, strerror(-err), (unsigned long long)gpu_resource_bytes(g->resources),
 				  (unsigned long long)g->limits.resource_bytes);
-	virtio_objects_publish(g->objects, res->object, res->uuid);
+	if (err < 0 && err != -ENOTSUP)
+		log_line(LOG_TOPIC_GPU, LOG_WARN, "resource %u has a UUID, but other devices don't find it: %s",
+			 res->id, strerror(-err));
 	return 0;
+}
+
+/* Written by a process that the guest may have taken over, or by one that it was shared with. */
+static bool fits(const struct virtio_object *o, const struct virtio_object_shape *shape)
+{
+	return o->bytes == (size_t)shape->stride_bytes * shape->height &&
+	       memcmp(o->shape.order, shape->order, sizeof(shape->order)) == 0 && o->shape.width == shape->width &&
+	       o->shape.height == shape->height && o->shape.stride_bytes == shape->stride_bytes;
+}
+
+void gpu_export_again(struct gpu *g, struct gpu_resource *res)
+{
+	const struct gpu_format *format = gpu_format_find(res->shape.format);
+	struct virtio_object_shape shape;
+	struct virtio_object *o;
+
+	if (!virtio_objects_are_shared(g->objects) || res->kind == GPU_RESOURCE_BLOB || !format ||
+	    !g->renderer->ops->resource_share)
+		return;
+	o = virtio_objects_find(g->objects, res->uuid);
+	shape = shape_of(res, format);
+	if (!o || !fits(o, &shape) || gpu_resource_charge(g->resources, o->bytes) < 0) {
+		virtio_object_put(o);
+		return;
+	}
+	/* It may be another renderer that made it. */
+	o->is_write_only = false;
+	res->object = o;
+	if (g->renderer->ops->resource_share(g->renderer, res, true) < 0) {
+		gpu_resource_uncharge(g->resources, o->bytes);
+		virtio_object_put(o);
+		res->object = NULL;
+		return;
+	}
+	publish(g, res);
+}
+
+bool gpu_export_has_content(const struct gpu_resource *res)
+{
+	return res->object && virtio_object_writes(res->object) != 0;
 }
 
 void gpu_withdraw_resource(struct gpu *g, struct gpu_resource *res)

@@ -94,12 +94,12 @@ struct renderer_ops {
 	int (*resource_create)(struct renderer *r, struct gpu_resource *res);
 	void (*resource_destroy)(struct renderer *r, struct gpu_resource *res);
 	/*
-	 * Another device may write the picture of @res, and maybe read it, in res->object, which is new: put what it
-	 * shows there. From now on show what is there; or, if the picture must be somewhere else, set is_write_only and
+	 * Another device may write the picture of @res, and maybe read it, in res->object: put what it shows there, if
+	 * that is new, else show what is there (@is_old). From now on show what is there; or, if the picture must be somewhere else, set is_write_only and
 	 * take over what was written (virtio_object_writes()) before each use. res->object lives until
 	 * resource_destroy(). -ENOTSUP: this one can't be shared. Optional.
 	 */
-	int (*resource_share)(struct renderer *r, struct gpu_resource *res);
+	int (*resource_share)(struct renderer *r, struct gpu_resource *res, bool is_old);
 	/* res->backing was attached, or is about to be detached (both optional). */
 	int (*backing_attach)(struct renderer *r, struct gpu_resource *res);
 	void (*backing_detach)(struct renderer *r, struct gpu_resource *res);

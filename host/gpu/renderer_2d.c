@@ -101,8 +101,8 @@ static void resource_destroy(struct renderer *r, struct gpu_resource *res)
 	res->renderer = NULL;
 }
 
-/* The picture moves into the object. */
-static int resource_share(struct renderer *r, struct gpu_resource *res)
+/* The picture moves into the object, or is there. */
+static int resource_share(struct renderer *r, struct gpu_resource *res, bool is_old)
 {
 	struct image *image = res->renderer;
 	uint8_t *there = res->object->pieces[0].iov_base;
@@ -110,7 +110,8 @@ static int resource_share(struct renderer *r, struct gpu_resource *res)
 	(void)r;
 	if (!image)
 		return -ENOTSUP;
-	memcpy(there, image->pixels, (size_t)image->stride_bytes * image->height);
+	if (!is_old)
+		memcpy(there, image->pixels, (size_t)image->stride_bytes * image->height);
 	free(image->pixels);
 	image->pixels = there;
 	image->is_shared = true;

@@ -419,7 +419,7 @@ static int resource_create(struct renderer *r, struct gpu_resource *res)
 	return 0;
 }
 
-static int resource_share(struct renderer *r, struct gpu_resource *res)
+static int resource_share(struct renderer *r, struct gpu_resource *res, bool is_old)
 {
 	struct virgl *v = virgl_from(r);
 	struct resource *own = res->renderer;
@@ -427,7 +427,7 @@ static int resource_share(struct renderer *r, struct gpu_resource *res)
 
 	if (own->image) {
 		res->renderer = own->image;
-		err = renderer_2d_ops.resource_share(NULL, res);
+		err = renderer_2d_ops.resource_share(NULL, res, is_old);
 		res->renderer = own;
 		return err;
 	}

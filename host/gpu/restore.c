@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "host/gpu/device.h"
+#include "host/gpu/export.h"
 #include "host/virtio/shared_heap.h"
 
 struct restore {
@@ -102,6 +103,7 @@ static bool restore_resource(struct restore *r, const struct journal_key *key, c
 	if (record->has_uuid) {
 		res->has_uuid = true;
 		memcpy(res->uuid, record->uuid, sizeof(res->uuid));
+		gpu_export_again(r->g, res);
 	}
 	return true;
 }
@@ -127,13 +129,16 @@ static bool restore_level(struct restore *r, const struct journal_key *key, cons
 	const struct gpu_level *level = payload;
 	const struct renderer *renderer = r->g->renderer;
 	struct renderer_transfer t;
-	bool lost;
+	bool lost, is_found;
 
 	if (!res || bytes != sizeof(*level))
 		return false;
+	is_found = gpu_content_restore(r->g->content, res, key->id[1], level, &t);
+	if (gpu_export_has_content(res))
+		return true;
 	lost = level->place == GPU_PLACE_GPU;
 	/* What was in the backing is better than nothing even where the GPU has drawn over it. */
-	if (gpu_content_restore(r->g->content, res, key->id[1], level, &t))
+	if (is_found)
 		lost |= renderer->ops->transfer_to_host(r->g->renderer, res, &t) < 0;
 	else
 		lost |= level->place == GPU_PLACE_BACKING;

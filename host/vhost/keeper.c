@@ -124,8 +124,10 @@ static int start_worker(struct keeper *k)
 	reconcile_rings(k);
 	if (place.degraded || (!lease_has_state(&k->lease) && !k->is_waiting))
 		keeper_drop_spare(k);
-	if (!lease_has_state(&k->lease) && !k->is_waiting)
+	if (!lease_has_state(&k->lease) && !k->is_waiting) {
+		keeper_settle_objects(k);
 		err = fresh_state(k);
+	}
 	if (err)
 		return err;
 	if (keeper_take_spare(k, &pair[0]))
@@ -200,6 +202,7 @@ static void worker_ended(void *owner, int status)
 			return;
 		}
 		keeper_answer_stopped_ring(k);
+		keeper_leave_objects(k);
 	}
 	if (!err)
 		err = start_worker(k);
@@ -328,6 +331,7 @@ static void destruct(struct keeper *k)
 		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: the worker died at its end (signal %d, %s)", k->config->name,
 			 WTERMSIG(status), strsignal(WTERMSIG(status)));
 	keeper_forget_waiting(k);
+	keeper_forget_objects(k);
 	lease_end(&k->lease);
 	if (k->listener >= 0) {
 		close(k->listener);

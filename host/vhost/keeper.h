@@ -29,6 +29,7 @@ struct keeper_config {
 	int control, screen;	 /* sockets that each worker is handed (worker.h), taken; -1: none */
 	uint32_t config_bytes;	 /* of the device's config space */
 	size_t journal_bytes;	 /* 0: the device keeps no journal, and a death resets it */
+	bool has_objects;	 /* it shares virtio objects (objects.h) with other devices of the guest */
 	uint64_t shared_bytes;	 /* what it lends from host memory (host/virtio/shared_heap.h); 0: nothing */
 	/* After so many deaths in a minute the next worker is degraded; after twice as many there is none. 1.. */
 	unsigned max_deaths;

@@ -114,7 +114,8 @@ static int get_features(struct keeper *k, struct message *m)
 
 static int get_protocol_features(struct keeper *k, struct message *m)
 {
-	return answer_u64(k, m, vhost_protocol_features(k->config->in_band, true, k->shmem.count));
+	return answer_u64(k, m,
+			  vhost_protocol_features(k->config->in_band, true, k->shmem.count, k->config->has_objects));
 }
 
 static int get_queue_num(struct keeper *k, struct message *m)
@@ -189,7 +190,9 @@ static void backend_ended(void *owner, int err, const char *why)
 
 static int backend_received(void *owner, struct message *m)
 {
-	return keeper_frontend_mapped(owner, m);
+	int err = keeper_frontend_mapped(owner, m);
+
+	return err ? err : keeper_frontend_shared(owner, m);
 }
 
 static const struct message_ops backend_ops = {.received = backend_received, .ended = backend_ended};
@@ -217,6 +220,7 @@ static const struct {
 	{VHOST_USER_GET_MAX_MEM_SLOTS, get_max_mem_slots},
 	{VHOST_USER_GET_INFLIGHT_FD, get_inflight_fd},
 	{VHOST_USER_GET_SHMEM_CONFIG, get_shmem_config},
+	{VHOST_USER_GET_SHARED_OBJECT, keeper_get_object},
 	{VHOST_USER_SET_OWNER, set_owner},
 	{VHOST_USER_ADD_MEM_REG, add_mem_reg},
 	{VHOST_USER_GET_CONFIG, get_config},
@@ -290,6 +294,7 @@ void keeper_drop_frontend(struct loop_task *t)
 	message_socket_close(&k->frontend);
 	keeper_close_backend(k);
 	keeper_forget_waiting(k);
+	keeper_forget_objects(k);
 	lease_end(&k->lease);
 	keeper_drop_spare(k);
 	if (k->one_frontend) {

@@ -70,7 +70,7 @@ void keeper_ask_config(struct keeper *k, enum reply_for reply)
 
 uint64_t keeper_worker_protocol(const struct keeper *k, uint64_t frontend)
 {
-	return WORKER_PROTOCOL | (frontend & PROTOCOL_BIT(SHMEM)) |
+	return WORKER_PROTOCOL | (frontend & (PROTOCOL_BIT(SHMEM) | PROTOCOL_BIT(SHARED_OBJECT))) |
 	       (k->config->in_band ? frontend & PROTOCOL_BIT(INBAND_NOTIFICATIONS) : 0);
 }
 
@@ -94,6 +94,10 @@ static int worker_asks(void *owner, struct message *m)
 	case VHOST_USER_BACKEND_SHMEM_MAP:
 	case VHOST_USER_BACKEND_SHMEM_UNMAP:
 		return keeper_worker_maps(k, m);
+	case VHOST_USER_BACKEND_SHARED_OBJECT_ADD:
+	case VHOST_USER_BACKEND_SHARED_OBJECT_REMOVE:
+	case VHOST_USER_BACKEND_SHARED_OBJECT_LOOKUP:
+		return keeper_worker_shares(k, m);
 	default:
 		return -EPROTO;
 	}
@@ -132,6 +136,7 @@ static void worker_is_ready(struct keeper *k)
 
 	if (!err)
 		err = lease_repeat(&k->lease, &k->link, keeper_worker_protocol(k, k->lease.protocol_features), &replies);
+	k->repeated_count = replies;
 	while (!err && replies--)
 		expect(k, REPLY_REPEATED);
 	if (err) {
@@ -218,6 +223,9 @@ static int link_received(void *owner, struct message *m)
 			log_line(LOG_TOPIC_VHOST, LOG_WARN,
 				 "%s: a ring can't go on in the new worker; the guest has to reset the device",
 				 k->config->name);
+		/* The device was made again while it answered. */
+		if (--k->repeated_count == 0)
+			keeper_settle_objects(k);
 		return 0;
 	case REPLY_FRONTEND:
 		/* All that a worker is asked for a frontend is answered by 8 bytes: a number, or a ring and its position. */

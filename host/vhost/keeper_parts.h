@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Inside the keeper: what keeper.c (the program, and the life of a worker), keeper_frontend.c (what the frontend says),
- * keeper_link.c (what is said to the worker, and what it answers), keeper_shmem.c and keeper_spare.c share. Nobody else
- * includes this.
+ * keeper_link.c (what is said to the worker, and what it answers), keeper_shmem.c, keeper_objects.c and keeper_spare.c share.
+ * Nobody else includes this.
  */
 #ifndef MULLION_HOST_VHOST_KEEPER_PARTS_H
 #define MULLION_HOST_VHOST_KEEPER_PARTS_H
@@ -30,6 +30,11 @@ enum reply_for {
 
 /* More than a device has requests in its queues. */
 #define KEEPER_MAX_MAPS 512u
+
+/* Each is a descriptor here and with the frontend. */
+#define KEEPER_MAX_OBJECTS 256u
+/* Workers ask one question at a time; those of dead ones may be open yet. */
+#define KEEPER_MAX_QUESTIONS 16u
 
 struct keeper {
 	const struct keeper_config *config;
@@ -68,6 +73,21 @@ struct keeper {
 		uint32_t request;
 	} maps[KEEPER_MAX_MAPS];
 	unsigned map_first, map_count;
+	/* What the worker shares, and kept for the next one. */
+	struct keeper_object {
+		struct vhost_user_object name;
+		int fd;
+		bool is_left; /* by a worker that died; this one has not said that it is its own */
+	} objects[KEEPER_MAX_OBJECTS];
+	unsigned object_count;
+	/* What the frontend was asked about objects and has not answered, and who asked. */
+	struct keeper_question {
+		unsigned link; /* link_count */
+		uint32_t request;
+		struct vhost_user_object name;
+	} questions[KEEPER_MAX_QUESTIONS];
+	unsigned question_count;
+	unsigned repeated_count; /* REPLY_REPEATED that are still to come */
 	enum reply_for replies[MAX_REPLIES];
 	unsigned reply_first, reply_count;
 	struct loop_timer watch_timer;
@@ -131,6 +151,23 @@ int keeper_worker_maps(struct keeper *k, struct message *m);
 int keeper_frontend_mapped(struct keeper *k, const struct message *m);
 /* Close the frontend's channel for a device's requests: what it has not answered it will not, and the worker is told. */
 void keeper_close_backend(struct keeper *k);
+
+/* ---- keeper_objects.c ---- */
+
+/* The worker announces an object, takes it back, or looks for one. A negative errno: it breaks the protocol. */
+int keeper_worker_shares(struct keeper *k, struct message *m);
+/* The frontend answers. A negative errno: it breaks the protocol. */
+int keeper_frontend_shared(struct keeper *k, struct message *m);
+/* The frontend wants one. */
+int keeper_get_object(struct keeper *k, struct message *m);
+/* The worker died: the next one finds its objects here. */
+void keeper_leave_objects(struct keeper *k);
+/* The next one has begun: what it did not find is nobody's. */
+void keeper_settle_objects(struct keeper *k);
+/* The guest is gone. */
+void keeper_forget_objects(struct keeper *k);
+/* Nobody will answer what the frontend was asked about them. */
+void keeper_end_questions(struct keeper *k);
 
 /* ---- keeper_link.c ---- */
 

@@ -74,4 +74,5 @@ void keeper_close_backend(struct keeper *k)
 
 		answer(k, &map, EIO);
 	}
+	keeper_end_questions(k);
 }

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -176,23 +177,43 @@ static void ready(struct loop_fd *f, uint32_t events)
 	}
 	while (!s->paused && !s->out_bytes && turn--) {
 		int got = receive(s);
+		struct message m;
 		int err;
 
 		if (got < 0)
 			return;
 		if (got == 0)
 			break;
-		err = s->ops->received(s->owner, &s->in);
-		/* The handler may have sent something, and found out. */
+		/* The handler may take a turn of its own. */
+		m = s->in;
+		s->in.fd_count = 0;
+		begin(s);
+		err = s->ops->received(s->owner, &m);
+		close_fds(&m);
+		/* It may have sent something, and found out. */
 		if (s->ended)
 			return;
 		if (err < 0) {
 			end(s, err, strerror(-err));
 			return;
 		}
-		begin(s);
 	}
 	watch(s);
+}
+
+int message_socket_turn(struct message_socket *s, int timeout_ms)
+{
+	struct pollfd p = {.events = POLLIN};
+
+	if (!s->open || s->ended)
+		return -EPIPE;
+	p.fd = s->watch.fd;
+	if (s->out_bytes)
+		p.events = POLLOUT;
+	/* Both kinds of events have the same numbers. */
+	if (poll(&p, 1, timeout_ms) == 1)
+		ready(&s->watch, (uint32_t)p.revents);
+	return s->open && !s->ended ? 0 : -EPIPE;
 }
 
 int message_socket_open(struct message_socket *s, struct loop *loop, int fd, const struct message_ops *ops, void *owner)

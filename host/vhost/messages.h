@@ -33,6 +33,7 @@ struct message {
 		struct vhost_user_inflight inflight;
 		struct vhost_user_shmem_config shmem;
 		struct vhost_user_shmem_map map;
+		struct vhost_user_object object;
 	} payload; /* header.size bytes of it came from the peer, the rest is zero */
 	int fds[MESSAGE_MAX_FDS];
 	unsigned fd_count;
@@ -80,6 +81,12 @@ int message_send(struct message_socket *s, uint32_t request, uint32_t flags, con
  */
 int message_send_fds(struct message_socket *s, uint32_t request, uint32_t flags, const void *payload, size_t bytes,
 		     const int *fds, unsigned count);
+
+/*
+ * Wait up to @timeout_ms for something to happen on it, and handle that: for an owner that needs an answer to go on, also
+ * from inside an op of this socket's or of another one's. Returns 0, or -EPIPE when the connection has ended.
+ */
+int message_socket_turn(struct message_socket *s, int timeout_ms);
 
 /* Take no further message until it is called with false; one that came is handled after. */
 void message_socket_pause(struct message_socket *s, bool paused);

@@ -15,6 +15,7 @@
 #include "host/virtio/journal.h"
 #include "host/virtio/mem.h"
 #include "host/virtio/module.h"
+#include "host/virtio/object.h"
 
 /* ---- options ---- */
 
@@ -56,6 +57,9 @@ int program_option(struct program *p, int option, const char *value)
 		return -1;
 	case PROGRAM_SPARE:
 		p->spare = true;
+		return -1;
+	case PROGRAM_SHARED_OBJECTS:
+		p->has_objects = true;
 		return -1;
 	case PROGRAM_SANDBOX:
 		if (sandbox_mode_parse(value, &p->sandbox.mode))
@@ -108,7 +112,10 @@ void program_print_help(const struct program *p)
 	       "                        strict, all of it or no start; off\n"
 	       "  --in-band             offer kicks and interrupts by messages (User Mode Linux with simulated time)\n"
 	       "  --spare               keep a second process ready to take over at once; it takes memory\n"
-	       "  --max-deaths N        so many crashes in a minute, and the next process does with less (default %lu)\n"
+	       "  --shared-objects      share pictures with other devices of the guest by UUIDs (mullion run starts it "
+	       "so)\n"
+	       "  --max-deaths N        so many crashes in a minute, and the next process does with less (default "
+	       "%lu)\n"
 	       "  --hang-limit SECONDS  one that is not done after so long counts as crashed; 0: never (default %lu)\n"
 	       "  --print-capabilities  what this program can do, as JSON for VMM managers\n"
 	       "  --help, --version\n",
@@ -145,7 +152,13 @@ static int make_device(struct program_worker *w)
 		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: the journal can't be opened: %s", p->name, strerror(-err));
 		return err;
 	}
+	if (p->has_objects) {
+		err = virtio_objects_create(&w->objects);
+		if (err)
+			return err;
+	}
 	setup.journal = w->journal;
+	setup.objects = w->objects;
 	setup.shared = w->place->shared;
 	return p->module->create(&setup, &w->device);
 }
@@ -211,6 +224,7 @@ static int construct(struct program_worker *w)
 	if (err)
 		return err;
 	config.device = w->device;
+	config.objects = w->objects;
 	config.mem = w->mem;
 	err = vhost_server_create(&config, &w->server);
 	if (err)
@@ -233,6 +247,7 @@ static int work(void *program, const struct worker_place *place)
 	vhost_server_destroy(w.server);
 	/* Its last screenshots are answered. */
 	virtio_device_destroy(w.device);
+	virtio_objects_destroy(w.objects);
 	control_server_destroy(w.control);
 	if (w.program->finish)
 		w.program->finish(&w);
@@ -257,6 +272,7 @@ int program_run(struct program *p)
 		.journal_bytes = p->journal_bytes,
 		.shared_bytes = p->shared_bytes,
 		.spare = p->spare,
+		.has_objects = p->has_objects,
 		.max_deaths = (unsigned)p->max_deaths,
 		.hang_ns = p->hang_s * 1000000000ull,
 		.work = work,

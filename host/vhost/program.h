@@ -28,6 +28,7 @@ struct control_server;
 struct device_module;
 struct journal;
 struct vhost_server;
+struct virtio_objects;
 
 #define PROGRAM_EXIT_USAGE 2
 
@@ -38,6 +39,7 @@ struct program_worker {
 	struct loop *loop;
 	struct guest_mem *mem;
 	struct journal *journal; /* NULL: none */
+	struct virtio_objects *objects; /* NULL: none are shared */
 	struct virtio_device *device;
 	struct control_server *control; /* NULL: none */
 	struct vhost_server *server;
@@ -67,6 +69,7 @@ struct program {
 	int fd; /* -1: none */
 	int control, screen; /* as in struct keeper_config; -1: none. @screen is for whoever has a display to set */
 	bool in_band, spare;
+	bool has_objects; /* as in struct keeper_config */
 	unsigned long max_deaths, hang_s;
 	const char *device_options; /* for module->create */
 	const char *display;	    /* for module->create; NULL: none */
@@ -80,6 +83,7 @@ enum program_option {
 	PROGRAM_CONTROL_FD,
 	PROGRAM_IN_BAND,
 	PROGRAM_SPARE,
+	PROGRAM_SHARED_OBJECTS,
 	PROGRAM_SANDBOX,
 	PROGRAM_MAX_DEATHS,
 	PROGRAM_HANG_LIMIT,
@@ -94,6 +98,7 @@ enum program_option {
 	{"control-fd", required_argument, NULL, PROGRAM_CONTROL_FD},     \
 	{"in-band", no_argument, NULL, PROGRAM_IN_BAND},                 \
 	{"spare", no_argument, NULL, PROGRAM_SPARE},                     \
+	{"shared-objects", no_argument, NULL, PROGRAM_SHARED_OBJECTS},   \
 	{"sandbox", required_argument, NULL, PROGRAM_SANDBOX},           \
 	{"max-deaths", required_argument, NULL, PROGRAM_MAX_DEATHS},     \
 	{"hang-limit", required_argument, NULL, PROGRAM_HANG_LIMIT},     \

@@ -62,16 +62,18 @@ static int reset_device(struct vhost_server *s, struct message *m)
 	return 0;
 }
 
-uint64_t vhost_protocol_features(bool in_band, bool tracked, bool has_shmem)
+uint64_t vhost_protocol_features(bool in_band, bool tracked, bool has_shmem, bool has_objects)
 {
 	return PROTOCOL_FEATURES | (in_band ? VIRTIO_BIT(VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS) : 0) |
 	       (tracked ? VIRTIO_BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) : 0) |
-	       (has_shmem ? VIRTIO_BIT(VHOST_USER_PROTOCOL_F_SHMEM) : 0);
+	       (has_shmem ? VIRTIO_BIT(VHOST_USER_PROTOCOL_F_SHMEM) : 0) |
+	       (has_objects ? VIRTIO_BIT(VHOST_USER_PROTOCOL_F_SHARED_OBJECT) : 0);
 }
 
 static uint64_t protocol_features(const struct vhost_server *s)
 {
-	return vhost_protocol_features(s->config.in_band, s->config.inflight, s->config.device->shmem.size_bytes);
+	return vhost_protocol_features(s->config.in_band, s->config.inflight, s->config.device->shmem.size_bytes,
+				       s->config.objects);
 }
 
 static int get_protocol_features(struct vhost_server *s, struct message *m)
@@ -85,6 +87,7 @@ static int set_protocol_features(struct vhost_server *s, struct message *m)
 		return -EINVAL;
 	s->protocol_features = m->payload.u64;
 	s->shmem.agreed = vhost_server_has(s, VHOST_USER_PROTOCOL_F_SHMEM);
+	s->objects.agreed = vhost_server_has(s, VHOST_USER_PROTOCOL_F_SHARED_OBJECT);
 	s->rings.in_band = vhost_server_has(s, VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS);
 	return 0;
 }
@@ -335,6 +338,14 @@ static int get_shmem_config(struct vhost_server *s, struct message *m)
 	return reply(s, m, &c, sizeof(c));
 }
 
+/* The keeper has all objects, and does not ask. */
+static int get_shared_object(struct vhost_server *s, struct message *m)
+{
+	(void)s;
+	(void)m;
+	return -EOPNOTSUPP;
+}
+
 static const struct request_row {
 	uint32_t request;
 	const char *name;
@@ -372,12 +383,14 @@ static const struct request_row {
 	{VHOST_USER_RESET_DEVICE, "RESET_DEVICE", 0, 0, 0, 0, reset_device},
 	{VHOST_USER_VRING_KICK, "VRING_KICK", STATE, STATE, 0, 0, vring_kick},
 	{VHOST_USER_GET_MAX_MEM_SLOTS, "GET_MAX_MEM_SLOTS", 0, 0, 0, 0, get_max_mem_slots},
-	{VHOST_USER_ADD_MEM_REG, "ADD_MEM_REG", sizeof(struct vhost_user_mem_reg), sizeof(struct vhost_user_mem_reg), 1, 1,
-	 add_mem_reg},
-	{VHOST_USER_REM_MEM_REG, "REM_MEM_REG", sizeof(struct vhost_user_mem_reg), sizeof(struct vhost_user_mem_reg), 0, 1,
-	 rem_mem_reg},
+	{VHOST_USER_ADD_MEM_REG, "ADD_MEM_REG", sizeof(struct vhost_user_mem_reg), sizeof(struct vhost_user_mem_reg), 1,
+	 1, add_mem_reg},
+	{VHOST_USER_REM_MEM_REG, "REM_MEM_REG", sizeof(struct vhost_user_mem_reg), sizeof(struct vhost_user_mem_reg), 0,
+	 1, rem_mem_reg},
 	{VHOST_USER_SET_STATUS, "SET_STATUS", U64, U64, 0, 0, set_status},
 	{VHOST_USER_GET_STATUS, "GET_STATUS", 0, 0, 0, 0, get_status},
+	{VHOST_USER_GET_SHARED_OBJECT, "GET_SHARED_OBJECT", sizeof(struct vhost_user_object),
+	 sizeof(struct vhost_user_object), 0, 0, get_shared_object},
 	{VHOST_USER_GET_SHMEM_CONFIG, "GET_SHMEM_CONFIG", 0, 0, 0, 0, get_shmem_config},
 };
 
@@ -411,9 +424,10 @@ int vhost_request_check(const struct message *m)
 bool vhost_request_replies(uint32_t request)
 {
 	static const uint32_t replies[] = {
-		VHOST_USER_GET_FEATURES,  VHOST_USER_GET_PROTOCOL_FEATURES, VHOST_USER_GET_QUEUE_NUM,
-		VHOST_USER_GET_CONFIG,    VHOST_USER_GET_VRING_BASE,	    VHOST_USER_GET_MAX_MEM_SLOTS,
-		VHOST_USER_GET_STATUS,	  VHOST_USER_GET_INFLIGHT_FD,	    VHOST_USER_GET_SHMEM_CONFIG,
+		VHOST_USER_GET_FEATURES,      VHOST_USER_GET_PROTOCOL_FEATURES, VHOST_USER_GET_QUEUE_NUM,
+		VHOST_USER_GET_CONFIG,	      VHOST_USER_GET_VRING_BASE,	VHOST_USER_GET_MAX_MEM_SLOTS,
+		VHOST_USER_GET_STATUS,	      VHOST_USER_GET_INFLIGHT_FD,	VHOST_USER_GET_SHMEM_CONFIG,
+		VHOST_USER_GET_SHARED_OBJECT,
 	};
 
 	for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {

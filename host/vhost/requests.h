@@ -10,9 +10,10 @@ struct message;
 
 /*
  * The protocol features that a device server offers. @in_band: notifications by messages too; @tracked: it keeps what is in
- * flight, and so can have a frontend keep it too; @has_shmem: the device has a shared memory region.
+ * flight, and so can have a frontend keep it too; @has_shmem: the device has a shared memory region; @has_objects: it shares
+ * virtio objects.
  */
-uint64_t vhost_protocol_features(bool in_band, bool tracked, bool has_shmem);
+uint64_t vhost_protocol_features(bool in_band, bool tracked, bool has_shmem, bool has_objects);
 
 /* Known, and size and number of descriptors are possible: 0, or -EPROTO after a line that says what is wrong. */
 int vhost_request_check(const struct message *m);

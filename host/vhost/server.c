@@ -21,14 +21,16 @@ static void close_backend(struct vhost_server *s)
 {
 	message_socket_close(&s->backend);
 	vhost_shmem_end(&s->shmem);
+	vhost_objects_end(&s->objects);
 }
 
 static int backend_received(void *owner, struct message *m)
 {
 	struct vhost_server *s = owner;
-
 	/* All that we want an answer to. */
-	return vhost_shmem_answered(&s->shmem, m);
+	int err = vhost_shmem_answered(&s->shmem, m);
+
+	return err ? err : vhost_objects_answered(&s->objects, m);
 }
 
 static void backend_ended(void *owner, int err, const char *why)
@@ -118,7 +120,7 @@ static void end_connection(struct vhost_server *s)
 	vhost_rings_forget(&s->rings);
 	vhost_memory_clear(s->memory);
 	s->protocol_features = 0;
-	s->shmem.agreed = false;
+	s->shmem.agreed = s->objects.agreed = false;
 	s->connected = s->begun = false;
 	vhost_server_reap(s);
 }
@@ -242,6 +244,7 @@ int vhost_server_create(const struct vhost_server_config *config, struct vhost_s
 	s->config = *config;
 	s->loop = config->device->loop;
 	s->listener = -1;
+	s->objects = (struct vhost_objects){.socket = &s->backend, .fd = -1};
 	s->drain_timer = (struct loop_timer){.expired = drain_again, .owner = s};
 	s->reap_timer = (struct loop_timer){.expired = reap_again, .owner = s};
 	s->drop_task = (struct loop_task){.run = drop, .owner = s};
@@ -266,6 +269,8 @@ int vhost_server_create(const struct vhost_server_config *config, struct vhost_s
 	s->shmem.device = config->device;
 	s->shmem.socket = &s->backend;
 	virtio_device_set_shmem_home(config->device, &vhost_shmem_ops, &s->shmem);
+	if (config->objects)
+		virtio_objects_set_home(config->objects, &vhost_objects_ops, &s->objects);
 	if (config->fd >= 0) {
 		err = take_fd(s, config->fd);
 	} else {
@@ -299,6 +304,8 @@ void vhost_server_destroy(struct vhost_server *s)
 	loop_cancel_timer(s->loop, &s->reap_timer);
 	virtio_device_set_transport(s->config.device, NULL, NULL);
 	virtio_device_set_shmem_home(s->config.device, NULL, NULL);
+	if (s->config.objects)
+		virtio_objects_set_home(s->config.objects, NULL, NULL);
 	if (s->listening)
 		loop_remove_fd(s->loop, &s->listen_watch);
 	if (s->listener >= 0)

@@ -13,6 +13,7 @@
 struct guest_mem;
 struct inflight_ring;
 struct virtio_device;
+struct virtio_objects;
 struct vhost_server;
 
 struct vhost_server_config {
@@ -26,6 +27,11 @@ struct vhost_server_config {
 	 */
 	bool in_band;
 	struct inflight_ring *inflight; /* one a queue, to keep what is in flight in (virtq_track()); NULL: nowhere */
+	/*
+	 * The device's, which gets a home here (objects.h): only where the frontend is a keeper. Borrowed; NULL: none are
+	 * shared.
+	 */
+	struct virtio_objects *objects;
 	/* VHOST_USER_GPU_SET_SOCKET: the frontend's display. Takes @fd. NULL: such a request is refused. */
 	int (*display)(void *owner, int fd);
 	/* A frontend's first message is here, before it is looked at. NULL: nothing. */

@@ -8,6 +8,7 @@
 #include "host/base/log.h"
 #include "host/vhost/memory.h"
 #include "host/vhost/messages.h"
+#include "host/vhost/objects.h"
 #include "host/vhost/rings.h"
 #include "host/vhost/server.h"
 #include "host/vhost/shmem.h"
@@ -29,14 +30,15 @@ struct vhost_server {
 	int listener; /* -1: none */
 	struct loop_fd listen_watch;
 	bool listening; /* watched */
-	char *path;     /* of the socket that we made; NULL: none */
+	char *path;	/* of the socket that we made; NULL: none */
 
 	bool connected;
 	bool begun; /* it said something */
 	struct message_socket frontend;
 	struct message_socket backend; /* our own requests to the frontend; not open: none */
 	struct vhost_shmem shmem;      /* of the device: what is asked on it */
-	uint64_t protocol_features;    /* as acknowledged */
+	struct vhost_objects objects;
+	uint64_t protocol_features; /* as acknowledged */
 
 	/* GET_VRING_BASE that is not answered yet. */
 	bool draining;

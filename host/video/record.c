@@ -10,12 +10,13 @@
 #include "host/video/pages.h"
 #include "host/virtio/journal.h"
 #include "host/virtio/mem.h"
+#include "host/virtio/object.h"
 
 /* Types, with what their keys are. */
 enum record_type {
 	RECORD_STREAM = 1, /* stream */
 	RECORD_HEADERS,	   /* stream; the parameter sets, as they are */
-	RECORD_BUFFER,	   /* stream, queue, resource; the ranges follow */
+	RECORD_BUFFER,	   /* stream, queue, resource; the ranges follow, or the names of the objects */
 };
 
 struct stream_record {
@@ -38,6 +39,7 @@ struct range {
 
 struct buffer_record {
 	uint32_t plane_count, range_count;
+	uint32_t object_count, zero; /* one of the two is 0 */
 	struct {
 		uint64_t offset, end;
 	} planes[VIDEO_BUFFER_MAX_PLANES];
@@ -162,25 +164,39 @@ static uint32_t find_ranges(const struct video *v, const struct video_buffer *b,
 	return count;
 }
 
+/* What another device has lent is looked for again. */
+static void record_objects(struct video *v, const struct journal_key *key, const struct buffer_record *record,
+			   const struct video_buffer *b)
+{
+	uint8_t names[VIDEO_BUFFER_MAX_PLANES][VIRTIO_UUID_BYTES];
+
+	for (unsigned i = 0; i < b->object_count; i++)
+		memcpy(names[i], b->objects[i]->uuid, sizeof(names[i]));
+	put(v, key, record, sizeof(*record), names, b->object_count * sizeof(names[0]));
+}
+
 void video_record_buffer(struct video *v, const struct video_command *cmd)
 {
 	const uint32_t id = cmd->u.resource_create.resource_id;
 	const struct journal_key key = buffer_key(cmd->stream_id, cmd->queue, id);
 	const struct video_buffer *b = stream_find_buffer(cmd->stream, cmd->queue, id);
-	struct buffer_record record = {.plane_count = b->plane_count};
+	struct buffer_record record = {.plane_count = b->plane_count, .object_count = b->object_count};
 	struct range *ranges;
 	uint32_t most;
 
-	/* Objects are another device's, and are not there in another process. */
-	if (!v->journal || b->object_count > 0)
+	if (!v->journal)
 		return;
-	most = b->piece_count + GUEST_MEM_MAX_REGIONS;
-	ranges = calloc(most, sizeof(*ranges));
-	record.range_count = ranges ? find_ranges(v, b, ranges, most) : 0;
 	for (unsigned i = 0; i < b->plane_count; i++) {
 		record.planes[i].offset = b->planes[i].offset;
 		record.planes[i].end = b->planes[i].end;
 	}
+	if (b->object_count > 0) {
+		record_objects(v, &key, &record, b);
+		return;
+	}
+	most = b->piece_count + GUEST_MEM_MAX_REGIONS;
+	ranges = calloc(most, sizeof(*ranges));
+	record.range_count = ranges ? find_ranges(v, b, ranges, most) : 0;
 	if (record.range_count > 0)
 		put(v, &key, &record, sizeof(record), ranges, record.range_count * sizeof(*ranges));
 	free(ranges);
@@ -309,6 +325,47 @@ static bool fill_buffer(const struct video *v, struct video_buffer *b, const str
 	return b->pieces != NULL;
 }
 
+/* As read_object() of commands_stream.c: the object may be another one now, or gone. */
+static bool find_objects(const struct video *v, struct video_buffer *b, const uint8_t (*names)[VIRTIO_UUID_BYTES],
+			 uint32_t count, bool is_input)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct virtio_object *o = v->config.objects ? virtio_objects_find(v->config.objects, names[i]) : NULL;
+		struct iovec *pieces;
+
+		if (!o)
+			return false;
+		b->objects[b->object_count++] = o;
+		if ((o->is_write_only && is_input) ||
+		    o->bytes > v->config.limits.buffer_bytes - v->buffer_bytes - b->bytes)
+			return false;
+		pieces = realloc(b->pieces, (b->piece_count + o->piece_count) * sizeof(*pieces));
+		if (!pieces)
+			return false;
+		b->pieces = pieces;
+		memcpy(b->pieces + b->piece_count, o->pieces, o->piece_count * sizeof(*pieces));
+		b->piece_count += o->piece_count;
+		b->bytes += o->bytes;
+	}
+	return true;
+}
+
+/* The memory that @record and what follows it in @bytes name. */
+static bool find_memory(const struct video *v, struct video_buffer *b, const struct buffer_record *record, size_t bytes,
+			bool is_input)
+{
+	const void *rest = record + 1;
+
+	bytes -= sizeof(*record);
+	if (record->object_count > 0)
+		return record->range_count == 0 && record->object_count <= VIDEO_BUFFER_MAX_PLANES &&
+		       bytes == record->object_count * VIRTIO_UUID_BYTES &&
+		       find_objects(v, b, rest, record->object_count, is_input);
+	return record->range_count > 0 &&
+	       record->range_count <= v->config.limits.buffer_entries + GUEST_MEM_MAX_REGIONS &&
+	       bytes == record->range_count * sizeof(struct range) && fill_buffer(v, b, rest, record->range_count);
+}
+
 static bool place_planes(struct video_buffer *b, const struct buffer_record *record)
 {
 	if (record->plane_count < 1 || record->plane_count > VIDEO_BUFFER_MAX_PLANES)
@@ -331,19 +388,17 @@ static bool restore_buffer(struct restore *r, const struct journal_key *key, con
 	const struct buffer_record *record = payload;
 	struct video_buffer *b;
 
-	if (!e || key->id[1] >= VIDEO_QUEUE_COUNT || bytes < sizeof(*record) || record->range_count == 0 ||
-	    record->range_count > v->config.limits.buffer_entries + GUEST_MEM_MAX_REGIONS ||
-	    bytes != sizeof(*record) + record->range_count * sizeof(struct range) ||
+	if (!e || key->id[1] >= VIDEO_QUEUE_COUNT || bytes < sizeof(*record) ||
 	    e->stream->sides[key->id[1]].buffer_count >= v->config.limits.buffers ||
 	    stream_find_buffer(e->stream, key->id[1], key->id[2]))
 		return false;
 	b = calloc(1, sizeof(*b));
-	if (!b || !fill_buffer(v, b, (const struct range *)(record + 1), record->range_count) || !place_planes(b, record)) {
+	if (!b || !find_memory(v, b, record, bytes, key->id[1] == VIDEO_INPUT) || !place_planes(b, record)) {
 		video_buffer_destroy(b);
 		return false;
 	}
 	b->id = key->id[2];
-	if (v->config.encoder && key->id[1] == VIDEO_INPUT)
+	if (v->config.encoder && key->id[1] == VIDEO_INPUT && b->object_count == 0)
 		b->pages = video_pages_map(v->device.mem, b);
 	v->buffer_bytes += b->bytes;
 	stream_add_buffer(e->stream, key->id[1], b);

@@ -3,17 +3,35 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 struct virtio_objects {
 	pthread_mutex_t lock; /* held for a walk along the list */
 	struct virtio_object *first;
+	const struct virtio_objects_home_ops *home; /* NULL: none */
+	void *home_owner;
 };
+
+#define TAIL_MAGIC 0x4a424f4du /* "MOBJ" */
+#define TAIL_WRITE_ONLY 1u
+
+/* The end of a memfd: what another process has to know of it, which is sent nothing but the descriptor. */
+struct virtio_object_tail {
+	uint32_t magic, flags;
+	uint64_t bytes; /* before the tail, but for what aligns it */
+	char order[8];
+	uint32_t width, height, stride_bytes;
+	atomic_uint writes;
+};
+_Static_assert(sizeof(struct virtio_object_tail) == 40 && sizeof(atomic_uint) == sizeof(uint32_t),
+	       "one layout for all processes");
 
 int virtio_objects_create(struct virtio_objects **out)
 {
@@ -54,15 +72,14 @@ static struct virtio_object *make(unsigned count)
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
-/* The counter lies behind the bytes. */
-static size_t counter_offset(size_t bytes)
+static size_t tail_offset(size_t bytes)
 {
-	return (bytes + sizeof(atomic_uint) - 1) / sizeof(atomic_uint) * sizeof(atomic_uint);
+	return (bytes + 7) & ~(size_t)7;
 }
 
 static size_t file_bytes(size_t bytes)
 {
-	return counter_offset(bytes) + sizeof(atomic_uint);
+	return tail_offset(bytes) + sizeof(struct virtio_object_tail);
 }
 
 /* Anonymous memory that another process can be given: it can't be cut short under whoever has it mapped. */
@@ -76,15 +93,16 @@ static int make_memory(struct virtio_object *o, size_t bytes)
 	return 0;
 }
 
-static int map_memory(struct virtio_object *o, size_t bytes)
+/* A file of @size bytes, which has room for the tail. */
+static int map_memory(struct virtio_object *o, size_t size)
 {
-	void *at = mmap(NULL, file_bytes(bytes), PROT_READ | PROT_WRITE, MAP_SHARED, o->fd, 0);
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, o->fd, 0);
 
 	if (at == MAP_FAILED)
 		return -errno;
-	o->pieces[0] = (struct iovec){at, bytes};
-	o->bytes = bytes;
-	o->writes = (atomic_uint *)(void *)((char *)at + counter_offset(bytes));
+	o->pieces[0] = (struct iovec){at, size - sizeof(*o->tail)};
+	o->tail = (struct virtio_object_tail *)(void *)((char *)at + o->pieces[0].iov_len);
+	o->writes = &o->tail->writes;
 	return 0;
 }
 
@@ -95,6 +113,37 @@ static bool is_inside(const struct virtio_object_shape *s, size_t bytes)
 		return true;
 	return s->order[4] == '\0' && s->width > 0 && s->height > 0 && s->stride_bytes / 4 >= s->width &&
 	       (uint64_t)s->stride_bytes * (s->height - 1) + (uint64_t)s->width * 4 <= bytes;
+}
+
+static void write_tail(struct virtio_object *o)
+{
+	struct virtio_object_tail *t = o->tail;
+
+	t->magic = TAIL_MAGIC;
+	t->flags = o->is_write_only ? TAIL_WRITE_ONLY : 0;
+	t->bytes = o->bytes;
+	memcpy(t->order, o->shape.order, sizeof(o->shape.order));
+	t->width = o->shape.width;
+	t->height = o->shape.height;
+	t->stride_bytes = o->shape.stride_bytes;
+}
+
+/* Whoever has the memory may write there at any time: what counts is the copy. */
+static int read_tail(struct virtio_object *o)
+{
+	struct virtio_object_tail t;
+	const size_t room = o->pieces[0].iov_len;
+
+	memcpy(&t, o->tail, sizeof(t));
+	if (t.magic != TAIL_MAGIC || t.bytes == 0 || t.bytes > room || tail_offset((size_t)t.bytes) != room)
+		return -EINVAL;
+	memcpy(o->shape.order, t.order, sizeof(o->shape.order));
+	o->shape.width = t.width;
+	o->shape.height = t.height;
+	o->shape.stride_bytes = t.stride_bytes;
+	o->is_write_only = t.flags & TAIL_WRITE_ONLY;
+	o->bytes = o->pieces[0].iov_len = (size_t)t.bytes;
+	return is_inside(&o->shape, o->bytes) ? 0 : -EINVAL;
 }
 
 int virtio_object_create(const struct virtio_object_shape *shape, size_t bytes, struct virtio_object **out)
@@ -108,36 +157,53 @@ int virtio_object_create(const struct virtio_object_shape *shape, size_t bytes, 
 		o->shape = *shape;
 	err = make_memory(o, bytes);
 	if (err == 0)
-		err = map_memory(o, bytes);
+		err = map_memory(o, file_bytes(bytes));
 	if (err < 0) {
 		virtio_object_put(o);
 		return err;
 	}
+	o->bytes = o->pieces[0].iov_len = bytes;
+	write_tail(o);
 	*out = o;
 	return 0;
 }
 
-int virtio_object_import(const struct virtio_object_shape *shape, size_t bytes, int fd, struct virtio_object **out)
+/*
+ * A file that may shrink, or whose pages may not be there when they are touched (huge pages of a pool), would end this
+ * process. Sealed first: the size can't change any more when it is looked at.
+ */
+static int check_file(int fd, size_t *size)
+{
+	const int seals = fcntl(fd, F_GET_SEALS);
+	struct statfs fs;
+	struct stat st;
+
+	if (seals < 0 || (seals & SEALS) != SEALS || (seals & F_SEAL_WRITE) || fstatfs(fd, &fs) < 0 ||
+	    fs.f_type != TMPFS_MAGIC || fstat(fd, &st) < 0)
+		return -EPERM;
+	if (st.st_size < (off_t)sizeof(struct virtio_object_tail) + 1 || st.st_size % 8 != 0 ||
+	    (uint64_t)st.st_size > UINT32_MAX)
+		return -EINVAL;
+	*size = (size_t)st.st_size;
+	return 0;
+}
+
+int virtio_object_import(int fd, struct virtio_object **out)
 {
 	struct virtio_object *o = make(1);
-	struct stat st;
-	int err = 0, seals = fcntl(fd, F_GET_SEALS);
+	size_t size;
+	int err;
 
 	if (!o) {
 		close(fd);
 		return -ENOMEM;
 	}
 	o->fd = fd;
-	if (shape)
-		o->shape = *shape;
-	/* Sealed first: the size can't change any more when it is looked at. */
-	if (seals < 0 || (seals & SEALS) != SEALS || (seals & F_SEAL_WRITE))
-		err = -EPERM;
-	else if (fstat(fd, &st) < 0 || bytes == 0 || bytes > SIZE_MAX / 2 || st.st_size < 0 ||
-		 (uint64_t)st.st_size != file_bytes(bytes) || !is_inside(&o->shape, bytes))
-		err = -EINVAL;
+	err = check_file(fd, &size);
 	if (err == 0)
-		err = map_memory(o, bytes);
+		err = map_memory(o, size);
+	if (err == 0)
+		err = read_tail(o);
 	if (err < 0) {
 		virtio_object_put(o);
 		return err;
@@ -159,25 +225,60 @@ int virtio_object_create_on(const struct iovec *pieces, unsigned count, struct v
 	return 0;
 }
 
-void virtio_objects_publish(struct virtio_objects *t, struct virtio_object *o, const uint8_t uuid[VIRTIO_UUID_BYTES])
+void virtio_objects_set_home(struct virtio_objects *t, const struct virtio_objects_home_ops *ops, void *owner)
+{
+	t->home = ops;
+	t->home_owner = owner;
+}
+
+bool virtio_objects_are_shared(const struct virtio_objects *t)
+{
+	return t && (!t->home || t->home->is_open(t->home_owner));
+}
+
+int virtio_objects_publish(struct virtio_objects *t, struct virtio_object *o, const uint8_t uuid[VIRTIO_UUID_BYTES])
 {
 	memcpy(o->uuid, uuid, VIRTIO_UUID_BYTES);
+	if (o->tail)
+		write_tail(o);
+	if (t->home) {
+		int err = o->tail ? t->home->add(t->home_owner, o) : -ENOTSUP;
+
+		if (err < 0)
+			return err;
+	}
 	pthread_mutex_lock(&t->lock);
 	o->next = t->first;
 	t->first = o;
 	pthread_mutex_unlock(&t->lock);
+	return 0;
 }
 
 void virtio_objects_withdraw(struct virtio_objects *t, struct virtio_object *o)
 {
 	struct virtio_object **at;
+	bool was_there;
 
 	pthread_mutex_lock(&t->lock);
 	for (at = &t->first; *at && *at != o; at = &(*at)->next)
 		;
-	if (*at)
+	was_there = *at;
+	if (was_there)
 		*at = o->next;
 	pthread_mutex_unlock(&t->lock);
+	if (was_there && t->home)
+		t->home->remove(t->home_owner, o);
+}
+
+static struct virtio_object *find_elsewhere(struct virtio_objects *t, const uint8_t uuid[VIRTIO_UUID_BYTES])
+{
+	struct virtio_object *o;
+	int fd = t->home->look_up(t->home_owner, uuid);
+
+	if (fd < 0 || virtio_object_import(fd, &o) < 0)
+		return NULL;
+	memcpy(o->uuid, uuid, VIRTIO_UUID_BYTES);
+	return o;
 }
 
 struct virtio_object *virtio_objects_find(struct virtio_objects *t, const uint8_t uuid[VIRTIO_UUID_BYTES])
@@ -191,18 +292,20 @@ struct virtio_object *virtio_objects_find(struct virtio_objects *t, const uint8_
 	if (o)
 		atomic_fetch_add(&o->references, 1);
 	pthread_mutex_unlock(&t->lock);
-	return o;
+	return o || !t->home ? o : find_elsewhere(t, uuid);
 }
 
 void virtio_object_put(struct virtio_object *o)
 {
 	if (!o || atomic_fetch_sub(&o->references, 1) != 1)
 		return;
-	if (o->fd >= 0) {
-		if (o->pieces[0].iov_base)
-			munmap(o->pieces[0].iov_base, file_bytes(o->bytes));
-		close(o->fd);
+	if (o->tail) {
+		char *at = o->pieces[0].iov_base;
+
+		munmap(at, (size_t)((char *)(o->tail + 1) - at));
 	}
+	if (o->fd >= 0)
+		close(o->fd);
 	free(o->pieces);
 	free(o);
 }

@@ -6,10 +6,13 @@
  *
  * A table belongs to one guest. Devices of it, on whatever threads, find each other's objects there; an object lives
  * until the last of them put it. Its fields are constant from virtio_objects_publish() on. The memory behind it may be
- * written by one device while another reads, if the guest asks for that: it spoils a picture, nothing more. Nothing is
- * parsed there.
+ * written by one device while another reads, if the guest asks for that: it spoils a picture, nothing more.
  *
- * Thread: any, for every call.
+ * Where each device is in a process of its own, a table is of one device, and has a home that tells others of its objects
+ * and finds theirs. An object is then sent as a memfd, which says itself what it is: behind its bytes lies a description, which
+ * whoever takes it copies once and checks.
+ *
+ * Thread: any, for every call; of a table with a home the device's loop alone.
  */
 #ifndef MULLION_HOST_VIRTIO_OBJECT_H
 #define MULLION_HOST_VIRTIO_OBJECT_H
@@ -36,11 +39,12 @@ struct virtio_object {
 	struct iovec *pieces;
 	unsigned piece_count;
 	size_t bytes; /* of all pieces together */
-	int fd;	      /* the sealed memfd that it is, for another process to map; -1: guest pages */
+	int fd;	      /* the sealed memfd that it is in, for another process to map; -1: guest pages */
 	/* The exporter takes over what is written, but what it draws itself is not to be seen here. */
 	bool is_write_only;
 	/* The rest is object.c's. */
-	atomic_uint *writes; /* behind the bytes in the memfd, so that all who have it count in one place; else own_writes */
+	struct virtio_object_tail *tail; /* of the memfd, behind the bytes; NULL: guest pages */
+	atomic_uint *writes;		 /* in the tail, so that all who have it count in one place; else own_writes */
 	atomic_uint own_writes, references;
 	struct virtio_object *next;
 };
@@ -59,17 +63,36 @@ int virtio_object_create(const struct virtio_object_shape *shape, size_t bytes, 
 int virtio_object_create_on(const struct iovec *pieces, unsigned count, struct virtio_object **out);
 
 /*
- * The object whose @fd (taken, also on failure), @shape and @bytes another process sent, which may be a hostile one: size
- * and seals are checked, so that nobody can cut off what is mapped here. Returns 0, -EPERM (not sealed), -EINVAL (a
- * shape or size that doesn't fit), or another negative errno.
+ * The object that @fd (taken, also on failure) is, which another process sent, maybe a hostile one: file system, seals,
+ * size and description are checked, so that nobody can cut off what is mapped here. Returns 0, -EPERM (no sealed memfd),
+ * -EINVAL (a description that doesn't fit), or another negative errno.
  */
-int virtio_object_import(const struct virtio_object_shape *shape, size_t bytes, int fd, struct virtio_object **out);
+int virtio_object_import(int fd, struct virtio_object **out);
 
-/* Let others find it by @uuid, until virtio_objects_withdraw(). The table holds nothing: withdraw before the last put. */
-void virtio_objects_publish(struct virtio_objects *t, struct virtio_object *o, const uint8_t uuid[VIRTIO_UUID_BYTES]);
+/* What a home does. Thread: the device's loop. */
+struct virtio_objects_home_ops {
+	bool (*is_open)(void *owner); /* there may be others */
+	/* Both wait a moment for the answer. Others may look for it: returns 0 or a negative errno. */
+	int (*add)(void *owner, const struct virtio_object *o);
+	int (*look_up)(void *owner, const uint8_t uuid[VIRTIO_UUID_BYTES]); /* a descriptor or a negative errno */
+	void (*remove)(void *owner, const struct virtio_object *o);	    /* one that was added */
+};
+
+/* @ops NULL: the table has no home (any more). */
+void virtio_objects_set_home(struct virtio_objects *t, const struct virtio_objects_home_ops *ops, void *owner);
+
+/* Whether there is anybody to share with. @t NULL: there is not. */
+bool virtio_objects_are_shared(const struct virtio_objects *t);
+
+/*
+ * Let others find it by @uuid, until virtio_objects_withdraw(). The table holds nothing: withdraw before the last put. Returns
+ * 0, or of a table with a home: -ENOTSUP for guest pages, or what its op returns; then it is not published.
+ */
+int virtio_objects_publish(struct virtio_objects *t, struct virtio_object *o, const uint8_t uuid[VIRTIO_UUID_BYTES]);
+/* No-op for one that is not published. */
 void virtio_objects_withdraw(struct virtio_objects *t, struct virtio_object *o);
 
-/* The object of that name, which the caller holds from now on, or NULL. */
+/* The object of that name, here or elsewhere, which the caller holds from now on, or NULL. */
 struct virtio_object *virtio_objects_find(struct virtio_objects *t, const uint8_t uuid[VIRTIO_UUID_BYTES]);
 /* Hold it no longer. NULL is fine. */
 void virtio_object_put(struct virtio_object *o);

@@ -6,8 +6,8 @@
  *
  *	gst-launch-1.0 videotestsrc num-buffers=20 ! video/x-raw,width=160,height=120 ! x264enc aud=true ! \
  *		video/x-h264,stream-format=byte-stream ! filesink location=clip.h264
- *	mullion run --kernel build/bare/video-bare.elf --initrd clip.h264 --video decoder,isolate=no \
- *		--gpu size=160x120,isolate=no --display png:/tmp/frames
+ *	mullion run --kernel build/bare/video-bare.elf --initrd clip.h264 --video decoder \
+ *		--gpu size=160x120 --display png:/tmp/frames
  *
  * Each access unit of the clip must begin with a delimiter (aud=true).
  */

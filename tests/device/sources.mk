@@ -75,7 +75,7 @@ device-tests += test_video_stop
 test_video_stop-src = tests/lib/film.c $(vhost-test-src) $(video-test-src)
 # Pictures of the GPU as its buffers.
 device-tests += test_video_objects
-test_video_objects-src = tests/lib/film.c $(video-test-src) $(gpu3d-src)
+test_video_objects-src = tests/lib/film.c tests/lib/shared_pictures.c $(video-test-src) $(gpu3d-src)
 # And over GStreamer's codecs.
 codec-test-src = tests/lib/codec_leaks.c tests/lib/codec_tests.c tests/lib/clip.c tests/lib/video_client.c $(video-test-src) \
 	$(host-video-gst-src)
@@ -122,3 +122,7 @@ device-tests += test_gpu_neighbours
 test_gpu_neighbours-src := $(gpu-neighbour-src)
 device-tests += test_gpu_display
 test_gpu_display-src = tests/lib/display_peer.c $(sort $(vhost-test-src) $(gpu-test-src))
+# The same, with each of the two devices in processes of its own.
+device-tests += test_video_across
+test_video_across-src = tests/lib/film.c tests/lib/shared_pictures.c tests/lib/isolated_pair.c vmm/vhost_user.c vmm/vhost_user_session.c \
+	vmm/vhost_user_kinds.c vmm/shared_objects.c $(host-program-src) $(sort $(vhost-test-src) $(video-test-src) $(gpu3d-src))

@@ -17,6 +17,7 @@
 #include "protocol/virtio_gpu.h"
 #include "tests/lib/film.h"
 #include "tests/lib/gpu3d.h"
+#include "tests/lib/shared_pictures.h"
 
 #define OK VIRTIO_GPU_RESP_OK_NODATA
 #define INVALID_PARAMETER VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER
@@ -56,77 +57,13 @@ static void close_pair(struct pair *p)
 	virtio_objects_destroy(p->objects);
 }
 
-/* ---- the GPU's side ---- */
-
-static void create_2d(struct gpu3d *t, uint32_t id, uint32_t format, uint32_t width, uint32_t height)
-{
-	const struct virtio_gpu_resource_create_2d cmd = {.hdr = {.type = VIRTIO_GPU_CMD_RESOURCE_CREATE_2D},
-							  .resource_id = id,
-							  .format = format,
-							  .width = width,
-							  .height = height};
-
-	assert_int_equal(gpu3d_request(t, &cmd, sizeof(cmd), NULL, 0), OK);
-}
-
-static void assign_uuid(struct gpu3d *t, uint32_t id, uint8_t uuid[16])
-{
-	const struct virtio_gpu_resource_assign_uuid cmd = {.hdr = {.type = VIRTIO_GPU_CMD_RESOURCE_ASSIGN_UUID},
-							    .resource_id = id};
-	struct virtio_gpu_resp_resource_uuid answer;
-
-	assert_int_equal(gpu3d_request(t, &cmd, sizeof(cmd), &answer, sizeof(answer)),
-			 VIRTIO_GPU_RESP_OK_RESOURCE_UUID);
-	memcpy(uuid, answer.uuid, sizeof(answer.uuid));
-}
-
-/* ---- the codec's side ---- */
-
-static uint32_t set_output(struct pair *p, uint32_t queue, uint32_t format, uint32_t memory)
-{
-	struct virtio_video_get_params get = {.queue_type = queue};
-	struct virtio_video_get_params_ext_resp resp;
-	struct virtio_video_set_params_ext set;
-
-	assert_int_equal(video_send(p->w, VIRTIO_VIDEO_CMD_GET_PARAMS_EXT, 1, &get, sizeof(get), &resp, sizeof(resp)),
-			 VIRTIO_VIDEO_RESP_OK_GET_PARAMS);
-	set.params = resp.params;
-	set.params.base.format = format;
-	set.params.resource_type = memory;
-	return video_send(p->w, VIRTIO_VIDEO_CMD_SET_PARAMS_EXT, 1, &set, sizeof(set), NULL, 0);
-}
-
-static uint32_t create_on(struct pair *p, uint32_t queue, uint32_t id, uint32_t layout, uint32_t planes,
-			  const uint32_t *entries, const uint8_t (*uuids)[16], unsigned count)
-{
-	struct {
-		struct virtio_video_resource_create c;
-		struct virtio_video_object_entry entries[4];
-	} r = {.c = {.queue_type = queue, .resource_id = id, .planes_layout = layout, .num_planes = planes}};
-
-	memcpy(r.c.num_entries, entries, planes * sizeof(*entries));
-	memcpy(r.entries, uuids, count * sizeof(r.entries[0]));
-	return video_send(p->w, VIRTIO_VIDEO_CMD_RESOURCE_CREATE, 1, &r, sizeof(r.c) + count * sizeof(r.entries[0]),
-			  NULL, 0);
-}
-
-static uint32_t create_object(struct pair *p, uint32_t id, const uint8_t uuid[16])
-{
-	static const uint32_t one = 1;
-	uint8_t uuids[1][16];
-
-	memcpy(uuids[0], uuid, 16);
-	return create_on(p, VIDEO_OUT, id, VIRTIO_VIDEO_PLANES_LAYOUT_SINGLE_BUFFER, 1, &one,
-			 (const uint8_t(*)[16])uuids, 1);
-}
-
 /* A decoder whose output is @format in objects: picture 0 is in the codec. */
 static void start_film(struct pair *p, uint32_t format)
 {
 	film_make(&p->film, p->w, 1);
 	film_feed_and_wait(&p->film, 0);
 	film_expect_event(p->w, VIRTIO_VIDEO_EVENT_DECODER_RESOLUTION_CHANGED, 1);
-	assert_int_equal(set_output(p, VIDEO_OUT, format, VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT), VIDEO_OK);
+	assert_int_equal(shared_set_params(p->w, VIDEO_OUT, format, VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT), VIDEO_OK);
 }
 
 /* Decode picture @value into object buffer @id. @next is put into the codec behind it. */
@@ -138,21 +75,14 @@ static void decode(struct pair *p, uint32_t id, uint32_t next)
 	film_expect_flags(p->w, r, 0);
 }
 
-/* The fake picture @value in BGRA, as the display's XRGB. */
-static uint32_t expected(uint32_t value, uint32_t x, uint32_t y)
-{
-	return (uint32_t)fake_sample(value, 2, x, y) << 16 | (uint32_t)fake_sample(value, 1, x, y) << 8 |
-	       fake_sample(value, 0, x, y);
-}
-
 static void check_screen(struct gpu3d *t, uint32_t width, uint32_t height, uint32_t value)
 {
 	assert_int_equal(t->screen->width, width);
 	for (uint32_t y = 0; y < height; y++) {
 		for (uint32_t x = 0; x < width; x++) {
-			if ((t->screen->pixels[y * width + x] & 0xffffff) != expected(value, x, y))
+			if ((t->screen->pixels[y * width + x] & 0xffffff) != shared_pixel(value, x, y))
 				fail_msg("pixel %u,%u is %06x, not %06x", x, y,
-					 t->screen->pixels[y * width + x] & 0xffffff, expected(value, x, y));
+					 t->screen->pixels[y * width + x] & 0xffffff, shared_pixel(value, x, y));
 		}
 	}
 }
@@ -167,14 +97,14 @@ static void a_decoded_picture_is_the_scanout(const char *renderer, bool texture)
 	struct pair p;
 
 	open_pair(&p, renderer, false);
-	create_2d(p.gpu, 1, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, WIDTH, HEIGHT);
-	assign_uuid(p.gpu, 1, uuid[0]);
+	shared_create_2d(p.gpu, 1, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, WIDTH, HEIGHT);
+	shared_assign_uuid(p.gpu, 1, uuid[0]);
 	/* It keeps its name. */
-	assign_uuid(p.gpu, 1, uuid[1]);
+	shared_assign_uuid(p.gpu, 1, uuid[1]);
 	assert_memory_equal(uuid[0], uuid[1], 16);
 	assert_int_equal(gpu3d_set_scanout(p.gpu, 1, WIDTH, HEIGHT), OK);
 	start_film(&p, VIRTIO_VIDEO_FORMAT_BGRA8888);
-	assert_int_equal(create_object(&p, 7, uuid[0]), VIDEO_OK);
+	assert_int_equal(shared_create_output(p.w, 7, uuid[0]), VIDEO_OK);
 	for (uint32_t i = 0; i < 3; i++) {
 		decode(&p, 7, i + 1);
 		assert_int_equal(gpu3d_flush(p.gpu, 1, 0, 0, WIDTH, HEIGHT), OK);
@@ -210,17 +140,17 @@ static void the_picture_may_be_smaller_than_the_resource(void **state)
 
 	(void)state;
 	open_pair(&p, "2d", false);
-	create_2d(p.gpu, 1, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, WIDTH + 13, HEIGHT + 5);
-	assign_uuid(p.gpu, 1, uuid);
+	shared_create_2d(p.gpu, 1, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, WIDTH + 13, HEIGHT + 5);
+	shared_assign_uuid(p.gpu, 1, uuid);
 	start_film(&p, VIRTIO_VIDEO_FORMAT_BGRA8888);
-	assert_int_equal(create_object(&p, 0, uuid), VIDEO_OK);
+	assert_int_equal(shared_create_output(p.w, 0, uuid), VIDEO_OK);
 	decode(&p, 0, 1);
 	assert_int_equal(gpu3d_set_scanout(p.gpu, 1, WIDTH + 13, HEIGHT + 5), OK);
 	assert_int_equal(gpu3d_flush(p.gpu, 1, 0, 0, WIDTH + 13, HEIGHT + 5), OK);
 	for (uint32_t y = 0; y < HEIGHT + 5; y++) {
 		for (uint32_t x = 0; x < WIDTH + 13; x++)
 			assert_int_equal(p.gpu->screen->pixels[y * (WIDTH + 13) + x] & 0xffffff,
-					 x < WIDTH && y < HEIGHT ? expected(0, x, y) : 0);
+					 x < WIDTH && y < HEIGHT ? shared_pixel(0, x, y) : 0);
 	}
 	close_pair(&p);
 }
@@ -236,11 +166,11 @@ static void what_was_shown_before_stays(void **state)
 
 	(void)state;
 	open_pair(&p, "2d", false);
-	create_2d(p.gpu, 1, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, WIDTH, HEIGHT);
+	shared_create_2d(p.gpu, 1, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, WIDTH, HEIGHT);
 	assert_int_equal(gpu3d_attach_backing(p.gpu, &r, WIDTH * HEIGHT * 4), OK);
 	memset(r.pages, 0x42, r.bytes);
 	assert_int_equal(gpu3d_request(p.gpu, &cmd, sizeof(cmd), NULL, 0), OK);
-	assign_uuid(p.gpu, 1, uuid);
+	shared_assign_uuid(p.gpu, 1, uuid);
 	assert_int_equal(gpu3d_set_scanout(p.gpu, 1, WIDTH, HEIGHT), OK);
 	assert_int_equal(gpu3d_flush(p.gpu, 1, 0, 0, WIDTH, HEIGHT), OK);
 	assert_int_equal(p.gpu->screen->pixels[WIDTH * HEIGHT - 1] & 0xffffff, 0x424242);
@@ -266,9 +196,9 @@ static void a_decoded_picture_is_drawn_from(void **state)
 	open_pair(&p, "virgl", false);
 	from = gpu3d_texture(p.gpu, 1, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, VIRGL_BIND_SAMPLER_VIEW, WIDTH, HEIGHT, 0);
 	to = gpu3d_texture(p.gpu, 2, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, VIRGL_BIND_RENDER_TARGET, WIDTH, HEIGHT, 0);
-	assign_uuid(p.gpu, from.id, uuid);
+	shared_assign_uuid(p.gpu, from.id, uuid);
 	start_film(&p, VIRTIO_VIDEO_FORMAT_BGRA8888);
-	assert_int_equal(create_object(&p, 0, uuid), VIDEO_OK);
+	assert_int_equal(shared_create_output(p.w, 0, uuid), VIDEO_OK);
 	for (uint32_t i = 0; i < 2; i++) {
 		decode(&p, 0, i + 1);
 		virgl_copy_region(&p.gpu->stream, to.id, 0, 0, 0, 0, from.id, 0, &all);
@@ -303,9 +233,9 @@ static void the_guests_own_upload_comes_after_what_was_decoded_before(void **sta
 	(void)state;
 	open_pair(&p, "virgl", false);
 	r = gpu3d_texture(p.gpu, 1, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, VIRGL_BIND_SAMPLER_VIEW, WIDTH, HEIGHT, 0);
-	assign_uuid(p.gpu, r.id, uuid);
+	shared_assign_uuid(p.gpu, r.id, uuid);
 	start_film(&p, VIRTIO_VIDEO_FORMAT_BGRA8888);
-	assert_int_equal(create_object(&p, 0, uuid), VIDEO_OK);
+	assert_int_equal(shared_create_output(p.w, 0, uuid), VIDEO_OK);
 	decode(&p, 0, 1);
 	memset(r.pages, 0x42, r.bytes);
 	assert_int_equal(gpu3d_upload(p.gpu, &r), OK);
@@ -325,11 +255,13 @@ static void a_texture_is_no_input_of_an_encoder(void **state)
 	(void)state;
 	open_pair(&p, "virgl", true);
 	gpu3d_texture(p.gpu, 1, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, VIRGL_BIND_SAMPLER_VIEW, WIDTH, HEIGHT, 0);
-	assign_uuid(p.gpu, 1, uuid[0]);
+	shared_assign_uuid(p.gpu, 1, uuid[0]);
 	assert_int_equal(video_create_stream(p.w, 1, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
-	assert_int_equal(set_output(&p, VIDEO_IN, VIRTIO_VIDEO_FORMAT_BGRA8888, VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT),
-			 VIDEO_OK);
-	assert_int_equal(create_on(&p, VIDEO_IN, 0, 1, 1, &one, (const uint8_t(*)[16])uuid, 1), INVALID_PARAMETER);
+	assert_int_equal(
+		shared_set_params(p.w, VIDEO_IN, VIRTIO_VIDEO_FORMAT_BGRA8888, VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT),
+		VIDEO_OK);
+	assert_int_equal(shared_create_buffer(p.w, VIDEO_IN, 0, 1, 1, &one, (const uint8_t(*)[16])uuid, 1),
+			 INVALID_PARAMETER);
 	close_pair(&p);
 }
 
@@ -363,9 +295,9 @@ static void a_blob_is_its_pages(void **state)
 	create.e[1].length = WIDTH * HEIGHT * 4 - part;
 	create.e[1].addr = fake_guest_alloc(p.gpu->guest, create.e[1].length, 4096);
 	assert_int_equal(gpu3d_request(p.gpu, &create, sizeof(create), NULL, 0), OK);
-	assign_uuid(p.gpu, 3, uuid);
+	shared_assign_uuid(p.gpu, 3, uuid);
 	start_film(&p, VIRTIO_VIDEO_FORMAT_BGRA8888);
-	assert_int_equal(create_object(&p, 0, uuid), VIDEO_OK);
+	assert_int_equal(shared_create_output(p.w, 0, uuid), VIDEO_OK);
 	decode(&p, 0, 1);
 	assert_int_equal(gpu3d_request(p.gpu, &scan, sizeof(scan), NULL, 0), OK);
 	assert_int_equal(gpu3d_flush(p.gpu, 3, 0, 0, WIDTH, HEIGHT), OK);
@@ -395,14 +327,15 @@ static void an_encoder_reads_what_the_gpu_has(void **state)
 
 	(void)state;
 	open_pair(&p, "2d", true);
-	create_2d(p.gpu, 1, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, WIDTH, HEIGHT);
+	shared_create_2d(p.gpu, 1, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, WIDTH, HEIGHT);
 	assert_int_equal(gpu3d_attach_backing(p.gpu, &r, WIDTH * HEIGHT * 4), OK);
-	assign_uuid(p.gpu, 1, uuid[0]);
+	shared_assign_uuid(p.gpu, 1, uuid[0]);
 	assert_int_equal(video_create_stream(p.w, 1, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
 	assert_int_equal(video_send(p.w, VIRTIO_VIDEO_CMD_SET_PARAMS, 1, &set, sizeof(set), NULL, 0), VIDEO_OK);
-	assert_int_equal(set_output(&p, VIDEO_IN, VIRTIO_VIDEO_FORMAT_BGRA8888, VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT),
-			 VIDEO_OK);
-	assert_int_equal(create_on(&p, VIDEO_IN, 0, 1, 1, &one, (const uint8_t(*)[16])uuid, 1), VIDEO_OK);
+	assert_int_equal(
+		shared_set_params(p.w, VIDEO_IN, VIRTIO_VIDEO_FORMAT_BGRA8888, VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT),
+		VIDEO_OK);
+	assert_int_equal(shared_create_buffer(p.w, VIDEO_IN, 0, 1, 1, &one, (const uint8_t(*)[16])uuid, 1), VIDEO_OK);
 	assert_int_equal(video_create_buffer(p.w, 1, VIDEO_OUT, 0, sizeof(struct fake_header) + picture, &to),
 			 VIDEO_OK);
 	for (int i = 1; i < 4; i++) {
@@ -431,45 +364,46 @@ static void objects_are_checked(void **state)
 
 	(void)state;
 	open_pair(&p, "2d", false);
-	create_2d(p.gpu, 1, VIRTIO_GPU_FORMAT_R8G8B8A8_UNORM, WIDTH, HEIGHT);
-	create_2d(p.gpu, 2, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, WIDTH - 2, HEIGHT);
-	create_2d(p.gpu, 3, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, WIDTH, HEIGHT);
+	shared_create_2d(p.gpu, 1, VIRTIO_GPU_FORMAT_R8G8B8A8_UNORM, WIDTH, HEIGHT);
+	shared_create_2d(p.gpu, 2, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, WIDTH - 2, HEIGHT);
+	shared_create_2d(p.gpu, 3, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, WIDTH, HEIGHT);
 	start_film(&p, VIRTIO_VIDEO_FORMAT_BGRA8888);
-	assign_uuid(p.gpu, 3, uuid);
+	shared_assign_uuid(p.gpu, 3, uuid);
 	memcpy(uuids[1], uuid, 16);
 	/* Counts. */
-	assert_int_equal(create_on(&p, VIDEO_OUT, 0, 1, 1, none, list, 1), INVALID_PARAMETER);
-	assert_int_equal(create_on(&p, VIDEO_OUT, 0, 1, 1, many, list, 2), INVALID_PARAMETER);
-	assert_int_equal(create_on(&p, VIDEO_OUT, 0, 1, 2, two, list, 2), INVALID_PARAMETER);
-	assert_int_equal(create_on(&p, VIDEO_OUT, 0, 2, 2, one, list, 1), INVALID_PARAMETER);
-	assert_int_equal(create_on(&p, VIDEO_OUT, 0, 1, 1, one, list, 0), INVALID_PARAMETER);
+	assert_int_equal(shared_create_buffer(p.w, VIDEO_OUT, 0, 1, 1, none, list, 1), INVALID_PARAMETER);
+	assert_int_equal(shared_create_buffer(p.w, VIDEO_OUT, 0, 1, 1, many, list, 2), INVALID_PARAMETER);
+	assert_int_equal(shared_create_buffer(p.w, VIDEO_OUT, 0, 1, 2, two, list, 2), INVALID_PARAMETER);
+	assert_int_equal(shared_create_buffer(p.w, VIDEO_OUT, 0, 2, 2, one, list, 1), INVALID_PARAMETER);
+	assert_int_equal(shared_create_buffer(p.w, VIDEO_OUT, 0, 1, 1, one, list, 0), INVALID_PARAMETER);
 	/* Names. */
 	memcpy(wrong, uuid, 16);
 	wrong[15] ^= 1;
-	assert_int_equal(create_object(&p, 0, wrong), INVALID_PARAMETER);
+	assert_int_equal(shared_create_output(p.w, 0, wrong), INVALID_PARAMETER);
 	memset(wrong, 0, 16);
-	assert_int_equal(create_object(&p, 0, wrong), INVALID_PARAMETER);
+	assert_int_equal(shared_create_output(p.w, 0, wrong), INVALID_PARAMETER);
 	/* Planes of their own: two of them are no picture, but a buffer that RGB doesn't fit. */
-	assert_int_equal(create_on(&p, VIDEO_OUT, 0, 2, 2, two, list, 2), VIDEO_OK);
+	assert_int_equal(shared_create_buffer(p.w, VIDEO_OUT, 0, 2, 2, two, list, 2), VIDEO_OK);
 	assert_int_equal(video_wait(p.w, film_want(&p.film, 0)).hdr.type, INVALID_PARAMETER);
 	/* Another order of components; too small. */
-	assign_uuid(p.gpu, 1, wrong);
-	assert_int_equal(create_object(&p, 1, wrong), VIDEO_OK);
+	shared_assign_uuid(p.gpu, 1, wrong);
+	assert_int_equal(shared_create_output(p.w, 1, wrong), VIDEO_OK);
 	assert_int_equal(video_wait(p.w, film_want(&p.film, 1)).hdr.type, INVALID_PARAMETER);
-	assign_uuid(p.gpu, 2, wrong);
-	assert_int_equal(create_object(&p, 2, wrong), VIDEO_OK);
+	shared_assign_uuid(p.gpu, 2, wrong);
+	assert_int_equal(shared_create_output(p.w, 2, wrong), VIDEO_OK);
 	assert_int_equal(video_wait(p.w, film_want(&p.film, 2)).hdr.type, INVALID_PARAMETER);
 	/* Good; and gone when the GPU has let go of it, but not for those who have it. */
-	assert_int_equal(create_object(&p, 3, uuid), VIDEO_OK);
+	assert_int_equal(shared_create_output(p.w, 3, uuid), VIDEO_OK);
 	assert_int_equal(gpu3d_unref(p.gpu, 3), OK);
-	assert_int_equal(create_object(&p, 4, uuid), INVALID_PARAMETER);
+	assert_int_equal(shared_create_output(p.w, 4, uuid), INVALID_PARAMETER);
 	decode(&p, 3, 1);
 	/* NV12 goes into no RGB object. */
 	assert_int_equal(video_queue_command(p.w, VIRTIO_VIDEO_CMD_RESOURCE_DESTROY_ALL, 1, VIDEO_OUT), VIDEO_OK);
-	assert_int_equal(set_output(&p, VIDEO_OUT, VIRTIO_VIDEO_FORMAT_NV12, VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT),
-			 VIDEO_OK);
-	assign_uuid(p.gpu, 2, wrong);
-	assert_int_equal(create_object(&p, 0, wrong), VIDEO_OK);
+	assert_int_equal(
+		shared_set_params(p.w, VIDEO_OUT, VIRTIO_VIDEO_FORMAT_NV12, VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT),
+		VIDEO_OK);
+	shared_assign_uuid(p.gpu, 2, wrong);
+	assert_int_equal(shared_create_output(p.w, 0, wrong), VIDEO_OK);
 	assert_int_equal(video_wait(p.w, film_want(&p.film, 0)).hdr.type, INVALID_PARAMETER);
 	close_pair(&p);
 }
@@ -491,13 +425,14 @@ static void types_of_memory_are_set_per_queue(void **state)
 	assert_int_equal(video_create_buffer(p.w, 1, VIDEO_IN, 0, 4096, NULL), VIDEO_OK);
 	/* A memory entry is no name. */
 	assert_int_equal(video_create_buffer(p.w, 1, VIDEO_OUT, 0, 4096, NULL), INVALID_PARAMETER);
-	assert_int_equal(set_output(&p, VIDEO_OUT, VIRTIO_VIDEO_FORMAT_NV12, VIRTIO_VIDEO_MEM_TYPE_GUEST_PAGES),
+	assert_int_equal(shared_set_params(p.w, VIDEO_OUT, VIRTIO_VIDEO_FORMAT_NV12, VIRTIO_VIDEO_MEM_TYPE_GUEST_PAGES),
 			 VIDEO_OK);
 	assert_int_equal(video_create_buffer(p.w, 1, VIDEO_OUT, 0, 4096, NULL), VIDEO_OK);
 	/* Not under buffers of the other type. */
-	assert_int_equal(set_output(&p, VIDEO_OUT, VIRTIO_VIDEO_FORMAT_NV12, VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT),
-			 INVALID_PARAMETER);
-	assert_int_equal(set_output(&p, VIDEO_OUT, VIRTIO_VIDEO_FORMAT_NV12, 2), INVALID_PARAMETER);
+	assert_int_equal(
+		shared_set_params(p.w, VIDEO_OUT, VIRTIO_VIDEO_FORMAT_NV12, VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT),
+		INVALID_PARAMETER);
+	assert_int_equal(shared_set_params(p.w, VIDEO_OUT, VIRTIO_VIDEO_FORMAT_NV12, 2), INVALID_PARAMETER);
 	close_pair(&p);
 }
 
@@ -509,14 +444,14 @@ static void a_reset_of_either_device_harms_no_other(void **state)
 	(void)state;
 	open_pair(&p, "2d", false);
 	for (unsigned round = 0; round < 3; round++) {
-		create_2d(p.gpu, 1, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, WIDTH, HEIGHT);
-		assign_uuid(p.gpu, 1, uuid);
+		shared_create_2d(p.gpu, 1, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, WIDTH, HEIGHT);
+		shared_assign_uuid(p.gpu, 1, uuid);
 		start_film(&p, VIRTIO_VIDEO_FORMAT_BGRA8888);
-		assert_int_equal(create_object(&p, 0, uuid), VIDEO_OK);
+		assert_int_equal(shared_create_output(p.w, 0, uuid), VIDEO_OK);
 		decode(&p, 0, 1);
 		gpu3d_boot(p.gpu);
 		decode(&p, 0, 2);
-		assert_int_equal(create_object(&p, 1, uuid), INVALID_PARAMETER);
+		assert_int_equal(shared_create_output(p.w, 1, uuid), INVALID_PARAMETER);
 		if (round == 1)
 			assert_int_equal(video_simple(p.w, VIRTIO_VIDEO_CMD_STREAM_DESTROY, 1), VIDEO_OK);
 		else

@@ -11,11 +11,22 @@
 
 #include "protocol/vhost_user.h"
 #include "tests/fuzz/fuzz.h"
+#include "vmm/shared_objects.h"
 #include "vmm/vhost_user_session.h"
 
 #define CALLS_MAX 12u
 
-enum call { CALL_GET_CONFIG, CALL_SET_CONFIG, CALL_FEATURES, CALL_STOP, CALL_ASKED, CALL_SHMEM, CALL_UNASKED, CALL_COUNT };
+enum call {
+	CALL_GET_CONFIG,
+	CALL_SET_CONFIG,
+	CALL_FEATURES,
+	CALL_STOP,
+	CALL_ASKED,
+	CALL_SHMEM,
+	CALL_OBJECT,
+	CALL_UNASKED,
+	CALL_COUNT
+};
 
 static void check(bool ok)
 {
@@ -49,6 +60,8 @@ static int call(struct vhost_session *s, uint8_t op)
 		return vhost_session_asked(s, &changed);
 	case CALL_SHMEM:
 		return vhost_session_get_shmem(s);
+	case CALL_OBJECT:
+		return s->announced_count ? vhost_session_take_object(s) : vhost_session_asked(s, &changed);
 	default:
 		return vhost_session_unasked(s);
 	}
@@ -68,12 +81,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz_input in = {.data = data, .left = size};
 	uint8_t kind = fuzz_u8(&in), calls[CALLS_MAX];
 	struct vhost_session s = {.features = kind & 1 ? 1ull << VHOST_USER_F_PROTOCOL_FEATURES : 0,
-				  .protocol = kind & 2 ? 1ull << VHOST_USER_PROTOCOL_F_REPLY_ACK : 0,
+				  .protocol = (kind & 2 ? 1ull << VHOST_USER_PROTOCOL_F_REPLY_ACK : 0) |
+					      (kind & 8 ? 1ull << VHOST_USER_PROTOCOL_F_SHARED_OBJECT : 0),
 				  .shmem = {.id = 1, .size_bytes = kind & 4 ? 0x100000 : 0},
 				  .map = map};
 	unsigned count = kind % CALLS_MAX + 1;
 	int front[2], back[2], err = 0;
 
+	struct shared_objects *objects;
+
+	check(!shared_objects_create(&objects));
+	s.objects = objects;
 	check(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, front));
 	check(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, back));
 	s.fd = front[0];
@@ -87,17 +105,40 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check(err <= 0 && (!err == (s.fd >= 0)) && (!err || (s.why[0] && s.backend_fd < 0)));
 	}
 	vhost_session_close(&s);
+	shared_objects_destroy(objects);
 	close(front[1]);
 	close(back[1]);
 	return 0;
 }
 
+/* An object is announced, and there is an answer to the question for it. Returns the end. */
+static uint8_t *seed_object(uint8_t *p)
+{
+	struct vhost_user_header h = {.request = VHOST_USER_BACKEND_SHARED_OBJECT_ADD,
+				      .flags = VHOST_USER_VERSION | VHOST_USER_NEED_REPLY,
+				      .size = sizeof(struct vhost_user_object)};
+
+	*p++ = sizeof(h) + sizeof(struct vhost_user_object);
+	for (unsigned i = 0; i < 2; i++) {
+		memcpy(p, &h, sizeof(h));
+		p += sizeof(h) + h.size;
+		h.request = VHOST_USER_GET_SHARED_OBJECT;
+		h.flags = VHOST_USER_VERSION | VHOST_USER_REPLY;
+	}
+	return p;
+}
+
 /* One call a seed, with the answer that it wants. */
 size_t fuzz_seed(unsigned index, uint8_t *buf, size_t cap)
 {
-	static const uint32_t requests[CALL_COUNT] = {VHOST_USER_GET_CONFIG, VHOST_USER_SET_CONFIG,
-						      VHOST_USER_SET_FEATURES, VHOST_USER_GET_VRING_BASE,
-						      VHOST_USER_BACKEND_SHMEM_MAP, VHOST_USER_GET_SHMEM_CONFIG, 0};
+	static const uint32_t requests[CALL_COUNT] = {VHOST_USER_GET_CONFIG,
+						      VHOST_USER_SET_CONFIG,
+						      VHOST_USER_SET_FEATURES,
+						      VHOST_USER_GET_VRING_BASE,
+						      VHOST_USER_BACKEND_SHMEM_MAP,
+						      VHOST_USER_GET_SHMEM_CONFIG,
+						      VHOST_USER_BACKEND_SHARED_OBJECT_ADD,
+						      0};
 	struct vhost_user_header h = {.flags = VHOST_USER_VERSION | VHOST_USER_REPLY, .size = 8};
 	unsigned op = index % CALL_COUNT;
 	uint8_t *p = buf;
@@ -105,10 +146,14 @@ size_t fuzz_seed(unsigned index, uint8_t *buf, size_t cap)
 	if (index >= 4 * CALL_COUNT || cap < 4096)
 		return 0;
 	memset(buf, 0, 4096);
-	*p++ = (uint8_t)(index / CALL_COUNT) | 4;
+	*p++ = (uint8_t)(index / CALL_COUNT) | 4 | 8;
 	*p = (uint8_t)op;
+	if (op == CALL_OBJECT)
+		p[1] = (uint8_t)op; /* hear of it, then ask for it */
 	p += CALLS_MAX;
 	h.request = requests[op];
+	if (op == CALL_OBJECT)
+		return (size_t)(seed_object(p) - buf);
 	if (op == CALL_ASKED)
 		h.flags = VHOST_USER_VERSION | VHOST_USER_NEED_REPLY;
 	if (op == CALL_GET_CONFIG)

@@ -90,7 +90,7 @@ static void share(struct world *w)
 	for (unsigned i = 0; i < 2; i++) {
 		check(!virtio_object_create(i ? NULL : &shape, 140 * 32, &w->shared[i]));
 		memset(name, (int)i, sizeof(name));
-		virtio_objects_publish(w->objects, w->shared[i], name);
+		check(!virtio_objects_publish(w->objects, w->shared[i], name));
 	}
 }
 

@@ -77,8 +77,10 @@ unit-tests += test_ctl
 test_ctl-src := $(ctl-test-src)
 test_ctl-libs = $(json-libs)
 # The frontend's end of vhost-user.
+unit-tests += test_shared_objects
+test_shared_objects-src := vmm/shared_objects.c
 unit-tests += test_vhost_user_session
-test_vhost_user_session-src := vmm/vhost_user_session.c
+test_vhost_user_session-src := vmm/vhost_user_session.c vmm/shared_objects.c
 # The device's program, which is the real one.
 unit-tests += test_isolate
 test_isolate-src := vmm/isolate.c vmm/isolate_control.c

@@ -11,12 +11,14 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "protocol/vhost_user.h"
 #include "tests/lib/usage.h"
+#include "vmm/shared_objects.h"
 #include "vmm/vhost_user_session.h"
 
 #define BIT(n) (1ull << (n))
@@ -101,6 +103,7 @@ static int open_with(struct vhost_session *s, const void *data, size_t size, uns
 	p.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_true(p.listener >= 0 && !bind(p.listener, (const struct sockaddr *)&a, sizeof(a)) && !listen(p.listener, 1));
 	assert_int_equal(pthread_create(&p.thread, NULL, peer_run, &p), 0);
+	*s = VHOST_SESSION_CLOSED;
 	err = vhost_session_open(s, p.path);
 	if (err) {
 		assert_int_equal(s->fd, -1);
@@ -519,6 +522,224 @@ static void its_region_must_make_sense(void **state)
 	}
 }
 
+/* ---- shared objects ---- */
+
+static const uint8_t object_name[16] = {0xab, 1, 2}, other_name[16] = {0xab, 1, 3};
+
+static struct shared_objects *with_objects(struct vhost_session *s, int peer[2])
+{
+	running(s, peer, "", 0, true);
+	s->protocol |= BIT(VHOST_USER_PROTOCOL_F_SHARED_OBJECT);
+	assert_int_equal(shared_objects_create(&s->objects), 0);
+	return s->objects;
+}
+
+static void without_objects(struct vhost_session *s, int peer[2])
+{
+	struct shared_objects *t = s->objects;
+
+	stop(s, peer);
+	shared_objects_destroy(t);
+}
+
+/* One that may have said that it says no more. */
+static void reopen(struct vhost_session *s, int peer[2])
+{
+	int back[2];
+
+	close(s->backend_fd);
+	close(peer[1]);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, back), 0);
+	s->backend_fd = back[0];
+	peer[1] = back[1];
+}
+
+/* Say @request about @name, with @size bytes of it; @fd unless it is below 0. */
+static void say(int to, uint32_t request, uint32_t flags, const uint8_t *name, uint32_t size, int fd)
+{
+	const struct vhost_user_header h = {.request = request, .flags = VHOST_USER_VERSION | flags, .size = size};
+	uint8_t wire[sizeof(h) + 16];
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = {0};
+	struct iovec v = {.iov_base = wire, .iov_len = sizeof(h) + size};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+
+	memcpy(wire, &h, sizeof(h));
+	memcpy(wire + sizeof(h), name, 16);
+	if (fd >= 0) {
+		m.msg_control = control.bytes;
+		m.msg_controllen = sizeof(control.bytes);
+		CMSG_FIRSTHDR(&m)->cmsg_level = SOL_SOCKET;
+		CMSG_FIRSTHDR(&m)->cmsg_type = SCM_RIGHTS;
+		CMSG_FIRSTHDR(&m)->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), &fd, sizeof(fd));
+		assert_int_equal(sendmsg(to, &m, MSG_NOSIGNAL), sizeof(h) + size);
+		close(fd);
+		return;
+	}
+	assert_int_equal(sendmsg(to, &m, MSG_NOSIGNAL), sizeof(h) + size);
+}
+
+static void announce(int peer[2], const uint8_t *name)
+{
+	say(peer[1], VHOST_USER_BACKEND_SHARED_OBJECT_ADD, VHOST_USER_NEED_REPLY, name, 16, -1);
+}
+
+static int sealed(void)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	return fd;
+}
+
+/* What it was asked for when it was @request, and what it says to that. */
+static void give(int peer[2], const uint8_t *name, int fd)
+{
+	say(peer[0], VHOST_USER_GET_SHARED_OBJECT, VHOST_USER_REPLY, name, 16, fd);
+}
+
+static void expect_question(int peer[2], const uint8_t *name)
+{
+	uint8_t wire[12 + 16];
+	struct vhost_user_header h;
+
+	assert_int_equal(recv(peer[0], wire, sizeof(wire), MSG_DONTWAIT), sizeof(wire));
+	memcpy(&h, wire, sizeof(h));
+	assert_int_equal(h.request, VHOST_USER_GET_SHARED_OBJECT);
+	assert_int_equal(h.flags, VHOST_USER_VERSION);
+	assert_int_equal(h.size, 16);
+	assert_memory_equal(wire + 12, name, 16);
+}
+
+static void what_it_announces_is_asked_for(void **state)
+{
+	unsigned before = usage_count(getpid(), "fd");
+	struct shared_objects *t;
+	struct vhost_session s;
+	bool changed;
+	int peer[2], fd;
+	char byte;
+
+	(void)state;
+	t = with_objects(&s, peer);
+	reopen(&s, peer);
+	announce(peer, object_name);
+	assert_int_equal(vhost_session_asked(&s, &changed), 0);
+	/* Not in the midst of another call, whose answer may be the next that comes. */
+	assert_int_equal(recv(peer[0], &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(s.announced_count, 1);
+	give(peer, object_name, sealed());
+	assert_int_equal(vhost_session_take_object(&s), 0);
+	expect_question(peer, object_name);
+	assert_int_equal(answered(peer[1], VHOST_USER_BACKEND_SHARED_OBJECT_ADD), 0);
+	assert_int_equal(s.announced_count, 0);
+	fd = shared_objects_find(t, object_name);
+	assert_true(fd >= 0);
+	close(fd);
+	/* It finds it itself, as any other; the descriptor goes along. */
+	say(peer[1], VHOST_USER_BACKEND_SHARED_OBJECT_LOOKUP, VHOST_USER_NEED_REPLY, object_name, 16, -1);
+	assert_int_equal(vhost_session_asked(&s, &changed), 0);
+	assert_int_equal(answered(peer[1], VHOST_USER_BACKEND_SHARED_OBJECT_LOOKUP), 0);
+	say(peer[1], VHOST_USER_BACKEND_SHARED_OBJECT_LOOKUP, VHOST_USER_NEED_REPLY, other_name, 16, -1);
+	assert_int_equal(vhost_session_asked(&s, &changed), 0);
+	assert_int_equal(answered(peer[1], VHOST_USER_BACKEND_SHARED_OBJECT_LOOKUP), ENOENT);
+	say(peer[1], VHOST_USER_BACKEND_SHARED_OBJECT_REMOVE, 0, object_name, 16, -1);
+	assert_int_equal(vhost_session_asked(&s, &changed), 0);
+	assert_int_equal(recv(peer[1], &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(shared_objects_find(t, object_name), -ENOENT);
+	without_objects(&s, peer);
+	assert_int_equal(usage_count(getpid(), "fd"), before);
+}
+
+static void what_it_may_not_share_is_refused(void **state)
+{
+	static const int stranger;
+	unsigned before = usage_count(getpid(), "fd");
+	struct shared_objects *t;
+	struct vhost_session s;
+	bool changed;
+	int peer[2], fd;
+
+	(void)state;
+	t = with_objects(&s, peer);
+	reopen(&s, peer);
+	assert_int_equal(shared_objects_add(t, &stranger, other_name, sealed()), 0);
+	/* Another one's name, nothing, and what may shrink. */
+	const struct {
+		const uint8_t *name;
+		int fd, err;
+	} cases[] = {{other_name, sealed(), EEXIST},
+		     {object_name, -1, ENOENT},
+		     {object_name, memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING), EPERM},
+		     {object_name, open("/dev/null", O_RDONLY | O_CLOEXEC), EPERM}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		announce(peer, cases[i].name);
+		assert_int_equal(vhost_session_asked(&s, &changed), 0);
+		give(peer, cases[i].name, cases[i].fd);
+		assert_int_equal(vhost_session_take_object(&s), 0);
+		assert_int_equal(answered(peer[1], VHOST_USER_BACKEND_SHARED_OBJECT_ADD), cases[i].err);
+		expect_question(peer, cases[i].name);
+	}
+	say(peer[1], VHOST_USER_BACKEND_SHARED_OBJECT_REMOVE, VHOST_USER_NEED_REPLY, other_name, 16, -1);
+	assert_int_equal(vhost_session_asked(&s, &changed), 0);
+	assert_int_equal(answered(peer[1], VHOST_USER_BACKEND_SHARED_OBJECT_REMOVE), EPERM);
+	fd = shared_objects_find(t, other_name);
+	assert_true(fd >= 0);
+	close(fd);
+	say(peer[1], VHOST_USER_BACKEND_SHARED_OBJECT_LOOKUP, VHOST_USER_NEED_REPLY, other_name, 15, -1);
+	assert_int_equal(vhost_session_asked(&s, &changed), 0);
+	assert_int_equal(answered(peer[1], VHOST_USER_BACKEND_SHARED_OBJECT_LOOKUP), EINVAL);
+	/* More at once than it waits for. */
+	for (unsigned i = 0; i < VHOST_SESSION_MAX_ANNOUNCED + 1; i++) {
+		announce(peer, object_name);
+		assert_int_equal(vhost_session_asked(&s, &changed), 0);
+	}
+	assert_int_equal(answered(peer[1], VHOST_USER_BACKEND_SHARED_OBJECT_ADD), EBUSY);
+	assert_int_equal(s.announced_count, VHOST_SESSION_MAX_ANNOUNCED);
+	assert_true(s.fd >= 0);
+	/* What was not agreed on. */
+	s.protocol &= ~BIT(VHOST_USER_PROTOCOL_F_SHARED_OBJECT);
+	announce(peer, object_name);
+	assert_int_equal(vhost_session_asked(&s, &changed), 0);
+	assert_int_equal(answered(peer[1], VHOST_USER_BACKEND_SHARED_OBJECT_ADD), EOPNOTSUPP);
+	without_objects(&s, peer);
+	assert_int_equal(usage_count(getpid(), "fd"), before);
+}
+
+static void a_wrong_object_disconnects_it(void **state)
+{
+	unsigned before = usage_count(getpid(), "fd");
+
+	(void)state;
+	for (unsigned wrong = 0; wrong < 4; wrong++) {
+		struct vhost_session s;
+		bool changed;
+		int peer[2], fd;
+
+		with_objects(&s, peer);
+		reopen(&s, peer);
+		assert_int_equal(shared_objects_add(s.objects, &s, other_name, sealed()), 0);
+		announce(peer, object_name);
+		assert_int_equal(vhost_session_asked(&s, &changed), 0);
+		if (wrong < 3)
+			say(peer[0], wrong == 0 ? VHOST_USER_GET_CONFIG : VHOST_USER_GET_SHARED_OBJECT,
+			    wrong == 1 ? 0 : VHOST_USER_REPLY, object_name, wrong == 2 ? 15 : 16, sealed());
+		shutdown(peer[0], SHUT_WR);
+		assert_int_equal(vhost_session_take_object(&s), wrong < 3 ? -EPROTO : -EPIPE);
+		assert_int_equal(s.fd, -1);
+		assert_true(s.why[0]);
+		/* Nothing of it is left. */
+		fd = shared_objects_find(s.objects, other_name);
+		assert_int_equal(fd, -ENOENT);
+		without_objects(&s, peer);
+	}
+	assert_int_equal(usage_count(getpid(), "fd"), before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -534,6 +755,9 @@ int main(void)
 		cmocka_unit_test(its_maps_are_handed_on),
 		cmocka_unit_test(it_is_served_while_its_answer_is_waited_for),
 		cmocka_unit_test(its_region_must_make_sense),
+		cmocka_unit_test(what_it_announces_is_asked_for),
+		cmocka_unit_test(what_it_may_not_share_is_refused),
+		cmocka_unit_test(a_wrong_object_disconnects_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,7 +48,14 @@ static void an_object_may_come_from_elsewhere(void **state)
 
 	(void)state;
 	assert_int_equal(virtio_object_create(&shape, 161, &ours), 0);
-	assert_int_equal(virtio_object_import(&shape, 161, dup(ours->fd), &theirs), 0);
+	assert_int_equal(virtio_object_import(dup(ours->fd), &theirs), 0);
+	assert_int_equal(theirs->bytes, 161);
+	assert_int_equal(theirs->piece_count, 1);
+	assert_string_equal(theirs->shape.order, "BGRX");
+	assert_int_equal(theirs->shape.width, 8);
+	assert_int_equal(theirs->shape.height, 4);
+	assert_int_equal(theirs->shape.stride_bytes, 40);
+	assert_false(theirs->is_write_only);
 	memset(theirs->pieces[0].iov_base, 9, 161);
 	virtio_object_written(theirs);
 	assert_int_equal(virtio_object_writes(ours), 1);
@@ -57,45 +64,182 @@ static void an_object_may_come_from_elsewhere(void **state)
 	virtio_object_put(ours);
 }
 
-static int memory_of(off_t bytes, int seals)
+enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
+
+/* As in object.c. */
+struct tail {
+	uint32_t magic, flags;
+	uint64_t bytes;
+	char order[8];
+	uint32_t width, height, stride_bytes, writes;
+};
+
+#define GOOD_TAIL ((struct tail){0x4a424f4d, 0, 128, "BGRX", 8, 4, 32, 0})
+
+/* A file with @room bytes before @tail. */
+static int memory_of(off_t room, struct tail tail, int seals)
 {
 	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	assert_int_equal(ftruncate(fd, bytes), 0);
+	assert_int_equal(ftruncate(fd, room), 0);
+	assert_int_equal(pwrite(fd, &tail, sizeof(tail), room), sizeof(tail));
 	assert_int_equal(fcntl(fd, F_ADD_SEALS, seals), 0);
 	return fd;
 }
 
 static void what_comes_from_elsewhere_is_checked(void **state)
 {
-	enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
-	static const struct virtio_object_shape shapes[] = {
-		{.order = "BGRX", .width = 9, .height = 4, .stride_bytes = 32}, /* rows overlap */
-		{.order = "BGRX", .width = 8, .height = 5, .stride_bytes = 32},
-		{.order = "BGRX", .width = 0, .height = 4, .stride_bytes = 32},
-		{.order = "BGRX", .width = 8, .height = 0, .stride_bytes = 32},
-		{.order = "BGRX", .width = 8, .height = 4, .stride_bytes = 0xfffffff0},
-		{.order = "BGRX", .width = 0x40000000, .height = 0xffffffff, .stride_bytes = 0xffffffff},
-		{.order = {'B', 'G', 'R', 'X', 'Y'}, .width = 8, .height = 4, .stride_bytes = 32},
+	static const struct tail tails[] = {
+		{0x4a424f4e, 0, 128, "BGRX", 8, 4, 32, 0},
+		{0x4a424f4d, 0, 129, "BGRX", 8, 4, 32, 0},
+		{0x4a424f4d, 0, 120, "", 0, 0, 0, 0},
+		{0x4a424f4d, 0, 0, "", 0, 0, 0, 0},
+		{0x4a424f4d, 0, UINT64_MAX, "", 0, 0, 0, 0},
+		{0x4a424f4d, 0, UINT64_MAX - 127, "", 0, 0, 0, 0},
+		{0x4a424f4d, 0, 128, "BGRX", 9, 4, 32, 0}, /* rows overlap */
+		{0x4a424f4d, 0, 128, "BGRX", 8, 5, 32, 0},
+		{0x4a424f4d, 0, 128, "BGRX", 0, 4, 32, 0},
+		{0x4a424f4d, 0, 128, "BGRX", 8, 0, 32, 0},
+		{0x4a424f4d, 0, 128, "BGRX", 8, 4, 0xfffffff0, 0},
+		{0x4a424f4d, 0, 128, "BGRX", 0x40000000, 0xffffffff, 0xffffffff, 0},
+		{0x4a424f4d, 0, 128, "BGRXY", 8, 4, 32, 0},
 	};
 	struct virtio_object *o;
-	int pipes[2];
+	int pipes[2], fd;
 
 	(void)state;
-	for (unsigned i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
-		assert_int_equal(virtio_object_import(&shapes[i], 128, memory_of(132, SEALS), &o), -EINVAL);
-	assert_int_equal(virtio_object_import(NULL, 128, memory_of(131, SEALS), &o), -EINVAL);
-	assert_int_equal(virtio_object_import(NULL, 128, memory_of(4096, SEALS), &o), -EINVAL);
-	assert_int_equal(virtio_object_import(NULL, 0, memory_of(4, SEALS), &o), -EINVAL);
-	assert_int_equal(virtio_object_import(NULL, SIZE_MAX, memory_of(4, SEALS), &o), -EINVAL);
-	assert_int_equal(virtio_object_import(NULL, 128, memory_of(132, F_SEAL_GROW | F_SEAL_SEAL), &o), -EPERM);
-	assert_int_equal(virtio_object_import(NULL, 128, memory_of(132, SEALS | F_SEAL_WRITE), &o), -EPERM);
-	assert_int_equal(virtio_object_import(NULL, 128, -1, &o), -EPERM);
+	for (unsigned i = 0; i < sizeof(tails) / sizeof(tails[0]); i++) {
+		if (virtio_object_import(memory_of(128, tails[i], SEALS), &o) != -EINVAL)
+			fail_msg("description %u is taken", i);
+	}
+	/* Of another size than it says, not aligned, without room. */
+	assert_int_equal(virtio_object_import(memory_of(136, GOOD_TAIL, SEALS), &o), -EINVAL);
+	assert_int_equal(virtio_object_import(memory_of(4096, GOOD_TAIL, SEALS), &o), -EINVAL);
+	assert_int_equal(virtio_object_import(memory_of(127, GOOD_TAIL, SEALS), &o), -EINVAL);
+	assert_int_equal(virtio_object_import(memory_of(0, GOOD_TAIL, SEALS), &o), -EINVAL);
+	fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, SEALS), 0);
+	assert_int_equal(virtio_object_import(fd, &o), -EINVAL);
+	assert_int_equal(virtio_object_import(memory_of(128, GOOD_TAIL, F_SEAL_GROW | F_SEAL_SEAL), &o), -EPERM);
+	assert_int_equal(virtio_object_import(memory_of(128, GOOD_TAIL, SEALS | F_SEAL_WRITE), &o), -EPERM);
+	assert_int_equal(virtio_object_import(memory_of(128, GOOD_TAIL, SEALS | F_SEAL_FUTURE_WRITE), &o), -EPERM);
+	assert_int_equal(virtio_object_import(-1, &o), -EPERM);
 	assert_int_equal(pipe(pipes), 0);
-	assert_int_equal(virtio_object_import(NULL, 128, pipes[0], &o), -EPERM);
+	assert_int_equal(virtio_object_import(pipes[0], &o), -EPERM);
 	close(pipes[1]);
-	assert_int_equal(virtio_object_import(NULL, 128, memory_of(132, SEALS), &o), 0);
+	assert_int_equal(virtio_object_import(memory_of(128, GOOD_TAIL, SEALS), &o), 0);
+	assert_int_equal(o->bytes, 128);
 	virtio_object_put(o);
+}
+
+/* Huge pages may not be there when they are touched. */
+static void huge_pages_are_no_object(void **state)
+{
+	struct virtio_object *o;
+	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB);
+
+	(void)state;
+	if (fd < 0 || ftruncate(fd, 2 << 20) < 0 || fcntl(fd, F_ADD_SEALS, SEALS) < 0) {
+		print_message("SKIP: no memfd of huge pages here\n");
+		if (fd >= 0)
+			close(fd);
+		skip();
+	}
+	assert_int_equal(virtio_object_import(fd, &o), -EPERM);
+}
+
+/* ---- a home ---- */
+
+struct home {
+	struct virtio_object *added; /* NULL: none */
+	unsigned lookups;
+	int err;
+	bool is_open;
+};
+
+static bool home_is_open(void *owner)
+{
+	return ((struct home *)owner)->is_open;
+}
+
+static int home_add(void *owner, const struct virtio_object *o)
+{
+	struct home *h = owner;
+
+	assert_null(h->added);
+	if (!h->err)
+		h->added = (struct virtio_object *)(uintptr_t)o;
+	return h->err;
+}
+
+static void home_remove(void *owner, const struct virtio_object *o)
+{
+	struct home *h = owner;
+
+	assert_ptr_equal(h->added, o);
+	h->added = NULL;
+}
+
+static int home_look_up(void *owner, const uint8_t uuid[VIRTIO_UUID_BYTES])
+{
+	struct home *h = owner;
+
+	h->lookups++;
+	return h->added && memcmp(h->added->uuid, uuid, VIRTIO_UUID_BYTES) == 0 ? dup(h->added->fd) : -ENOENT;
+}
+
+static const struct virtio_objects_home_ops home_ops = {home_is_open, home_add, home_look_up, home_remove};
+
+static void others_are_found_through_a_home(void **state)
+{
+	const struct virtio_object_shape shape = {.order = "BGRX", .width = 8, .height = 4, .stride_bytes = 32};
+	const struct iovec page = {&(char[16]){0}, 16};
+	struct home h = {.err = -ENOSPC};
+	struct virtio_object *o, *pages, *found;
+	struct virtio_objects *ours, *theirs;
+
+	(void)state;
+	assert_false(virtio_objects_are_shared(NULL));
+	assert_int_equal(virtio_objects_create(&ours), 0);
+	assert_int_equal(virtio_objects_create(&theirs), 0);
+	assert_true(virtio_objects_are_shared(ours));
+	virtio_objects_set_home(ours, &home_ops, &h);
+	virtio_objects_set_home(theirs, &home_ops, &h);
+	assert_false(virtio_objects_are_shared(ours));
+	h.is_open = true;
+	assert_true(virtio_objects_are_shared(ours));
+	assert_int_equal(virtio_object_create(&shape, 128, &o), 0);
+	assert_int_equal(virtio_object_create_on(&page, 1, &pages), 0);
+	/* What the home refuses is not there. */
+	assert_int_equal(virtio_objects_publish(ours, o, name), -ENOSPC);
+	assert_null(virtio_objects_find(ours, name));
+	virtio_objects_withdraw(ours, o);
+	h.err = 0;
+	o->is_write_only = true;
+	assert_int_equal(virtio_objects_publish(ours, pages, name), -ENOTSUP);
+	assert_int_equal(virtio_objects_publish(ours, o, name), 0);
+	h.lookups = 0;
+	found = virtio_objects_find(ours, name);
+	assert_ptr_equal(found, o);
+	virtio_object_put(found);
+	assert_int_equal(h.lookups, 0);
+	found = virtio_objects_find(theirs, name);
+	assert_int_equal(h.lookups, 1);
+	assert_non_null(found);
+	assert_ptr_not_equal(found, o);
+	assert_true(found->is_write_only);
+	assert_memory_equal(found->uuid, name, sizeof(name));
+	virtio_objects_withdraw(ours, o);
+	assert_null(h.added);
+	virtio_objects_set_home(ours, NULL, NULL);
+	virtio_objects_set_home(theirs, NULL, NULL);
+	virtio_object_put(o);
+	virtio_object_put(pages);
+	/* It is in use there. */
+	memset(found->pieces[0].iov_base, 1, 128);
+	virtio_object_put(found);
+	virtio_objects_destroy(ours);
+	virtio_objects_destroy(theirs);
 }
 
 static void an_object_is_found_while_it_is_published(void **state)
@@ -111,7 +255,7 @@ static void an_object_is_found_while_it_is_published(void **state)
 	assert_int_equal(o->bytes, 24);
 	assert_int_equal(o->fd, -1);
 	assert_null(virtio_objects_find(t, name));
-	virtio_objects_publish(t, o, name);
+	assert_int_equal(virtio_objects_publish(t, o, name), 0);
 	assert_null(virtio_objects_find(t, other));
 	found = virtio_objects_find(t, name);
 	assert_ptr_equal(found, o);
@@ -148,7 +292,7 @@ static void threads_may_come_and_go(void **state)
 		struct virtio_object *o;
 
 		assert_int_equal(virtio_object_create(NULL, 4096, &o), 0);
-		virtio_objects_publish(t, o, name);
+		assert_int_equal(virtio_objects_publish(t, o, name), 0);
 		virtio_objects_withdraw(t, o);
 		virtio_object_put(o);
 	}
@@ -163,6 +307,8 @@ int main(void)
 		cmocka_unit_test(memory_can_be_mapped_elsewhere_and_not_be_cut),
 		cmocka_unit_test(an_object_may_come_from_elsewhere),
 		cmocka_unit_test(what_comes_from_elsewhere_is_checked),
+		cmocka_unit_test(huge_pages_are_no_object),
+		cmocka_unit_test(others_are_found_through_a_home),
 		cmocka_unit_test(an_object_is_found_while_it_is_published),
 		cmocka_unit_test(threads_may_come_and_go),
 	};
