@@ -183,8 +183,24 @@ static const char *const egl_libraries[] = {"libEGL.so.1", NULL};
 static const char *const desktop_libraries[] = {"libOpenGL.so.0", "libGL.so.1", NULL};
 static const char *const es_libraries[] = {"libGLESv2.so.2", NULL};
 
+/*
+ * On desktop OpenGL virglrenderer sets GL_TEXTURE_CUBE_MAP_SEAMLESS of every sampler without asking, and where that is an
+ * error, each context with a sampler ends in one. On OpenGL ES it does not.
+ */
+static bool lets_samplers_be_seamless(struct gpu_egl *e)
+{
+	bool is;
+
+	if (gpu_egl_make_current(e, e->own) < 0)
+		return false;
+	is = epoxy_has_gl_extension("GL_ARB_seamless_cubemap_per_texture") ||
+	     epoxy_has_gl_extension("GL_AMD_seamless_cubemap_per_texture");
+	gpu_egl_make_current(e, NULL);
+	return is;
+}
+
 /* The highest version of desktop OpenGL, else of OpenGL ES; what virglrenderer needs at least is the last of each. */
-static int choose_version(struct gpu_egl *e, const char *extensions, struct story *s)
+static int try_versions(struct gpu_egl *e, const char *extensions, bool has_desktop, bool has_es, bool need_seamless)
 {
 	static const struct {
 		EGLenum api;
@@ -196,8 +212,6 @@ static int choose_version(struct gpu_egl *e, const char *extensions, struct stor
 		{EGL_OPENGL_ES_API, 3, 0},
 	};
 
-	const bool has_desktop = has_library(desktop_libraries), has_es = has_library(es_libraries);
-
 	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
 		e->api = versions[i].api;
 		if (e->api == EGL_OPENGL_API ? !has_desktop : !has_es)
@@ -206,11 +220,27 @@ static int choose_version(struct gpu_egl *e, const char *extensions, struct stor
 		e->own = first_context(e, versions[i].major, versions[i].minor);
 		if (e->own == EGL_NO_CONTEXT)
 			continue;
+		if (e->api == EGL_OPENGL_API && need_seamless && !lets_samplers_be_seamless(e)) {
+			eglDestroyContext(e->display, e->own);
+			e->own = EGL_NO_CONTEXT;
+			has_desktop = false;
+			continue;
+		}
 		e->info.major = versions[i].major;
 		e->info.minor = versions[i].minor;
 		e->info.gles = e->api == EGL_OPENGL_ES_API;
 		return 0;
 	}
+	return -ENODEV;
+}
+
+static int choose_version(struct gpu_egl *e, const char *extensions, struct story *s)
+{
+	const bool has_desktop = has_library(desktop_libraries), has_es = has_library(es_libraries);
+
+	if (try_versions(e, extensions, has_desktop, has_es, true) == 0 ||
+	    try_versions(e, extensions, has_desktop, false, false) == 0)
+		return 0;
 	tell(s, "%s: neither OpenGL 3.1 nor OpenGL ES 3.0 (%s)", e->info.rung, egl_error());
 	return -ENODEV;
 }
