@@ -311,18 +311,6 @@ static void check_format(uint32_t fourcc, const char *name)
 	media_world_destroy(w);
 }
 
-static const struct video_coded_format *find_format(const char *name)
-{
-	const struct video_coded_format *f;
-
-	for (unsigned i = 0; (f = video_coded_format_at(i)) != NULL; i++) {
-		if (!strcmp(f->name, name))
-			return f;
-	}
-	fail_msg("no format %s", name);
-	return NULL;
-}
-
 static void films_survive_the_way_through_both_devices(void **state)
 {
 	static const struct {
@@ -336,7 +324,7 @@ static void films_survive_the_way_through_both_devices(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
-		const struct video_coded_format *f = find_format(formats[i].name);
+		const struct video_coded_format *f = video_coded_format_named(formats[i].name);
 
 		if (!codec_gst_ops.can(f, false, NULL) || !codec_gst_ops.can(f, true, NULL)) {
 			printf("# %s left out: no decoder or no encoder\n", f->name);
@@ -459,7 +447,7 @@ failed:
 
 static void broken_av1_breaks_nothing_else(void **state)
 {
-	const struct video_coded_format *f = find_format("av1");
+	const struct video_coded_format *f = video_coded_format_named("av1");
 	struct film film;
 	unsigned count = 0;
 
