@@ -55,28 +55,37 @@ bool media_has_fourcc(const struct video_coded_format *format)
 }
 
 /* Of one that has a row: a device offers no others. */
-static uint32_t fourcc_of(const struct video_coded_format *format)
+uint32_t media_fourcc(const struct video_coded_format *format)
 {
 	return coded_formats[row_of(format)].fourcc;
 }
 
-/* Of those that this host can do; the first if @fourcc is none of them and @any. */
-static const struct video_coded_format *find_coded(const struct media *m, uint32_t fourcc, bool any)
+const struct video_coded_format *media_find_coded(const struct media *m, uint32_t fourcc)
 {
 	for (unsigned i = 0; i < m->coded_count; i++) {
-		if (fourcc_of(m->coded[i]) == fourcc)
+		if (media_fourcc(m->coded[i]) == fourcc)
 			return m->coded[i];
 	}
-	return any ? m->coded[0] : NULL;
+	return NULL;
 }
 
-static const struct media_raw_format *find_raw(uint32_t fourcc, bool any)
+const struct media_raw_format *media_find_raw(uint32_t fourcc)
 {
 	for (unsigned i = 0; i < COUNT(raw_formats); i++) {
 		if (raw_formats[i].fourcc == fourcc)
 			return &raw_formats[i];
 	}
-	return any ? &raw_formats[0] : NULL;
+	return NULL;
+}
+
+bool media_coded_bytes_are_good(uint32_t bytes)
+{
+	return bytes >= MIN_CODED_BYTES && bytes <= MEDIA_MAX_CODED_BYTES;
+}
+
+bool media_frame_rate_is_good(uint32_t rate)
+{
+	return rate >= 1 && rate <= MAX_FRAME_RATE;
 }
 
 void media_init_formats(struct media_session *s)
@@ -159,7 +168,7 @@ int media_g_fmt(struct media_session *s, struct media_ioctl *i)
 	memset(&i->u.format.fmt, 0, sizeof(i->u.format.fmt));
 	fill_color(s, p);
 	if (q == stream_coded_queue(s->stream))
-		fill_coded(p, fourcc_of(s->stream->coded), s->stream->layout.width, s->stream->layout.height,
+		fill_coded(p, media_fourcc(s->stream->coded), s->stream->layout.width, s->stream->layout.height,
 			   s->coded_bytes);
 	else
 		fill_raw(p, s->raw, &s->stream->layout);
@@ -200,13 +209,15 @@ static void adjust(const struct media_session *s, struct v4l2_format *f, struct 
 	w->width = output ? (clamp(in.width, MIN_SIDE, VIDEO_MAX_SIDE) + 1) & ~1u : s->stream->layout.width;
 	w->height = output ? (clamp(in.height, MIN_SIDE, VIDEO_MAX_SIDE) + 1) & ~1u : s->stream->layout.height;
 	if (w->queue == stream_coded_queue(s->stream)) {
-		w->coded = find_coded(s->media, in.pixelformat, true);
+		w->coded = media_find_coded(s->media, in.pixelformat);
+		w->coded = w->coded ? w->coded : s->media->coded[0];
 		w->coded_bytes = in.num_planes >= 1 ? in.plane_fmt[0].sizeimage : 0;
 		w->coded_bytes = w->coded_bytes ? clamp(w->coded_bytes, MIN_CODED_BYTES, MEDIA_MAX_CODED_BYTES)
 						: default_coded_bytes(w->width, w->height);
-		fill_coded(p, fourcc_of(w->coded), w->width, w->height, w->coded_bytes);
+		fill_coded(p, media_fourcc(w->coded), w->width, w->height, w->coded_bytes);
 	} else {
-		w->raw = find_raw(in.pixelformat, true);
+		w->raw = media_find_raw(in.pixelformat);
+		w->raw = w->raw ? w->raw : &raw_formats[0];
 		video_layout_init(&w->layout, video_picture_format_find(w->raw->number), w->width, w->height);
 		fill_raw(p, w->raw, &w->layout);
 	}
@@ -274,7 +285,7 @@ int media_enum_fmt(struct media_session *s, struct media_ioctl *i)
 	if (q == stream_coded_queue(s->stream)) {
 		if (index >= s->media->coded_count)
 			return -EINVAL; /* the end of the list */
-		d->pixelformat = fourcc_of(s->media->coded[index]);
+		d->pixelformat = media_fourcc(s->media->coded[index]);
 		d->flags = V4L2_FMT_FLAG_COMPRESSED | (s->media->config.encoder ? 0u : V4L2_FMT_FLAG_DYN_RESOLUTION);
 		snprintf((char *)d->description, sizeof(d->description), "%s",
 			 coded_formats[row_of(s->media->coded[index])].description);
@@ -289,7 +300,7 @@ int media_enum_fmt(struct media_session *s, struct media_ioctl *i)
 
 static bool knows(const struct media *m, uint32_t fourcc)
 {
-	return find_coded(m, fourcc, false) || find_raw(fourcc, false);
+	return media_find_coded(m, fourcc) || media_find_raw(fourcc);
 }
 
 int media_enum_framesizes(struct media_session *s, struct media_ioctl *i)
