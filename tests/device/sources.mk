@@ -110,6 +110,9 @@ video-keeper-test-src = tests/lib/codec_leaks.c tests/lib/clip.c tests/lib/stuck
 	tests/lib/video_keeper.c $(vhost-test-src) $(host-program-src) $(video-test-src) $(host-video-gst-src) \
 	$(host-video-worker-src) host/video/module.c
 test_video_keeper-src = $(video-keeper-test-src) vmm/isolate_control.c
+device-tests += test_media_keeper
+test_media_keeper-src = tests/lib/media_keeper.c tests/lib/media_player.c tests/lib/media_world.c tests/lib/fake_shmem.c \
+	$(video-keeper-test-src)
 test_video_keeper_encode-src = tests/lib/round_trip.c tests/lib/soft_picture.c $(video-keeper-test-src)
 # Guests beside each other, each with a mullion-gpu of its own.
 gpu-neighbour-src := tests/lib/gpu_neighbour.c $(sort $(vhost-test-src) $(gpu3d-src))
