@@ -235,8 +235,7 @@ static int isolate_gpu(struct devices *d, const struct options *o, struct virtio
 
 static bool is_video_isolated(const struct options *o)
 {
-	return o->isolate_video == ISOLATE_YES ||
-	       (o->isolate_video == ISOLATE_DEFAULT && !o->video_is_media && isolate_is_possible("video"));
+	return o->isolate_video == ISOLATE_YES || (o->isolate_video == ISOLATE_DEFAULT && isolate_is_possible("video"));
 }
 
 static int make_gpu(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
@@ -273,7 +272,9 @@ static unsigned video_count(const struct options *o)
 static int isolate_video(struct devices *d, const struct options *o, const char *options, bool encoder,
 			 struct virtio_device **out)
 {
-	struct vhost_user_setup c = {.kind = vhost_user_find_kind(encoder ? "video-encoder" : "video-decoder"),
+	struct vhost_user_setup c = {.kind = vhost_user_find_kind(o->video_is_media ? "media"
+								  : encoder	    ? "video-encoder"
+										    : "video-decoder"),
 				     .socket = "its process",
 				     .connect = isolate_connect};
 	const unsigned n = encoder;
@@ -309,8 +310,9 @@ static int make_video(struct devices *d, const struct options *o, unsigned n, st
 	if (is_video_isolated(o))
 		return isolate_video(d, o, arguments, encoder, out);
 	if (o->isolate_video == ISOLATE_DEFAULT && n == 0)
-		log_line(LOG_TOPIC_VMM, LOG_WARN, "%s: the codecs are in this process, where a guest that breaks them is in, too; say isolate=no if that is meant",
-			 o->video_is_media ? "virtio-media" : "no program mullion-video beside this one (make builds it)");
+		log_line(LOG_TOPIC_VMM, LOG_WARN,
+			 "no program mullion-video beside this one (make builds it): the codecs are in this process, "
+			 "where a guest that breaks them is in, too; say isolate=no if that is meant");
 	return make_from_module(d, "video", &d->video_loop, &setup, &module, out);
 }
 

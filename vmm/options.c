@@ -473,13 +473,7 @@ static int set_video(struct options *o, char *arg)
 	}
 	if (!o->video_decoder && !o->video_encoder)
 		return wrong("--video: name the devices: decoder, encoder, or decoder,encoder");
-	if (end_home(&home))
-		return -EINVAL;
-	/* A new process would not know the sessions, and the mapped buffers, of the one before. */
-	if (o->video_is_media && o->isolate_video == ISOLATE_YES)
-		return wrong("--video proto=virtio-media: is in the process of mullion only, yet: leave out isolate=yes and what "
-			     "goes with it");
-	return 0;
+	return end_home(&home);
 }
 
 static int set_display(struct options *o, char *arg)
