@@ -47,23 +47,23 @@ struct devices {
 	const char **names;
 	struct virtio_device **devices;
 	struct isolated *isolated;
-	struct isolated next_isolated; /* of the device that is being made */
+	struct isolated next_isolated;	/* of the device that is being made */
 	uint64_t next_shmem, shmem_end; /* of virtio-mmio devices: what PCI would have as its window */
-	struct loop *gpu_loop; /* the renderer may take its time: it has a thread of its own */
-	struct isolate *isolate; /* of the GPU; NULL: it is in this process */
-	struct loop *video_loop; /* copies pictures */
+	struct loop *gpu_loop;		/* the renderer may take its time: it has a thread of its own */
+	struct isolate *isolate;	/* of the GPU; NULL: it is in this process */
+	struct loop *video_loop;	/* copies pictures */
 	/* A decoder and an encoder in processes of their own; NULL: it is in this process, or not there. */
 	struct isolate *isolate_videos[2];
 	struct loop *isolate_video_loops[2];
 	char *isolate_video_options[2];
-	struct virtio_objects *objects; /* what GPU and codecs share; NULL: they are not both in this process */
+	struct virtio_objects *objects;	       /* what GPU and codecs share; NULL: they are not both in this process */
 	struct shared_objects *shared_objects; /* and where all are in processes of their own; NULL: they are not */
 	const char *gpu_arguments[OPTIONS_MAX_HOME_ARGUMENTS + 2], *video_arguments[OPTIONS_MAX_HOME_ARGUMENTS + 2];
 	struct loop *vhost_loops[OPTIONS_MAX_VHOST_USERS]; /* each may wait for its process */
 	struct keyboard *keyboard;
-	struct input_seat *seat; /* the guest's input devices, to those who have a user */
-	struct virtio_device *console; /* with a terminal; NULL: none */
-	struct display_control in_process; /* of a GPU that is here */
+	struct input_seat *seat;	       /* the guest's input devices, to those who have a user */
+	struct virtio_device *console;	       /* with a terminal; NULL: none */
+	struct display_control in_process;     /* of a GPU that is here */
 	const struct display_control *display; /* NULL: none */
 };
 
@@ -157,7 +157,7 @@ static unsigned input_count(const struct options *o)
 
 static int make_input(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out)
 {
-	struct input_config c = { .kind = o->inputs[n].kind, .evdev = o->inputs[n].evdev };
+	struct input_config c = {.kind = o->inputs[n].kind, .evdev = o->inputs[n].evdev};
 	int err;
 
 	for (unsigned i = 0; i < n; i++)
@@ -228,8 +228,7 @@ static bool is_gpu_isolated(const struct options *o)
 
 static bool is_video_isolated(const struct options *o)
 {
-	return o->isolate_video == ISOLATE_YES ||
-	       (o->isolate_video == ISOLATE_DEFAULT && !o->video_is_media && isolate_is_possible("video"));
+	return o->isolate_video == ISOLATE_YES || (o->isolate_video == ISOLATE_DEFAULT && isolate_is_possible("video"));
 }
 
 /* Started elsewhere, but with --shared-objects it shares. */
@@ -297,7 +296,8 @@ static int make_gpu(struct devices *d, const struct options *o, unsigned n, stru
 		return isolate_gpu(d, o, out);
 	if (o->isolate_gpu == ISOLATE_DEFAULT)
 		log_line(LOG_TOPIC_VMM, LOG_WARN,
-			 "no program mullion-gpu beside this one: the GPU is in this process, where a guest that breaks it is "
+			 "no program mullion-gpu beside this one: the GPU is in this process, where a guest that "
+			 "breaks it is "
 			 "in, too; build it (make), or say isolate=no");
 	err = (o->video_decoder || o->video_encoder) && !is_video_isolated(o) ? virtio_objects_create(&d->objects) : 0;
 	if (err)
@@ -320,7 +320,9 @@ static unsigned video_count(const struct options *o)
 static int isolate_video(struct devices *d, const struct options *o, const char *options, bool encoder,
 			 struct virtio_device **out)
 {
-	struct vhost_user_setup c = {.kind = vhost_user_find_kind(encoder ? "video-encoder" : "video-decoder"),
+	struct vhost_user_setup c = {.kind = vhost_user_find_kind(o->video_is_media ? "media"
+								  : encoder	    ? "video-encoder"
+										    : "video-decoder"),
 				     .socket = "its process",
 				     .connect = isolate_connect,
 				     .objects = d->shared_objects};
@@ -358,8 +360,9 @@ static int make_video(struct devices *d, const struct options *o, unsigned n, st
 	if (is_video_isolated(o))
 		return isolate_video(d, o, arguments, encoder, out);
 	if (o->isolate_video == ISOLATE_DEFAULT && n == 0)
-		log_line(LOG_TOPIC_VMM, LOG_WARN, "%s: the codecs are in this process, where a guest that breaks them is in, too; say isolate=no if that is meant",
-			 o->video_is_media ? "virtio-media" : "no program mullion-video beside this one (make builds it)");
+		log_line(LOG_TOPIC_VMM, LOG_WARN,
+			 "no program mullion-video beside this one (make builds it): the codecs are in this process, "
+			 "where a guest that breaks them is in, too; say isolate=no if that is meant");
 	return make_from_module(d, "video", &d->video_loop, &setup, &module, out);
 }
 
@@ -397,11 +400,10 @@ static const struct device_kind {
 	unsigned (*count)(const struct options *o);
 	int (*make)(struct devices *d, const struct options *o, unsigned n, struct virtio_device **out);
 } kinds[] = {
-	{"disk", disk_count, make_disk}, {"net", net_count, make_net}, {"console", console_count, make_console},
-	{"rng", rng_count, make_rng},	 {"input", input_count, make_input},
-	{"gpu", gpu_count, make_gpu},
-	{"video", video_count, make_video},
-	{"vhost-user", vhost_user_count, make_vhost_user},
+	{"disk", disk_count, make_disk},	  {"net", net_count, make_net},
+	{"console", console_count, make_console}, {"rng", rng_count, make_rng},
+	{"input", input_count, make_input},	  {"gpu", gpu_count, make_gpu},
+	{"video", video_count, make_video},	  {"vhost-user", vhost_user_count, make_vhost_user},
 };
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
 

@@ -274,7 +274,8 @@ static int add_vhost_user(struct options *o, char *arg)
 	part = next_part(&rest);
 	v->kind = vhost_user_find_kind(part);
 	if (!v->kind)
-		return wrong("--vhost-user: no kind \"%s\"; write fs, blk, net, rng, vsock, input, gpu, video-decoder or video-encoder, then ,socket=PATH",
+		return wrong("--vhost-user: no kind \"%s\"; write fs, blk, net, rng, vsock, input, gpu, video-decoder, "
+			     "video-encoder or media, then ,socket=PATH",
 			     part);
 	while (!err && (part = next_part(&rest)))
 		err = set_vhost_user_part(v, part);
@@ -472,13 +473,7 @@ static int set_video(struct options *o, char *arg)
 	}
 	if (!o->video_decoder && !o->video_encoder)
 		return wrong("--video: name the devices: decoder, encoder, or decoder,encoder");
-	if (end_home(&home))
-		return -EINVAL;
-	/* A new process would not know the sessions, and the mapped buffers, of the one before. */
-	if (o->video_is_media && o->isolate_video == ISOLATE_YES)
-		return wrong("--video proto=virtio-media: is in the process of mullion only, yet: leave out isolate=yes and what "
-			     "goes with it");
-	return 0;
+	return end_home(&home);
 }
 
 static int set_display(struct options *o, char *arg)
@@ -554,7 +549,7 @@ static const struct {
 	 "times",
 	 add_net},
 	{"vhost-user", "KIND,socket=PATH[,KEY=VALUE,...]",
-	 "virtio device of another program (virtiofsd, qemu-storage-daemon, ...) that\nlistens at PATH; up to 8 times. KIND: fs, blk, net, rng, vsock, input, gpu,\nvideo-decoder or video-encoder. Keys: "
+	 "virtio device of another program (virtiofsd, qemu-storage-daemon, ...) that\nlistens at PATH; up to 8 times. KIND: fs, blk, net, rng, vsock, input, gpu,\nvideo-decoder, video-encoder or media. Keys: "
 	 "tag=NAME (fs: mount -t virtiofs NAME /mnt),\nqueues=N (fs, blk), mac=ADDRESS (net)",
 	 add_vhost_user},
 	{"serial", "stdio|socket:PATH|none", "serial port, ttyS0 in Linux (ttyAMA0 on arm64; default stdio)", set_serial},

@@ -80,7 +80,7 @@ struct options {
 	const char *gpu_arguments[OPTIONS_MAX_HOME_ARGUMENTS + 1];
 	char *gpu_storage; /* of both */
 	bool video_decoder, video_encoder;
-	bool video_is_media; /* proto=virtio-media, which is in this process only */
+	bool video_is_media; /* proto=virtio-media */
 	enum isolate_option isolate_video; /* nor in @video */
 	const char *video_arguments[OPTIONS_MAX_HOME_ARGUMENTS + 1]; /* as gpu_arguments, of mullion-video */
 	char video[OPTIONS_MAX_VIDEO]; /* the module's options: what is neither of the two */

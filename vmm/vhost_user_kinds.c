@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "protocol/virtio_media.h"
 #include "protocol/virtio_video.h"
 
 #define BIT(n) (1ull << (n))
@@ -27,6 +28,8 @@
 #define GPU_CONFIG_BYTES 16u
 /* protocol/virtio_video.h */
 #define VIDEO_CONFIG_BYTES ((uint32_t)sizeof(struct virtio_video_config))
+/* protocol/virtio_media.h */
+#define MEDIA_CONFIG_BYTES ((uint32_t)sizeof(struct virtio_media_config))
 
 /*
  * Section 5.1.3: no control queue is there, and what needs one is hidden with it; so are an MTU and a link status,
@@ -88,6 +91,12 @@ static const struct vhost_user_kind kinds[] = {
 	 .queue_size = 1024,
 	 .fixed_queues = 2,
 	 .config_bytes = VIDEO_CONFIG_BYTES},
+	{.name = "media",
+	 .device_name = "vhost-user media",
+	 .id = VIRTIO_ID_MEDIA,
+	 .queue_size = 256,
+	 .fixed_queues = 2,
+	 .config_bytes = MEDIA_CONFIG_BYTES},
 	{.name = "input",
 	 .device_name = "vhost-user input",
 	 .id = VIRTIO_ID_INPUT,

@@ -8,6 +8,7 @@
 
 #include "host/base/log.h"
 #include "host/video/dialect.h"
+#include "host/video/media_window.h"
 #include "host/video/video.h"
 
 void video_config_init(struct video_config *config)
@@ -19,6 +20,11 @@ void video_config_init(struct video_config *config)
 		.limits = {.streams = 32, .buffers = 64, .buffer_entries = 1u << 16, .buffer_bytes = 2ull << 30,
 			   .journal_bytes = VIDEO_JOURNAL_BYTES},
 	};
+}
+
+uint64_t video_shared_bytes(const struct video_config *config)
+{
+	return config->media ? media_heap_bytes(config->limits.buffer_bytes) : 0;
 }
 
 /* The whole of @text as a decimal number in 1..@max. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * mullion-video: a virtio-video device as a program of its own, for any VMM that speaks vhost-user.
+ * mullion-video: a virtio-video or virtio-media device as a program of its own, for any VMM that speaks vhost-user.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 #include "host/video/prepare.h"
 #include "host/video/video.h"
 #include "host/virtio/module.h"
+#include "protocol/virtio_media.h"
 #include "protocol/virtio_video.h"
 
 extern const struct device_module mullion_device_module;
@@ -20,7 +21,7 @@ static void print_help(const struct program *p)
 {
 	puts("Usage: mullion-video --socket-path PATH [OPTION...]\n"
 	     "       mullion-video --fd NUMBER [OPTION...]\n"
-	     "Lends a virtio-video device, a decoder or an encoder, to a VMM over vhost-user.\n");
+	     "Lends a virtio-video or virtio-media device, a decoder or an encoder, to a VMM over vhost-user.\n");
 	program_print_socket_help();
 	puts("  --role ROLE           decoder (the default) or encoder\n"
 	     "  --video OPTIONS       options of the device, see below");
@@ -31,7 +32,9 @@ static void print_help(const struct program *p)
 	       "Examples, with mullion (which starts it by itself for --video) and with User Mode Linux as the VMM:\n"
 	       "  mullion-video --socket-path video.sock --role decoder &\n"
 	       "  mullion run --vhost-user video-decoder,socket=video.sock ...\n"
-	       "  linux mem=512M ... virtio_uml.device=video.sock:31\n",
+	       "  linux mem=512M ... virtio_uml.device=video.sock:31\n"
+	       "  mullion-video --socket-path media.sock --role encoder --video proto=virtio-media &\n"
+	       "  mullion run --vhost-user media,socket=media.sock ...\n",
 	       mullion_device_module.help);
 }
 
@@ -86,7 +89,6 @@ int main(int argc, char **argv)
 	struct program p = {
 		.name = "video",
 		.module = &mullion_device_module,
-		.config_bytes = sizeof(struct virtio_video_config),
 		.print_help = print_help,
 		.print_capabilities = print_capabilities,
 		.prepare = video_prepare_worker,
@@ -115,11 +117,9 @@ int main(int argc, char **argv)
 	video_config_init(&config);
 	if (!copy || video_config_parse(&config, copy) != 0) {
 		status = PROGRAM_EXIT_USAGE;
-	} else if (config.media) {
-		/* A worker would not know the sessions, and the mapped buffers, of the one before. */
-		status = program_usage(
-			&p, "there is virtio-media only in mullion run yet: --video ...,proto=virtio-media,isolate=no", "");
 	} else {
+		p.config_bytes = config.media ? sizeof(struct virtio_media_config) : sizeof(struct virtio_video_config);
+		p.shared_bytes = video_shared_bytes(&config);
 		p.device_options = options;
 		p.journal_bytes = config.limits.journal_bytes;
 		gst_registry_prepare(&registry);

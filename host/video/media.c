@@ -10,9 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/base/loop.h"
+#include "host/base/step.h"
 #include "host/video/count.h"
 #include "host/virtio/counters.h"
+#include "host/virtio/journal.h"
+#include "host/virtio/shared_heap.h"
 #include "protocol/virtio.h"
+
+/* No streams are switched on for so long, after too many deaths: those that count are then over (host/vhost/keeper.h). */
+#define DEGRADED_NS 60000000000ull
 
 static const struct virtio_device_ops media_ops;
 
@@ -29,6 +36,22 @@ static struct media *media_from_device(struct virtio_device *d)
 
 /* ---- the answer point ---- */
 
+/* What is in @c is the answer or the event: it, and what changed with it, counts from now on. */
+static void finish(struct media *m, struct chain *c)
+{
+	chain_keep_answer(c);
+	media_record_commit(m, chain_tag(c));
+	step_reached(STEP_RECORDED);
+	chain_set_stage(c, CHAIN_APPLIED);
+	chain_finish(c);
+}
+
+static void begin_answer(struct chain *c)
+{
+	if (chain_stage(c) == CHAIN_TAKEN)
+		chain_set_stage(c, CHAIN_EXECUTING);
+}
+
 void media_answer(struct media *m, struct chain *c, int err, const void *payload, size_t bytes, const void *tail,
 		  size_t tail_bytes)
 {
@@ -43,10 +66,11 @@ void media_answer(struct media *m, struct chain *c, int err, const void *payload
 	 * No room for a header: the driver learns from the used length. For what follows the handlers saw that there
 	 * is.
 	 */
+	begin_answer(c);
 	if (write_obj(w, &header) == 0 && bytes > 0 && writer_copy(w, payload, bytes) == 0 && tail_bytes > 0 &&
 	    writer_copy(w, tail, tail_bytes) < 0)
 		log_guest(LOG_TOPIC_VIDEO, &m->log_limit, "answer %d: no room for %zu bytes", err, tail_bytes);
-	chain_finish(c);
+	finish(m, c);
 }
 
 static void refuse(struct media *m, struct chain *c, const char *command, int err, const char *why)
@@ -81,32 +105,64 @@ static void send_note(struct media *m, struct chain *c, struct media_note *n)
 	struct writer *w = chain_writer(c);
 	int err;
 
+	begin_answer(c);
 	if (n->kind == MEDIA_NOTE_BUFFER) {
 		struct virtio_media_event_dqbuf e = {.hdr = {VIRTIO_MEDIA_EVT_DQBUF, s->id}};
 
 		s->queues[n->queue].buffers[n->index]->state = MEDIA_FREE;
 		media_describe_buffer(s, n->queue, n->index, &e.buffer, e.planes);
 		err = write_obj(w, &e);
+		media_record_buffer(s, n->queue, s->queues[n->queue].buffers[n->index]);
 	} else {
 		struct virtio_media_event_event e = {.hdr = {VIRTIO_MEDIA_EVT_EVENT, s->id}};
 
 		write_note(n, &e.event);
 		err = write_obj(w, &e);
+		media_record_session(s);
 	}
 	if (err < 0)
 		log_guest(LOG_TOPIC_VIDEO, &m->log_limit, "event buffer of %zu bytes; give each %zu: an event is lost",
 			  writer_left(w), sizeof(struct virtio_media_event_dqbuf));
-	chain_finish(c);
+	/* A driver that had a buffer back twice would have it in two lists. */
+	finish(m, c);
 	m->stats.events++;
+}
+
+/*
+ * The next buffer for an event, or NULL. One that a process before this one had taken is given back if it was filled, and is
+ * a buffer like any other if not: what was to be in it is told anew.
+ */
+static struct chain *take_event_buffer(struct media *m)
+{
+	struct virtq *q = m->device.queues[VIRTIO_MEDIA_QUEUE_EVENT];
+	struct chain *c = m->event_buffer;
+
+	m->event_buffer = NULL;
+	while (!c && virtq_pop(q, &c) == 1) {
+		if (chain_stage(c) == CHAIN_EXECUTING && m->found_tag && m->found_tag == chain_tag(c))
+			chain_was_applied(c);
+		if (chain_stage(c) != CHAIN_APPLIED)
+			break;
+		chain_finish(c);
+		c = NULL;
+		if (!m->first_note && !virtq_has_left(q))
+			break;
+	}
+	return c;
 }
 
 void media_send_notes(struct media *m)
 {
+	struct virtq *q = m->device.queues[VIRTIO_MEDIA_QUEUE_EVENT];
 	struct chain *c;
 
-	while (m->first_note && virtq_pop(m->device.queues[VIRTIO_MEDIA_QUEUE_EVENT], &c) == 1) {
+	while ((m->first_note || virtq_has_left(q)) && (c = take_event_buffer(m))) {
 		struct media_note *n = m->first_note;
 
+		if (!n) {
+			m->event_buffer = c;
+			return;
+		}
 		media_drop_note(m, n);
 		send_note(m, c, n);
 	}
@@ -140,12 +196,21 @@ void media_drop_note(struct media *m, struct media_note *n)
 
 /* ---- commands ---- */
 
-static void do_open(struct media *m, struct chain *c)
+union media_command {
+	struct virtio_media_cmd_header hdr;
+	struct virtio_media_cmd_close close;
+	struct virtio_media_cmd_ioctl ioctl;
+	struct virtio_media_cmd_mmap mmap;
+	struct virtio_media_cmd_munmap munmap;
+};
+
+static void do_open(struct media *m, struct chain *c, const union media_command *command)
 {
 	struct virtio_media_resp_open resp = {0};
 	struct media_session *s;
 	int err;
 
+	(void)command;
 	if (writer_left(chain_writer(c)) < sizeof(resp)) {
 		refuse(m, c, "OPEN", -EINVAL, "no room for the answer, which has 16 bytes");
 		return;
@@ -159,63 +224,46 @@ static void do_open(struct media *m, struct chain *c)
 		refuse(m, c, "OPEN", err, "the host has no memory");
 		return;
 	}
+	media_record_session(s);
 	resp.session_id = s->id;
 	media_answer(m, c, 0, &resp.session_id, sizeof(resp) - sizeof(resp.hdr), NULL, 0);
 }
 
-/* The rest of a command whose header was read. Returns false if it is short. */
-static bool read_rest(struct chain *c, void *command, size_t bytes)
+static void do_close(struct media *m, struct chain *c, const union media_command *command)
 {
-	const size_t header = sizeof(struct virtio_media_cmd_header);
+	struct media_session *s = media_find_session(m, command->close.session_id);
 
-	return reader_copy(chain_reader(c), (char *)command + header, bytes - header) == 0;
-}
-
-static void do_close(struct media *m, struct chain *c)
-{
-	struct virtio_media_cmd_close command = {0};
-	struct media_session *s = NULL;
-
-	if (read_rest(c, &command, sizeof(command)))
-		s = media_find_session(m, command.session_id);
 	if (s)
 		media_session_close(s);
 	else
 		log_guest(LOG_TOPIC_VIDEO, &m->log_limit, "CLOSE: no such session, or a short request");
 	/* It has no answer. */
-	chain_finish(c);
+	finish(m, c);
 }
 
-static void do_ioctl(struct media *m, struct chain *c)
+static void do_ioctl(struct media *m, struct chain *c, const union media_command *command)
 {
-	struct virtio_media_cmd_ioctl command = {0};
-
-	if (!read_rest(c, &command, sizeof(command)))
-		refuse(m, c, "IOCTL", -EINVAL, "a short request; the command has 16 bytes");
-	else
-		media_ioctl(m, c, &command);
+	media_ioctl(m, c, &command->ioctl);
 }
 
-static void do_mmap(struct media *m, struct chain *c)
+static void do_mmap(struct media *m, struct chain *c, const union media_command *command)
 {
-	struct virtio_media_cmd_mmap command = {0};
 	const struct media_plane *p = NULL;
 	struct media_memory *memory;
 	struct media_session *s;
 
-	if (!read_rest(c, &command, sizeof(command)) ||
-	    writer_left(chain_writer(c)) < sizeof(struct virtio_media_resp_mmap)) {
-		refuse(m, c, "MMAP", -EINVAL, "the command has 20 bytes, and its answer 24");
+	if (writer_left(chain_writer(c)) < sizeof(struct virtio_media_resp_mmap)) {
+		refuse(m, c, "MMAP", -EINVAL, "no room for the answer, which has 24 bytes");
 		return;
 	}
-	s = media_find_session(m, command.session_id);
+	s = media_find_session(m, command->mmap.session_id);
 	if (s)
-		p = media_find_plane(s, command.offset, &memory);
+		p = media_find_plane(s, command->mmap.offset, &memory);
 	if (!p) {
 		refuse(m, c, "MMAP", -EINVAL, "no such session, or no MMAP plane at that offset; see QUERYBUF");
 		return;
 	}
-	media_window_map(&m->window, c, memory, p->offset, p->length, command.flags & VIRTIO_MEDIA_MMAP_FLAG_RW);
+	media_window_map(&m->window, c, memory, p->offset, p->length, command->mmap.flags & VIRTIO_MEDIA_MMAP_FLAG_RW);
 }
 
 static void on_mapped(struct virtio_device *d, struct chain *c, int err, uint64_t offset, uint64_t bytes)
@@ -229,54 +277,165 @@ static void on_mapped(struct virtio_device *d, struct chain *c, int err, uint64_
 		media_answer(m, c, 0, words, sizeof(words), NULL, 0);
 }
 
-static void do_munmap(struct media *m, struct chain *c)
+static void do_munmap(struct media *m, struct chain *c, const union media_command *command)
 {
-	struct virtio_media_cmd_munmap command = {0};
-
-	if (!read_rest(c, &command, sizeof(command)))
-		refuse(m, c, "MUNMAP", -EINVAL, "a short request; the command has 16 bytes");
-	else
-		media_window_unmap(&m->window, c, command.driver_addr);
+	media_window_unmap(&m->window, c, command->munmap.driver_addr);
 }
 
 static void on_unmapped(struct virtio_device *d, struct chain *c, int err)
 {
 	struct media *m = media_from_device(d);
 
-	if (err < 0)
+	if (!c)
+		media_record_commit(m, 0);
+	else if (err < 0)
 		refuse(m, c, "MUNMAP", err, "nothing is mapped there, or it can't be unmapped");
 	else
 		media_answer(m, c, 0, NULL, 0, NULL, 0);
 }
 
+static void on_mapping_changed(struct virtio_device *d, uint64_t offset, const struct media_mapping_record *r)
+{
+	struct media *m = media_from_device(d);
+
+	media_record_mapping(m, offset, r);
+	/* The home is asked next: who takes over must know what it may have done. */
+	if (r && r->users == 0)
+		media_record_commit(m, 0);
+}
+
+static const struct command_row {
+	const char *name;
+	size_t bytes;
+	void (*serve)(struct media *m, struct chain *c, const union media_command *command);
+	bool repeatable; /* as that of ioctls */
+} commands[] = {
+	[VIRTIO_MEDIA_CMD_OPEN] = {"OPEN", sizeof(struct virtio_media_cmd_open), do_open, false},
+	[VIRTIO_MEDIA_CMD_CLOSE] = {"CLOSE", sizeof(struct virtio_media_cmd_close), do_close, true},
+	[VIRTIO_MEDIA_CMD_IOCTL] = {"IOCTL", sizeof(struct virtio_media_cmd_ioctl), do_ioctl, false},
+	[VIRTIO_MEDIA_CMD_MMAP] = {"MMAP", sizeof(struct virtio_media_cmd_mmap), do_mmap, false},
+	[VIRTIO_MEDIA_CMD_MUNMAP] = {"MUNMAP", sizeof(struct virtio_media_cmd_munmap), do_munmap, true},
+};
+
+/* Read the command of @c, and find its row; NULL: there is none. Returns 0 or the answer, and *why is what is wrong. */
+static int read_command(struct chain *c, union media_command *command, const struct command_row **row, const char **why)
+{
+	struct reader *r = chain_reader(c);
+
+	*row = NULL;
+	*why = "a short request; a header has 8 bytes";
+	if (read_obj(r, &command->hdr) < 0)
+		return -EINVAL;
+	*why = "no such command; there are 1 to 5";
+	if (command->hdr.cmd >= sizeof(commands) / sizeof(commands[0]) || !commands[command->hdr.cmd].serve)
+		return -ENOTTY;
+	*row = &commands[command->hdr.cmd];
+	*why = "a short request; IOCTL and MUNMAP have 16 bytes, MMAP has 20";
+	return reader_copy(r, (char *)command + sizeof(command->hdr), (*row)->bytes - sizeof(command->hdr)) < 0
+		       ? -EINVAL
+		       : 0;
+}
+
+/* Is the buffer that QBUF names one of OUTPUT? */
+static bool is_output(struct chain *c)
+{
+	struct v4l2_buffer b;
+
+	return read_obj(chain_reader(c), &b) == 0 && b.type == V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE;
+}
+
+/* The process that was at it died: what it did is not known, so it is not done again. */
+static void answer_unknown(struct media *m, struct chain *c, const struct command_row *row,
+			   const union media_command *command)
+{
+	struct media_session *s = NULL;
+
+	if (row == &commands[VIRTIO_MEDIA_CMD_IOCTL] && command->ioctl.code == _IOC_NR(VIDIOC_QBUF))
+		s = media_find_session(m, command->ioctl.session_id);
+	/* With an input something of the stream is lost, even if it was its first. */
+	if (s && s->queues[VIDEO_INPUT].streaming && s->stream->state == STREAM_IDLE && is_output(c)) {
+		media_session_lose(s);
+		media_record_session(s);
+	}
+	refuse(m, c, row ? row->name : "command", -EIO, "the process that was at it died");
+}
+
+/*
+ * A request that a process before this one had begun. Returns true if it is over; else it is to be done, for the first time
+ * or again.
+ */
+static bool end_begun(struct media *m, struct chain *c, const struct command_row *row,
+		      const union media_command *command, bool repeatable)
+{
+	if (chain_stage(c) == CHAIN_EXECUTING && m->found_tag && m->found_tag == chain_tag(c))
+		chain_was_applied(c);
+	if (chain_stage(c) == CHAIN_TAKEN || (chain_stage(c) == CHAIN_EXECUTING && repeatable))
+		return false;
+	if (chain_stage(c) == CHAIN_APPLIED)
+		chain_finish(c);
+	else
+		answer_unknown(m, c, row, command);
+	return true;
+}
+
+static void serve(struct media *m, struct chain *c)
+{
+	union media_command command = {0};
+	const struct command_row *row;
+	bool repeatable;
+	const char *why;
+	int err = read_command(c, &command, &row, &why);
+
+	repeatable = row && (row->repeatable || (row == &commands[VIRTIO_MEDIA_CMD_IOCTL] &&
+						 media_ioctl_is_repeatable(m, command.ioctl.code)));
+	if (end_begun(m, c, row, &command, repeatable))
+		return;
+	m->again = chain_stage(c) == CHAIN_EXECUTING;
+	begin_answer(c);
+	/* A short CLOSE names no session. */
+	if (err == 0 || (row && row->serve == do_close))
+		row->serve(m, c, &command);
+	else
+		refuse(m, c, row ? row->name : "command", err, why);
+}
+
 static void handle(void *owner, struct chain *c)
 {
-	static void (*const commands[])(struct media * m, struct chain * c) = {
-		[VIRTIO_MEDIA_CMD_OPEN] = do_open,     [VIRTIO_MEDIA_CMD_CLOSE] = do_close,
-		[VIRTIO_MEDIA_CMD_IOCTL] = do_ioctl,   [VIRTIO_MEDIA_CMD_MMAP] = do_mmap,
-		[VIRTIO_MEDIA_CMD_MUNMAP] = do_munmap,
-	};
-	struct virtio_media_cmd_header header;
 	struct media *m = owner;
 
 	m->stats.commands++;
 	m->serial++;
 	m->hold_notes = true;
-	if (read_obj(chain_reader(c), &header) < 0)
-		refuse(m, c, "command", -EINVAL, "a short request; a header has 8 bytes");
-	else if (header.cmd >= sizeof(commands) / sizeof(commands[0]) || !commands[header.cmd])
-		refuse(m, c, "command", -ENOTTY, "no such command; there are 1 to 5");
-	else
-		commands[header.cmd](m, c);
+	serve(m, c);
 	m->hold_notes = false;
 	media_send_notes(m);
 }
 
 /* ---- device ops ---- */
 
+/* Whoever wrote there before has died. Without it the device goes on, and starts anew after a death. */
+static struct journal *load(struct journal *j)
+{
+	int err = j ? journal_load(j) : 0;
+
+	if (err)
+		log_line(LOG_TOPIC_VIDEO, LOG_ERROR, "the journal can't be read: %s", strerror(-err));
+	return err ? NULL : j;
+}
+
+/* None of the guest's requests was looked at. What is to be told waits for the event queue's kick. */
 static int start(struct virtio_device *d)
 {
-	(void)d;
+	struct media *m = media_from_device(d);
+
+	if (m->unrestored) {
+		m->journal = load(m->unrestored);
+		m->hold_notes = true;
+		if (m->journal)
+			media_restore(m);
+		m->hold_notes = false;
+	}
+	m->unrestored = NULL;
 	return 0;
 }
 
@@ -293,10 +452,22 @@ static void kick(struct virtio_device *d, unsigned q)
 static void reset(struct virtio_device *d)
 {
 	struct media *m = media_from_device(d);
+	struct journal *journal = m->unrestored ? load(m->unrestored) : m->journal;
 
+	/* In one step: a death on the way leaves all of it or nothing. */
+	if (journal)
+		journal_clear(journal);
+	m->journal = m->unrestored = NULL;
+	m->found_tag = 0;
 	while (m->sessions)
 		media_session_close(m->sessions);
 	media_window_reset(&m->window);
+	if (m->event_buffer)
+		chain_finish(m->event_buffer);
+	m->event_buffer = NULL;
+	/* Of what a process before this one left there, too. */
+	shared_heap_trim(m->store.heap);
+	m->journal = journal;
 }
 
 static int config(struct virtio_device *d, uint32_t off, void *buf, size_t n, bool write)
@@ -315,8 +486,11 @@ static int config(struct virtio_device *d, uint32_t off, void *buf, size_t n, bo
 
 static void destroy(struct virtio_device *d)
 {
+	struct media *m = media_from_device(d);
+
 	virtio_device_finish(d);
-	free(media_from_device(d));
+	media_store_close(&m->store);
+	free(m);
 }
 
 static const uint16_t queue_max[] = {256, 256, 0};
@@ -369,11 +543,21 @@ int media_create(const struct video_config *config_in, struct loop *loop, const 
 		snprintf(m->element, sizeof(m->element), "%s", config_in->element);
 		m->config.element = m->element;
 	}
+	m->unrestored = config_in->journal;
+	if (config_in->degraded)
+		m->refuse_until_ns = loop_now_ns() + DEGRADED_NS;
 	m->last_note = &m->first_note;
-	m->store.max_bytes = m->config.limits.buffer_bytes;
 	m->window.mapped = on_mapped;
 	m->window.unmapped = on_unmapped;
+	m->window.changed = on_mapping_changed;
 	media_window_init(&m->window, &m->device);
+	err = media_store_open(&m->store, m->config.limits.buffer_bytes, config_in->shared);
+	if (err < 0) {
+		log_line(LOG_TOPIC_VIDEO, LOG_ERROR, "media: no memory for buffers: %s; see the option memory",
+			 strerror(-err));
+		destroy(&m->device);
+		return err;
+	}
 	m->coded_count = video_find_formats(&m->config, media_has_fourcc, m->coded, names, sizeof(names));
 	if (m->coded_count == 0) {
 		log_line(LOG_TOPIC_VIDEO, LOG_ERROR,

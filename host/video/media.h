@@ -32,6 +32,7 @@
 /* Rows of media_controls.c's table, at most. */
 #define MEDIA_CONTROL_ROWS 20u
 
+struct journal;
 struct media;
 struct media_session;
 
@@ -139,12 +140,14 @@ struct media_session {
 	bool draining; /* STOP was said, and the stream works on it */
 	bool stopped;  /* it is over: what is queued on OUTPUT waits for START, or for a restart of a queue */
 	bool failed;   /* OUTPUT has to be restarted */
+	bool lost;     /* because its codec died with a process before this one; of use while it is restored */
 	int32_t controls[MEDIA_CONTROL_ROWS];
 	bool level_chosen; /* by the guest */
 	bool wants_eos, wants_source_change;
 	uint32_t wants_control[MEDIA_CONTROL_ROWS]; /* V4L2_EVENT_SUB_FL_* | MEDIA_SUBSCRIBED */
 	struct media_note eos, source_change, control[MEDIA_CONTROL_ROWS];
 	uint32_t event_sequence;
+	unsigned recorded_headers; /* what its record has (media_record.c) */
 	struct media_session *next;
 };
 
@@ -162,7 +165,13 @@ struct media {
 	struct media_store store;
 	struct media_window window;
 	struct media_note *first_note, **last_note;
-	bool hold_notes;				      /* a command is at work: its answer goes first */
+	bool hold_notes;	    /* a command is at work: its answer goes first */
+	bool again;		    /* a process before this one died at that command */
+	struct chain *event_buffer; /* that a process before this one had taken, and for which there is nothing yet */
+	struct journal *journal;    /* NULL: none */
+	struct journal *unrestored; /* until the first start */
+	uint64_t found_tag;	    /* of the last request that the process before this one has done */
+	uint64_t refuse_until_ns;   /* no stream is switched on before; 0: they are */
 	struct v4l2_ext_control controls[MEDIA_MAX_CONTROLS]; /* of the command at work */
 	struct video_stats stats;
 	uint64_t serial;
@@ -179,7 +188,12 @@ struct media_ioctl_row {
 	const char *name;
 	uint16_t bytes;	    /* of the payload */
 	bool reads, writes; /* the payload: from the guest, to the guest */
-	uint8_t kinds;	    /* MEDIA_DECODER | MEDIA_ENCODER: others do not know it */
+	/*
+	 * It changes nothing, or only lets go: when the process dies that is at it, the next one does it again. Any other is
+	 * refused then.
+	 */
+	bool repeatable;
+	uint8_t kinds; /* MEDIA_DECODER | MEDIA_ENCODER: others do not know it */
 	/* Returns 0 or a negative errno, which the guest gets. */
 	int (*handler)(struct media_session *s, struct media_ioctl *i);
 };
@@ -229,6 +243,7 @@ struct media_ioctl {
  * Serve the ioctl in @c, of which @command was read; answers it. media_ioctl.c
  */
 void media_ioctl(struct media *m, struct chain *c, const struct virtio_media_cmd_ioctl *command);
+bool media_ioctl_is_repeatable(const struct media *m, uint32_t code);
 /* Answer @c with @err (0 or a negative errno) and finish it. media.c */
 void media_answer(struct media *m, struct chain *c, int err, const void *payload, size_t bytes, const void *tail,
 		  size_t tail_bytes);
@@ -242,6 +257,8 @@ static inline uint32_t media_queue_type(enum video_queue q)
 
 /* media_session.c. 0 or a negative errno. */
 int media_session_open(struct media *m, struct media_session **out);
+/* With the number @id, which is not in use. */
+int media_session_open_as(struct media *m, uint32_t id, struct media_session **out);
 void media_session_close(struct media_session *s);
 struct media_session *media_find_session(const struct media *m, uint32_t id);
 /* Give the stream what waits on @q, as far as it may have it. */
@@ -250,6 +267,12 @@ void media_feed(struct media_session *s, enum video_queue q);
 void media_buffer_done(struct media_session *s, enum video_queue q, struct media_buffer *b);
 int media_streamon(struct media_session *s, struct media_ioctl *i);
 int media_streamoff(struct media_session *s, struct media_ioctl *i);
+/* The stream has FAILED: what waits on OUTPUT comes back in error, and OUTPUT has to be restarted. */
+void media_session_failed(struct media_session *s);
+/* Its stream, which is IDLE, has failed, as if it had had a codec. */
+void media_session_lose(struct media_session *s);
+/* @b waits on its queue for the stream. */
+void media_pend(struct media_queue *queue, struct media_buffer *b);
 /* Take every buffer of the queue back, without a word to the guest, and stop it. */
 void media_stop_queue(struct media_session *s, enum video_queue q);
 int media_decoder_cmd(struct media_session *s, struct media_ioctl *i);
@@ -263,6 +286,18 @@ int media_create_bufs(struct media_session *s, struct media_ioctl *i);
 int media_querybuf(struct media_session *s, struct media_ioctl *i);
 int media_qbuf(struct media_session *s, struct media_ioctl *i);
 void media_free_buffers(struct media_session *s, enum video_queue q);
+/*
+ * One more buffer with planes of @sizes, a new one's or those of a process before this one; of MMAP its planes lie in @memory
+ * from @offset on. Returns 0 or -ENOMEM.
+ */
+int media_add_buffer(struct media_session *s, enum video_queue q, const uint32_t *sizes, struct media_memory *memory,
+		     size_t offset);
+/* Bytes of memory that planes of @sizes take. */
+size_t media_buffer_bytes(const struct media_queue *queue, const uint32_t *sizes);
+/* What lies where in @b, for the stream, as its planes say. Returns 0 or a negative errno with a reason, if @why has room. */
+int media_place(struct media_session *s, enum video_queue q, struct media_buffer *b);
+/* What is made of @b is to get its time. */
+void media_keep_stamp(struct media_session *s, const struct media_buffer *b);
 /* What an event, QUERYBUF and QBUF say of a buffer. @planes: VIDEO_MAX_PLANES of them. */
 void media_describe_buffer(const struct media_session *s, enum video_queue q, unsigned index, struct v4l2_buffer *b,
 			   struct v4l2_plane *planes);
@@ -272,6 +307,17 @@ const struct media_plane *media_find_plane(const struct media_session *s, uint32
 
 /* media_formats.c */
 void media_init_formats(struct media_session *s);
+/* By V4L2's name: what this device offers, or NULL. Raw ones are those that pictures of @coded can have. */
+const struct media_coded_format *media_find_coded(const struct media *m, uint32_t fourcc);
+const struct media_raw_format *media_find_raw(const struct media *m, const struct video_coded_format *coded,
+					      uint32_t fourcc);
+/* What V4L2's name stands for; a coded one is NULL if this host can't. */
+const struct video_coded_format *media_format_of(const struct media *m, const struct media_coded_format *coded);
+const struct video_picture_format *media_picture_of(const struct media_raw_format *raw);
+/* Is @bytes what a bitstream buffer can have? */
+bool media_coded_bytes_are_good(uint32_t bytes);
+/* Is @rate what S_PARM could have set? */
+bool media_frame_rate_is_good(uint32_t rate);
 int media_enum_fmt(struct media_session *s, struct media_ioctl *i);
 int media_g_fmt(struct media_session *s, struct media_ioctl *i);
 int media_s_fmt(struct media_session *s, struct media_ioctl *i);
@@ -291,6 +337,8 @@ bool media_has_fourcc(const struct video_coded_format *format);
 void media_init_controls(struct media_session *s);
 /* The coded format was set: what the controls say of it is to hold. */
 void media_apply_controls(struct media_session *s);
+/* Set them as they were in a process before this one. Returns false if one can't have been so. */
+bool media_restore_controls(struct media_session *s, const int32_t *values, const uint32_t *wants);
 int media_queryctrl(struct media_session *s, struct media_ioctl *i);
 int media_query_ext_ctrl(struct media_session *s, struct media_ioctl *i);
 int media_querymenu(struct media_session *s, struct media_ioctl *i);
@@ -301,5 +349,28 @@ int media_subscribe(struct media_session *s, struct media_ioctl *i);
 int media_unsubscribe(struct media_session *s, struct media_ioctl *i);
 /* What the event about control row @row says. */
 void media_describe_control(const struct media_session *s, unsigned row, struct v4l2_event *event);
+
+/*
+ * media_record.c: the sessions, their buffers and what is mapped as records of a journal (host/virtio/journal.h), so that a
+ * new process can give them back. Mapped memory is there as it was. What a codec held is lost: a session whose stream had one
+ * has failed, what it had queued comes back in error, and it goes on when OUTPUT is restarted; one without goes on as if
+ * nothing had happened. Buffers of guest pages that were queued come back in error. Without a journal these calls do nothing.
+ *
+ * A record that does not fit (video_limits.journal_bytes) is left out: the guest goes on, but that session or buffer is not
+ * there after a death.
+ */
+/* All of it that is no buffer; cheap if nothing changed. */
+void media_record_session(struct media_session *s);
+void media_record_session_gone(struct media_session *s);
+void media_record_buffer(struct media_session *s, enum video_queue q, const struct media_buffer *b);
+void media_record_buffer_gone(struct media_session *s, enum video_queue q, unsigned index);
+void media_record_mapping(struct media *m, uint64_t offset, const struct media_mapping_record *r);
+/* All of it counts from now on. @tag: the request's (chain_tag()), 0 for none. */
+void media_record_commit(struct media *m, uint64_t tag);
+/*
+ * Give back what m->journal holds. What is not possible is left out, with a line that says how much. It was written by a
+ * process that the guest may have taken over, so all of it is checked as requests are.
+ */
+void media_restore(struct media *m);
 
 #endif

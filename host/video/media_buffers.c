@@ -57,8 +57,10 @@ void media_free_buffers(struct media_session *s, enum video_queue q)
 	queue->first_pending = NULL;
 	queue->last_pending = &queue->first_pending;
 	stream_drop_buffers(s->stream, q);
-	while (queue->count > 0)
+	while (queue->count > 0) {
 		free_buffer(s, queue->buffers[--queue->count]);
+		media_record_buffer_gone(s, q, queue->count);
+	}
 	queue->memory = 0;
 }
 
@@ -80,9 +82,17 @@ static int use_memory(const struct media_queue *queue, struct media_buffer *b, s
 	return 0;
 }
 
-/* One more buffer with planes of @sizes; @memory and @offset are for MMAP. */
-static int add_buffer(struct media_session *s, enum video_queue q, const uint32_t *sizes, struct media_memory *memory,
-		      size_t offset)
+size_t media_buffer_bytes(const struct media_queue *queue, const uint32_t *sizes)
+{
+	size_t bytes = 0;
+
+	for (unsigned i = 0; i < queue->plane_count; i++)
+		bytes += media_whole_pages(sizes[i]);
+	return bytes;
+}
+
+int media_add_buffer(struct media_session *s, enum video_queue q, const uint32_t *sizes, struct media_memory *memory,
+		     size_t offset)
 {
 	struct media_queue *queue = &s->queues[q];
 	struct media_buffer *b = calloc(1, sizeof(*b));
@@ -114,16 +124,17 @@ fail:
 static int add_buffers(struct media_session *s, enum video_queue q, const uint32_t *sizes, unsigned count)
 {
 	struct media_queue *queue = &s->queues[q];
+	const size_t bytes = media_buffer_bytes(queue, sizes);
 	struct media_memory *memory = NULL;
-	size_t bytes = 0;
 	int err = 0;
 
-	for (unsigned i = 0; i < queue->plane_count; i++)
-		bytes += media_whole_pages(sizes[i]);
 	if (queue->memory == V4L2_MEMORY_MMAP && count > 0)
 		err = media_memory_create(&s->media->store, count * bytes, &memory);
-	for (unsigned i = 0; !err && i < count; i++)
-		err = add_buffer(s, q, sizes, memory, i * bytes);
+	for (unsigned i = 0; !err && i < count; i++) {
+		err = media_add_buffer(s, q, sizes, memory, i * bytes);
+		if (!err)
+			media_record_buffer(s, q, queue->buffers[queue->count - 1]);
+	}
 	media_memory_drop(memory);
 	return err;
 }
@@ -391,37 +402,63 @@ static int take_pages(struct media_session *s, struct media_ioctl *i, enum video
 	return 0;
 }
 
-/* What lies where, for the stream. */
-static int place(struct media_session *s, struct media_ioctl *i, enum video_queue q, struct media_buffer *b)
+/* V4L2 counts the offset as used. A picture is whole whatever it says. */
+static bool plane_is_good(const struct media_plane *p)
 {
-	const struct media_queue *queue = &s->queues[q];
+	return p->bytes_used <= p->length && (p->data_offset == 0 || p->data_offset < p->bytes_used);
+}
+
+int media_place(struct media_session *s, enum video_queue q, struct media_buffer *b)
+{
 	struct video_buffer *core = b->core;
 
 	core->bytes = 0;
-	core->plane_count = queue->plane_count;
-	for (unsigned k = 0; k < queue->plane_count; k++) {
-		const struct v4l2_plane *p = &i->planes[k];
-		/* CAPTURE's are the device's to say. */
-		const uint32_t skip = q == VIDEO_INPUT ? p->data_offset : 0, used = q == VIDEO_INPUT ? p->bytesused : 0;
-
-		/* V4L2 counts the offset as used. A picture is whole whatever it says. */
-		if (used > b->planes[k].length || (skip > 0 && skip >= used))
-			return MEDIA_REFUSE(i, -EINVAL, "buffer %u: plane %u: %u bytes from %u of %u", core->id, k,
-					    used, skip, b->planes[k].length);
-		core->planes[k].offset = core->bytes + skip;
+	core->plane_count = s->queues[q].plane_count;
+	for (unsigned k = 0; k < core->plane_count; k++) {
+		if (!plane_is_good(&b->planes[k]))
+			return -EINVAL;
+		core->planes[k].offset = core->bytes + b->planes[k].data_offset;
 		core->bytes += b->planes[k].length;
 		core->planes[k].end = core->bytes;
-		b->planes[k].data_offset = skip;
-		b->planes[k].bytes_used = used;
 	}
 	if (q == VIDEO_OUTPUT)
 		return 0;
 	core->data_bytes = s->media->config.encoder ? s->stream->layout.total_bytes
 						    : b->planes[0].bytes_used - b->planes[0].data_offset;
-	if (core->data_bytes > MEDIA_MAX_CODED_BYTES && !s->media->config.encoder)
-		return MEDIA_REFUSE(i, -ENOMEM, "buffer %u: %zu bytes of coded data; %u are the most at once", core->id,
-				    core->data_bytes, MEDIA_MAX_CODED_BYTES);
+	return core->data_bytes > MEDIA_MAX_CODED_BYTES && !s->media->config.encoder ? -ENOMEM : 0;
+}
+
+/* The same as the guest says. */
+static int place(struct media_session *s, struct media_ioctl *i, enum video_queue q, struct media_buffer *b)
+{
+	int err;
+
+	for (unsigned k = 0; k < s->queues[q].plane_count; k++) {
+		const struct v4l2_plane *p = &i->planes[k];
+		/* CAPTURE's are the device's to say. */
+		const struct media_plane wanted = {
+			.length = b->planes[k].length,
+			.data_offset = q == VIDEO_INPUT ? p->data_offset : 0,
+			.bytes_used = q == VIDEO_INPUT ? p->bytesused : 0,
+		};
+
+		if (!plane_is_good(&wanted))
+			return MEDIA_REFUSE(i, -EINVAL, "buffer %u: plane %u: %u bytes from %u of %u", b->core->id, k,
+					    wanted.bytes_used, wanted.data_offset, wanted.length);
+		b->planes[k].data_offset = wanted.data_offset;
+		b->planes[k].bytes_used = wanted.bytes_used;
+	}
+	err = media_place(s, q, b);
+	if (err < 0)
+		return MEDIA_REFUSE(i, err, "buffer %u: %zu bytes of coded data; %u are the most at once", b->core->id,
+				    b->core->data_bytes, MEDIA_MAX_CODED_BYTES);
 	return 0;
+}
+
+void media_keep_stamp(struct media_session *s, const struct media_buffer *b)
+{
+	s->stamps[s->next_stamp++ % MEDIA_STAMPS] =
+		(struct media_stamp){b->timestamp_ns, b->flags & MEDIA_COPIED_FLAGS, b->timecode};
 }
 
 /* OUTPUT's time is the guest's, and goes along with what is made of it. */
@@ -432,8 +469,7 @@ static void take_stamp(struct media_session *s, struct media_buffer *b, const st
 	b->flags =
 		v->flags & (MEDIA_COPIED_FLAGS | V4L2_BUF_FLAG_KEYFRAME | V4L2_BUF_FLAG_PFRAME | V4L2_BUF_FLAG_BFRAME);
 	b->timecode = v->timecode;
-	s->stamps[s->next_stamp++ % MEDIA_STAMPS] =
-		(struct media_stamp){b->timestamp_ns, b->flags & MEDIA_COPIED_FLAGS, b->timecode};
+	media_keep_stamp(s, b);
 }
 
 int media_qbuf(struct media_session *s, struct media_ioctl *i)
@@ -467,10 +503,8 @@ int media_qbuf(struct media_session *s, struct media_ioctl *i)
 	if (q == VIDEO_INPUT)
 		take_stamp(s, b, v);
 	b->core->force_keyframe = false;
-	b->state = MEDIA_PENDING;
-	b->next_pending = NULL;
-	*queue->last_pending = b;
-	queue->last_pending = &b->next_pending;
+	media_pend(queue, b);
+	media_record_buffer(s, q, b);
 	/* The answer says how it is now, not what comes of it. */
 	media_describe_buffer(s, q, v->index, v, i->planes);
 	media_feed(s, q);

@@ -389,6 +389,22 @@ int media_s_ctrl(struct media_session *s, struct media_ioctl *i)
 	return 0;
 }
 
+bool media_restore_controls(struct media_session *s, const int32_t *values, const uint32_t *wants)
+{
+	for (unsigned i = 0; i < CONTROL_COUNT; i++) {
+		int32_t value = values[i];
+
+		if (!has_control(s->media, &controls[i]))
+			continue;
+		if (check_value(&controls[i], &value) < 0)
+			return false;
+		s->controls[i] = value;
+		s->wants_control[i] = wants[i] & MEDIA_SUBSCRIBED ? wants[i] : 0;
+	}
+	media_apply_controls(s);
+	return true;
+}
+
 /* Is there any control of that class? */
 static bool has_class(const struct media *m, uint32_t which)
 {

@@ -48,7 +48,7 @@ bool media_has_fourcc(const struct video_coded_format *format)
 }
 
 /* What the device runs for it, or NULL if this host can't. */
-static const struct video_coded_format *format_of(const struct media *m, const struct media_coded_format *coded)
+const struct video_coded_format *media_format_of(const struct media *m, const struct media_coded_format *coded)
 {
 	for (unsigned i = 0; i < m->coded_count; i++) {
 		if (strcmp(m->coded[i]->name, coded->name) == 0)
@@ -61,14 +61,13 @@ static const struct video_coded_format *format_of(const struct media *m, const s
 static const struct media_coded_format *coded_at(const struct media *m, unsigned index)
 {
 	for (unsigned i = 0; i < COUNT(coded_formats); i++) {
-		if (format_of(m, &coded_formats[i]) && index-- == 0)
+		if (media_format_of(m, &coded_formats[i]) && index-- == 0)
 			return &coded_formats[i];
 	}
 	return NULL;
 }
 
-/* The one called @fourcc; the first if there is none and @any. */
-static const struct media_coded_format *find_coded(const struct media *m, uint32_t fourcc, bool any)
+const struct media_coded_format *media_find_coded(const struct media *m, uint32_t fourcc)
 {
 	const struct media_coded_format *coded;
 
@@ -76,10 +75,10 @@ static const struct media_coded_format *find_coded(const struct media *m, uint32
 		if (coded->fourcc == fourcc)
 			return coded;
 	}
-	return any ? coded_at(m, 0) : NULL;
+	return NULL;
 }
 
-static const struct video_picture_format *picture_of(const struct media_raw_format *raw)
+const struct video_picture_format *media_picture_of(const struct media_raw_format *raw)
 {
 	return video_picture_format_named(raw->name);
 }
@@ -91,15 +90,14 @@ static const struct media_raw_format *raw_at(const struct media *m, const struct
 	const bool wide = !m->config.encoder && coded->may_be_wide;
 
 	for (unsigned i = 0; i < COUNT(raw_formats); i++) {
-		if ((wide || !picture_of(&raw_formats[i])->wide) && index-- == 0)
+		if ((wide || !media_picture_of(&raw_formats[i])->wide) && index-- == 0)
 			return &raw_formats[i];
 	}
 	return NULL;
 }
 
-/* The one called @fourcc; the first if there is none and @any. */
-static const struct media_raw_format *find_raw(const struct media *m, const struct video_coded_format *coded,
-					       uint32_t fourcc, bool any)
+const struct media_raw_format *media_find_raw(const struct media *m, const struct video_coded_format *coded,
+					      uint32_t fourcc)
 {
 	const struct media_raw_format *raw;
 
@@ -107,7 +105,17 @@ static const struct media_raw_format *find_raw(const struct media *m, const stru
 		if (raw->fourcc == fourcc)
 			return raw;
 	}
-	return any ? &raw_formats[0] : NULL;
+	return NULL;
+}
+
+bool media_coded_bytes_are_good(uint32_t bytes)
+{
+	return bytes >= MIN_CODED_BYTES && bytes <= MEDIA_MAX_CODED_BYTES;
+}
+
+bool media_frame_rate_is_good(uint32_t rate)
+{
+	return rate >= 1 && rate <= MAX_FRAME_RATE;
 }
 
 void media_init_formats(struct media_session *s)
@@ -231,7 +239,8 @@ static void adjust(const struct media_session *s, struct v4l2_format *f, struct 
 	w->width = output ? (clamp(in.width, MIN_SIDE, VIDEO_MAX_SIDE) + 1) & ~1u : s->stream->layout.width;
 	w->height = output ? (clamp(in.height, MIN_SIDE, VIDEO_MAX_SIDE) + 1) & ~1u : s->stream->layout.height;
 	if (w->queue == stream_coded_queue(s->stream)) {
-		w->coded = find_coded(s->media, in.pixelformat, true);
+		w->coded = media_find_coded(s->media, in.pixelformat);
+		w->coded = w->coded ? w->coded : coded_at(s->media, 0);
 		if (output && in.colorspace == 0)
 			p->colorspace = w->coded->colorspace;
 		w->coded_bytes = in.num_planes >= 1 ? in.plane_fmt[0].sizeimage : 0;
@@ -239,8 +248,9 @@ static void adjust(const struct media_session *s, struct v4l2_format *f, struct 
 						: default_coded_bytes(w->width, w->height);
 		fill_coded(p, w->coded->fourcc, w->width, w->height, w->coded_bytes);
 	} else {
-		w->raw = find_raw(s->media, s->stream->coded, in.pixelformat, true);
-		video_layout_init(&w->layout, picture_of(w->raw), w->width, w->height);
+		w->raw = media_find_raw(s->media, s->stream->coded, in.pixelformat);
+		w->raw = w->raw ? w->raw : &raw_formats[0];
+		video_layout_init(&w->layout, media_picture_of(w->raw), w->width, w->height);
 		fill_raw(p, w->raw, &w->layout);
 	}
 }
@@ -265,7 +275,7 @@ int media_s_fmt(struct media_session *s, struct media_ioctl *i)
 	if (s->queues[w.queue].count > 0)
 		return MEDIA_REFUSE(i, -EBUSY, "the queue has buffers; REQBUFS with 0 first");
 	adjust(s, &i->u.format, &w);
-	coded = w.coded ? format_of(s->media, w.coded) : s->stream->coded;
+	coded = w.coded ? media_format_of(s->media, w.coded) : s->stream->coded;
 	/*
 	 * While the codec runs, its pictures may take another form and its packets another room; nothing else may
 	 * change.
@@ -294,9 +304,10 @@ int media_s_fmt(struct media_session *s, struct media_ioctl *i)
 		media_apply_controls(s);
 	}
 	/* Pictures of the other format may have been of more bits. */
-	s->raw = find_raw(s->media, coded, s->raw->fourcc, true);
+	s->raw = media_find_raw(s->media, coded, s->raw->fourcc);
+	s->raw = s->raw ? s->raw : &raw_formats[0];
 	if (w.queue == VIDEO_INPUT)
-		stream_set_picture(s->stream, picture_of(s->raw), w.width, w.height);
+		stream_set_picture(s->stream, media_picture_of(s->raw), w.width, w.height);
 	return 0;
 }
 
@@ -330,7 +341,7 @@ int media_enum_fmt(struct media_session *s, struct media_ioctl *i)
 
 static bool knows(const struct media_session *s, uint32_t fourcc)
 {
-	return find_coded(s->media, fourcc, false) || find_raw(s->media, s->stream->coded, fourcc, false);
+	return media_find_coded(s->media, fourcc) || media_find_raw(s->media, s->stream->coded, fourcc);
 }
 
 int media_enum_framesizes(struct media_session *s, struct media_ioctl *i)

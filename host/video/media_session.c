@@ -26,6 +26,14 @@ static void copy_stamp(const struct media_session *s, struct media_buffer *b)
 	}
 }
 
+/* The codec did something. In a command it counts when that does. */
+static void progress(struct media_session *s)
+{
+	media_record_session(s);
+	if (!s->media->hold_notes)
+		media_record_commit(s->media, 0);
+}
+
 static void on_buffer_done(void *owner, struct video_stream *stream, enum video_queue q, struct video_buffer *core,
 			   const struct stream_done *done)
 {
@@ -35,6 +43,7 @@ static void on_buffer_done(void *owner, struct video_stream *stream, enum video_
 	uint32_t sizes[MEDIA_MAX_PLANES];
 
 	b->state = MEDIA_FREE;
+	/* Told by whoever clears it. */
 	if (queue->clearing)
 		return;
 	b->flags |= done->error ? V4L2_BUF_FLAG_ERROR : 0u;
@@ -57,6 +66,7 @@ static void on_buffer_done(void *owner, struct video_stream *stream, enum video_
 			b->planes[0].bytes_used = done->bytes;
 	}
 	media_buffer_done(s, q, b);
+	progress(s);
 }
 
 static void on_drain_done(void *owner, struct video_stream *stream, void *request, bool cancelled)
@@ -68,6 +78,29 @@ static void on_drain_done(void *owner, struct video_stream *stream, void *reques
 	s->draining = false;
 	if (!cancelled)
 		s->stopped = true;
+	progress(s);
+}
+
+/* The stream gave back what it had; what waits for it can't go there. */
+void media_session_failed(struct media_session *s)
+{
+	s->failed = true;
+	while (s->queues[VIDEO_INPUT].first_pending) {
+		struct media_buffer *b = s->queues[VIDEO_INPUT].first_pending;
+
+		s->queues[VIDEO_INPUT].first_pending = b->next_pending;
+		b->flags |= V4L2_BUF_FLAG_ERROR;
+		media_buffer_done(s, VIDEO_INPUT, b);
+	}
+	s->queues[VIDEO_INPUT].last_pending = &s->queues[VIDEO_INPUT].first_pending;
+}
+
+void media_session_lose(struct media_session *s)
+{
+	if (s->queues[VIDEO_OUTPUT].streaming)
+		stream_clear(s->stream, VIDEO_OUTPUT);
+	stream_lose_codec(s->stream);
+	media_session_failed(s);
 }
 
 static void on_event(void *owner, struct video_stream *stream, enum stream_event event)
@@ -78,18 +111,10 @@ static void on_event(void *owner, struct video_stream *stream, enum stream_event
 	if (event == STREAM_EVENT_FORMAT) {
 		if (s->wants_source_change)
 			media_post_note(s->media, &s->source_change);
-		return;
+	} else {
+		media_session_failed(s);
 	}
-	/* The stream gave back what it had; what waits for it can't go there. */
-	s->failed = true;
-	while (s->queues[VIDEO_INPUT].first_pending) {
-		struct media_buffer *b = s->queues[VIDEO_INPUT].first_pending;
-
-		s->queues[VIDEO_INPUT].first_pending = b->next_pending;
-		b->flags |= V4L2_BUF_FLAG_ERROR;
-		media_buffer_done(s, VIDEO_INPUT, b);
-	}
-	s->queues[VIDEO_INPUT].last_pending = &s->queues[VIDEO_INPUT].first_pending;
+	progress(s);
 }
 
 static const struct stream_front_ops front_ops = {
@@ -102,6 +127,7 @@ void media_buffer_done(struct media_session *s, enum video_queue q, struct media
 {
 	b->state = MEDIA_DONE;
 	b->sequence = s->queues[q].sequence++;
+	media_record_buffer(s, q, b);
 	media_post_note(s->media, &b->note);
 }
 
@@ -118,8 +144,17 @@ struct media_session *media_find_session(const struct media *m, uint32_t id)
 
 int media_session_open(struct media *m, struct media_session **out)
 {
+	do
+		m->last_id++;
+	while (m->last_id == 0 || media_find_session(m, m->last_id));
+	return media_session_open_as(m, m->last_id, out);
+}
+
+int media_session_open_as(struct media *m, uint32_t id, struct media_session **out)
+{
 	struct media_session *s = calloc(1, sizeof(*s));
-	struct stream_config config = {
+	const struct stream_config config = {
+		.id = id,
 		.encoder = m->config.encoder,
 		.coded = m->coded[0],
 		.codec = m->config.codec,
@@ -134,10 +169,7 @@ int media_session_open(struct media *m, struct media_session **out)
 
 	if (!s)
 		return -ENOMEM;
-	do
-		m->last_id++;
-	while (m->last_id == 0 || media_find_session(m, m->last_id));
-	s->id = config.id = m->last_id;
+	s->id = id;
 	s->media = m;
 	if (stream_create(&config, &s->stream) < 0) {
 		free(s);
@@ -170,6 +202,7 @@ void media_session_close(struct media_session *s)
 	media_drop_note(m, &s->source_change);
 	for (unsigned i = 0; i < MEDIA_CONTROL_ROWS; i++)
 		media_drop_note(m, &s->control[i]);
+	media_record_session_gone(s);
 	while (*at != s)
 		at = &(*at)->next;
 	*at = s->next;
@@ -183,6 +216,14 @@ bool media_find_queue(uint32_t type, enum video_queue *q)
 {
 	*q = type == V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE ? VIDEO_INPUT : VIDEO_OUTPUT;
 	return type == V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE || type == V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE;
+}
+
+void media_pend(struct media_queue *queue, struct media_buffer *b)
+{
+	b->state = MEDIA_PENDING;
+	b->next_pending = NULL;
+	*queue->last_pending = b;
+	queue->last_pending = &b->next_pending;
 }
 
 static bool may_feed(const struct media_session *s, enum video_queue q)
@@ -235,6 +276,7 @@ void media_stop_queue(struct media_session *s, enum video_queue q)
 		queue->buffers[i]->flags = 0;
 		queue->buffers[i]->sequence = 0;
 		queue->buffers[i]->timestamp_ns = 0;
+		media_record_buffer(s, q, queue->buffers[i]);
 	}
 	queue->sequence = 0;
 	s->stopped = false;
@@ -250,13 +292,18 @@ int media_streamon(struct media_session *s, struct media_ioctl *i)
 		return MEDIA_REFUSE(i, -EINVAL, "buffer type %d, which is none of a codec's or has no buffers",
 				    i->u.number);
 	if (q == VIDEO_INPUT && !s->queues[q].streaming) {
+		if (s->media->refuse_until_ns > loop_now_ns())
+			return MEDIA_REFUSE(
+				i, -EIO, "the process that decodes and encodes died too often; try again in %llu s",
+				(unsigned long long)((s->media->refuse_until_ns - loop_now_ns()) / 1000000000u + 1));
 		if (s->media->running >= s->media->config.limits.streams)
 			return MEDIA_REFUSE(i, -ENOMEM, "%u streams are running; see the option streams",
 					    s->media->running);
 		s->media->running++;
 	}
 	s->queues[q].streaming = true;
-	media_feed(s, q);
+	media_feed(s, VIDEO_OUTPUT);
+	media_feed(s, VIDEO_INPUT);
 	return 0;
 }
 
@@ -267,7 +314,9 @@ int media_streamoff(struct media_session *s, struct media_ioctl *i)
 	if (!media_find_queue((uint32_t)i->u.number, &q))
 		return MEDIA_REFUSE(i, -EINVAL, "buffer type %d; 9 is CAPTURE, 10 is OUTPUT", i->u.number);
 	media_stop_queue(s, q);
-	media_feed(s, VIDEO_INPUT);
+	/* A codec that this makes may be what the process before this one died of. */
+	if (!s->media->again)
+		media_feed(s, VIDEO_INPUT);
 	return 0;
 }
 

@@ -21,6 +21,7 @@ static int create(const struct device_setup *setup, struct virtio_device **out)
 	video_config_init(&config);
 	config.codec = &codec_gst_ops;
 	config.journal = setup->journal;
+	config.shared = setup->shared;
 	config.degraded = setup->degraded;
 	if (setup->degraded)
 		gst_elements_leave_hardware();

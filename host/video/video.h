@@ -39,6 +39,7 @@ struct video_config {
 	unsigned timeout_ms; /* for a codec that does nothing */
 	struct video_limits limits;
 	const struct codec_ops *codec;
+	int shared; /* of virtio-media: the memory for its buffers (host/virtio/shared_heap.h); below 1: it makes its own */
 	struct journal *journal; /* where streams are kept, to go on with after the death of the process; NULL: nowhere */
 	/* Processes before this one died too often: software codecs alone, and no new streams for a minute. */
 	bool degraded;
@@ -61,6 +62,9 @@ int video_config_parse(struct video_config *config, char *options);
  */
 int video_create(const struct video_config *config, struct loop *loop, const struct guest_mem *mem,
 		 struct virtio_device **out);
+
+/* What a device needs of config->shared; 0: nothing. */
+uint64_t video_shared_bytes(const struct video_config *config);
 
 struct video_stats {
 	uint64_t commands, errors, events;

@@ -267,6 +267,11 @@ bool inflight_next(struct inflight *f, unsigned *slot, struct inflight_slot *out
 	return true;
 }
 
+bool inflight_has_next(const struct inflight *f)
+{
+	return f->at != f->queued;
+}
+
 bool inflight_left(const struct inflight *f, unsigned i, unsigned *slot)
 {
 	if (f->finishing + i >= f->queued)

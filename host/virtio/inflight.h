@@ -100,6 +100,7 @@ uint16_t inflight_size(const struct inflight *f);
 void inflight_look(const struct inflight *f, unsigned slot, struct inflight_slot *out);
 /* Next request to go on with, in the order in which they were taken; *slot names it from here on. False: no more. */
 bool inflight_next(struct inflight *f, unsigned *slot, struct inflight_slot *out);
+bool inflight_has_next(const struct inflight *f);
 
 /* While a request is fetched: keep a descriptor of it (packed rings). The first call after inflight_take() begins anew. */
 void inflight_keep(struct inflight *f, const struct vring_packed_desc *d);

@@ -292,6 +292,11 @@ static void break_ring(struct virtq *q, const struct chain *c, const char *why)
 	virtio_device_break_queue(q->device, q->index, text);
 }
 
+bool virtq_has_left(const struct virtq *q)
+{
+	return q->ops && q->inflight && inflight_has_next(q->inflight);
+}
+
 /* A request of the process before this one: 1, 0 if there is none, or -EPROTO. */
 static int fetch_left(struct virtq *q, struct chain *c, const char **why)
 {

@@ -100,6 +100,9 @@ uint32_t virtq_position(const struct virtq *q);
  */
 void virtq_forget_left(struct virtq *q);
 
+/* Requests that a process before this one had in flight are still to come out of virtq_pop(), before any other. */
+bool virtq_has_left(const struct virtq *q);
+
 /* Chains popped and not finished. */
 unsigned virtq_in_flight(const struct virtq *q);
 

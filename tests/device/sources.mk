@@ -98,7 +98,8 @@ test_media_sizes-src = tests/lib/media_player.c $(media-test-src)
 test_media_trouble-src = tests/lib/media_player.c $(media-test-src)
 test_media_encode-src = tests/lib/media_player.c $(media-test-src)
 test_media_window-src = tests/lib/media_player.c $(media-test-src)
-device-tests += test_media_codec
+device-tests += test_media_codec test_media_restore
+test_media_restore-src = tests/lib/media_player.c $(media-test-src)
 test_media_codec-src = tests/lib/soft_picture.c tests/lib/clip.c tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src)
 device-tests += test_codec_missing test_video_batch test_video_leaks
 test_video_leaks-src = tests/lib/round_trip.c tests/lib/soft_picture.c $(codec-test-src)
@@ -115,6 +116,9 @@ video-keeper-test-src = tests/lib/codec_leaks.c tests/lib/clip.c tests/lib/stuck
 	tests/lib/video_keeper.c $(vhost-test-src) $(host-program-src) $(video-test-src) $(host-video-gst-src) \
 	$(host-video-worker-src) host/video/module.c
 test_video_keeper-src = $(video-keeper-test-src) vmm/isolate_control.c
+device-tests += test_media_keeper
+test_media_keeper-src = tests/lib/media_keeper.c tests/lib/media_player.c tests/lib/media_world.c tests/lib/fake_shmem.c \
+	$(video-keeper-test-src)
 test_video_keeper_encode-src = tests/lib/round_trip.c tests/lib/soft_picture.c $(video-keeper-test-src)
 # Guests beside each other, each with a mullion-gpu of its own.
 gpu-neighbour-src := tests/lib/gpu_neighbour.c $(sort $(vhost-test-src) $(gpu3d-src))

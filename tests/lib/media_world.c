@@ -6,17 +6,19 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "host/base/loop.h"
 #include "host/video/codec_fake.h"
+#include "host/virtio/shared_heap.h"
 
-#define WAIT_MS 10000
+#define WAIT_MS 60000
 
 /* ---- life ---- */
 
-static void post_events(struct media_world *w)
+void media_post_events(struct media_world *w)
 {
 	for (unsigned i = 0; i < MEDIA_WORLD_EVENTS; i++)
 		w->posted[i] = fake_guest_add(w->guest, VIRTIO_MEDIA_QUEUE_EVENT, NULL, 0,
@@ -24,37 +26,67 @@ static void post_events(struct media_world *w)
 	fake_guest_kick(w->guest, VIRTIO_MEDIA_QUEUE_EVENT);
 }
 
+static void make_device(struct media_world *w)
+{
+	if (w->journal_fd >= 0) {
+		assert_int_equal(journal_map(w->journal_fd, &w->journal), 0);
+		w->config.journal = w->journal;
+		w->config.shared = w->shared_fd;
+	}
+	assert_int_equal(video_create(&w->config, fake_guest_loop(w->guest), fake_guest_mem(w->guest), &w->device), 0);
+	assert_int_equal(w->device->shmem.id, VIRTIO_MEDIA_SHM_MMAP);
+	fake_shmem_settle(&w->home, w->device);
+}
+
 struct media_world *media_world_create(const struct video_world_options *options)
 {
 	static const struct video_world_options defaults;
 	struct media_world *w = calloc(1, sizeof(*w));
-	struct video_config config;
+	struct video_config *config;
 
 	assert_non_null(w);
 	options = options ? options : &defaults;
-	video_config_init(&config);
-	config.media = true;
-	config.encoder = options->encoder;
-	config.codec = options->codec ? options->codec : &codec_fake_ops;
-	config.element = options->element;
+	config = &w->config;
+	video_config_init(config);
+	config->media = true;
+	config->encoder = options->encoder;
+	config->codec = options->codec ? options->codec : &codec_fake_ops;
+	config->element = options->element;
 	if (options->timeout_ms)
-		config.timeout_ms = options->timeout_ms;
+		config->timeout_ms = options->timeout_ms;
 	if (options->streams)
-		config.limits.streams = options->streams;
+		config->limits.streams = options->streams;
 	if (options->buffers)
-		config.limits.buffers = options->buffers;
+		config->limits.buffers = options->buffers;
 	if (options->buffer_entries)
-		config.limits.buffer_entries = options->buffer_entries;
+		config->limits.buffer_entries = options->buffer_entries;
 	if (options->buffer_bytes)
-		config.limits.buffer_bytes = options->buffer_bytes;
+		config->limits.buffer_bytes = options->buffer_bytes;
+	w->journal_fd = w->shared_fd = -1;
+	if (options->keeps) {
+		w->journal_fd = journal_memfd(config->limits.journal_bytes);
+		w->shared_fd = shared_heap_memfd(video_shared_bytes(config));
+		assert_true(w->journal_fd >= 0 && w->shared_fd >= 0);
+	}
 	w->guest = fake_guest_create(
 		&(struct fake_guest_options){.memory_bytes = options->memory_bytes, .indirect = true});
-	assert_int_equal(video_create(&config, fake_guest_loop(w->guest), fake_guest_mem(w->guest), &w->device), 0);
-	assert_int_equal(w->device->shmem.id, VIRTIO_MEDIA_SHM_MMAP);
-	fake_shmem_settle(&w->home, w->device);
+	make_device(w);
 	assert_int_equal(fake_guest_start(w->guest, w->device), 0);
-	post_events(w);
+	media_post_events(w);
 	return w;
+}
+
+void media_world_take_over(struct media_world *w)
+{
+	assert_true(w->journal_fd >= 0 && w->deaths < MEDIA_WORLD_DEATHS);
+	w->dead[w->deaths].device = w->device;
+	w->dead[w->deaths++].journal = w->journal;
+	fake_guest_device_is_gone(w->guest);
+	make_device(w);
+	assert_int_equal(fake_guest_take_over(w->guest, w->device), 0);
+	for (unsigned i = 0; i < MEDIA_WORLD_EVENTS; i++)
+		fake_guest_free_request(w->guest, w->posted[i]);
+	media_post_events(w);
 }
 
 struct media_world *media_world_open(const struct video_world_options *options, uint32_t *session)
@@ -68,8 +100,17 @@ struct media_world *media_world_open(const struct video_world_options *options, 
 void media_world_destroy(struct media_world *w)
 {
 	virtio_device_destroy(w->device);
+	journal_close(w->journal);
+	for (unsigned i = 0; i < w->deaths; i++) {
+		virtio_device_destroy(w->dead[i].device);
+		journal_close(w->dead[i].journal);
+	}
 	fake_shmem_finish(&w->home);
 	fake_guest_destroy(w->guest);
+	if (w->journal_fd >= 0) {
+		close(w->journal_fd);
+		close(w->shared_fd);
+	}
 	free(w);
 }
 
@@ -79,7 +120,7 @@ void media_world_restart(struct media_world *w)
 	for (unsigned i = 0; i < MEDIA_WORLD_EVENTS; i++)
 		fake_guest_free_request(w->guest, w->posted[i]);
 	w->event_count = 0;
-	post_events(w);
+	media_post_events(w);
 }
 
 /* ---- commands ---- */
@@ -256,7 +297,7 @@ int media_command(struct media_world *w, uint32_t session, bool encoder, uint32_
 /* ---- events ---- */
 
 /* Take what came, oldest first, and post its buffers again. */
-static void take_events(struct media_world *w)
+static void take_events(struct media_world *w, bool kick)
 {
 	for (;;) {
 		unsigned oldest = MEDIA_WORLD_EVENTS;
@@ -280,8 +321,14 @@ static void take_events(struct media_world *w)
 		fake_guest_free_request(w->guest, r);
 		w->posted[oldest] = fake_guest_add(w->guest, VIRTIO_MEDIA_QUEUE_EVENT, NULL, 0,
 						   sizeof(struct virtio_media_event_dqbuf));
-		fake_guest_kick(w->guest, VIRTIO_MEDIA_QUEUE_EVENT);
+		if (kick)
+			fake_guest_kick(w->guest, VIRTIO_MEDIA_QUEUE_EVENT);
 	}
+}
+
+void media_world_collect(struct media_world *w)
+{
+	take_events(w, false);
 }
 
 void media_settle(struct media_world *w)
@@ -290,7 +337,7 @@ void media_settle(struct media_world *w)
 		assert_int_equal(loop_run_once(fake_guest_loop(w->guest), 0), 0);
 	fake_guest_run_until(w->guest, NULL, NULL, 0);
 	fake_guest_poll(w->guest, VIRTIO_MEDIA_QUEUE_EVENT);
-	take_events(w);
+	take_events(w, true);
 }
 
 struct wanted {
@@ -304,7 +351,7 @@ static bool is_there(void *arg)
 {
 	struct wanted *x = arg;
 
-	take_events(x->w);
+	take_events(x->w, true);
 	for (x->at = 0; x->at < x->w->event_count; x->at++) {
 		const struct media_event *e = &x->w->events[x->at];
 

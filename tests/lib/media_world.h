@@ -8,6 +8,7 @@
 #define MULLION_TESTS_LIB_MEDIA_WORLD_H
 
 #include "host/video/video.h"
+#include "host/virtio/journal.h"
 #include "protocol/virtio_media.h"
 #include "tests/lib/fake_guest.h"
 #include "tests/lib/fake_shmem.h"
@@ -16,6 +17,7 @@
 #define MEDIA_OUTPUT V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE
 #define MEDIA_CAPTURE V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE
 #define MEDIA_WORLD_EVENTS 16u
+#define MEDIA_WORLD_DEATHS 8u
 
 struct media_event {
 	union {
@@ -34,6 +36,16 @@ struct media_world {
 	struct media_event events[256];
 	unsigned event_count;
 	struct fake_shmem home;
+	/* Of a world that keeps. */
+	struct video_config config;
+	int journal_fd, shared_fd;
+	struct journal *journal;
+	/* Those of before, as their deaths left them. */
+	struct {
+		struct virtio_device *device;
+		struct journal *journal;
+	} dead[MEDIA_WORLD_DEATHS];
+	unsigned deaths;
 };
 
 /* As video_world_create(). */
@@ -43,6 +55,16 @@ struct media_world *media_world_open(const struct video_world_options *options, 
 void media_world_destroy(struct media_world *w);
 /* Reset the device and bring it up again; events and mappings are gone. */
 void media_world_restart(struct media_world *w);
+
+/*
+ * The process of the device has died, and another one goes on with what is in w->journal_fd and w->shared_fd. Requests that
+ * were in flight are lost; the home keeps what was mapped.
+ */
+void media_world_take_over(struct media_world *w);
+/* Take the events that came, and post their buffers without a word to the device. */
+void media_world_collect(struct media_world *w);
+/* Buffers for events: done by itself above. */
+void media_post_events(struct media_world *w);
 
 /* OPEN; *@session is its id. */
 int media_open(struct media_world *w, uint32_t *session);

@@ -15,8 +15,9 @@
 #include "host/vhost/server.h"
 #include "host/virtio/inflight.h"
 #include "protocol/virtio.h"
-#include "protocol/virtio_video.h"
 #include "protocol/virtio_gpu.h"
+#include "protocol/virtio_media.h"
+#include "protocol/virtio_video.h"
 
 #define TRANSPORT_BITS VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES)
 
@@ -521,6 +522,13 @@ struct vhost_peer *vhost_peer_create_video(const struct fake_guest_options *opti
 	static const uint16_t queues[] = {256, 64, 0};
 
 	return create_for(options, fd, queues, sizeof(struct virtio_video_config));
+}
+
+struct vhost_peer *vhost_peer_create_media(const struct fake_guest_options *options, int fd)
+{
+	static const uint16_t queues[] = {256, 64, 0};
+
+	return create_for(options, fd, queues, sizeof(struct virtio_media_config));
 }
 
 void vhost_peer_connect(struct vhost_peer *p)

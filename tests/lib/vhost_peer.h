@@ -76,6 +76,7 @@ struct vhost_peer *vhost_peer_create_remote(const struct fake_guest_options *opt
 /* The same in front of a GPU, after the handshake. */
 struct vhost_peer *vhost_peer_create_gpu(const struct fake_guest_options *options, int fd);
 struct vhost_peer *vhost_peer_create_video(const struct fake_guest_options *options, int fd);
+struct vhost_peer *vhost_peer_create_media(const struct fake_guest_options *options, int fd);
 /* The server of vhost_peer_create() without a path, and all it knew, are gone; there is another one, and we are connected. */
 void vhost_peer_restart(struct vhost_peer *p);
 /* Connected to @fd (taken) instead: what was at the other end is gone. */

@@ -23,6 +23,7 @@
 #include "host/video/gst_registry.h"
 #include "host/video/prepare.h"
 #include "host/virtio/module.h"
+#include "protocol/virtio_media.h"
 #include "tests/lib/stuck_decoder.h"
 #include "tests/lib/tap.h"
 
@@ -118,7 +119,9 @@ static _Noreturn void be_keeper(struct video_keeper_shared *shared, int fd, cons
 	h.program = (struct program){
 		.name = "video",
 		.module = &module,
-		.config_bytes = sizeof(struct virtio_video_config),
+		.config_bytes =
+			h.config.media ? sizeof(struct virtio_media_config) : sizeof(struct virtio_video_config),
+		.shared_bytes = video_shared_bytes(&h.config),
 		.journal_bytes = h.config.limits.journal_bytes,
 		.prepare = prepare,
 		.owner = &h.config,
@@ -162,8 +165,8 @@ void video_keeper_begin(struct video_keeper *w, const struct video_keeper_option
 	close(pair[1]);
 	if (o->control)
 		close(o->control);
-	w->peer = vhost_peer_create_video(&(struct fake_guest_options){.memory_bytes = 64 << 20, .event_idx = true},
-					  pair[0]);
+	w->peer = (strstr(o->device, "proto=virtio-media") ? vhost_peer_create_media : vhost_peer_create_video)(
+		&(struct fake_guest_options){.memory_bytes = 64 << 20, .event_idx = true}, pair[0]);
 	w->video = (struct video_world){.guest = w->peer->guest, .device = &w->peer->device};
 	assert_int_equal(fake_guest_start(w->peer->guest, &w->peer->device), 0);
 }

@@ -27,6 +27,7 @@ struct video_world_options {
 	unsigned streams, buffers, buffer_entries; /* limits; 0: the default */
 	uint64_t buffer_bytes;
 	size_t memory_bytes; /* of the guest; 0: 16 MiB */
+	bool keeps;	     /* virtio-media: a journal, for media_world_take_over() */
 };
 
 struct video_world {

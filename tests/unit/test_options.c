@@ -277,11 +277,12 @@ static void words_for_the_home_of_a_device_are_not_the_devices(void **state)
 	options_finish(&o);
 	assert_int_equal(parse(&o, "--kernel k --video decoder,isolate=no,sandbox=off"), -EINVAL);
 	options_finish(&o);
-	/* Virtio-media has no processes of its own; the last word on it counts. */
+	/* Virtio-media too; the last word on it counts. */
 	assert_int_equal(parse(&o, "--kernel k --video decoder,proto=virtio-media"), 0);
 	assert_true(o.video_is_media);
 	options_finish(&o);
-	assert_int_equal(parse(&o, "--kernel k --video decoder,proto=virtio-media,isolate=yes"), -EINVAL);
+	assert_int_equal(parse(&o, "--kernel k --video decoder,proto=virtio-media,sandbox=strict"), 0);
+	assert_int_equal(o.isolate_video, ISOLATE_YES);
 	options_finish(&o);
 	assert_int_equal(parse(&o, "--kernel k --video decoder,proto=virtio-media,proto=virtio-video,isolate=yes"), 0);
 	assert_false(o.video_is_media);

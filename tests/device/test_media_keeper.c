@@ -1,0 +1,512 @@
+// SPDX-License-Identifier: MIT
+/*
+ * mullion-video with virtio-media, without its main(): a keeper, and real workers with GStreamer's codecs in their sandbox,
+ * which die while a guest decodes by mapped buffers. The frontend and the guest are the test.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "host/base/loop.h"
+#include "host/base/step.h"
+#include "tests/lib/media_keeper.h"
+#include "tests/lib/media_player.h"
+#include "tests/lib/tap.h"
+
+static const struct video_keeper_options decoder = {.device = "kind=decoder,proto=virtio-media,timeout=60"};
+
+static void settle_death(struct media_keeper *m)
+{
+	const unsigned before = m->k.shared->workers;
+
+	video_keeper_die(&m->k);
+	while (m->k.shared->workers == before)
+		usleep(1000);
+}
+
+static void a_guest_decodes_from_inside_the_sandbox(void **state)
+{
+	struct media_keeper m;
+
+	(void)state;
+	media_keeper_begin(&m, &decoder);
+	media_keeper_decode_exactly(&m);
+	media_keeper_decode_exactly(&m);
+	assert_int_equal(fake_shmem_count(&m.w.home), 0);
+	assert_int_equal(m.k.shared->workers, 1);
+	assert_int_equal(media_keeper_end(&m), 0);
+}
+
+/* The session is there, its mappings are, and it goes on when it is restarted; a new one decodes too. */
+static void a_session_whose_worker_died_has_failed_until_it_is_restarted(void **state)
+{
+	struct media_keeper m;
+
+	(void)state;
+	media_keeper_begin(&m, &decoder);
+	for (unsigned round = 0; round < 4; round++) {
+		struct v4l2_format f = {.type = MEDIA_CAPTURE};
+		struct media_client c;
+
+		media_client_open(&c, &m);
+		for (unsigned i = 0; i < 5 + 4 * round; i++)
+			media_client_send(&c, i);
+		assert_false(c.failed);
+		while (!c.has_outputs)
+			media_client_serve(&c);
+		memcpy(c.in[0] + 100000, "stays", 6);
+		video_keeper_die(&m.k);
+		media_client_take_back(&c);
+		assert_true(c.failed);
+		assert_string_equal((char *)c.in[0] + 100000, "stays");
+		assert_int_equal(media_queue_buffer(&m.w, c.id, MEDIA_OUTPUT, 0, 100, 0), -EIO);
+		assert_int_equal(media_queue_buffer(&m.w, c.id, MEDIA_CAPTURE, 0, 0, 0), -EIO);
+		assert_int_equal(media_command(&m.w, c.id, false, V4L2_DEC_CMD_STOP), -EIO);
+		assert_int_equal(media_call(&m.w, c.id, VIDIOC_G_FMT, &f), 0);
+		assert_int_equal(f.fmt.pix_mp.width, CLIP_WIDTH);
+		/* Another one does not mind. */
+		media_keeper_decode_exactly(&m);
+		assert_true(media_client_restart(&c));
+		assert_true(media_client_play(&c));
+		video_keeper_check_exact(&c.sums);
+		media_client_close(&c);
+	}
+	assert_int_equal(fake_shmem_count(&m.w.home), 0);
+	assert_int_equal(m.k.shared->workers, 5);
+	assert_int_equal(media_keeper_end(&m), 0);
+}
+
+static void a_session_without_a_codec_goes_on_unseen(void **state)
+{
+	struct media_keeper m;
+	struct media_client c;
+
+	(void)state;
+	media_keeper_begin(&m, &decoder);
+	media_client_open(&c, &m);
+	settle_death(&m);
+	assert_true(media_client_play(&c));
+	video_keeper_check_exact(&c.sums);
+	/* Drained: it has none again. Its buffers wait. */
+	settle_death(&m);
+	assert_int_equal(media_events_left(&m.w, c.id), 0);
+	assert_false(c.failed);
+	assert_true(media_client_restart(&c));
+	assert_true(media_client_play(&c));
+	video_keeper_check_exact(&c.sums);
+	media_client_close(&c);
+	assert_int_equal(media_keeper_end(&m), 0);
+}
+
+/* Kills workers, each at a moment that no two have in common. */
+static pid_t begin_killing(struct media_keeper *m, unsigned seed, unsigned up_to_ms)
+{
+	pid_t killer = fork(), last = 0;
+
+	assert_true(killer >= 0);
+	if (killer)
+		return killer;
+	for (;;) {
+		const pid_t worker = video_keeper_worker(&m->k, 0);
+
+		if (worker > 1 && worker != last) {
+			usleep((unsigned)rand_r(&seed) % (up_to_ms * 1000));
+			kill(worker, SIGKILL);
+			last = worker;
+		}
+		usleep(500);
+	}
+}
+
+static void end_killing(pid_t killer)
+{
+	kill(killer, SIGKILL);
+	waitpid(killer, NULL, 0);
+}
+
+/* Whole clips are right, what was lost was said, and sessions outlive it all. */
+static void a_worker_may_die_at_any_moment(void **state)
+{
+	enum { DEATHS = 20, MAX_CLIPS = 20000, CLIPS_A_SESSION = 5 };
+	unsigned whole = 0, lost = 0, clips = 0;
+	struct media_client c = {0};
+	struct media_keeper m;
+	pid_t killer;
+
+	(void)state;
+	media_keeper_begin(&m, &decoder);
+	media_keeper_decode_exactly(&m);
+	killer = begin_killing(&m, 1, 1000);
+	while (m.k.shared->workers <= DEATHS && clips < MAX_CLIPS) {
+		if (clips++ % CLIPS_A_SESSION == 0) {
+			if (c.m)
+				media_client_close(&c);
+			media_client_open(&c, &m);
+		}
+		if (media_client_play(&c)) {
+			video_keeper_check_exact(&c.sums);
+			whole++;
+		} else {
+			media_client_take_back(&c);
+			lost++;
+		}
+		while (!media_client_restart(&c))
+			;
+	}
+	end_killing(killer);
+	if (!media_client_play(&c)) {
+		media_client_take_back(&c);
+		assert_true(media_client_restart(&c) && media_client_play(&c));
+	}
+	video_keeper_check_exact(&c.sums);
+	media_client_close(&c);
+	printf("# %u clips whole, %u lost; %u workers\n", whole, lost, m.k.shared->workers);
+	assert_true(whole > 0 && lost > 0 && m.k.shared->workers > DEATHS);
+	media_keeper_decode_exactly(&m);
+	assert_int_equal(fake_shmem_count(&m.w.home), 0);
+	assert_int_equal(media_keeper_end(&m), 0);
+}
+
+/* In the midst of the clip. */
+static void play_half(struct media_client *c, struct media_keeper *m)
+{
+	media_client_open(c, m);
+	for (unsigned i = 0; i < CLIP_FRAMES / 2; i++)
+		media_client_send(c, i);
+	while (!c->has_outputs)
+		media_client_serve(c);
+	assert_false(c->failed);
+}
+
+static void a_worker_that_hangs_is_replaced_in_time(void **state)
+{
+	struct media_keeper m;
+	struct media_client c;
+
+	(void)state;
+	media_keeper_begin(&m, &(struct video_keeper_options){.device = decoder.device, .hang_s = 2});
+	play_half(&c, &m);
+	video_keeper_signal_worker(&m.k, SIGSTOP);
+	media_client_take_back(&c);
+	assert_true(c.failed);
+	assert_int_equal(m.k.shared->workers, 2);
+	assert_true(media_client_restart(&c));
+	assert_true(media_client_play(&c));
+	video_keeper_check_exact(&c.sums);
+	media_client_close(&c);
+	assert_int_equal(media_keeper_end(&m), 0);
+}
+
+/* It knows the shared memory too. */
+static void the_spare_worker_takes_over(void **state)
+{
+	struct media_keeper m;
+
+	(void)state;
+	media_keeper_begin(&m, &(struct video_keeper_options){.device = decoder.device, .spare = true});
+	for (unsigned round = 0; round < 2; round++) {
+		struct media_client c;
+		pid_t spare;
+
+		play_half(&c, &m);
+		for (unsigned i = 0; i < 6000 && m.k.shared->spares == round; i++)
+			usleep(5000);
+		assert_int_equal(m.k.shared->spares, round + 1);
+		spare = video_keeper_worker(&m.k, 1);
+		assert_true(spare > 0);
+		video_keeper_die(&m.k);
+		media_client_take_back(&c);
+		assert_true(c.failed);
+		assert_int_equal(video_keeper_worker(&m.k, 0), spare);
+		assert_true(media_client_restart(&c));
+		assert_true(media_client_play(&c));
+		video_keeper_check_exact(&c.sums);
+		media_client_close(&c);
+	}
+	assert_int_equal(media_keeper_end(&m), 0);
+}
+
+static void after_many_deaths_no_streams_are_switched_on_for_a_while(void **state)
+{
+	uint32_t id, count = 2, made[2];
+	struct media_keeper m;
+
+	(void)state;
+	media_keeper_begin(&m, &(struct video_keeper_options){.device = decoder.device, .max_deaths = 2});
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(media_open(&m.w, &made[i]), 0);
+		settle_death(&m);
+	}
+	assert_int_equal(media_request(&m.w, made[0], MEDIA_OUTPUT, V4L2_MEMORY_MMAP, &count), 0);
+	assert_int_equal(media_stream(&m.w, made[0], MEDIA_OUTPUT, true), -EIO);
+	/* Those that only look may. */
+	assert_int_equal(media_open(&m.w, &id), 0);
+	assert_int_equal(id, made[1] + 1);
+	media_close(&m.w, made[1]);
+	assert_int_equal(media_keeper_end(&m), 0);
+}
+
+/* ---- the encoder ---- */
+
+struct encoding {
+	struct player p;
+	unsigned queued[2]; /* OUTPUT, CAPTURE: a bit each */
+	unsigned packets;
+	bool failed, ended;
+};
+
+static void take_event(struct encoding *e)
+{
+	const struct media_event event = media_next_event(e->p.w, e->p.id);
+	const struct virtio_media_event_dqbuf *d = &event.u.dqbuf;
+	const bool is_capture = d->buffer.type == MEDIA_CAPTURE;
+
+	assert_int_equal(event.u.hdr.event, VIRTIO_MEDIA_EVT_DQBUF);
+	assert_true(e->queued[is_capture] >> d->buffer.index & 1);
+	e->queued[is_capture] &= ~(1u << d->buffer.index);
+	e->failed |= (d->buffer.flags & V4L2_BUF_FLAG_ERROR) != 0;
+	e->ended |= (d->buffer.flags & V4L2_BUF_FLAG_LAST) != 0;
+	if (!is_capture || e->failed || e->ended)
+		return;
+	/* A start code. */
+	assert_memory_equal(e->p.out[d->buffer.index], "\0\0\0\1", 4);
+	e->packets++;
+	/* It may have died since. */
+	if (media_queue_buffer(e->p.w, e->p.id, MEDIA_CAPTURE, d->buffer.index, 0, 0) == 0)
+		e->queued[1] |= 1u << d->buffer.index;
+	else
+		e->failed = true;
+}
+
+static void encode_pictures(struct encoding *e, unsigned count)
+{
+	const uint32_t bytes = CLIP_WIDTH * CLIP_HEIGHT * 3 / 2;
+
+	for (unsigned n = 0; n < count; n++) {
+		uint32_t i = 0;
+
+		while (e->queued[0] == (1u << PLAYER_INPUTS) - 1)
+			take_event(e);
+		while (e->queued[0] >> i & 1)
+			i++;
+		memset(e->p.in[i], (int)(20 + 9 * n), bytes);
+		assert_int_equal(media_queue_buffer(e->p.w, e->p.id, MEDIA_OUTPUT, i, bytes, n), 0);
+		e->queued[0] |= 1u << i;
+	}
+}
+
+static void start_queues(struct encoding *e)
+{
+	for (uint32_t i = 0; i < PLAYER_OUTPUTS; i++)
+		player_want(&e->p, i);
+	e->queued[0] = 0;
+	e->queued[1] = (1u << PLAYER_OUTPUTS) - 1;
+	e->packets = 0;
+	e->failed = e->ended = false;
+	assert_int_equal(media_stream(e->p.w, e->p.id, MEDIA_CAPTURE, true), 0);
+	assert_int_equal(media_stream(e->p.w, e->p.id, MEDIA_OUTPUT, true), 0);
+}
+
+static void an_encoder_goes_on_when_it_is_restarted(void **state)
+{
+	struct media_keeper m;
+	struct encoding e = {.p = {.w = &m.w}};
+
+	(void)state;
+	media_keeper_begin(&m, &(struct video_keeper_options){.device = "kind=encoder,proto=virtio-media,timeout=60"});
+	assert_int_equal(media_open(&m.w, &e.p.id), 0);
+	player_set_format(&e.p, MEDIA_CAPTURE, V4L2_PIX_FMT_H264, CLIP_WIDTH, CLIP_HEIGHT);
+	player_set_format(&e.p, MEDIA_OUTPUT, V4L2_PIX_FMT_YUV420, CLIP_WIDTH, CLIP_HEIGHT);
+	player_make_buffers(&e.p, MEDIA_OUTPUT, PLAYER_INPUTS, e.p.in, e.p.in_at);
+	player_make_buffers(&e.p, MEDIA_CAPTURE, PLAYER_OUTPUTS, e.p.out, e.p.out_at);
+	for (unsigned round = 0; round < 3; round++) {
+		start_queues(&e);
+		encode_pictures(&e, 9);
+		if (round == 1) {
+			video_keeper_die(&m.k);
+			while (e.queued[0] || e.queued[1])
+				take_event(&e);
+			assert_true(e.failed);
+		} else {
+			assert_int_equal(media_command(&m.w, e.p.id, true, V4L2_ENC_CMD_STOP), 0);
+			while (!e.ended)
+				take_event(&e);
+			assert_false(e.failed);
+			assert_int_equal(e.packets, 9);
+		}
+		assert_int_equal(media_stream(&m.w, e.p.id, MEDIA_OUTPUT, false), 0);
+		assert_int_equal(media_stream(&m.w, e.p.id, MEDIA_CAPTURE, false), 0);
+		while (media_events_left(&m.w, e.p.id) > 0)
+			media_next_event(&m.w, e.p.id);
+	}
+	assert_int_equal(m.k.shared->workers, 2);
+	assert_int_equal(media_keeper_end(&m), 0);
+}
+
+/* ---- deaths at numbered steps ---- */
+
+#ifdef MULLION_STEPS
+/* As in test_video_keeper.c: the worker dies when it reaches @step for the @number-th time from now on. */
+static void arm(struct media_keeper *m, unsigned step, unsigned number)
+{
+	snprintf(m->k.shared->die_at, sizeof(m->k.shared->die_at), "%u:%u", step, number);
+	while (*(volatile char *)m->k.shared->die_at)
+		usleep(1000);
+}
+
+/* It may have died with its last answer. */
+static void expect_death(const struct media_keeper *m, unsigned before)
+{
+	for (unsigned i = 0; i < 60000 && m->k.shared->workers == before; i++)
+		usleep(1000);
+	assert_int_equal(m->k.shared->workers, before + 1);
+}
+
+/* From the middle of a clip on: the client sees to it that each buffer comes back once. */
+static void check_stream(struct media_keeper *m, unsigned step, unsigned number)
+{
+	const unsigned before = m->k.shared->workers;
+	struct media_client c;
+
+	play_half(&c, m);
+	arm(m, step, number);
+	for (unsigned i = CLIP_FRAMES / 2; i < CLIP_FRAMES && !c.failed; i++)
+		media_client_send(&c, i);
+	while (!c.failed && c.queued[0])
+		media_client_serve(&c);
+	if (c.failed)
+		media_client_take_back(&c);
+	media_client_restart(&c);
+	c.failed = false;
+	expect_death(m, before);
+	while (!media_client_restart(&c))
+		;
+	assert_true(media_client_play(&c));
+	video_keeper_check_exact(&c.sums);
+	media_client_close(&c);
+}
+
+/* What was answered well is so, what was refused is not, and each is done once. */
+static void check_commands(struct media_keeper *m, unsigned step, unsigned number)
+{
+	const unsigned before = m->k.shared->workers, mapped = fake_shmem_count(&m->w.home);
+	uint32_t id[2], count = 2;
+	struct v4l2_plane plane;
+	struct v4l2_buffer b;
+	uint64_t at;
+	int err;
+
+	arm(m, step, number);
+	for (unsigned i = 0; i < 2; i++) {
+		err = media_open(&m->w, &id[i]);
+		assert_true(err == 0 || err == -EIO);
+		if (err)
+			assert_int_equal(media_open(&m->w, &id[i]), 0);
+	}
+	assert_int_not_equal(id[0], id[1]);
+	err = media_request(&m->w, id[0], MEDIA_OUTPUT, V4L2_MEMORY_MMAP, &count);
+	assert_true(err == 0 || err == -EIO);
+	assert_int_equal(media_query(&m->w, id[0], MEDIA_OUTPUT, 1, &b, &plane, 1), err ? -EINVAL : 0);
+	if (err)
+		assert_int_equal(media_request(&m->w, id[0], MEDIA_OUTPUT, V4L2_MEMORY_MMAP, &count), 0);
+	err = media_map(&m->w, id[0], 0, true, &at, NULL);
+	assert_true(err == 0 || err == -EIO);
+	if (err)
+		assert_int_equal(media_map(&m->w, id[0], 0, true, &at, NULL), 0);
+	memcpy(media_seen(&m->w, at), "stays", 6);
+	err = media_queue_buffer(&m->w, id[0], MEDIA_OUTPUT, 1, 100, 1);
+	assert_true(err == 0 || err == -EIO);
+	/* It dies once. */
+	if (err)
+		assert_int_equal(media_queue_buffer(&m->w, id[0], MEDIA_OUTPUT, 1, 100, 1), 0);
+	err = media_queue_buffer(&m->w, id[0], MEDIA_OUTPUT, 1, 100, 1);
+	assert_true(err == -EINVAL || err == -EIO);
+	/* What only lets go is done whoever dies. */
+	assert_int_equal(media_stream(&m->w, id[0], MEDIA_OUTPUT, false), 0);
+	assert_string_equal((char *)media_seen(&m->w, at), "stays");
+	assert_int_equal(media_unmap(&m->w, at), 0);
+	assert_int_equal(media_unmap(&m->w, at), -EINVAL);
+	for (unsigned i = 0; i < 2; i++) {
+		media_close(&m->w, id[i]);
+		assert_int_equal(media_query(&m->w, id[i], MEDIA_OUTPUT, 1, &b, &plane, 1), -EINVAL);
+	}
+	/* Enough of them for the step to be reached. */
+	while (m->k.shared->workers == before && number-- > 0)
+		assert_int_equal(media_query(&m->w, id[0], MEDIA_OUTPUT, 1, &b, &plane, 1), -EINVAL);
+	expect_death(m, before);
+	assert_int_equal(media_query(&m->w, id[0], MEDIA_OUTPUT, 1, &b, &plane, 1), -EINVAL);
+	assert_int_equal(fake_shmem_count(&m->w.home), mapped);
+}
+#endif
+
+static void a_worker_that_dies_at_a_step_is_replaced(void **state)
+{
+#ifdef MULLION_STEPS
+	struct media_keeper m;
+
+	(void)state;
+	/* Process 1 of a world of its own can't kill itself: without a sandbox. */
+	media_keeper_begin(&m, &(struct video_keeper_options){.device = decoder.device, .mode = SANDBOX_OFF});
+	for (unsigned step = 0; step < STEP_RECOVERING; step++) {
+		for (unsigned number = 1 + step % 4; number < 13; number += 4)
+			check_stream(&m, step, number);
+	}
+	media_keeper_decode_exactly(&m);
+	assert_int_equal(fake_shmem_count(&m.w.home), 0);
+	assert_int_equal(media_keeper_end(&m), 0);
+#else
+	(void)state;
+	tap_skip("needs a build with STEPS=1");
+#endif
+}
+
+static void a_command_at_work_is_done_once_or_not_at_all(void **state)
+{
+#ifdef MULLION_STEPS
+	struct media_keeper m;
+
+	(void)state;
+	media_keeper_begin(&m, &(struct video_keeper_options){.device = decoder.device, .mode = SANDBOX_OFF});
+	for (unsigned step = 0; step < STEP_RECOVERING; step++) {
+		for (unsigned number = 1 + step % 3; number <= 12; number += 3)
+			check_commands(&m, step, number);
+	}
+	media_keeper_decode_exactly(&m);
+	assert_int_equal(media_keeper_end(&m), 0);
+#else
+	(void)state;
+	tap_skip("needs a build with STEPS=1");
+#endif
+}
+
+int main(void)
+{
+	/* One alone, to look into it. */
+	const char *only = getenv("VIDEO_TEST");
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_guest_decodes_from_inside_the_sandbox),
+		cmocka_unit_test(a_session_whose_worker_died_has_failed_until_it_is_restarted),
+		cmocka_unit_test(a_session_without_a_codec_goes_on_unseen),
+		cmocka_unit_test(a_worker_may_die_at_any_moment),
+		cmocka_unit_test(a_worker_that_hangs_is_replaced_in_time),
+		cmocka_unit_test(the_spare_worker_takes_over),
+		cmocka_unit_test(after_many_deaths_no_streams_are_switched_on_for_a_while),
+		cmocka_unit_test(an_encoder_goes_on_when_it_is_restarted),
+		cmocka_unit_test(a_worker_that_dies_at_a_step_is_replaced),
+		cmocka_unit_test(a_command_at_work_is_done_once_or_not_at_all),
+	};
+
+	cmocka_set_test_filter(only);
+	return cmocka_run_group_tests_name("media keeper", tests, video_keeper_set_up, video_keeper_tear_down);
+}

@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Virtio-media sessions that are made again from their journal, as they were left and as a process that the guest had taken
+ * over may have left them. Over the fake codec.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/base/loop.h"
+#include "tests/lib/journal_open.h"
+#include "tests/lib/media_player.h"
+
+static const struct video_world_options keeps = {.keeps = true}, encoder_keeps = {.keeps = true, .encoder = true};
+
+static void expect_back(struct player *p, uint32_t type, unsigned count, uint32_t flags)
+{
+	for (unsigned i = 0; i < count; i++)
+		assert_int_equal(media_dequeue(p->w, p->id, type).buffer.flags, flags | V4L2_BUF_FLAG_TIMESTAMP_COPY);
+}
+
+/* What it had queued comes back; mapped memory stays, and is what the new process decodes from and into. */
+static void a_session_that_had_a_codec_goes_on_when_it_is_restarted(void **state)
+{
+	struct media_world *w = media_world_create(&keeps);
+	struct player p;
+
+	(void)state;
+	player_start(&p, w);
+	player_feed(&p, 1);
+	player_expect_picture(&p, 0);
+	memcpy(p.in[3] + 100, "stays", 6);
+	media_world_take_over(w);
+	expect_back(&p, MEDIA_CAPTURE, PLAYER_OUTPUTS - 1, V4L2_BUF_FLAG_ERROR);
+	assert_int_equal(media_queue_buffer(w, p.id, MEDIA_OUTPUT, 0, 20, 0), -EIO);
+	assert_int_equal(media_queue_buffer(w, p.id, MEDIA_CAPTURE, 0, 0, 0), -EIO);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_STOP), -EIO);
+	player_expect_size(&p, PLAYER_WIDTH, PLAYER_HEIGHT);
+	assert_string_equal((char *)p.in[3] + 100, "stays");
+	/* It is told once. */
+	media_world_take_over(w);
+	player_expect_nothing(&p);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_STOP), -EIO);
+	assert_int_equal(media_stream(w, p.id, MEDIA_OUTPUT, false), 0);
+	assert_int_equal(media_stream(w, p.id, MEDIA_OUTPUT, true), 0);
+	for (uint32_t i = 0; i < PLAYER_OUTPUTS; i++)
+		player_want(&p, i);
+	player_feed(&p, 5);
+	player_feed(&p, 6);
+	/* The size is known. */
+	player_expect_picture(&p, 5);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_STOP), 0);
+	player_expect_picture(&p, 6);
+	player_expect_end(&p);
+	for (uint32_t i = 0; i < PLAYER_OUTPUTS; i++)
+		assert_int_equal(media_unmap(w, p.out_at[i]), 0);
+	assert_int_equal(media_unmap(w, p.out_at[0]), -EINVAL);
+	media_world_destroy(w);
+}
+
+static void a_session_without_a_codec_goes_on(void **state)
+{
+	struct media_world *w = media_world_create(&keeps);
+	uint32_t count = 2, id;
+	struct v4l2_plane plane;
+	struct v4l2_buffer b;
+	struct player p;
+
+	(void)state;
+	player_open(&p, w);
+	/* CAPTURE waits, in this order. */
+	player_make_buffers(&p, MEDIA_CAPTURE, PLAYER_OUTPUTS, p.out, p.out_at);
+	player_want(&p, 2);
+	player_want(&p, 0);
+	player_want(&p, 1);
+	assert_int_equal(media_stream(w, p.id, MEDIA_CAPTURE, true), 0);
+	assert_int_equal(media_open(w, &id), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		media_world_take_over(w);
+		player_expect_nothing(&p);
+	}
+	/* The other has its number. */
+	assert_int_equal(media_request(w, id, MEDIA_OUTPUT, V4L2_MEMORY_MMAP, &count), 0);
+	assert_int_equal(media_open(w, &id), 0);
+	assert_int_equal(id, p.id + 2);
+	/* A first size for which there are buffers is no change. */
+	player_feed(&p, 1);
+	player_feed(&p, 2);
+	assert_int_equal(player_expect_picture(&p, 1), 2);
+	player_feed(&p, 3);
+	assert_int_equal(player_expect_picture(&p, 2), 0);
+	assert_int_equal(media_query(w, p.id, MEDIA_CAPTURE, 1, &b, &plane, 1), 0);
+	assert_int_equal(b.flags, V4L2_BUF_FLAG_QUEUED | V4L2_BUF_FLAG_TIMESTAMP_COPY);
+	assert_int_equal(b.length, 1);
+	/* A reset forgets it all. */
+	media_world_restart(w);
+	assert_int_equal(media_query(w, p.id, MEDIA_CAPTURE, 1, &b, &plane, 1), -EINVAL);
+	assert_int_equal(fake_shmem_count(&w->home), 0);
+	assert_int_equal(media_open(w, &id), 0);
+	media_world_take_over(w);
+	assert_int_equal(media_query(w, id, MEDIA_CAPTURE, 0, &b, &plane, 1), -EINVAL);
+	player_start(&p, w);
+	media_world_destroy(w);
+}
+
+/* Buffers that wait for STREAMON are sent when it comes, as they are in memory. */
+static void what_waits_for_its_queue_is_still_queued(void **state)
+{
+	struct media_world *w = media_world_create(&keeps);
+	struct fake_header h = {FAKE_MAGIC, FAKE_PICTURE, PLAYER_WIDTH, PLAYER_HEIGHT, 7};
+	struct player p = {.w = w};
+
+	(void)state;
+	assert_int_equal(media_open(w, &p.id), 0);
+	player_set_format(&p, MEDIA_OUTPUT, V4L2_PIX_FMT_H264, PLAYER_WIDTH, PLAYER_HEIGHT);
+	player_make_buffers(&p, MEDIA_OUTPUT, PLAYER_INPUTS, p.in, p.in_at);
+	memcpy(p.in[0], &h, sizeof(h));
+	assert_int_equal(media_queue_buffer(w, p.id, MEDIA_OUTPUT, 0, sizeof(h), 1000007), 0);
+	media_world_take_over(w);
+	player_expect_nothing(&p);
+	assert_int_equal(media_queue_buffer(w, p.id, MEDIA_OUTPUT, 0, sizeof(h), 1000007), -EINVAL);
+	player_make_buffers(&p, MEDIA_CAPTURE, PLAYER_OUTPUTS, p.out, p.out_at);
+	player_want(&p, 0);
+	assert_int_equal(media_stream(w, p.id, MEDIA_CAPTURE, true), 0);
+	assert_int_equal(media_stream(w, p.id, MEDIA_OUTPUT, true), 0);
+	player_expect_input(&p, 0);
+	p.next_in = 1;
+	player_feed(&p, 8);
+	player_expect_picture(&p, 7);
+	media_world_destroy(w);
+}
+
+/* Events that found no buffer come; what was told is not told again. */
+static void what_was_not_told_is_told(void **state)
+{
+	enum { PLAYERS = 4 };
+	struct media_world *w = media_world_create(&keeps);
+	struct player p[PLAYERS];
+	unsigned told = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < PLAYERS; i++)
+		player_start(&p[i], w);
+	/* 4 of OUTPUT and 3 of CAPTURE each; nobody posts buffers meanwhile. */
+	for (unsigned i = 0; i < PLAYERS; i++) {
+		for (uint32_t k = 1; k <= PLAYER_INPUTS; k++)
+			player_queue(&p[i], 10 * i + k);
+	}
+	for (unsigned i = 0; i < 40; i++)
+		assert_int_equal(loop_run_once(fake_guest_loop(w->guest), 0), 0);
+	fake_guest_poll(w->guest, VIRTIO_MEDIA_QUEUE_EVENT);
+	for (unsigned i = 0; i < MEDIA_WORLD_EVENTS; i++)
+		told += w->posted[i]->done;
+	assert_int_equal(told, MEDIA_WORLD_EVENTS);
+	media_world_collect(w);
+	media_world_take_over(w);
+	for (unsigned i = 0; i < PLAYERS; i++) {
+		expect_back(&p[i], MEDIA_OUTPUT, PLAYER_INPUTS, 0);
+		for (uint32_t k = 0; k < PLAYER_OUTPUTS; k++)
+			player_expect_picture(&p[i], k ? 10 * i + k : 0);
+		player_expect_nothing(&p[i]);
+	}
+	media_world_destroy(w);
+}
+
+/* A decoder that has taken all and knows no size yet has nothing that could come back in error. */
+static void one_that_waits_for_its_size_is_told_to_look(void **state)
+{
+	struct media_world *w = media_world_create(&keeps);
+	struct player p;
+
+	(void)state;
+	player_open(&p, w);
+	player_queue_unit(&p, FAKE_HANG, PLAYER_WIDTH, PLAYER_HEIGHT, 0);
+	player_expect_input(&p, 0);
+	media_world_take_over(w);
+	player_expect_change(&p);
+	player_make_buffers(&p, MEDIA_CAPTURE, PLAYER_OUTPUTS, p.out, p.out_at);
+	assert_int_equal(media_queue_buffer(w, p.id, MEDIA_CAPTURE, 0, 0, 0), -EIO);
+	media_world_take_over(w);
+	player_expect_nothing(&p);
+	media_world_destroy(w);
+}
+
+/* The home has done it, and nobody told the guest: it is undone, and the place is free. */
+static void a_mapping_that_nobody_was_told_of_is_undone(void **state)
+{
+	struct media_world *w = media_world_create(&keeps);
+	struct virtio_media_cmd_mmap c = {{VIRTIO_MEDIA_CMD_MMAP, 0}, 0, VIRTIO_MEDIA_MMAP_FLAG_RW, 0};
+	struct virtio_shmem_request copy;
+	uint32_t count = 2;
+	uint64_t at;
+	struct player p = {.w = w};
+
+	(void)state;
+	assert_int_equal(media_open(w, &p.id), 0);
+	assert_int_equal(media_request(w, p.id, MEDIA_OUTPUT, V4L2_MEMORY_MMAP, &count), 0);
+	w->home.later = true;
+	c.session_id = p.id;
+	fake_guest_add(w->guest, 0, &c, sizeof(c), sizeof(struct virtio_media_resp_mmap));
+	fake_guest_kick(w->guest, 0);
+	media_settle(w);
+	assert_int_equal(w->home.count, 1);
+	w->home.later = false;
+	copy = w->home.waiting[0].copy;
+	w->home.count = 0;
+	assert_int_equal(virtio_shmem_map(w->device, &copy), 0);
+	close(copy.fd);
+	assert_int_equal(fake_shmem_count(&w->home), 1);
+	media_world_take_over(w);
+	assert_int_equal(fake_shmem_count(&w->home), 0);
+	assert_int_equal(media_map(w, p.id, 0, true, &at, NULL), 0);
+	assert_int_equal(at, 0);
+	/* One that was undone, but is not known to be, is as good as undone. */
+	copy.offset = at;
+	assert_int_equal(virtio_shmem_unmap(w->device, &copy), 0);
+	media_world_take_over(w);
+	assert_int_equal(media_unmap(w, at), 0);
+	assert_int_equal(media_unmap(w, at), -EINVAL);
+	media_world_destroy(w);
+}
+
+static void an_encoder_is_given_back(void **state)
+{
+	struct media_world *w = media_world_create(&encoder_keeps);
+	struct v4l2_control rate = {.id = V4L2_CID_MPEG_VIDEO_BITRATE, .value = 1234567};
+	struct v4l2_streamparm parm = {.type = MEDIA_OUTPUT};
+	struct v4l2_format f = {.type = MEDIA_OUTPUT};
+	struct player p = {.w = w};
+
+	(void)state;
+	assert_int_equal(media_open(w, &p.id), 0);
+	player_set_format(&p, MEDIA_CAPTURE, V4L2_PIX_FMT_H264, PLAYER_WIDTH, PLAYER_HEIGHT);
+	player_set_format(&p, MEDIA_OUTPUT, V4L2_PIX_FMT_YVU420M, 320, 240);
+	assert_int_equal(media_call(w, p.id, VIDIOC_S_CTRL, &rate), 0);
+	parm.parm.output.timeperframe = (struct v4l2_fract){1, 25};
+	assert_int_equal(media_call(w, p.id, VIDIOC_S_PARM, &parm), 0);
+	media_world_take_over(w);
+	rate.value = 0;
+	assert_int_equal(media_call(w, p.id, VIDIOC_G_CTRL, &rate), 0);
+	assert_int_equal(rate.value, 1234567);
+	assert_int_equal(media_call(w, p.id, VIDIOC_G_PARM, &parm), 0);
+	assert_int_equal(parm.parm.output.timeperframe.denominator, 25);
+	assert_int_equal(media_call(w, p.id, VIDIOC_G_FMT, &f), 0);
+	assert_int_equal(f.fmt.pix_mp.pixelformat, V4L2_PIX_FMT_YVU420M);
+	assert_int_equal(f.fmt.pix_mp.width, 320);
+	assert_int_equal(f.fmt.pix_mp.num_planes, 3);
+	media_world_destroy(w);
+}
+
+/* ---- whoever wrote it ---- */
+
+enum { MAX_RECORDS = 128, ROUNDS = 60, JOURNALS = 6 };
+
+struct record {
+	struct journal_key key;
+	size_t bytes;
+	uint8_t *payload;
+};
+
+static struct record records[MAX_RECORDS];
+static unsigned record_count;
+
+static void keep_records(int fd)
+{
+	struct journal *j;
+	struct journal_key key;
+	const void *payload;
+	size_t at = 0, bytes;
+
+	for (unsigned i = 0; i < record_count; i++)
+		free(records[i].payload);
+	record_count = 0;
+	assert_int_equal(journal_open(fd, &j), 0);
+	while (journal_next(j, &at, &key, &payload, &bytes)) {
+		struct record *r = &records[record_count++];
+
+		assert_true(record_count <= MAX_RECORDS);
+		*r = (struct record){.key = key, .bytes = bytes, .payload = malloc(bytes + 1)};
+		assert_non_null(r->payload);
+		memcpy(r->payload, payload, bytes);
+	}
+	journal_close(j);
+}
+
+static int write_journal(size_t size)
+{
+	int fd = journal_memfd(size);
+	struct journal *j;
+
+	assert_true(fd >= 0);
+	assert_int_equal(journal_open(fd, &j), 0);
+	for (unsigned i = 0; i < record_count; i++) {
+		if (journal_put(j, &records[i].key, records[i].payload, records[i].bytes))
+			continue;
+	}
+	journal_commit(j, 0);
+	journal_close(j);
+	return fd;
+}
+
+/* One to four changes: a byte, a length, a key. */
+static void damage(unsigned *seed)
+{
+	for (unsigned n = 1 + (unsigned)rand_r(seed) % 4; n > 0; n--) {
+		struct record *r = &records[(unsigned)rand_r(seed) % record_count];
+
+		switch (rand_r(seed) % 8) {
+		case 0:
+			r->bytes = r->bytes ? (unsigned)rand_r(seed) % r->bytes : 0;
+			break;
+		case 1:
+			r->key.id[rand_r(seed) % 3] ^= 1u << rand_r(seed) % 32;
+			break;
+		default:
+			if (r->bytes)
+				r->payload[(unsigned)rand_r(seed) % r->bytes] ^= (uint8_t)(1u << rand_r(seed) % 8);
+			break;
+		}
+	}
+}
+
+/* Whatever there is of session @id is used. Returns whether there is any of it. */
+static bool use(struct media_world *w, uint32_t id)
+{
+	struct v4l2_format f = {.type = MEDIA_CAPTURE};
+	const bool is = media_call(w, id, VIDIOC_G_FMT, &f) == 0;
+
+	for (uint32_t i = 0; i < 4; i++) {
+		struct v4l2_plane planes[3];
+		struct v4l2_buffer b;
+		uint64_t at;
+
+		/* It may say that something is mapped where nothing is. */
+		if (media_query(w, id, MEDIA_OUTPUT, i, &b, planes, 3) == 0 &&
+		    media_map(w, id, planes[0].m.mem_offset, true, &at, NULL) == 0 && fake_shmem_at(&w->home, at))
+			*fake_shmem_at(&w->home, at) = 1;
+		media_queue_buffer(w, id, MEDIA_CAPTURE, i, 0, 0);
+		media_queue_buffer(w, id, MEDIA_OUTPUT, i, 64, 1);
+	}
+	for (uint32_t type = MEDIA_CAPTURE; type <= MEDIA_OUTPUT; type++) {
+		media_stream(w, id, type, false);
+		media_stream(w, id, type, true);
+	}
+	for (uint32_t i = 0; i < 4; i++) {
+		media_queue_buffer(w, id, MEDIA_CAPTURE, i, 0, 0);
+		media_queue_buffer(w, id, MEDIA_OUTPUT, i, 64, 1);
+	}
+	return is;
+}
+
+static void a_journal_of_a_stranger_does_no_harm(void **state)
+{
+	unsigned seed = 1, whole = 0, gone = 0;
+
+	(void)state;
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		struct media_world *w = media_world_create(&keeps);
+		struct player running, idle;
+		uint32_t id;
+
+		player_start(&running, w);
+		player_open(&idle, w);
+		player_make_buffers(&idle, MEDIA_CAPTURE, PLAYER_OUTPUTS, idle.out, idle.out_at);
+		player_want(&idle, 1);
+		keep_records(w->journal_fd);
+		assert_true(record_count > 20);
+		/* Damage heaps up. */
+		for (unsigned i = 0; i < JOURNALS; i++) {
+			bool both;
+
+			damage(&seed);
+			close(w->journal_fd);
+			w->journal_fd = write_journal(1 << 20);
+			media_world_take_over(w);
+			both = use(w, running.id);
+			both &= use(w, idle.id);
+			whole += both;
+			gone += !both;
+			/* And it is a device. */
+			assert_int_equal(media_open(w, &id), 0);
+			media_settle(w);
+			w->event_count = 0;
+		}
+		media_world_destroy(w);
+	}
+	printf("# %u with both sessions, %u with less\n", whole, gone);
+	/* It was no test else. */
+	assert_true(whole > 20 && gone > 20);
+}
+
+static void a_journal_gives_no_more_than_may_be(void **state)
+{
+	struct media_world *w = media_world_create(&keeps);
+	struct player p, other;
+	unsigned running = 0;
+
+	(void)state;
+	player_open(&p, w);
+	player_open(&other, w);
+	w->config.limits.streams = 1;
+	media_world_take_over(w);
+	running += media_queue_buffer(w, p.id, MEDIA_OUTPUT, 0, 20, 0) == 0;
+	running += media_queue_buffer(w, other.id, MEDIA_OUTPUT, 0, 20, 0) == 0;
+	assert_int_equal(running, 1);
+	media_world_destroy(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_session_that_had_a_codec_goes_on_when_it_is_restarted),
+		cmocka_unit_test(a_session_without_a_codec_goes_on),
+		cmocka_unit_test(what_waits_for_its_queue_is_still_queued),
+		cmocka_unit_test(what_was_not_told_is_told),
+		cmocka_unit_test(one_that_waits_for_its_size_is_told_to_look),
+		cmocka_unit_test(a_mapping_that_nobody_was_told_of_is_undone),
+		cmocka_unit_test(an_encoder_is_given_back),
+		cmocka_unit_test(a_journal_of_a_stranger_does_no_harm),
+		cmocka_unit_test(a_journal_gives_no_more_than_may_be),
+	};
+
+	return cmocka_run_group_tests_name("media restore", tests, NULL, NULL);
+}
