@@ -102,8 +102,12 @@ void gpu_export_again(struct gpu *g, struct gpu_resource *res)
 	struct virtio_object_shape shape;
 	struct virtio_object *o;
 
-	if (!virtio_objects_are_shared(g->objects) || res->kind == GPU_RESOURCE_BLOB || !format ||
-	    !g->renderer->ops->resource_share)
+	if (!virtio_objects_are_shared(g->objects) || res->host)
+		return;
+	/* Its pages are where they were. */
+	if (res->kind == GPU_RESOURCE_BLOB && make_object(g, res) == 0)
+		publish(g, res);
+	if (res->kind == GPU_RESOURCE_BLOB || !format || !g->renderer->ops->resource_share)
 		return;
 	o = virtio_objects_find(g->objects, res->uuid);
 	shape = shape_of(res, format);

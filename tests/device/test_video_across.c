@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "host/video/codec_fake.h"
 #include "protocol/virtio_gpu.h"
 #include "tests/lib/isolated_pair.h"
 #include "tests/lib/shared_pictures.h"
@@ -90,15 +91,6 @@ static void a_decoded_picture_is_shown(void **state)
 	isolated_pair_close(&p);
 }
 
-/* ---- deaths ---- */
-
-static void wait_for_frame(struct isolated_pair *p, unsigned before)
-{
-	for (unsigned i = 0; i < 60000 && p->shared->frames == before; i++)
-		usleep(1000);
-	assert_true(p->shared->frames > before);
-}
-
 static bool is_not_found(void *arg)
 {
 	struct shared_objects *t = ((void **)arg)[0];
@@ -107,6 +99,58 @@ static bool is_not_found(void *arg)
 	if (fd >= 0)
 		close(fd);
 	return fd < 0;
+}
+
+/* The pages are the guest's, which both devices have. */
+static void a_blob_is_its_pages(void **state)
+{
+	struct {
+		struct virtio_gpu_resource_create_blob c;
+		struct virtio_gpu_mem_entry e[2];
+	} create = {.c = {.hdr = {.type = VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB},
+			  .resource_id = 3,
+			  .blob_mem = VIRTIO_GPU_BLOB_MEM_GUEST,
+			  .nr_entries = 2,
+			  .size = WIDTH * HEIGHT * 4},
+		    .e = {{.addr = ISOLATED_COMMON_GPA + 0x8000, .length = 4096},
+			  {.addr = ISOLATED_COMMON_GPA, .length = WIDTH * HEIGHT * 4 - 4096}}};
+	struct virtio_gpu_set_scanout_blob scan = {.hdr = {.type = VIRTIO_GPU_CMD_SET_SCANOUT_BLOB},
+						   .r = {.width = WIDTH, .height = HEIGHT},
+						   .resource_id = 3,
+						   .width = WIDTH,
+						   .height = HEIGHT,
+						   .format = VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM,
+						   .strides = {WIDTH * 4}};
+	uint8_t uuid[16];
+	struct isolated_pair p;
+
+	isolated_pair_open(&p, *state);
+	assert_int_equal(gpu3d_request(&p.gpu, &create, sizeof(create), NULL, 0), OK);
+	shared_assign_uuid(&p.gpu, 3, uuid);
+	start_film(&p);
+	assert_int_equal(shared_create_output(&p.video, 7, uuid), VIDEO_OK);
+	assert_int_equal(gpu3d_request(&p.gpu, &scan, sizeof(scan), NULL, 0), OK);
+	for (uint32_t i = 0; i < 4; i++) {
+		decode(&p, i + 1);
+		assert_int_equal(gpu3d_flush(&p.gpu, 3, 0, 0, WIDTH, HEIGHT), OK);
+		check_screen(&p, i);
+		assert_int_equal(p.common[0x8000], fake_sample(i, 0, 0, 0));
+		if (i == 1)
+			isolated_pair_kill(&p, ISOLATED_GPU);
+	}
+	assert_int_equal(shared_create_output(&p.video, 8, uuid), VIDEO_OK);
+	assert_int_equal(gpu3d_unref(&p.gpu, 3), OK);
+	assert_true(fake_guest_run_until(p.gpu.guest, is_not_found, (void *[]){p.objects, uuid}, 60000));
+	isolated_pair_close(&p);
+}
+
+/* ---- deaths ---- */
+
+static void wait_for_frame(struct isolated_pair *p, unsigned before)
+{
+	for (unsigned i = 0; i < 60000 && p->shared->frames == before; i++)
+		usleep(1000);
+	assert_true(p->shared->frames > before);
 }
 
 /* The picture is the object's, which the next worker has too, and the decoder's mapping is of it still. */
@@ -331,6 +375,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FOR_EACH_RENDERER(a_decoded_picture_is_shown),
+		FOR_EACH_RENDERER(a_blob_is_its_pages),
 		FOR_EACH_RENDERER(the_gpus_worker_may_die),
 		FOR_EACH_RENDERER(a_picture_is_decoded_while_the_gpus_worker_is_dead),
 		FOR_EACH_RENDERER(the_decoders_worker_may_die),

@@ -21,6 +21,7 @@
 #include "host/display/display.h"
 #include "host/gpu/egl.h"
 #include "host/vhost/program.h"
+#include "host/virtio/mem.h"
 #include "host/virtio/module.h"
 #include "host/virtio/object.h"
 #include "protocol/virtio_gpu.h"
@@ -206,7 +207,7 @@ static void called(struct loop_fd *f, uint32_t events)
 		s->device->transport->interrupt(s->device->transport_owner, (unsigned)(f - s->watches));
 }
 
-static void open_side(struct isolated_side *s, struct shared_objects *objects)
+static void open_side(struct isolated_side *s, struct shared_objects *objects, const struct guest_mem_region *common)
 {
 	const struct vhost_user_setup setup = {
 		.kind = vhost_user_find_kind(s->renderer ? "gpu" : "video-decoder"),
@@ -219,6 +220,7 @@ static void open_side(struct isolated_side *s, struct shared_objects *objects)
 	s->log = tmpfile();
 	assert_non_null(s->log);
 	s->guest = fake_guest_create(NULL);
+	assert_int_equal(guest_mem_add((struct guest_mem *)(uintptr_t)fake_guest_mem(s->guest), common), 0);
 	assert_int_equal(vhost_user_create(&setup, fake_guest_loop(s->guest), fake_guest_mem(s->guest), &s->device), 0);
 	for (unsigned q = 0; q < s->device->queue_count; q++) {
 		s->fds[q].doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -232,16 +234,24 @@ static void open_side(struct isolated_side *s, struct shared_objects *objects)
 
 void isolated_pair_open(struct isolated_pair *p, const char *renderer)
 {
+	struct guest_mem_region common;
+
 	memset(p, 0, sizeof(*p));
 	if (!has_renderer(renderer))
 		tap_skip("no 3D on this machine");
 	p->shared = mmap(NULL, sizeof(*p->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(p->shared, MAP_FAILED);
 	assert_int_equal(shared_objects_create(&p->objects), 0);
+	p->common_fd = memfd_create("common", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(p->common_fd, ISOLATED_COMMON_BYTES), 0);
+	p->common = mmap(NULL, ISOLATED_COMMON_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, p->common_fd, 0);
+	assert_ptr_not_equal(p->common, MAP_FAILED);
+	common = (struct guest_mem_region){
+		.gpa = ISOLATED_COMMON_GPA, .size_bytes = ISOLATED_COMMON_BYTES, .host = p->common, .fd = p->common_fd};
 	for (unsigned i = 0; i < 2; i++) {
 		p->sides[i].shared = p->shared;
 		p->sides[i].renderer = i == ISOLATED_GPU ? renderer : NULL;
-		open_side(&p->sides[i], p->objects);
+		open_side(&p->sides[i], p->objects, &common);
 	}
 	p->gpu = (struct gpu3d){
 		.guest = p->sides[ISOLATED_GPU].guest, .device = p->sides[ISOLATED_GPU].device, .screen = &p->screen};
@@ -291,6 +301,8 @@ void isolated_pair_close(struct isolated_pair *p)
 	}
 	shared_objects_destroy(p->objects);
 	munmap(p->shared, sizeof(*p->shared));
+	munmap(p->common, ISOLATED_COMMON_BYTES);
+	close(p->common_fd);
 }
 
 void isolated_pair_kill(struct isolated_pair *p, unsigned side)

@@ -18,6 +18,10 @@
 
 enum { ISOLATED_PIXELS = 128 * 128 };
 
+/* Memory that both fake guests have, at the same place, besides their own. */
+#define ISOLATED_COMMON_GPA 0x300000000ull
+#define ISOLATED_COMMON_BYTES 0x100000ull
+
 /* What a worker that was taken over may do: announce @name for memory of its own. */
 enum isolated_mischief {
 	ISOLATED_NONE,
@@ -51,6 +55,8 @@ struct isolated_side {
 struct isolated_pair {
 	struct isolated_shared *shared;
 	struct shared_objects *objects;
+	uint8_t *common;
+	int common_fd;
 	struct isolated_side sides[2]; /* the GPU's, the decoder's */
 	struct gpu3d gpu;
 	struct gpu3d_screen screen; /* not used: frames are in @shared */
