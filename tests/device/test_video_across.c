@@ -258,6 +258,50 @@ static void what_is_gone_is_not_found(void **state)
 	isolated_pair_close(&p);
 }
 
+/* A guest without a driver for the codec may name what it likes: it costs nothing, and the pictures stay. */
+static void nothing_is_shared_without_a_driver_to_share_with(void **state)
+{
+	struct gpu3d_resource r = {.id = 1, .width = WIDTH, .height = HEIGHT, .stride = WIDTH * 4};
+	struct virtio_gpu_transfer_to_host_2d cmd = {.hdr = {.type = VIRTIO_GPU_CMD_TRANSFER_TO_HOST_2D},
+						     .r = {.width = WIDTH, .height = HEIGHT},
+						     .resource_id = 1};
+	uint8_t uuid[16];
+	struct isolated_pair p;
+
+	isolated_pair_open(&p, *state);
+	fake_guest_reset(p.video.guest);
+	shared_create_2d(&p.gpu, 1, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, WIDTH, HEIGHT);
+	assert_int_equal(gpu3d_attach_backing(&p.gpu, &r, WIDTH * HEIGHT * 4), OK);
+	memset(r.pages, 0x42, r.bytes);
+	assert_int_equal(gpu3d_request(&p.gpu, &cmd, sizeof(cmd), NULL, 0), OK);
+	shared_assign_uuid(&p.gpu, 1, uuid);
+	assert_true(is_not_found((void *[]){p.objects, uuid}));
+	for (uint32_t i = 2; i < 2 * SHARED_OBJECTS_MAX; i++) {
+		uint8_t other[16];
+
+		shared_create_2d(&p.gpu, i, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, 32, 32);
+		shared_assign_uuid(&p.gpu, i, other);
+	}
+	assert_int_equal(gpu3d_set_scanout(&p.gpu, 1, WIDTH, HEIGHT), OK);
+	assert_int_equal(gpu3d_flush(&p.gpu, 1, 0, 0, WIDTH, HEIGHT), OK);
+	assert_int_equal(p.shared->pixels[WIDTH * HEIGHT - 1] & 0xffffff, 0x424242);
+	memset(r.pages, 0x17, r.bytes);
+	assert_int_equal(gpu3d_request(&p.gpu, &cmd, sizeof(cmd), NULL, 0), OK);
+	assert_int_equal(gpu3d_flush(&p.gpu, 1, 0, 0, WIDTH, HEIGHT), OK);
+	assert_int_equal(p.shared->pixels[0] & 0xffffff, 0x171717);
+	/* Then there is one. */
+	assert_int_equal(fake_guest_start(p.video.guest, p.video.device), 0);
+	shared_create_2d(&p.gpu, 1000, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, WIDTH, HEIGHT);
+	shared_assign_uuid(&p.gpu, 1000, uuid);
+	start_film(&p);
+	assert_int_equal(shared_create_output(&p.video, 7, uuid), VIDEO_OK);
+	assert_int_equal(gpu3d_set_scanout(&p.gpu, 1000, WIDTH, HEIGHT), OK);
+	decode(&p, 1);
+	assert_int_equal(gpu3d_flush(&p.gpu, 1000, 0, 0, WIDTH, HEIGHT), OK);
+	check_screen(&p, 0);
+	isolated_pair_close(&p);
+}
+
 static void too_many_are_refused(void **state)
 {
 	uint8_t uuid[16];
@@ -380,6 +424,7 @@ int main(void)
 		FOR_EACH_RENDERER(a_picture_is_decoded_while_the_gpus_worker_is_dead),
 		FOR_EACH_RENDERER(the_decoders_worker_may_die),
 		FOR_EACH_RENDERER(what_is_gone_is_not_found),
+		FOR_EACH_RENDERER(nothing_is_shared_without_a_driver_to_share_with),
 		cmocka_unit_test_prestate(too_many_are_refused, (void *)(uintptr_t)renderers[0]),
 		cmocka_unit_test_prestate(a_name_belongs_to_who_announced_it, (void *)(uintptr_t)renderers[0]),
 		cmocka_unit_test_prestate(a_frontend_may_be_late, (void *)(uintptr_t)renderers[0]),
