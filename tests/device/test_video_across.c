@@ -13,10 +13,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "host/base/step.h"
 #include "host/video/codec_fake.h"
 #include "protocol/virtio_gpu.h"
 #include "tests/lib/isolated_pair.h"
 #include "tests/lib/shared_pictures.h"
+#include "tests/lib/tap.h"
+#include "tests/lib/usage.h"
 #include "vmm/shared_objects.h"
 
 #define OK VIRTIO_GPU_RESP_OK_NODATA
@@ -409,6 +412,74 @@ static void nothing_is_left_of_a_keeper_that_died(void **state)
 	isolated_pair_close(&p);
 }
 
+/* ---- deaths at numbered steps ---- */
+
+#ifdef MULLION_STEPS
+static int flush_again(struct isolated_pair *p, uint32_t id)
+{
+	int code = gpu3d_flush(&p->gpu, id, 0, 0, WIDTH, HEIGHT);
+
+	/* What was at work may not have been done. */
+	return code == OK ? code : gpu3d_flush(&p->gpu, id, 0, 0, WIDTH, HEIGHT);
+}
+
+/* From the name to the end of resource @id, with a death on the way: at each step all of it is there or nothing. */
+static void share_once(struct isolated_pair *p, uint32_t id, unsigned side, unsigned step, unsigned number)
+{
+	uint8_t uuid[16];
+	uint32_t created;
+
+	shared_create_2d(&p->gpu, id, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, WIDTH, HEIGHT);
+	assert_int_equal(gpu3d_set_scanout(&p->gpu, id, WIDTH, HEIGHT), OK);
+	isolated_pair_arm(p, side, step, number);
+	if (shared_try_uuid(&p->gpu, id, uuid) != VIRTIO_GPU_RESP_OK_RESOURCE_UUID)
+		shared_assign_uuid(&p->gpu, id, uuid);
+	created = shared_create_output(&p->video, id, uuid);
+	if (created != VIDEO_OK)
+		assert_int_equal(shared_create_output(&p->video, id, uuid), VIDEO_OK);
+	assert_int_equal(flush_again(p, id), OK);
+	assert_false(is_not_found((void *[]){p->objects, uuid}));
+	if (gpu3d_unref(&p->gpu, id) != OK)
+		gpu3d_unref(&p->gpu, id);
+	assert_true(fake_guest_run_until(p->gpu.guest, is_not_found, (void *[]){p->objects, uuid}, 60000));
+	/* Not to be killed in what follows. */
+	isolated_pair_arm(p, side, STEP_COUNT, 1);
+	assert_int_equal(video_queue_command(&p->video, VIRTIO_VIDEO_CMD_RESOURCE_DESTROY_ALL, 1, VIDEO_OUT), VIDEO_OK);
+}
+#endif
+
+static void a_worker_that_dies_at_a_step_shares_all_or_nothing(void **state)
+{
+#ifdef MULLION_STEPS
+	uint32_t id = 1;
+	unsigned before;
+	struct isolated_pair p;
+
+	isolated_pair_open_unconfined(&p, *state);
+	assert_int_equal(video_create_stream(&p.video, 1, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
+	assert_int_equal(shared_set_params(&p.video, VIDEO_OUT, VIRTIO_VIDEO_FORMAT_BGRA8888,
+					   VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT),
+			 VIDEO_OK);
+	before = usage_count(getpid(), "fd");
+	for (unsigned side = 0; side < 2; side++) {
+		for (unsigned step = 0; step < STEP_RECOVERING; step++) {
+			for (unsigned number = 1; number < 4; number++)
+				share_once(&p, id++, side, step, number);
+		}
+	}
+	assert_true(p.shared->workers[ISOLATED_GPU] > 10 && p.shared->workers[ISOLATED_VIDEO] > 5);
+	/* What nobody knows of is not kept either. */
+	fake_guest_run_until(p.gpu.guest, NULL, NULL, 200);
+	assert_int_equal(usage_count(getpid(), "fd"), before);
+	printf("# workers: %u of the GPU, %u of the decoder\n", p.shared->workers[ISOLATED_GPU],
+	       p.shared->workers[ISOLATED_VIDEO]);
+	isolated_pair_close(&p);
+#else
+	(void)state;
+	tap_skip("needs a build with STEPS=1");
+#endif
+}
+
 #define FOR_EACH_RENDERER(test)                                                                                        \
 	{#test " 2d", test, NULL, NULL, (void *)(uintptr_t)renderers[0]},                                              \
 	{                                                                                                              \
@@ -431,6 +502,8 @@ int main(void)
 		cmocka_unit_test_prestate(what_the_next_worker_does_not_know_is_taken_back,
 					  (void *)(uintptr_t)renderers[0]),
 		cmocka_unit_test_prestate(nothing_is_left_of_a_keeper_that_died, (void *)(uintptr_t)renderers[0]),
+		cmocka_unit_test_prestate(a_worker_that_dies_at_a_step_shares_all_or_nothing,
+					  (void *)(uintptr_t)renderers[0]),
 	};
 
 	return cmocka_run_group_tests_name("video across processes", tests, NULL, NULL);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "host/base/loop.h"
+#include "host/base/step.h"
 #include "host/display/display.h"
 #include "host/gpu/egl.h"
 #include "host/vhost/program.h"
@@ -114,6 +115,10 @@ static void misbehave(struct loop_timer *t)
 		shared->result = virtio_objects_publish(w->objects, o, shared->name);
 		shared->mischief[side] = ISOLATED_NONE;
 	}
+	if (*shared->die_at[side]) {
+		step_die_at(shared->die_at[side]);
+		*shared->die_at[side] = '\0';
+	}
 	loop_arm_timer(w->loop, t, loop_now_ns() + 10000000ull);
 }
 
@@ -142,7 +147,7 @@ static _Noreturn void be_keeper(const struct isolated_side *s, int fd)
 		.screen = -1,
 		.max_deaths = 1000,
 		.hang_s = 60,
-		.sandbox = {.profile = s->renderer ? &sandbox_gpu : &sandbox_video},
+		.sandbox = {.mode = s->mode, .profile = s->renderer ? &sandbox_gpu : &sandbox_video},
 	};
 	struct video_config video;
 
@@ -232,7 +237,7 @@ static void open_side(struct isolated_side *s, struct shared_objects *objects, c
 	assert_int_equal(s->device->ops->outside->attach(s->device, s->fds), 0);
 }
 
-void isolated_pair_open(struct isolated_pair *p, const char *renderer)
+static void open_pair(struct isolated_pair *p, const char *renderer, enum sandbox_mode mode)
 {
 	struct guest_mem_region common;
 
@@ -251,6 +256,7 @@ void isolated_pair_open(struct isolated_pair *p, const char *renderer)
 	for (unsigned i = 0; i < 2; i++) {
 		p->sides[i].shared = p->shared;
 		p->sides[i].renderer = i == ISOLATED_GPU ? renderer : NULL;
+		p->sides[i].mode = mode;
 		open_side(&p->sides[i], p->objects, &common);
 	}
 	p->gpu = (struct gpu3d){
@@ -259,6 +265,16 @@ void isolated_pair_open(struct isolated_pair *p, const char *renderer)
 	p->video = (struct video_world){.guest = p->sides[ISOLATED_VIDEO].guest,
 					.device = p->sides[ISOLATED_VIDEO].device};
 	assert_int_equal(fake_guest_start(p->video.guest, p->video.device), 0);
+}
+
+void isolated_pair_open(struct isolated_pair *p, const char *renderer)
+{
+	open_pair(p, renderer, SANDBOX_AUTO);
+}
+
+void isolated_pair_open_unconfined(struct isolated_pair *p, const char *renderer)
+{
+	open_pair(p, renderer, SANDBOX_OFF);
 }
 
 static void print_log(const struct isolated_side *s)
@@ -323,6 +339,13 @@ void isolated_pair_kill(struct isolated_pair *p, unsigned side)
 	for (unsigned i = 0; i < 60000 && p->shared->workers[side] == before; i++)
 		usleep(1000);
 	assert_int_equal(p->shared->workers[side], before + 1);
+}
+
+void isolated_pair_arm(struct isolated_pair *p, unsigned side, unsigned step, unsigned number)
+{
+	snprintf(p->shared->die_at[side], sizeof(p->shared->die_at[side]), "%u:%u", step, number);
+	while (*(volatile char *)p->shared->die_at[side])
+		usleep(1000);
 }
 
 static bool is_broken(void *arg)
