@@ -18,6 +18,7 @@ struct shared_object {
 struct shared_objects {
 	pthread_mutex_t lock; /* of the list; nothing is waited for with it */
 	struct shared_object *first;
+	unsigned users;
 };
 
 int shared_objects_create(struct shared_objects **out)
@@ -50,6 +51,20 @@ void shared_objects_destroy(struct shared_objects *t)
 	free(t);
 }
 
+void shared_objects_join(struct shared_objects *t)
+{
+	pthread_mutex_lock(&t->lock);
+	t->users++;
+	pthread_mutex_unlock(&t->lock);
+}
+
+void shared_objects_leave(struct shared_objects *t)
+{
+	pthread_mutex_lock(&t->lock);
+	t->users--;
+	pthread_mutex_unlock(&t->lock);
+}
+
 /* Where @uuid is, or the end of the list. */
 static struct shared_object **find(struct shared_objects *t, const uint8_t *uuid)
 {
@@ -79,6 +94,8 @@ static int link_in(struct shared_objects *t, struct shared_object *o)
 		return -EEXIST;
 	for (const struct shared_object *other = t->first; other; other = other->next)
 		count += other->owner == o->owner;
+	if (!t->users)
+		return -ENODEV;
 	if (count >= SHARED_OBJECTS_MAX)
 		return -ENOSPC;
 	o->next = t->first;

@@ -22,9 +22,14 @@ int shared_objects_create(struct shared_objects **out);
 /* NULL is fine. */
 void shared_objects_destroy(struct shared_objects *t);
 
+/* A driver may look for objects from now on, or one doesn't any more. What is there stays. */
+void shared_objects_join(struct shared_objects *t);
+void shared_objects_leave(struct shared_objects *t);
+
 /*
  * @owner, whatever stands for it, shares @fd (taken, also on failure; -1: it has none after all) as @uuid. Returns 0, -EEXIST
- * (that UUID is there, whoever's it is), -ENOSPC (too many), -EPERM (no memfd that can't shrink), -ENOENT (no @fd), -ENOMEM.
+ * (that UUID is there, whoever's it is), -ENODEV (nobody would look for it: a Linux guest names all sorts of buffers),
+ * -ENOSPC (too many), -EPERM (no memfd that can't shrink), -ENOENT (no @fd), -ENOMEM.
  */
 int shared_objects_add(struct shared_objects *t, const void *owner, const uint8_t uuid[SHARED_OBJECTS_UUID_BYTES],
 		       int fd);

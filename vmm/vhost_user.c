@@ -21,6 +21,7 @@
 #include "host/virtio/mem.h"
 #include "protocol/vhost_user.h"
 #include "protocol/virtio.h"
+#include "protocol/virtio_video.h"
 #include "vmm/shared_objects.h"
 #include "vmm/vhost_user_kinds.h"
 #include "vmm/vhost_user_session.h"
@@ -61,6 +62,7 @@ struct vhost_user {
 	bool running[VIRTIO_DEVICE_MAX_QUEUES];		     /* the backend has the ring */
 	bool up;					     /* between start and reset */
 	bool maps; /* as up, but from the start's first word on */
+	bool imports; /* its driver may look for what other devices share */
 	struct loop_task
 		changed_task; /* its config space changed, or it shares something, while we talked about something else */
 	bool changed_posted;
@@ -140,6 +142,23 @@ static int session_end(struct vhost_user *v, int err)
 	return err;
 }
 
+/* Whether the driver said that buffers may be other devices' (feature bit of virtio-video's). */
+static void begin_importing(struct vhost_user *v)
+{
+	if (!v->session.objects || (v->kind->id != VIRTIO_ID_VIDEO_DECODER && v->kind->id != VIRTIO_ID_VIDEO_ENCODER) ||
+	    !virtio_device_has(&v->device, VIRTIO_VIDEO_F_RESOURCE_VIRTIO_OBJECT) || v->imports)
+		return;
+	shared_objects_join(v->session.objects);
+	v->imports = true;
+}
+
+static void stop_importing(struct vhost_user *v)
+{
+	if (v->imports)
+		shared_objects_leave(v->session.objects);
+	v->imports = false;
+}
+
 static void lost(struct vhost_user *v)
 {
 	char why[400];
@@ -147,6 +166,7 @@ static void lost(struct vhost_user *v)
 	snprintf(why, sizeof(why), "%s: %s", v->socket, v->session.why);
 	memset(v->running, 0, sizeof(v->running));
 	v->up = v->maps = false;
+	stop_importing(v);
 	virtio_device_break(&v->device, why);
 }
 
@@ -354,6 +374,7 @@ static int vhost_user_start(struct virtio_device *d)
 	int err;
 
 	v->maps = true;
+	begin_importing(v);
 	session_begin(v);
 	err = again ? reconnect(v) : 0;
 	if (!err)
@@ -391,6 +412,7 @@ static void vhost_user_reset(struct virtio_device *d)
 	struct vhost_user *v = vhost_user_from_device(d);
 
 	v->up = v->maps = false;
+	stop_importing(v);
 	/* It takes back its objects itself, but maybe not before the next start. */
 	if (v->session.objects)
 		shared_objects_drop(v->session.objects, &v->session);
@@ -424,6 +446,7 @@ static void vhost_user_destroy(struct virtio_device *d)
 	struct vhost_user *v = vhost_user_from_device(d);
 
 	vhost_user_attach(d, NULL);
+	stop_importing(v);
 	if (v->changed_posted)
 		loop_unpost(d->loop, &v->changed_task);
 	vhost_session_close(&v->session);

@@ -54,15 +54,21 @@ static int make_object(struct gpu *g, struct gpu_resource *res)
 	return format && g->renderer->ops->resource_share ? make_picture(g, res, format) : -ENOTSUP;
 }
 
-/* One that others don't find stays what the picture is in; but pages are the guest's. */
+static void drop_object(struct gpu *g, struct gpu_resource *res)
+{
+	if (res->kind != GPU_RESOURCE_BLOB)
+		gpu_resource_uncharge(g->resources, res->object->bytes);
+	virtio_object_put(res->object);
+	res->object = NULL;
+}
+
+/* What others don't find is not kept, if there is memory to have the picture elsewhere. */
 static int publish(struct gpu *g, struct gpu_resource *res)
 {
 	int err = virtio_objects_publish(g->objects, res->object, res->uuid);
 
-	if (err < 0 && res->kind == GPU_RESOURCE_BLOB) {
-		virtio_object_put(res->object);
-		res->object = NULL;
-	}
+	if (err < 0 && (res->kind == GPU_RESOURCE_BLOB || g->renderer->ops->resource_unshare(g->renderer, res) == 0))
+		drop_object(g, res);
 	return err;
 }
 
@@ -82,7 +88,7 @@ uint32_t gpu_export_resource(struct gpu *g, const struct gpu_command *cmd, struc
 				  "resource %u: no memory to share it, or too many are: %s (%llu of %llu bytes in use)",
 				  res->id, strerror(-err), (unsigned long long)gpu_resource_bytes(g->resources),
 				  (unsigned long long)g->limits.resource_bytes);
-	if (err < 0 && err != -ENOTSUP)
+	if (err < 0 && err != -ENOTSUP && err != -ENODEV)
 		log_line(LOG_TOPIC_GPU, LOG_WARN, "resource %u has a UUID, but other devices don't find it: %s",
 			 res->id, strerror(-err));
 	return 0;
@@ -102,8 +108,12 @@ void gpu_export_again(struct gpu *g, struct gpu_resource *res)
 	struct virtio_object_shape shape;
 	struct virtio_object *o;
 
-	if (!virtio_objects_are_shared(g->objects) || res->kind == GPU_RESOURCE_BLOB || !format ||
-	    !g->renderer->ops->resource_share)
+	if (!virtio_objects_are_shared(g->objects) || res->host)
+		return;
+	/* Its pages are where they were. */
+	if (res->kind == GPU_RESOURCE_BLOB && make_object(g, res) == 0)
+		publish(g, res);
+	if (res->kind == GPU_RESOURCE_BLOB || !format || !g->renderer->ops->resource_share)
 		return;
 	o = virtio_objects_find(g->objects, res->uuid);
 	shape = shape_of(res, format);
@@ -133,8 +143,5 @@ void gpu_withdraw_resource(struct gpu *g, struct gpu_resource *res)
 	if (!res->object)
 		return;
 	virtio_objects_withdraw(g->objects, res->object);
-	if (res->kind != GPU_RESOURCE_BLOB)
-		gpu_resource_uncharge(g->resources, res->object->bytes);
-	virtio_object_put(res->object);
-	res->object = NULL;
+	drop_object(g, res);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Resources as virtio objects (host/virtio/object.h), for other devices of the same guest: pictures of the eight 2D formats
- * with memory of the host; where the other device is in this process, also blobs of guest pages with these. Thread: the gpu loop.
+ * Resources as virtio objects (host/virtio/object.h), for other devices of the same guest: blobs of guest pages with
+ * these, pictures of the eight 2D formats with memory of the host. Thread: the gpu loop.
  */
 #ifndef MULLION_HOST_GPU_EXPORT_H
 #define MULLION_HOST_GPU_EXPORT_H

@@ -100,6 +100,8 @@ struct renderer_ops {
 	 * resource_destroy(). -ENOTSUP: this one can't be shared. Optional.
 	 */
 	int (*resource_share)(struct renderer *r, struct gpu_resource *res, bool is_old);
+	/* Nobody else may write it after all: res->object goes. Returns 0, or -ENOMEM and it is used on. With the above. */
+	int (*resource_unshare)(struct renderer *r, struct gpu_resource *res);
 	/* res->backing was attached, or is about to be detached (both optional). */
 	int (*backing_attach)(struct renderer *r, struct gpu_resource *res);
 	void (*backing_detach)(struct renderer *r, struct gpu_resource *res);

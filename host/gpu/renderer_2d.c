@@ -118,6 +118,21 @@ static int resource_share(struct renderer *r, struct gpu_resource *res, bool is_
 	return 0;
 }
 
+static int resource_unshare(struct renderer *r, struct gpu_resource *res)
+{
+	struct image *image = res->renderer;
+	const size_t bytes = (size_t)image->stride_bytes * image->height;
+	uint8_t *pixels = malloc(bytes);
+
+	(void)r;
+	if (!pixels)
+		return -ENOMEM;
+	memcpy(pixels, image->pixels, bytes);
+	image->pixels = pixels;
+	image->is_shared = false;
+	return 0;
+}
+
 static bool box_is_inside(const struct image *image, const struct renderer_box *box)
 {
 	return box->x <= image->width && box->width <= image->width - box->x && box->y <= image->height &&
@@ -165,6 +180,7 @@ const struct renderer_ops renderer_2d_ops = {
 	.resource_create = resource_create,
 	.resource_destroy = resource_destroy,
 	.resource_share = resource_share,
+	.resource_unshare = resource_unshare,
 	.transfer_to_host = transfer_to_host,
 	.read_pixels = read_pixels,
 	.reset = reset,

@@ -476,6 +476,22 @@ static void stop_sharing(struct virgl *v, struct resource *own)
 		*at = own->next_shared;
 }
 
+static int resource_unshare(struct renderer *r, struct gpu_resource *res)
+{
+	struct resource *own = res->renderer;
+	int err = 0;
+
+	if (own->image) {
+		res->renderer = own->image;
+		err = renderer_2d_ops.resource_unshare(NULL, res);
+		res->renderer = own;
+		return err;
+	}
+	stop_sharing(virgl_from(r), own);
+	own->shared = NULL;
+	return 0;
+}
+
 static void resource_destroy(struct renderer *r, struct gpu_resource *res)
 {
 	struct resource *own = res->renderer;
@@ -750,6 +766,7 @@ const struct renderer_ops renderer_virgl_ops = {
 	.resource_create = resource_create,
 	.resource_destroy = resource_destroy,
 	.resource_share = resource_share,
+	.resource_unshare = resource_unshare,
 	.backing_attach = backing_attach,
 	.backing_detach = backing_detach,
 	.transfer_to_host = transfer_to_host,

@@ -270,7 +270,7 @@ int vhost_server_create(const struct vhost_server_config *config, struct vhost_s
 	s->shmem.socket = &s->backend;
 	virtio_device_set_shmem_home(config->device, &vhost_shmem_ops, &s->shmem);
 	if (config->objects)
-		virtio_objects_set_home(config->objects, &vhost_objects_ops, &s->objects);
+		virtio_objects_set_home(config->objects, &vhost_objects_ops, &s->objects, config->mem);
 	if (config->fd >= 0) {
 		err = take_fd(s, config->fd);
 	} else {
@@ -305,7 +305,7 @@ void vhost_server_destroy(struct vhost_server *s)
 	virtio_device_set_transport(s->config.device, NULL, NULL);
 	virtio_device_set_shmem_home(s->config.device, NULL, NULL);
 	if (s->config.objects)
-		virtio_objects_set_home(s->config.objects, NULL, NULL);
+		virtio_objects_set_home(s->config.objects, NULL, NULL, NULL);
 	if (s->listening)
 		loop_remove_fd(s->loop, &s->listen_watch);
 	if (s->listener >= 0)

@@ -12,15 +12,26 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "host/virtio/mem.h"
+
 struct virtio_objects {
 	pthread_mutex_t lock; /* held for a walk along the list */
 	struct virtio_object *first;
 	const struct virtio_objects_home_ops *home; /* NULL: none */
 	void *home_owner;
+	const struct guest_mem *mem;
 };
 
 #define TAIL_MAGIC 0x4a424f4du /* "MOBJ" */
 #define TAIL_WRITE_ONLY 1u
+#define TAIL_PAGES 2u /* what lies before it is a list of struct range, and @bytes is how many these have */
+/* More than a resource of the GPU has. */
+#define RANGES_MAX 262144u
+
+/* Of guest-physical memory. */
+struct range {
+	uint64_t gpa, bytes;
+};
 
 /* The end of a memfd: what another process has to know of it, which is sent nothing but the descriptor. */
 struct virtio_object_tail {
@@ -128,24 +139,6 @@ static void write_tail(struct virtio_object *o)
 	t->stride_bytes = o->shape.stride_bytes;
 }
 
-/* Whoever has the memory may write there at any time: what counts is the copy. */
-static int read_tail(struct virtio_object *o)
-{
-	struct virtio_object_tail t;
-	const size_t room = o->pieces[0].iov_len;
-
-	memcpy(&t, o->tail, sizeof(t));
-	if (t.magic != TAIL_MAGIC || t.bytes == 0 || t.bytes > room || tail_offset((size_t)t.bytes) != room)
-		return -EINVAL;
-	memcpy(o->shape.order, t.order, sizeof(o->shape.order));
-	o->shape.width = t.width;
-	o->shape.height = t.height;
-	o->shape.stride_bytes = t.stride_bytes;
-	o->is_write_only = t.flags & TAIL_WRITE_ONLY;
-	o->bytes = o->pieces[0].iov_len = (size_t)t.bytes;
-	return is_inside(&o->shape, o->bytes) ? 0 : -EINVAL;
-}
-
 int virtio_object_create(const struct virtio_object_shape *shape, size_t bytes, struct virtio_object **out)
 {
 	struct virtio_object *o = make(1);
@@ -178,8 +171,8 @@ static int check_file(int fd, size_t *size)
 	struct statfs fs;
 	struct stat st;
 
-	if (seals < 0 || (seals & SEALS) != SEALS || (seals & F_SEAL_WRITE) || fstatfs(fd, &fs) < 0 ||
-	    fs.f_type != TMPFS_MAGIC || fstat(fd, &st) < 0)
+	if (seals < 0 || (seals & SEALS) != SEALS || fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC ||
+	    fstat(fd, &st) < 0)
 		return -EPERM;
 	if (st.st_size < (off_t)sizeof(struct virtio_object_tail) + 1 || st.st_size % 8 != 0 ||
 	    (uint64_t)st.st_size > UINT32_MAX)
@@ -188,28 +181,95 @@ static int check_file(int fd, size_t *size)
 	return 0;
 }
 
-int virtio_object_import(int fd, struct virtio_object **out)
+/* Returns 0, or -EIO for a file that is not read as its size says. */
+static int read_file(int fd, void *to, size_t bytes, size_t at)
 {
-	struct virtio_object *o = make(1);
-	size_t size;
+	return pread(fd, to, bytes, (off_t)at) == (ssize_t)bytes ? 0 : -EIO;
+}
+
+/* @t is the copy that counts: whoever has the memory may write there at any time. */
+static int import_memory(int fd, size_t size, const struct virtio_object_tail *t, struct virtio_object **out)
+{
+	const size_t room = size - sizeof(*t);
+	struct virtio_object *o;
 	int err;
 
-	if (!o) {
-		close(fd);
+	if (t->bytes == 0 || t->bytes > room || tail_offset((size_t)t->bytes) != room)
+		return -EINVAL;
+	o = make(1);
+	if (!o)
 		return -ENOMEM;
+	memcpy(o->shape.order, t->order, sizeof(o->shape.order));
+	o->shape.width = t->width;
+	o->shape.height = t->height;
+	o->shape.stride_bytes = t->stride_bytes;
+	o->is_write_only = t->flags & TAIL_WRITE_ONLY;
+	o->bytes = (size_t)t->bytes;
+	o->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	err = o->fd < 0 ? -errno : is_inside(&o->shape, o->bytes) ? map_memory(o, size) : -EINVAL;
+	if (err < 0) {
+		virtio_object_put(o);
+		return err;
 	}
-	o->fd = fd;
-	err = check_file(fd, &size);
+	o->pieces[0].iov_len = o->bytes;
+	*out = o;
+	return 0;
+}
+
+static int find_pages(struct virtio_object *o, const struct range *ranges, const struct guest_mem *mem)
+{
+	for (unsigned i = 0; i < o->piece_count; i++) {
+		void *host = guest_mem_range(mem, ranges[i].gpa, ranges[i].bytes);
+
+		if (!host || ranges[i].bytes > UINT32_MAX - o->bytes)
+			return -EINVAL;
+		o->pieces[i] = (struct iovec){host, ranges[i].bytes};
+		o->bytes += ranges[i].bytes;
+	}
+	return 0;
+}
+
+static int import_pages(int fd, size_t size, const struct virtio_object_tail *t, const struct guest_mem *mem,
+			struct virtio_object **out)
+{
+	const size_t count = (size - sizeof(*t)) / sizeof(struct range);
+	struct virtio_object *o = NULL;
+	struct range *ranges;
+	int err = -ENOMEM;
+
+	if (!mem || count == 0 || count > RANGES_MAX || count * sizeof(*ranges) + sizeof(*t) != size)
+		return -EINVAL;
+	ranges = malloc(count * sizeof(*ranges));
+	if (ranges)
+		o = make((unsigned)count);
+	if (o)
+		err = read_file(fd, ranges, count * sizeof(*ranges), 0);
 	if (err == 0)
-		err = map_memory(o, size);
-	if (err == 0)
-		err = read_tail(o);
+		err = find_pages(o, ranges, mem);
+	free(ranges);
 	if (err < 0) {
 		virtio_object_put(o);
 		return err;
 	}
 	*out = o;
 	return 0;
+}
+
+int virtio_object_import(int fd, const struct guest_mem *mem, struct virtio_object **out)
+{
+	struct virtio_object_tail t;
+	size_t size;
+	int err = check_file(fd, &size);
+
+	if (err == 0)
+		err = read_file(fd, &t, sizeof(t), size - sizeof(t));
+	if (err == 0 && t.magic != TAIL_MAGIC)
+		err = -EINVAL;
+	if (err == 0)
+		err = t.flags & TAIL_PAGES ? import_pages(fd, size, &t, mem, out) : import_memory(fd, size, &t, out);
+	if (fd >= 0)
+		close(fd);
+	return err;
 }
 
 int virtio_object_create_on(const struct iovec *pieces, unsigned count, struct virtio_object **out)
@@ -225,15 +285,80 @@ int virtio_object_create_on(const struct iovec *pieces, unsigned count, struct v
 	return 0;
 }
 
-void virtio_objects_set_home(struct virtio_objects *t, const struct virtio_objects_home_ops *ops, void *owner)
+void virtio_objects_set_home(struct virtio_objects *t, const struct virtio_objects_home_ops *ops, void *owner,
+			     const struct guest_mem *mem)
 {
 	t->home = ops;
 	t->home_owner = owner;
+	t->mem = mem;
 }
 
 bool virtio_objects_are_shared(const struct virtio_objects *t)
 {
 	return t && (!t->home || t->home->is_open(t->home_owner));
+}
+
+/* Where the pages are in the guest's memory; they may lie across its regions. Returns how many ranges, or a negative errno. */
+static int list_pages(const struct virtio_object *o, const struct guest_mem *mem, struct range *ranges, unsigned most)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < o->piece_count; i++) {
+		const char *at = o->pieces[i].iov_base;
+		uint64_t bytes = o->pieces[i].iov_len, left;
+
+		for (; bytes > 0; count++) {
+			if (count == most)
+				return -E2BIG;
+			if (!guest_mem_address(mem, at, &ranges[count].gpa, &left))
+				return -EFAULT;
+			ranges[count].bytes = left < bytes ? left : bytes;
+			bytes -= ranges[count].bytes;
+			at += ranges[count].bytes;
+		}
+	}
+	return (int)count;
+}
+
+/* Nobody writes there any more: the other is to read what we wrote. */
+static int make_list(struct virtio_object *o, const struct range *ranges, unsigned count)
+{
+	const struct virtio_object_tail t = {.magic = TAIL_MAGIC, .flags = TAIL_PAGES, .bytes = o->bytes};
+	const size_t bytes = count * sizeof(*ranges);
+	int fd = memfd_create("mullion-pages", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (pwrite(fd, ranges, bytes, 0) != (ssize_t)bytes || pwrite(fd, &t, sizeof(t), (off_t)bytes) != sizeof(t))
+		err = -EIO;
+	else if (fcntl(fd, F_ADD_SEALS, SEALS | F_SEAL_WRITE) < 0)
+		err = -errno;
+	if (err < 0)
+		close(fd);
+	else
+		o->fd = fd;
+	return err;
+}
+
+static int describe_pages(struct virtio_object *o, const struct guest_mem *mem)
+{
+	const unsigned most = o->piece_count + GUEST_MEM_MAX_REGIONS;
+	struct range *ranges;
+	int count;
+
+	if (!mem)
+		return -EFAULT;
+	ranges = malloc(most * sizeof(*ranges));
+	if (!ranges)
+		return -ENOMEM;
+	count = list_pages(o, mem, ranges, most < RANGES_MAX ? most : RANGES_MAX);
+	if (count > 0)
+		count = make_list(o, ranges, (unsigned)count);
+	else if (count == 0)
+		count = -EFAULT;
+	free(ranges);
+	return count;
 }
 
 int virtio_objects_publish(struct virtio_objects *t, struct virtio_object *o, const uint8_t uuid[VIRTIO_UUID_BYTES])
@@ -242,8 +367,10 @@ int virtio_objects_publish(struct virtio_objects *t, struct virtio_object *o, co
 	if (o->tail)
 		write_tail(o);
 	if (t->home) {
-		int err = o->tail ? t->home->add(t->home_owner, o) : -ENOTSUP;
+		int err = o->fd < 0 ? describe_pages(o, t->mem) : 0;
 
+		if (err == 0)
+			err = t->home->add(t->home_owner, o);
 		if (err < 0)
 			return err;
 	}
@@ -275,7 +402,7 @@ static struct virtio_object *find_elsewhere(struct virtio_objects *t, const uint
 	struct virtio_object *o;
 	int fd = t->home->look_up(t->home_owner, uuid);
 
-	if (fd < 0 || virtio_object_import(fd, &o) < 0)
+	if (fd < 0 || virtio_object_import(fd, t->mem, &o) < 0)
 		return NULL;
 	memcpy(o->uuid, uuid, VIRTIO_UUID_BYTES);
 	return o;

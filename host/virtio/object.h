@@ -10,7 +10,8 @@
  *
  * Where each device is in a process of its own, a table is of one device, and has a home that tells others of its objects
  * and finds theirs. An object is then sent as a memfd, which says itself what it is: behind its bytes lies a description, which
- * whoever takes it copies once and checks.
+ * whoever takes it copies once and checks. Guest pages are sent as a list of where they are in the guest's memory, which the
+ * other has as well.
  *
  * Thread: any, for every call; of a table with a home the device's loop alone.
  */
@@ -39,7 +40,7 @@ struct virtio_object {
 	struct iovec *pieces;
 	unsigned piece_count;
 	size_t bytes; /* of all pieces together */
-	int fd;	      /* the sealed memfd that it is in, for another process to map; -1: guest pages */
+	int fd; /* for another process: the sealed memfd that it is in, or that says which guest pages it is; -1: none */
 	/* The exporter takes over what is written, but what it draws itself is not to be seen here. */
 	bool is_write_only;
 	/* The rest is object.c's. */
@@ -49,6 +50,7 @@ struct virtio_object {
 	struct virtio_object *next;
 };
 
+struct guest_mem;
 struct virtio_objects;
 
 int virtio_objects_create(struct virtio_objects **out);
@@ -64,10 +66,11 @@ int virtio_object_create_on(const struct iovec *pieces, unsigned count, struct v
 
 /*
  * The object that @fd (taken, also on failure) is, which another process sent, maybe a hostile one: file system, seals,
- * size and description are checked, so that nobody can cut off what is mapped here. Returns 0, -EPERM (no sealed memfd),
- * -EINVAL (a description that doesn't fit), or another negative errno.
+ * size and description are checked, so that nobody can cut off what is mapped here, and guest pages are looked up in @mem
+ * (NULL: there are none). Returns 0, -EPERM (no sealed memfd), -EINVAL (a description that doesn't fit, or what is no guest
+ * memory), or another negative errno.
  */
-int virtio_object_import(int fd, struct virtio_object **out);
+int virtio_object_import(int fd, const struct guest_mem *mem, struct virtio_object **out);
 
 /* What a home does. Thread: the device's loop. */
 struct virtio_objects_home_ops {
@@ -78,15 +81,17 @@ struct virtio_objects_home_ops {
 	void (*remove)(void *owner, const struct virtio_object *o);	    /* one that was added */
 };
 
-/* @ops NULL: the table has no home (any more). */
-void virtio_objects_set_home(struct virtio_objects *t, const struct virtio_objects_home_ops *ops, void *owner);
+/* @ops NULL: the table has no home (any more). @mem: the guest's; borrowed while there is one. */
+void virtio_objects_set_home(struct virtio_objects *t, const struct virtio_objects_home_ops *ops, void *owner,
+			     const struct guest_mem *mem);
 
 /* Whether there is anybody to share with. @t NULL: there is not. */
 bool virtio_objects_are_shared(const struct virtio_objects *t);
 
 /*
  * Let others find it by @uuid, until virtio_objects_withdraw(). The table holds nothing: withdraw before the last put. Returns
- * 0, or of a table with a home: -ENOTSUP for guest pages, or what its op returns; then it is not published.
+ * 0, or of a table with a home: -EFAULT for pages that are not the guest's, -E2BIG for too many, or what its op returns; then it
+ * is not published.
  */
 int virtio_objects_publish(struct virtio_objects *t, struct virtio_object *o, const uint8_t uuid[VIRTIO_UUID_BYTES]);
 /* No-op for one that is not published. */

@@ -13,9 +13,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "host/base/step.h"
+#include "host/video/codec_fake.h"
 #include "protocol/virtio_gpu.h"
 #include "tests/lib/isolated_pair.h"
 #include "tests/lib/shared_pictures.h"
+#include "tests/lib/tap.h"
+#include "tests/lib/usage.h"
 #include "vmm/shared_objects.h"
 
 #define OK VIRTIO_GPU_RESP_OK_NODATA
@@ -90,15 +94,6 @@ static void a_decoded_picture_is_shown(void **state)
 	isolated_pair_close(&p);
 }
 
-/* ---- deaths ---- */
-
-static void wait_for_frame(struct isolated_pair *p, unsigned before)
-{
-	for (unsigned i = 0; i < 60000 && p->shared->frames == before; i++)
-		usleep(1000);
-	assert_true(p->shared->frames > before);
-}
-
 static bool is_not_found(void *arg)
 {
 	struct shared_objects *t = ((void **)arg)[0];
@@ -107,6 +102,58 @@ static bool is_not_found(void *arg)
 	if (fd >= 0)
 		close(fd);
 	return fd < 0;
+}
+
+/* The pages are the guest's, which both devices have. */
+static void a_blob_is_its_pages(void **state)
+{
+	struct {
+		struct virtio_gpu_resource_create_blob c;
+		struct virtio_gpu_mem_entry e[2];
+	} create = {.c = {.hdr = {.type = VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB},
+			  .resource_id = 3,
+			  .blob_mem = VIRTIO_GPU_BLOB_MEM_GUEST,
+			  .nr_entries = 2,
+			  .size = WIDTH * HEIGHT * 4},
+		    .e = {{.addr = ISOLATED_COMMON_GPA + 0x8000, .length = 4096},
+			  {.addr = ISOLATED_COMMON_GPA, .length = WIDTH * HEIGHT * 4 - 4096}}};
+	struct virtio_gpu_set_scanout_blob scan = {.hdr = {.type = VIRTIO_GPU_CMD_SET_SCANOUT_BLOB},
+						   .r = {.width = WIDTH, .height = HEIGHT},
+						   .resource_id = 3,
+						   .width = WIDTH,
+						   .height = HEIGHT,
+						   .format = VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM,
+						   .strides = {WIDTH * 4}};
+	uint8_t uuid[16];
+	struct isolated_pair p;
+
+	isolated_pair_open(&p, *state);
+	assert_int_equal(gpu3d_request(&p.gpu, &create, sizeof(create), NULL, 0), OK);
+	shared_assign_uuid(&p.gpu, 3, uuid);
+	start_film(&p);
+	assert_int_equal(shared_create_output(&p.video, 7, uuid), VIDEO_OK);
+	assert_int_equal(gpu3d_request(&p.gpu, &scan, sizeof(scan), NULL, 0), OK);
+	for (uint32_t i = 0; i < 4; i++) {
+		decode(&p, i + 1);
+		assert_int_equal(gpu3d_flush(&p.gpu, 3, 0, 0, WIDTH, HEIGHT), OK);
+		check_screen(&p, i);
+		assert_int_equal(p.common[0x8000], fake_sample(i, 0, 0, 0));
+		if (i == 1)
+			isolated_pair_kill(&p, ISOLATED_GPU);
+	}
+	assert_int_equal(shared_create_output(&p.video, 8, uuid), VIDEO_OK);
+	assert_int_equal(gpu3d_unref(&p.gpu, 3), OK);
+	assert_true(fake_guest_run_until(p.gpu.guest, is_not_found, (void *[]){p.objects, uuid}, 60000));
+	isolated_pair_close(&p);
+}
+
+/* ---- deaths ---- */
+
+static void wait_for_frame(struct isolated_pair *p, unsigned before)
+{
+	for (unsigned i = 0; i < 60000 && p->shared->frames == before; i++)
+		usleep(1000);
+	assert_true(p->shared->frames > before);
 }
 
 /* The picture is the object's, which the next worker has too, and the decoder's mapping is of it still. */
@@ -211,6 +258,50 @@ static void what_is_gone_is_not_found(void **state)
 	assert_int_equal(shared_create_output(&p.video, 9, other), VIDEO_OK);
 	isolated_pair_leave(&p, ISOLATED_GPU);
 	assert_int_equal(shared_create_output(&p.video, 10, other), INVALID_PARAMETER);
+	isolated_pair_close(&p);
+}
+
+/* A guest without a driver for the codec may name what it likes: it costs nothing, and the pictures stay. */
+static void nothing_is_shared_without_a_driver_to_share_with(void **state)
+{
+	struct gpu3d_resource r = {.id = 1, .width = WIDTH, .height = HEIGHT, .stride = WIDTH * 4};
+	struct virtio_gpu_transfer_to_host_2d cmd = {.hdr = {.type = VIRTIO_GPU_CMD_TRANSFER_TO_HOST_2D},
+						     .r = {.width = WIDTH, .height = HEIGHT},
+						     .resource_id = 1};
+	uint8_t uuid[16];
+	struct isolated_pair p;
+
+	isolated_pair_open(&p, *state);
+	fake_guest_reset(p.video.guest);
+	shared_create_2d(&p.gpu, 1, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, WIDTH, HEIGHT);
+	assert_int_equal(gpu3d_attach_backing(&p.gpu, &r, WIDTH * HEIGHT * 4), OK);
+	memset(r.pages, 0x42, r.bytes);
+	assert_int_equal(gpu3d_request(&p.gpu, &cmd, sizeof(cmd), NULL, 0), OK);
+	shared_assign_uuid(&p.gpu, 1, uuid);
+	assert_true(is_not_found((void *[]){p.objects, uuid}));
+	for (uint32_t i = 2; i < 2 * SHARED_OBJECTS_MAX; i++) {
+		uint8_t other[16];
+
+		shared_create_2d(&p.gpu, i, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, 32, 32);
+		shared_assign_uuid(&p.gpu, i, other);
+	}
+	assert_int_equal(gpu3d_set_scanout(&p.gpu, 1, WIDTH, HEIGHT), OK);
+	assert_int_equal(gpu3d_flush(&p.gpu, 1, 0, 0, WIDTH, HEIGHT), OK);
+	assert_int_equal(p.shared->pixels[WIDTH * HEIGHT - 1] & 0xffffff, 0x424242);
+	memset(r.pages, 0x17, r.bytes);
+	assert_int_equal(gpu3d_request(&p.gpu, &cmd, sizeof(cmd), NULL, 0), OK);
+	assert_int_equal(gpu3d_flush(&p.gpu, 1, 0, 0, WIDTH, HEIGHT), OK);
+	assert_int_equal(p.shared->pixels[0] & 0xffffff, 0x171717);
+	/* Then there is one. */
+	assert_int_equal(fake_guest_start(p.video.guest, p.video.device), 0);
+	shared_create_2d(&p.gpu, 1000, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, WIDTH, HEIGHT);
+	shared_assign_uuid(&p.gpu, 1000, uuid);
+	start_film(&p);
+	assert_int_equal(shared_create_output(&p.video, 7, uuid), VIDEO_OK);
+	assert_int_equal(gpu3d_set_scanout(&p.gpu, 1000, WIDTH, HEIGHT), OK);
+	decode(&p, 1);
+	assert_int_equal(gpu3d_flush(&p.gpu, 1000, 0, 0, WIDTH, HEIGHT), OK);
+	check_screen(&p, 0);
 	isolated_pair_close(&p);
 }
 
@@ -321,6 +412,74 @@ static void nothing_is_left_of_a_keeper_that_died(void **state)
 	isolated_pair_close(&p);
 }
 
+/* ---- deaths at numbered steps ---- */
+
+#ifdef MULLION_STEPS
+static int flush_again(struct isolated_pair *p, uint32_t id)
+{
+	int code = gpu3d_flush(&p->gpu, id, 0, 0, WIDTH, HEIGHT);
+
+	/* What was at work may not have been done. */
+	return code == OK ? code : gpu3d_flush(&p->gpu, id, 0, 0, WIDTH, HEIGHT);
+}
+
+/* From the name to the end of resource @id, with a death on the way: at each step all of it is there or nothing. */
+static void share_once(struct isolated_pair *p, uint32_t id, unsigned side, unsigned step, unsigned number)
+{
+	uint8_t uuid[16];
+	uint32_t created;
+
+	shared_create_2d(&p->gpu, id, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, WIDTH, HEIGHT);
+	assert_int_equal(gpu3d_set_scanout(&p->gpu, id, WIDTH, HEIGHT), OK);
+	isolated_pair_arm(p, side, step, number);
+	if (shared_try_uuid(&p->gpu, id, uuid) != VIRTIO_GPU_RESP_OK_RESOURCE_UUID)
+		shared_assign_uuid(&p->gpu, id, uuid);
+	created = shared_create_output(&p->video, id, uuid);
+	if (created != VIDEO_OK)
+		assert_int_equal(shared_create_output(&p->video, id, uuid), VIDEO_OK);
+	assert_int_equal(flush_again(p, id), OK);
+	assert_false(is_not_found((void *[]){p->objects, uuid}));
+	if (gpu3d_unref(&p->gpu, id) != OK)
+		gpu3d_unref(&p->gpu, id);
+	assert_true(fake_guest_run_until(p->gpu.guest, is_not_found, (void *[]){p->objects, uuid}, 60000));
+	/* Not to be killed in what follows. */
+	isolated_pair_arm(p, side, STEP_COUNT, 1);
+	assert_int_equal(video_queue_command(&p->video, VIRTIO_VIDEO_CMD_RESOURCE_DESTROY_ALL, 1, VIDEO_OUT), VIDEO_OK);
+}
+#endif
+
+static void a_worker_that_dies_at_a_step_shares_all_or_nothing(void **state)
+{
+#ifdef MULLION_STEPS
+	uint32_t id = 1;
+	unsigned before;
+	struct isolated_pair p;
+
+	isolated_pair_open_unconfined(&p, *state);
+	assert_int_equal(video_create_stream(&p.video, 1, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
+	assert_int_equal(shared_set_params(&p.video, VIDEO_OUT, VIRTIO_VIDEO_FORMAT_BGRA8888,
+					   VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT),
+			 VIDEO_OK);
+	before = usage_count(getpid(), "fd");
+	for (unsigned side = 0; side < 2; side++) {
+		for (unsigned step = 0; step < STEP_RECOVERING; step++) {
+			for (unsigned number = 1; number < 4; number++)
+				share_once(&p, id++, side, step, number);
+		}
+	}
+	assert_true(p.shared->workers[ISOLATED_GPU] > 10 && p.shared->workers[ISOLATED_VIDEO] > 5);
+	/* What nobody knows of is not kept either. */
+	fake_guest_run_until(p.gpu.guest, NULL, NULL, 200);
+	assert_int_equal(usage_count(getpid(), "fd"), before);
+	printf("# workers: %u of the GPU, %u of the decoder\n", p.shared->workers[ISOLATED_GPU],
+	       p.shared->workers[ISOLATED_VIDEO]);
+	isolated_pair_close(&p);
+#else
+	(void)state;
+	tap_skip("needs a build with STEPS=1");
+#endif
+}
+
 #define FOR_EACH_RENDERER(test)                                                                                        \
 	{#test " 2d", test, NULL, NULL, (void *)(uintptr_t)renderers[0]},                                              \
 	{                                                                                                              \
@@ -331,16 +490,20 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FOR_EACH_RENDERER(a_decoded_picture_is_shown),
+		FOR_EACH_RENDERER(a_blob_is_its_pages),
 		FOR_EACH_RENDERER(the_gpus_worker_may_die),
 		FOR_EACH_RENDERER(a_picture_is_decoded_while_the_gpus_worker_is_dead),
 		FOR_EACH_RENDERER(the_decoders_worker_may_die),
 		FOR_EACH_RENDERER(what_is_gone_is_not_found),
+		FOR_EACH_RENDERER(nothing_is_shared_without_a_driver_to_share_with),
 		cmocka_unit_test_prestate(too_many_are_refused, (void *)(uintptr_t)renderers[0]),
 		cmocka_unit_test_prestate(a_name_belongs_to_who_announced_it, (void *)(uintptr_t)renderers[0]),
 		cmocka_unit_test_prestate(a_frontend_may_be_late, (void *)(uintptr_t)renderers[0]),
 		cmocka_unit_test_prestate(what_the_next_worker_does_not_know_is_taken_back,
 					  (void *)(uintptr_t)renderers[0]),
 		cmocka_unit_test_prestate(nothing_is_left_of_a_keeper_that_died, (void *)(uintptr_t)renderers[0]),
+		cmocka_unit_test_prestate(a_worker_that_dies_at_a_step_shares_all_or_nothing,
+					  (void *)(uintptr_t)renderers[0]),
 	};
 
 	return cmocka_run_group_tests_name("video across processes", tests, NULL, NULL);

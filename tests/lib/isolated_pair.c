@@ -18,9 +18,11 @@
 #include <unistd.h>
 
 #include "host/base/loop.h"
+#include "host/base/step.h"
 #include "host/display/display.h"
 #include "host/gpu/egl.h"
 #include "host/vhost/program.h"
+#include "host/virtio/mem.h"
 #include "host/virtio/module.h"
 #include "host/virtio/object.h"
 #include "protocol/virtio_gpu.h"
@@ -113,6 +115,10 @@ static void misbehave(struct loop_timer *t)
 		shared->result = virtio_objects_publish(w->objects, o, shared->name);
 		shared->mischief[side] = ISOLATED_NONE;
 	}
+	if (*shared->die_at[side]) {
+		step_die_at(shared->die_at[side]);
+		*shared->die_at[side] = '\0';
+	}
 	loop_arm_timer(w->loop, t, loop_now_ns() + 10000000ull);
 }
 
@@ -141,7 +147,7 @@ static _Noreturn void be_keeper(const struct isolated_side *s, int fd)
 		.screen = -1,
 		.max_deaths = 1000,
 		.hang_s = 60,
-		.sandbox = {.profile = s->renderer ? &sandbox_gpu : &sandbox_video},
+		.sandbox = {.mode = s->mode, .profile = s->renderer ? &sandbox_gpu : &sandbox_video},
 	};
 	struct video_config video;
 
@@ -206,7 +212,7 @@ static void called(struct loop_fd *f, uint32_t events)
 		s->device->transport->interrupt(s->device->transport_owner, (unsigned)(f - s->watches));
 }
 
-static void open_side(struct isolated_side *s, struct shared_objects *objects)
+static void open_side(struct isolated_side *s, struct shared_objects *objects, const struct guest_mem_region *common)
 {
 	const struct vhost_user_setup setup = {
 		.kind = vhost_user_find_kind(s->renderer ? "gpu" : "video-decoder"),
@@ -219,6 +225,7 @@ static void open_side(struct isolated_side *s, struct shared_objects *objects)
 	s->log = tmpfile();
 	assert_non_null(s->log);
 	s->guest = fake_guest_create(NULL);
+	assert_int_equal(guest_mem_add((struct guest_mem *)(uintptr_t)fake_guest_mem(s->guest), common), 0);
 	assert_int_equal(vhost_user_create(&setup, fake_guest_loop(s->guest), fake_guest_mem(s->guest), &s->device), 0);
 	for (unsigned q = 0; q < s->device->queue_count; q++) {
 		s->fds[q].doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -230,18 +237,27 @@ static void open_side(struct isolated_side *s, struct shared_objects *objects)
 	assert_int_equal(s->device->ops->outside->attach(s->device, s->fds), 0);
 }
 
-void isolated_pair_open(struct isolated_pair *p, const char *renderer)
+static void open_pair(struct isolated_pair *p, const char *renderer, enum sandbox_mode mode)
 {
+	struct guest_mem_region common;
+
 	memset(p, 0, sizeof(*p));
 	if (!has_renderer(renderer))
 		tap_skip("no 3D on this machine");
 	p->shared = mmap(NULL, sizeof(*p->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(p->shared, MAP_FAILED);
 	assert_int_equal(shared_objects_create(&p->objects), 0);
+	p->common_fd = memfd_create("common", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(p->common_fd, ISOLATED_COMMON_BYTES), 0);
+	p->common = mmap(NULL, ISOLATED_COMMON_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, p->common_fd, 0);
+	assert_ptr_not_equal(p->common, MAP_FAILED);
+	common = (struct guest_mem_region){
+		.gpa = ISOLATED_COMMON_GPA, .size_bytes = ISOLATED_COMMON_BYTES, .host = p->common, .fd = p->common_fd};
 	for (unsigned i = 0; i < 2; i++) {
 		p->sides[i].shared = p->shared;
 		p->sides[i].renderer = i == ISOLATED_GPU ? renderer : NULL;
-		open_side(&p->sides[i], p->objects);
+		p->sides[i].mode = mode;
+		open_side(&p->sides[i], p->objects, &common);
 	}
 	p->gpu = (struct gpu3d){
 		.guest = p->sides[ISOLATED_GPU].guest, .device = p->sides[ISOLATED_GPU].device, .screen = &p->screen};
@@ -249,6 +265,16 @@ void isolated_pair_open(struct isolated_pair *p, const char *renderer)
 	p->video = (struct video_world){.guest = p->sides[ISOLATED_VIDEO].guest,
 					.device = p->sides[ISOLATED_VIDEO].device};
 	assert_int_equal(fake_guest_start(p->video.guest, p->video.device), 0);
+}
+
+void isolated_pair_open(struct isolated_pair *p, const char *renderer)
+{
+	open_pair(p, renderer, SANDBOX_AUTO);
+}
+
+void isolated_pair_open_unconfined(struct isolated_pair *p, const char *renderer)
+{
+	open_pair(p, renderer, SANDBOX_OFF);
 }
 
 static void print_log(const struct isolated_side *s)
@@ -291,6 +317,8 @@ void isolated_pair_close(struct isolated_pair *p)
 	}
 	shared_objects_destroy(p->objects);
 	munmap(p->shared, sizeof(*p->shared));
+	munmap(p->common, ISOLATED_COMMON_BYTES);
+	close(p->common_fd);
 }
 
 void isolated_pair_kill(struct isolated_pair *p, unsigned side)
@@ -311,6 +339,13 @@ void isolated_pair_kill(struct isolated_pair *p, unsigned side)
 	for (unsigned i = 0; i < 60000 && p->shared->workers[side] == before; i++)
 		usleep(1000);
 	assert_int_equal(p->shared->workers[side], before + 1);
+}
+
+void isolated_pair_arm(struct isolated_pair *p, unsigned side, unsigned step, unsigned number)
+{
+	snprintf(p->shared->die_at[side], sizeof(p->shared->die_at[side]), "%u:%u", step, number);
+	while (*(volatile char *)p->shared->die_at[side])
+		usleep(1000);
 }
 
 static bool is_broken(void *arg)

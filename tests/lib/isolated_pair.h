@@ -13,10 +13,15 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "host/vhost/sandbox.h"
 #include "tests/lib/film.h"
 #include "tests/lib/gpu3d.h"
 
 enum { ISOLATED_PIXELS = 128 * 128 };
+
+/* Memory that both fake guests have, at the same place, besides their own. */
+#define ISOLATED_COMMON_GPA 0x300000000ull
+#define ISOLATED_COMMON_BYTES 0x100000ull
 
 /* What a worker that was taken over may do: announce @name for memory of its own. */
 enum isolated_mischief {
@@ -31,6 +36,7 @@ struct isolated_shared {
 	atomic_uint mischief[2]; /* to do; ISOLATED_NONE when it is done, and @result is what came of it */
 	uint8_t name[16];
 	int result;
+	char die_at[2][16]; /* a step, from now on; "": none, or it is known */
 	/* The last frame of scanout 0. */
 	atomic_uint frames;
 	uint32_t width, height;
@@ -40,6 +46,7 @@ struct isolated_shared {
 struct isolated_side {
 	struct isolated_shared *shared;
 	const char *renderer; /* of a GPU; NULL: a decoder */
+	enum sandbox_mode mode;
 	struct fake_guest *guest;
 	struct virtio_device *device;
 	pid_t keeper;
@@ -51,6 +58,8 @@ struct isolated_side {
 struct isolated_pair {
 	struct isolated_shared *shared;
 	struct shared_objects *objects;
+	uint8_t *common;
+	int common_fd;
 	struct isolated_side sides[2]; /* the GPU's, the decoder's */
 	struct gpu3d gpu;
 	struct gpu3d_screen screen; /* not used: frames are in @shared */
@@ -62,12 +71,16 @@ enum { ISOLATED_GPU, ISOLATED_VIDEO };
 
 /* Skips the test where there is no such renderer. */
 void isolated_pair_open(struct isolated_pair *p, const char *renderer);
+/* The same without a sandbox: process 1 of a world of its own can't kill itself. */
+void isolated_pair_open_unconfined(struct isolated_pair *p, const char *renderer);
 void isolated_pair_close(struct isolated_pair *p);
 /* The frontend of one leaves for good. */
 void isolated_pair_leave(struct isolated_pair *p, unsigned side);
 
 /* Kill the worker of @side, and wait for the next one. */
 void isolated_pair_kill(struct isolated_pair *p, unsigned side);
+/* The worker of @side dies when it reaches @step (host/base/step.h) for the @number-th time from now on. */
+void isolated_pair_arm(struct isolated_pair *p, unsigned side, unsigned step, unsigned number);
 /* Kill its keeper, and wait until the frontend knows. */
 void isolated_pair_kill_keeper(struct isolated_pair *p, unsigned side);
 /* Have the worker of @side do it; returns what came of it. */

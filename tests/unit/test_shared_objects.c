@@ -46,6 +46,7 @@ static void one_that_was_added_is_found(void **state)
 
 	(void)state;
 	assert_int_equal(shared_objects_create(&t), 0);
+	shared_objects_join(t);
 	assert_int_equal(shared_objects_find(t, name), -ENOENT);
 	assert_int_equal(shared_objects_add(t, &gpu, name, fd), 0);
 	assert_int_equal(shared_objects_find(t, other), -ENOENT);
@@ -71,6 +72,7 @@ static void a_name_is_its_owners(void **state)
 
 	(void)state;
 	assert_int_equal(shared_objects_create(&t), 0);
+	shared_objects_join(t);
 	assert_int_equal(shared_objects_add(t, &gpu, name, memory(F_SEAL_SHRINK)), 0);
 	assert_int_equal(shared_objects_add(t, &video, name, memory(F_SEAL_SHRINK)), -EEXIST);
 	assert_int_equal(shared_objects_add(t, &gpu, name, memory(F_SEAL_SHRINK)), -EEXIST);
@@ -94,6 +96,7 @@ static void only_memory_that_stays_is_taken(void **state)
 
 	(void)state;
 	assert_int_equal(shared_objects_create(&t), 0);
+	shared_objects_join(t);
 	assert_int_equal(shared_objects_add(t, &gpu, name, -1), -ENOENT);
 	assert_int_equal(shared_objects_add(t, &gpu, name, memory(F_SEAL_GROW)), -EPERM);
 	assert_int_equal(pipe(pipes), 0);
@@ -113,6 +116,7 @@ static void there_is_a_limit_for_each(void **state)
 
 	(void)state;
 	assert_int_equal(shared_objects_create(&t), 0);
+	shared_objects_join(t);
 	for (unsigned i = 0; i < 1000; i++) {
 		memcpy(uuid + 4, &i, sizeof(i));
 		assert_int_equal(shared_objects_add(t, &gpu, uuid, memory(F_SEAL_SHRINK)),
@@ -125,6 +129,27 @@ static void there_is_a_limit_for_each(void **state)
 	assert_int_equal(shared_objects_add(t, &gpu, other, memory(F_SEAL_SHRINK)), 0);
 	shared_objects_destroy(t);
 	assert_int_equal(usage_count(getpid(), "fd"), before);
+}
+
+/* Linux names each buffer that it exports. */
+static void nothing_is_kept_that_nobody_looks_for(void **state)
+{
+	struct shared_objects *t;
+	int found;
+
+	(void)state;
+	assert_int_equal(shared_objects_create(&t), 0);
+	assert_int_equal(shared_objects_add(t, &gpu, name, memory(F_SEAL_SHRINK)), -ENODEV);
+	shared_objects_join(t);
+	shared_objects_join(t);
+	shared_objects_leave(t);
+	assert_int_equal(shared_objects_add(t, &gpu, name, memory(F_SEAL_SHRINK)), 0);
+	shared_objects_leave(t);
+	assert_int_equal(shared_objects_add(t, &gpu, other, memory(F_SEAL_SHRINK)), -ENODEV);
+	found = shared_objects_find(t, name);
+	assert_true(found >= 0);
+	close(found);
+	shared_objects_destroy(t);
 }
 
 static void *find_and_close(void *t)
@@ -145,6 +170,7 @@ static void threads_may_come_and_go(void **state)
 
 	(void)state;
 	assert_int_equal(shared_objects_create(&t), 0);
+	shared_objects_join(t);
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, find_and_close, t), 0);
 	for (unsigned i = 0; i < 500; i++) {
@@ -159,9 +185,9 @@ static void threads_may_come_and_go(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(one_that_was_added_is_found),	   cmocka_unit_test(a_name_is_its_owners),
-		cmocka_unit_test(only_memory_that_stays_is_taken), cmocka_unit_test(there_is_a_limit_for_each),
-		cmocka_unit_test(threads_may_come_and_go),
+		cmocka_unit_test(one_that_was_added_is_found),		 cmocka_unit_test(a_name_is_its_owners),
+		cmocka_unit_test(only_memory_that_stays_is_taken),	 cmocka_unit_test(there_is_a_limit_for_each),
+		cmocka_unit_test(nothing_is_kept_that_nobody_looks_for), cmocka_unit_test(threads_may_come_and_go),
 	};
 
 	return cmocka_run_group_tests_name("shared objects", tests, NULL, NULL);

@@ -531,6 +531,7 @@ static struct shared_objects *with_objects(struct vhost_session *s, int peer[2])
 	running(s, peer, "", 0, true);
 	s->protocol |= BIT(VHOST_USER_PROTOCOL_F_SHARED_OBJECT);
 	assert_int_equal(shared_objects_create(&s->objects), 0);
+	shared_objects_join(s->objects);
 	return s->objects;
 }
 

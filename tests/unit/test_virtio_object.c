@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "host/virtio/mem.h"
 #include "host/virtio/object.h"
 
 static const uint8_t name[VIRTIO_UUID_BYTES] = {1, 2, 3};
@@ -48,7 +49,7 @@ static void an_object_may_come_from_elsewhere(void **state)
 
 	(void)state;
 	assert_int_equal(virtio_object_create(&shape, 161, &ours), 0);
-	assert_int_equal(virtio_object_import(dup(ours->fd), &theirs), 0);
+	assert_int_equal(virtio_object_import(dup(ours->fd), NULL, &theirs), 0);
 	assert_int_equal(theirs->bytes, 161);
 	assert_int_equal(theirs->piece_count, 1);
 	assert_string_equal(theirs->shape.order, "BGRX");
@@ -109,25 +110,26 @@ static void what_comes_from_elsewhere_is_checked(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(tails) / sizeof(tails[0]); i++) {
-		if (virtio_object_import(memory_of(128, tails[i], SEALS), &o) != -EINVAL)
+		if (virtio_object_import(memory_of(128, tails[i], SEALS), NULL, &o) != -EINVAL)
 			fail_msg("description %u is taken", i);
 	}
 	/* Of another size than it says, not aligned, without room. */
-	assert_int_equal(virtio_object_import(memory_of(136, GOOD_TAIL, SEALS), &o), -EINVAL);
-	assert_int_equal(virtio_object_import(memory_of(4096, GOOD_TAIL, SEALS), &o), -EINVAL);
-	assert_int_equal(virtio_object_import(memory_of(127, GOOD_TAIL, SEALS), &o), -EINVAL);
-	assert_int_equal(virtio_object_import(memory_of(0, GOOD_TAIL, SEALS), &o), -EINVAL);
+	assert_int_equal(virtio_object_import(memory_of(136, GOOD_TAIL, SEALS), NULL, &o), -EINVAL);
+	assert_int_equal(virtio_object_import(memory_of(4096, GOOD_TAIL, SEALS), NULL, &o), -EINVAL);
+	assert_int_equal(virtio_object_import(memory_of(127, GOOD_TAIL, SEALS), NULL, &o), -EINVAL);
+	assert_int_equal(virtio_object_import(memory_of(0, GOOD_TAIL, SEALS), NULL, &o), -EINVAL);
 	fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	assert_int_equal(fcntl(fd, F_ADD_SEALS, SEALS), 0);
-	assert_int_equal(virtio_object_import(fd, &o), -EINVAL);
-	assert_int_equal(virtio_object_import(memory_of(128, GOOD_TAIL, F_SEAL_GROW | F_SEAL_SEAL), &o), -EPERM);
-	assert_int_equal(virtio_object_import(memory_of(128, GOOD_TAIL, SEALS | F_SEAL_WRITE), &o), -EPERM);
-	assert_int_equal(virtio_object_import(memory_of(128, GOOD_TAIL, SEALS | F_SEAL_FUTURE_WRITE), &o), -EPERM);
-	assert_int_equal(virtio_object_import(-1, &o), -EPERM);
+	assert_int_equal(virtio_object_import(fd, NULL, &o), -EINVAL);
+	assert_int_equal(virtio_object_import(memory_of(128, GOOD_TAIL, F_SEAL_GROW | F_SEAL_SEAL), NULL, &o), -EPERM);
+	assert_int_equal(virtio_object_import(memory_of(128, GOOD_TAIL, SEALS | F_SEAL_WRITE), NULL, &o), -EPERM);
+	assert_int_equal(virtio_object_import(memory_of(128, GOOD_TAIL, SEALS | F_SEAL_FUTURE_WRITE), NULL, &o),
+			 -EPERM);
+	assert_int_equal(virtio_object_import(-1, NULL, &o), -EPERM);
 	assert_int_equal(pipe(pipes), 0);
-	assert_int_equal(virtio_object_import(pipes[0], &o), -EPERM);
+	assert_int_equal(virtio_object_import(pipes[0], NULL, &o), -EPERM);
 	close(pipes[1]);
-	assert_int_equal(virtio_object_import(memory_of(128, GOOD_TAIL, SEALS), &o), 0);
+	assert_int_equal(virtio_object_import(memory_of(128, GOOD_TAIL, SEALS), NULL, &o), 0);
 	assert_int_equal(o->bytes, 128);
 	virtio_object_put(o);
 }
@@ -145,7 +147,7 @@ static void huge_pages_are_no_object(void **state)
 			close(fd);
 		skip();
 	}
-	assert_int_equal(virtio_object_import(fd, &o), -EPERM);
+	assert_int_equal(virtio_object_import(fd, NULL, &o), -EPERM);
 }
 
 /* ---- a home ---- */
@@ -203,8 +205,8 @@ static void others_are_found_through_a_home(void **state)
 	assert_int_equal(virtio_objects_create(&ours), 0);
 	assert_int_equal(virtio_objects_create(&theirs), 0);
 	assert_true(virtio_objects_are_shared(ours));
-	virtio_objects_set_home(ours, &home_ops, &h);
-	virtio_objects_set_home(theirs, &home_ops, &h);
+	virtio_objects_set_home(ours, &home_ops, &h, NULL);
+	virtio_objects_set_home(theirs, &home_ops, &h, NULL);
 	assert_false(virtio_objects_are_shared(ours));
 	h.is_open = true;
 	assert_true(virtio_objects_are_shared(ours));
@@ -216,7 +218,7 @@ static void others_are_found_through_a_home(void **state)
 	virtio_objects_withdraw(ours, o);
 	h.err = 0;
 	o->is_write_only = true;
-	assert_int_equal(virtio_objects_publish(ours, pages, name), -ENOTSUP);
+	assert_int_equal(virtio_objects_publish(ours, pages, name), -EFAULT);
 	assert_int_equal(virtio_objects_publish(ours, o, name), 0);
 	h.lookups = 0;
 	found = virtio_objects_find(ours, name);
@@ -231,8 +233,8 @@ static void others_are_found_through_a_home(void **state)
 	assert_memory_equal(found->uuid, name, sizeof(name));
 	virtio_objects_withdraw(ours, o);
 	assert_null(h.added);
-	virtio_objects_set_home(ours, NULL, NULL);
-	virtio_objects_set_home(theirs, NULL, NULL);
+	virtio_objects_set_home(ours, NULL, NULL, NULL);
+	virtio_objects_set_home(theirs, NULL, NULL, NULL);
 	virtio_object_put(o);
 	virtio_object_put(pages);
 	/* It is in use there. */
@@ -240,6 +242,106 @@ static void others_are_found_through_a_home(void **state)
 	virtio_object_put(found);
 	virtio_objects_destroy(ours);
 	virtio_objects_destroy(theirs);
+}
+
+/* ---- guest pages ---- */
+
+enum { GUEST_BYTES = 8192 };
+
+/* 8 KiB at 0x1000, and as many right behind them in another region; both at @host. */
+static struct guest_mem *guest_at(uint8_t *host)
+{
+	struct guest_mem *mem;
+
+	assert_int_equal(guest_mem_create(&mem), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct guest_mem_region r = {.gpa = 0x1000 + i * GUEST_BYTES,
+						   .size_bytes = GUEST_BYTES,
+						   .host = host + (size_t)(1 - i) * GUEST_BYTES,
+						   .fd = -1};
+
+		assert_int_equal(guest_mem_add(mem, &r), 0);
+	}
+	return mem;
+}
+
+/* They are the same memory at another place; here they stand for themselves. */
+static void guest_pages_are_found_where_the_other_has_them(void **state)
+{
+	static uint8_t here[2 * GUEST_BYTES], there[2 * GUEST_BYTES];
+	struct guest_mem *ours_mem = guest_at(here), *theirs_mem = guest_at(there);
+	struct home h = {.is_open = true};
+	/* The end of the second region and the beginning of the first are one piece here, and apart for the guest. */
+	const struct iovec pieces[2] = {{here + GUEST_BYTES - 16, 48}, {here + 100, 8}}, stranger = {&h, 1};
+	struct virtio_object *o, *bad, *found;
+	struct virtio_objects *ours, *theirs;
+
+	(void)state;
+	assert_int_equal(virtio_objects_create(&ours), 0);
+	assert_int_equal(virtio_objects_create(&theirs), 0);
+	virtio_objects_set_home(ours, &home_ops, &h, ours_mem);
+	virtio_objects_set_home(theirs, &home_ops, &h, theirs_mem);
+	assert_int_equal(virtio_object_create_on(&stranger, 1, &bad), 0);
+	assert_int_equal(virtio_objects_publish(ours, bad, name), -EFAULT);
+	virtio_object_put(bad);
+	assert_int_equal(virtio_object_create_on(pieces, 2, &o), 0);
+	assert_int_equal(virtio_objects_publish(ours, o, name), 0);
+	found = virtio_objects_find(theirs, name);
+	assert_non_null(found);
+	assert_int_equal(found->bytes, 56);
+	assert_int_equal(found->piece_count, 3);
+	assert_ptr_equal(found->pieces[0].iov_base, there + GUEST_BYTES - 16);
+	assert_int_equal(found->pieces[0].iov_len, 16);
+	assert_ptr_equal(found->pieces[1].iov_base, there + GUEST_BYTES);
+	assert_int_equal(found->pieces[1].iov_len, 32);
+	assert_ptr_equal(found->pieces[2].iov_base, there + 100);
+	assert_int_equal(found->shape.order[0], 0);
+	virtio_object_put(found);
+	/* Whoever has the list can't change it. */
+	assert_int_equal(pwrite(o->fd, "x", 1, 0), -1);
+	virtio_objects_withdraw(ours, o);
+	virtio_object_put(o);
+	virtio_objects_destroy(ours);
+	virtio_objects_destroy(theirs);
+	guest_mem_destroy(ours_mem);
+	guest_mem_destroy(theirs_mem);
+}
+
+static int list_of(const uint64_t *words, unsigned count, unsigned room)
+{
+	const struct tail t = {.magic = 0x4a424f4d, .flags = 2, .bytes = 16};
+	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	assert_int_equal(pwrite(fd, words, count * sizeof(*words), 0), count * sizeof(*words));
+	assert_int_equal(pwrite(fd, &t, sizeof(t), room), sizeof(t));
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, SEALS), 0);
+	return fd;
+}
+
+static void only_guest_memory_is_taken_for_pages(void **state)
+{
+	static uint8_t here[2 * GUEST_BYTES];
+	static const uint64_t good[] = {0x1000, 16, 0x3000, 8};
+	static const uint64_t bad[][2] = {{0xfff, 16},		{0x2ff8, 16}, {0x1000, 0}, {0x1000, UINT64_MAX},
+					  {UINT64_MAX - 7, 16}, {0, 16},      {0x5000, 1}};
+	struct guest_mem *mem = guest_at(here);
+	struct virtio_object *o;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		if (virtio_object_import(list_of(bad[i], 2, 16), mem, &o) != -EINVAL)
+			fail_msg("list %u is taken", i);
+	}
+	assert_int_equal(virtio_object_import(list_of(good, 4, 32), NULL, &o), -EINVAL);
+	assert_int_equal(virtio_object_import(list_of(good, 3, 24), mem, &o), -EINVAL);
+	assert_int_equal(virtio_object_import(list_of(good, 1, 8), mem, &o), -EINVAL);
+	/* More than there can be. */
+	assert_int_equal(virtio_object_import(list_of(good, 4, 16 * 262145), mem, &o), -EINVAL);
+	assert_int_equal(virtio_object_import(list_of(good, 4, 32), mem, &o), 0);
+	assert_int_equal(o->bytes, 24);
+	assert_ptr_equal(o->pieces[1].iov_base, here);
+	virtio_object_put(o);
+	guest_mem_destroy(mem);
 }
 
 static void an_object_is_found_while_it_is_published(void **state)
@@ -309,6 +411,8 @@ int main(void)
 		cmocka_unit_test(what_comes_from_elsewhere_is_checked),
 		cmocka_unit_test(huge_pages_are_no_object),
 		cmocka_unit_test(others_are_found_through_a_home),
+		cmocka_unit_test(guest_pages_are_found_where_the_other_has_them),
+		cmocka_unit_test(only_guest_memory_is_taken_for_pages),
 		cmocka_unit_test(an_object_is_found_while_it_is_published),
 		cmocka_unit_test(threads_may_come_and_go),
 	};
