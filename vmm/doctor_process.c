@@ -165,13 +165,20 @@ static int read_status(long pid, struct status *out)
 	return 0;
 }
 
-static void check_seccomp(struct subject *s, const struct status *st)
+/* A filter is inherited: a unit of systemd, or a container, has put some on the parent as well, and they let much through. */
+static void check_seccomp(struct subject *s, const struct status *st, const struct status *parent)
 {
 	const bool filtered = st->seccomp == SECCOMP_FILTERED;
+	const unsigned inherited =
+		parent->seccomp == SECCOMP_FILTERED && parent->filters != UINT_MAX ? parent->filters : 0;
 
-	if (filtered && st->filters != UINT_MAX)
-		say(s, OK, "seccomp", NULL, "filter (%u) in %s (%u)", st->filters,
-		    st->threads > 1 ? "all threads" : "its only thread", st->threads);
+	if (filtered && st->filters <= inherited)
+		say(s, FAIL, "seccomp", "use --sandbox auto or strict; or look again once it serves",
+		    "no filter but its parent's (%u), or it hasn't finished its start", inherited);
+	else if (filtered && st->filters != UINT_MAX)
+		say(s, OK, "seccomp", NULL, "filter (%u%s) in %s (%u)", st->filters - inherited,
+		    inherited ? " besides its parent's" : "", st->threads > 1 ? "all threads" : "its only thread",
+		    st->threads);
 	else if (filtered)
 		say(s, OK, "seccomp", NULL, "filter in all threads (%u)", st->threads);
 	else
@@ -488,7 +495,7 @@ static void refuse(struct subject *s, int err)
 
 static void check(struct subject *s, unsigned depth)
 {
-	struct status st = {.name = ""}, parent;
+	struct status st = {.name = ""}, parent = {.name = "?"};
 	long children[MAX_CHILDREN];
 	unsigned count;
 	char number[32], link[64], list[LINE_BYTES / 2] = "";
@@ -516,10 +523,9 @@ static void check(struct subject *s, unsigned depth)
 		s->pid = pid;
 		return;
 	}
-	if (read_status(st.parent, &parent))
-		strcpy(parent.name, "?");
+	read_status(st.parent, &parent);
 	say(s, OK, "process", NULL, "%ld, %s, is a child of %ld (%s)", s->pid, st.name, st.parent, parent.name);
-	check_seccomp(s, &st);
+	check_seccomp(s, &st, &parent);
 	check_privileges(s, &st);
 	check_namespaces(s);
 	check_mounts(s);

@@ -383,6 +383,9 @@ int sandbox_prepare(struct sandbox *s, int *keep, size_t keep_count)
 	/* Another user's process forgets it. Whoever died just now has closed what the worker would serve. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	s->missing[SANDBOX_LIMITS] = -apply_limits(s);
+	/* A service has none, and there is no list of users any more in which libraries would look for it. */
+	if (sandbox_has(s, SANDBOX_TREE))
+		setenv("HOME", "/", 0);
 	keep_shader_cache(s);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		s->missing[SANDBOX_LANDLOCK] = s->missing[SANDBOX_SECCOMP] = errno;

@@ -7,11 +7,14 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -183,6 +186,51 @@ static void a_process_outside_is_not_confined(void **state)
 	stop_worker(pid);
 }
 
+/* In a process with a filter that lets all through, as units of systemd have some. */
+static int look_below_a_filter(void)
+{
+	struct sock_filter all[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+	const struct sock_fprog program = {1, all};
+	char missing[512];
+	int wrong = 0;
+	pid_t pid;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		return 100;
+	pid = start_worker(SANDBOX_OFF, missing);
+	look(pid);
+	if (strcmp(line("seccomp")->verdict, "fail") != 0 ||
+	    !strstr(line("seccomp")->text, "no filter but its parent's"))
+		wrong = 1;
+	stop_worker(pid);
+	pid = start_worker(SANDBOX_AUTO, missing);
+	look(pid);
+	if (strcmp(line("seccomp")->verdict, "ok") != 0 ||
+	    !strstr(line("seccomp")->text, "filter (1 besides its parent's)"))
+		wrong |= strstr(missing, "seccomp") ? 0 : 2;
+	stop_worker(pid);
+	return wrong;
+}
+
+static void a_filter_of_the_parent_is_not_the_worker_s(void **state)
+{
+	pid_t pid;
+	int status;
+
+	(void)state;
+	fflush(NULL);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		tap_begin_child();
+		_exit(look_below_a_filter());
+	}
+	status = elsewhere_wait(pid);
+	if (status == 100)
+		tap_skip("no seccomp filters here");
+	assert_int_equal(status, 0);
+}
+
 /* ---- names that a process chooses, and what it holds ---- */
 
 static int named_badly(const char *path)
@@ -273,6 +321,7 @@ int main(void)
 		cmocka_unit_test(a_worker_in_its_sandbox_is_said_to_be),
 		cmocka_unit_test(a_parent_is_looked_at_for_its_children),
 		cmocka_unit_test(a_process_outside_is_not_confined),
+		cmocka_unit_test(a_filter_of_the_parent_is_not_the_worker_s),
 		cmocka_unit_test(names_are_shown_without_their_tricks),
 		cmocka_unit_test(a_process_that_is_not_there_is_one_line),
 		cmocka_unit_test(a_process_of_another_user_is_one_line),
