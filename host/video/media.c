@@ -137,16 +137,18 @@ static struct chain *take_event_buffer(struct media *m)
 	struct virtq *q = m->device.queues[VIRTIO_MEDIA_QUEUE_EVENT];
 	struct chain *c = m->event_buffer;
 
-	m->event_buffer = NULL;
-	while (!c && virtq_pop(q, &c) == 1) {
+	if (c) {
+		m->event_buffer = NULL;
+		return c;
+	}
+	while (virtq_pop(q, &c) == 1) {
 		if (!media_was_done(m, c))
-			break;
+			return c;
 		chain_finish(c);
-		c = NULL;
 		if (!m->first_note && !virtq_has_left(q))
 			break;
 	}
-	return c;
+	return NULL;
 }
 
 void media_send_notes(struct media *m)
