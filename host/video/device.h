@@ -49,6 +49,7 @@ struct video {
 	struct video_stats stats;
 	struct journal *journal;    /* NULL: none */
 	struct journal *unrestored; /* until the first start */
+	uint64_t found_tag;	    /* of the last request that the process before this one has done; 0: none */
 	uint64_t refuse_until_ns;   /* no streams are made before; 0: they are */
 	uint64_t serial;
 	struct log_limit log_limit;

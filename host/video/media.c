@@ -137,18 +137,18 @@ static struct chain *take_event_buffer(struct media *m)
 	struct virtq *q = m->device.queues[VIRTIO_MEDIA_QUEUE_EVENT];
 	struct chain *c = m->event_buffer;
 
-	m->event_buffer = NULL;
-	while (!c && virtq_pop(q, &c) == 1) {
-		if (chain_stage(c) == CHAIN_EXECUTING && m->found_tag && m->found_tag == chain_tag(c))
-			chain_was_applied(c);
-		if (chain_stage(c) != CHAIN_APPLIED)
-			break;
+	if (c) {
+		m->event_buffer = NULL;
+		return c;
+	}
+	while (virtq_pop(q, &c) == 1) {
+		if (!media_was_done(m, c))
+			return c;
 		chain_finish(c);
-		c = NULL;
 		if (!m->first_note && !virtq_has_left(q))
 			break;
 	}
-	return c;
+	return NULL;
 }
 
 void media_send_notes(struct media *m)
@@ -367,11 +367,11 @@ static void answer_unknown(struct media *m, struct chain *c, const struct comman
 static bool end_begun(struct media *m, struct chain *c, const struct command_row *row,
 		      const union media_command *command, bool repeatable)
 {
-	if (chain_stage(c) == CHAIN_EXECUTING && m->found_tag && m->found_tag == chain_tag(c))
-		chain_was_applied(c);
+	const bool is_done = media_was_done(m, c);
+
 	if (chain_stage(c) == CHAIN_TAKEN || (chain_stage(c) == CHAIN_EXECUTING && repeatable))
 		return false;
-	if (chain_stage(c) == CHAIN_APPLIED)
+	if (is_done)
 		chain_finish(c);
 	else
 		answer_unknown(m, c, row, command);
@@ -458,7 +458,7 @@ static void reset(struct virtio_device *d)
 	if (journal)
 		journal_clear(journal);
 	m->journal = m->unrestored = NULL;
-	m->found_tag = 0;
+	memset(m->done_tags, 0, sizeof(m->done_tags));
 	while (m->sessions)
 		media_session_close(m->sessions);
 	media_window_reset(&m->window);

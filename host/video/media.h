@@ -32,6 +32,9 @@
 /* Rows of media_controls.c's table, at most. */
 #define MEDIA_CONTROL_ROWS 20u
 
+/* Deaths one after the other, each before the next process has looked at all that was in flight. */
+#define MEDIA_DONE_TAGS 8u
+
 struct journal;
 struct media;
 struct media_session;
@@ -170,8 +173,9 @@ struct media {
 	struct chain *event_buffer; /* that a process before this one had taken, and for which there is nothing yet */
 	struct journal *journal;    /* NULL: none */
 	struct journal *unrestored; /* until the first start */
-	uint64_t found_tag;	    /* of the last request that the process before this one has done */
-	uint64_t refuse_until_ns;   /* no stream is switched on before; 0: they are */
+	/* Of the last requests that processes before this one have done, and may not have given back. 0: none. */
+	uint64_t done_tags[MEDIA_DONE_TAGS];
+	uint64_t refuse_until_ns;			      /* no stream is switched on before; 0: they are */
 	struct v4l2_ext_control controls[MEDIA_MAX_CONTROLS]; /* of the command at work */
 	struct video_stats stats;
 	uint64_t serial;
@@ -367,6 +371,11 @@ void media_record_buffer_gone(struct media_session *s, enum video_queue q, unsig
 void media_record_mapping(struct media *m, uint64_t offset, const struct media_mapping_record *r);
 /* All of it counts from now on. @tag: the request's (chain_tag()), 0 for none. */
 void media_record_commit(struct media *m, uint64_t tag);
+/*
+ * @c was taken by a process before this one, which was at it: is that all done, and only the chain not given back? Then
+ * chain_was_applied() is called.
+ */
+bool media_was_done(const struct media *m, struct chain *c);
 /*
  * Give back what m->journal holds. What is not possible is left out, with a line that says how much. It was written by a
  * process that the guest may have taken over, so all of it is checked as requests are.

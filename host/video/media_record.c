@@ -15,6 +15,7 @@ enum record_type {
 	RECORD_HEADERS,	    /* session; the parameter sets, as they are */
 	RECORD_BUFFER,	    /* session, queue, index; in the order in which those that are queued were */
 	RECORD_MAPPING,	    /* page of the window; struct media_mapping_record */
+	RECORD_DONE,	    /* 0; media.done_tags */
 };
 
 /* Notes that wait, and other bits of a session. */
@@ -462,6 +463,40 @@ static bool restore_mapping(struct restore *x, const struct journal_key *key, co
 	return true;
 }
 
+bool media_was_done(const struct media *m, struct chain *c)
+{
+	const uint64_t tag = chain_tag(c);
+
+	for (unsigned i = 0; chain_stage(c) == CHAIN_EXECUTING && tag != 0 && i < MEDIA_DONE_TAGS; i++) {
+		if (m->done_tags[i] == tag)
+			chain_was_applied(c);
+	}
+	return chain_stage(c) == CHAIN_APPLIED;
+}
+
+/* The next process must know too: the journal's last tag will be another by then. */
+static void add_done(struct media *m, uint64_t tag)
+{
+	const struct journal_key key = {.type = RECORD_DONE};
+
+	for (unsigned i = 0; i < MEDIA_DONE_TAGS; i++) {
+		if (tag == 0 || m->done_tags[i] == tag)
+			return;
+	}
+	/* The oldest goes. */
+	memmove(&m->done_tags[1], m->done_tags, sizeof(m->done_tags) - sizeof(m->done_tags[0]));
+	m->done_tags[0] = tag;
+	put(m, &key, m->done_tags, sizeof(m->done_tags));
+}
+
+static bool restore_done(struct restore *x, const struct journal_key *key, const void *payload, size_t bytes)
+{
+	if (bytes != sizeof(x->m->done_tags) || key->id[0] != 0)
+		return false;
+	memcpy(x->m->done_tags, payload, bytes);
+	return true;
+}
+
 /* Every record of @type through @restore; those that it has no use for go. */
 static void restore_each(struct restore *x, enum record_type type,
 			 bool (*restore)(struct restore *x, const struct journal_key *key, const void *payload,
@@ -500,10 +535,9 @@ static void tell_loss(struct media_session *s)
 void media_restore(struct media *m)
 {
 	struct restore x = {.m = m};
-	struct journal_stats stats;
 
-	journal_get_stats(m->journal, &stats);
-	m->found_tag = journal_last_tag(m->journal);
+	restore_each(&x, RECORD_DONE, restore_done);
+	add_done(m, journal_last_tag(m->journal));
 	restore_each(&x, RECORD_SESSION, restore_session);
 	restore_each(&x, RECORD_HEADERS, restore_headers);
 	for (struct media_session *s = m->sessions; s; s = s->next) {
@@ -523,7 +557,7 @@ void media_restore(struct media *m)
 	}
 	media_window_settle(&m->window);
 	media_record_commit(m, 0);
-	if (stats.records > 0)
+	if (x.sessions > 0 || x.mappings > 0)
 		log_line(LOG_TOPIC_VIDEO, LOG_INFO,
 			 "made again after a death: %u sessions with %u buffers and %u mappings, %u of them without "
 			 "the codec "

@@ -109,9 +109,10 @@ int media_memory_again(struct media_store *s, uint64_t place, uint64_t bytes, st
 	err = shared_heap_take_again(s->heap, place, bytes);
 	if (err == 0)
 		err = add_memory(s, place, bytes, out);
-	if (err < 0)
-		media_store_give(s, bytes);
-	return err == -ENOMEM ? err : err < 0 ? -EINVAL : 0;
+	if (err == 0)
+		return 0;
+	media_store_give(s, bytes);
+	return err == -ENOMEM ? -ENOMEM : -EINVAL;
 }
 
 void media_memory_hold(struct media_memory *m)

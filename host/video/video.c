@@ -316,7 +316,7 @@ static bool end_begun(struct video *v, struct video_command *cmd, bool is_good)
 {
 	struct chain *c = cmd->chain;
 
-	if (chain_stage(c) == CHAIN_EXECUTING && v->journal && journal_last_tag(v->journal) == chain_tag(c))
+	if (chain_stage(c) == CHAIN_EXECUTING && v->found_tag && v->found_tag == chain_tag(c))
 		chain_was_applied(c);
 	if (chain_stage(c) == CHAIN_TAKEN || (chain_stage(c) == CHAIN_EXECUTING && is_good && cmd->row->repeatable))
 		return false;
@@ -385,6 +385,8 @@ static int start(struct virtio_device *d)
 
 	if (v->unrestored) {
 		v->journal = load(v->unrestored);
+		/* Before requests that are older, and were not done, are answered: then the last one is another. */
+		v->found_tag = v->journal ? journal_last_tag(v->journal) : 0;
 		if (v->journal)
 			video_restore(v);
 	}
@@ -411,6 +413,7 @@ static void reset(struct virtio_device *d)
 	if (journal)
 		journal_clear(journal);
 	v->journal = v->unrestored = NULL;
+	v->found_tag = 0;
 	while (v->streams)
 		video_drop_stream(v, v->streams);
 	v->journal = journal;

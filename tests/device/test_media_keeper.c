@@ -109,23 +109,25 @@ static void a_session_without_a_codec_goes_on_unseen(void **state)
 	assert_int_equal(media_keeper_end(&m), 0);
 }
 
-/* Kills workers, each at a moment that no two have in common. */
+/* Kills workers, each at a moment that no two have in common, but not before they begin: no guest could. */
 static pid_t begin_killing(struct media_keeper *m, unsigned seed, unsigned up_to_ms)
 {
-	pid_t killer = fork(), last = 0;
+	const pid_t killer = fork();
+	unsigned begun = 0;
 
 	assert_true(killer >= 0);
 	if (killer)
 		return killer;
 	for (;;) {
-		const pid_t worker = video_keeper_worker(&m->k, 0);
+		pid_t worker;
 
-		if (worker > 1 && worker != last) {
-			usleep((unsigned)rand_r(&seed) % (up_to_ms * 1000));
+		while (m->k.shared->workers == begun)
+			usleep(500);
+		begun = m->k.shared->workers;
+		worker = video_keeper_worker(&m->k, 0);
+		usleep((unsigned)rand_r(&seed) % (up_to_ms * 1000));
+		if (worker > 1)
 			kill(worker, SIGKILL);
-			last = worker;
-		}
-		usleep(500);
 	}
 }
 

@@ -172,6 +172,14 @@ static void unmap_all(struct media_client *c, uint8_t **seen, const uint64_t *at
 	}
 }
 
+/* Does the device know the size of the clip? */
+static bool size_is_known(struct media_client *c)
+{
+	struct v4l2_format f = {.type = MEDIA_CAPTURE};
+
+	return call(c, VIDIOC_G_FMT, &f) && f.fmt.pix_mp.width == CLIP_WIDTH;
+}
+
 static bool start_capture(struct media_client *c)
 {
 	/* Of a try that ended half-way. */
@@ -218,8 +226,13 @@ void media_client_serve(struct media_client *c)
 	check_time(c->m, since);
 	if (e.u.hdr.event == VIRTIO_MEDIA_EVT_DQBUF)
 		take_buffer(c, &e.u.dqbuf);
-	else if (e.u.event.event.type == V4L2_EVENT_SOURCE_CHANGE && !c->has_outputs && !c->failed)
-		start_capture(c);
+	else if (e.u.event.event.type == V4L2_EVENT_SOURCE_CHANGE && !c->has_outputs && !c->failed) {
+		if (size_is_known(c))
+			start_capture(c);
+		else
+			/* It is told to look, and sees that the stream has failed. */
+			assert_false(media_client_can(c, media_command(&c->m->w, c->id, false, V4L2_DEC_CMD_STOP)));
+	}
 }
 
 static bool set_up(struct media_client *c)
@@ -298,7 +311,10 @@ bool media_client_restart(struct media_client *c)
 	}
 	if (c->has_outputs && !stream(c, MEDIA_CAPTURE, true))
 		return false;
-	return stream(c, MEDIA_OUTPUT, true);
+	/* What was told is not told again. */
+	if (!c->has_outputs && size_is_known(c) && !start_capture(c))
+		return false;
+	return !c->failed && stream(c, MEDIA_OUTPUT, true);
 }
 
 void media_client_close(struct media_client *c)
