@@ -48,6 +48,15 @@ static bool does(GstElementFactory *factory, GstCaps *caps, bool encoder)
 		       : gst_element_factory_can_sink_any_caps(factory, caps);
 }
 
+/*
+ * avenc_h264_omx and its like are in every libav, rank above others, and work only where a board's OpenMAX IL library is: they
+ * have to be named. (The elements of gst-omx, which are there for a board, begin with omx.)
+ */
+static bool is_only_named(GstElementFactory *factory)
+{
+	return g_str_has_suffix(GST_OBJECT_NAME(factory), "_omx");
+}
+
 static bool is_better(GstElementFactory *a, GstElementFactory *b)
 {
 	const bool ha = gst_elements_is_hardware(a), hb = gst_elements_is_hardware(b);
@@ -69,7 +78,8 @@ static GstElementFactory *find_best(GstCaps *caps, bool encoder)
 	for (GList *i = all; i; i = i->next) {
 		GstElementFactory *factory = i->data;
 
-		if (does(factory, caps, encoder) && !(leaves_hardware && gst_elements_is_hardware(factory)) && (!best || is_better(factory, best)))
+		if (does(factory, caps, encoder) && !is_only_named(factory) &&
+		    !(leaves_hardware && gst_elements_is_hardware(factory)) && (!best || is_better(factory, best)))
 			best = factory;
 	}
 	if (best)

@@ -10,8 +10,10 @@
 #include <cmocka.h>
 #include <stdio.h>
 
+#include "host/video/gst_elements.h"
 #include "tests/lib/codec_tests.h"
 #include "tests/lib/round_trip.h"
+#include "tests/lib/tap.h"
 
 static void check_round_trip(const struct video_coded_format *format)
 {
@@ -45,10 +47,47 @@ static void what_is_encoded_decodes_to_the_same(void **state)
 	codec_for_each_format(true, check_round_trip);
 }
 
+/* As codec=ELEMENT of --video has it. */
+static void every_other_encoder_does_the_same(void **state)
+{
+	static const char *const names[] = {"openh264enc", NULL};
+
+	(void)state;
+	codec_for_each_other(true, names, check_round_trip);
+}
+
+/* libav has H.264 encoders for boards, which are there everywhere, and come before openh264enc by their rank. */
+static void what_needs_a_board_is_not_taken_unless_named(void **state)
+{
+	const struct video_coded_format *h264 = video_coded_format_find(VIRTIO_VIDEO_FORMAT_H264);
+	GstElementFactory *x264 = gst_element_factory_find("x264enc"), *best;
+	guint rank = 0;
+
+	(void)state;
+	if (!codec_gst_ops.can(h264, true, "avenc_h264_omx"))
+		tap_skip("no avenc_h264_omx: install gstreamer1.0-libav");
+	/* As where gstreamer1.0-plugins-ugly is not installed. */
+	if (x264) {
+		rank = gst_plugin_feature_get_rank(GST_PLUGIN_FEATURE(x264));
+		gst_plugin_feature_set_rank(GST_PLUGIN_FEATURE(x264), GST_RANK_NONE);
+	}
+	best = gst_elements_find(h264, true, NULL);
+	if (x264)
+		gst_plugin_feature_set_rank(GST_PLUGIN_FEATURE(x264), rank);
+	if (best) {
+		assert_string_not_equal(GST_OBJECT_NAME(best), "avenc_h264_omx");
+		gst_object_unref(best);
+	}
+	if (x264)
+		gst_object_unref(x264);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_encoded_decodes_to_the_same),
+		cmocka_unit_test(every_other_encoder_does_the_same),
+		cmocka_unit_test(what_needs_a_board_is_not_taken_unless_named),
 	};
 
 	return codec_run_tests(tests, sizeof(tests) / sizeof(tests[0]));

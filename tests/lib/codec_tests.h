@@ -12,10 +12,10 @@ struct CMUnitTest;
 void codec_for_each_format(bool encoder, void (*fn)(const struct video_coded_format *format));
 
 /*
- * Run @fn for each decoder of each format that the device would not take by itself, with clip_decoder set to it: worlds made
- * by the calls below are for it alone.
+ * Run @fn for each format with each of the elements @names (ended by NULL) that is here and does it: decoders or encoders made by
+ * the calls below are that one then, and clip_decoder names the decoder.
  */
-void codec_for_each_other_decoder(void (*fn)(const struct video_coded_format *format));
+void codec_for_each_other(bool encoder, const char *const *names, void (*fn)(const struct video_coded_format *format));
 
 /* A device with GStreamer's codecs, and a guest with 64 MiB. */
 struct video_world *codec_world(bool encoder);
