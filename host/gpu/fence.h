@@ -37,8 +37,8 @@ uint64_t gpu_fences_next(struct gpu_fences *f);
 int gpu_fences_hold(struct gpu_fences *f, const struct renderer_timeline *timeline, struct chain *c, uint64_t seq);
 
 /*
- * As gpu_fences_hold(), for a request that nothing needs to be waited for itself (it failed): it is done with the
- * request before it. If there is none, the chain is finished at once. Returns as gpu_fences_hold().
+ * As gpu_fences_hold(), for a request of which nothing needs to be waited for itself (it failed, or is done): it is done
+ * with the request before it. If there is none, the chain is finished at once. Returns as gpu_fences_hold().
  */
 int gpu_fences_follow(struct gpu_fences *f, const struct renderer_timeline *timeline, struct chain *c);
 

@@ -149,6 +149,8 @@ static void finish_fenced(struct gpu *g, const struct gpu_command *cmd, struct c
 			log_guest(LOG_TOPIC_GPU, &g->log_limit, "context %u ring %u: no fence: %s", timeline.ctx_id,
 				  timeline.ring_idx, strerror(-err));
 			err = gpu_fences_follow(g->fences, &timeline, c);
+		} else if (err > 0) {
+			err = gpu_fences_follow(g->fences, &timeline, c);
 		} else {
 			err = gpu_fences_hold(g->fences, &timeline, c, seq);
 		}

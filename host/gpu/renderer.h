@@ -128,7 +128,10 @@ struct renderer_ops {
 	 * it is lost, and gpu.c submits nothing to it. Optional.
 	 */
 	int (*context_restore)(struct renderer *r, uint32_t ctx_id);
-	/* Call fence_done(@timeline, @seq or later) once everything before is finished. Optional: NULL means at once. */
+	/*
+	 * Call fence_done(@timeline, @seq or later) once everything before is finished, and return 0; or return 1: it is,
+	 * and there will be no call. Optional: NULL means at once.
+	 */
 	int (*create_fence)(struct renderer *r, const struct renderer_timeline *timeline, uint64_t seq);
 
 	/*

@@ -64,6 +64,7 @@ struct virgl {
 	struct virgl_state *state; /* NULL: no journal */
 	bool started; /* virgl_renderer_init() was successful */
 	bool entered; /* the library's context is current on the loop's thread */
+	bool has_read; /* the last submission or transfer read a picture, for which the GPU had to be waited for */
 	struct context *contexts;
 	struct resource *shared;
 	uint64_t looked_ns; /* when it was seen last that the GPU was not reset */
@@ -267,7 +268,7 @@ static int create_fence(struct renderer *r, const struct renderer_timeline *time
 	struct virgl *v = virgl_from(r);
 
 	enter(v);
-	return virgl_fences_add(&v->fences, timeline, seq);
+	return virgl_fences_add(&v->fences, timeline, seq, v->has_read);
 }
 
 /* ---- capabilities ---- */
@@ -552,12 +553,14 @@ static int transfer_to_host(struct renderer *r, struct gpu_resource *res, const 
 
 static int transfer_from_host(struct renderer *r, struct gpu_resource *res, const struct renderer_transfer *t)
 {
+	struct virgl *v = virgl_from(r);
 	struct virgl_box box = box_of(&t->box);
 
 	if (!res->backing || own_of(res)->image)
 		return -EINVAL;
-	take_over_all(virgl_from(r));
-	enter(virgl_from(r));
+	take_over_all(v);
+	enter(v);
+	v->has_read = true;
 	return virgl_library_error(virgl_renderer_transfer_read_iov(res->id, t->ctx_id, t->level, t->stride,
 								    t->layer_stride, &box, t->offset, NULL, 0));
 }
@@ -718,6 +721,7 @@ static int execute(struct virgl *v, struct context *c, void *commands, size_t by
 	if (look_for_reset(v))
 		err = -ENOTRECOVERABLE;
 	c->lost = err < 0;
+	v->has_read = c->stream.reads;
 	return err;
 }
 

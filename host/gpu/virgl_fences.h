@@ -46,8 +46,8 @@ int virgl_fences_start(struct virgl_fences *f);
 void virgl_fences_stop(struct virgl_fences *f);
 void virgl_fences_finish(struct virgl_fences *f);
 
-/* As renderer_ops.create_fence. */
-int virgl_fences_add(struct virgl_fences *f, const struct renderer_timeline *timeline, uint64_t seq);
+/* As renderer_ops.create_fence. @ask: what was done last waited for the GPU, so that it may be done with all. */
+int virgl_fences_add(struct virgl_fences *f, const struct renderer_timeline *timeline, uint64_t seq, bool ask);
 /* A context was destroyed. */
 void virgl_fences_context_gone(struct virgl_fences *f);
 /* Forget what is waited for. */

@@ -120,6 +120,12 @@ static int check_command(struct virgl_stream *s, uint32_t header, const uint32_t
 			if (is_partial(s, w[i]))
 				return -EINVAL;
 		return 0;
+	case VIRGL_CCMD_TRANSFER3D:
+		s->reads |= length >= VIRGL_WORDS_TRANSFER3D && w[12] == VIRGL_TRANSFER_FROM_HOST;
+		return 0;
+	case VIRGL_CCMD_COPY_TRANSFER3D:
+		s->reads |= length >= VIRGL_WORDS_COPY_TRANSFER3D && w[13] & VIRGL_COPY_TRANSFER_FROM_HOST;
+		return 0;
 	default:
 		return 0;
 	}
@@ -137,6 +143,7 @@ int virgl_stream_check(struct virgl_stream *s, const uint32_t *words, size_t cou
 {
 	struct virgl_stream now = *s;
 
+	now.reads = false;
 	for (size_t at = 0; at < count;) {
 		size_t length = words[at] >> 16;
 		int err;

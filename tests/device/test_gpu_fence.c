@@ -224,6 +224,42 @@ static void a_refusal_keeps_its_place(void **state)
 	gpu_world_destroy(w);
 }
 
+/* Nothing is to be waited for but what came before it on its timeline. */
+static void a_fence_that_is_done_when_made_keeps_its_place(void **state)
+{
+	struct gpu_world *w = world_3d();
+	struct fake_request *r[5];
+
+	(void)state;
+	w->renderer->is_idle = true;
+	r[0] = add(w, FENCE, 1, 0, 6);
+	run(w);
+	assert_int_equal(header(r[0]).flags, FENCE);
+	assert_true(header(r[0]).fence_id == 6);
+	finish_all(w, r, 1);
+
+	w->renderer->is_idle = false;
+	r[0] = add(w, FENCE, 1, 0, 7);
+	r[1] = add(w, FENCE | RING, 2, 3, 1);
+	run(w);
+	w->renderer->is_idle = true;
+	r[2] = add(w, FENCE, 1, 0, 8);
+	r[3] = add(w, FENCE | RING, 2, 4, 1); /* on a timeline of its own: at once */
+	run(w);
+	w->renderer->is_idle = false;
+	r[4] = add(w, FENCE, 1, 0, 9);
+	run(w);
+	assert_int_equal(w->renderer->fence_count, 3);
+	assert_true(r[3]->done);
+	assert_false(r[0]->done || r[1]->done || r[2]->done || r[4]->done);
+	fake_renderer_finish(w->renderer, 1);
+	fake_guest_poll(w->guest, 0);
+	assert_true(r[0]->done && r[2]->done && !r[1]->done && !r[4]->done);
+	assert_true(r[0]->sequence < r[2]->sequence);
+	finish_all(w, r, 5);
+	gpu_world_destroy(w);
+}
+
 static void a_fence_the_renderer_cannot_make_is_answered(void **state)
 {
 	struct gpu_world *w = world_3d();
@@ -504,6 +540,7 @@ int main(void)
 		cmocka_unit_test(ids_order_nothing),
 		cmocka_unit_test(timelines_do_not_wait_for_each_other),
 		cmocka_unit_test(a_refusal_keeps_its_place),
+		cmocka_unit_test(a_fence_that_is_done_when_made_keeps_its_place),
 		cmocka_unit_test(a_fence_the_renderer_cannot_make_is_answered),
 		cmocka_unit_test(a_context_that_goes_lets_its_fences_go),
 		cmocka_unit_test(a_context_may_be_destroyed_by_a_fenced_command),

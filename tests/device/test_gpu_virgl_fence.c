@@ -203,6 +203,51 @@ static void query_result_is_there_with_its_fence(void **state)
 	}
 }
 
+/* A submission that reads is often done when its fence is made: the query before it and its own pixels are there then. */
+static void what_was_read_is_there_with_its_fence(void **state)
+{
+	enum { OCCLUSION_COUNTER = 0, NEW = 0, DONE = 1 };
+	const struct virgl_region box = {.width = 64, .height = 64, .depth = 1};
+	struct gpu3d_resource target, result;
+	struct fake_request *slow, *read;
+
+	(void)state;
+	t = gpu3d_needed();
+	target = gpu3d_texture(t, 12, BGRA, VIRGL_BIND_RENDER_TARGET | VIRGL_BIND_SAMPLER_VIEW, 64, 64, 0);
+	gpu3d_draw_to(t, 5, &target, BGRA);
+	result = gpu3d_buffer(t, 11, VIRGL_BIND_CUSTOM, 64);
+	put_command(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_QUERY,
+		    (const uint32_t[]){20, OCCLUSION_COUNTER, 0, result.id}, 4);
+	assert_int_equal(gpu3d_submit(t), OK);
+	for (unsigned i = 0; i < 50; i++) {
+		const uint32_t color[4] = {VIRGL_FLOAT_0, VIRGL_FLOAT_0, i % 2 ? VIRGL_FLOAT_1 : VIRGL_FLOAT_0,
+					   VIRGL_FLOAT_1};
+		uint32_t first, last, host_state;
+
+		memset(result.pages, NEW, 64);
+		memset(target.pages, 0x55, target.bytes);
+		put_work(i);
+		slow = gpu3d_submit_async(t, 2 * i + 1, GLOBAL);
+		put_command(VIRGL_CCMD_BEGIN_QUERY, 0, (const uint32_t[]){20}, 1);
+		virgl_clear(&t->stream, PIPE_CLEAR_COLOR0, color, VIRGL_DOUBLE_1, 0);
+		put_command(VIRGL_CCMD_END_QUERY, 0, (const uint32_t[]){20}, 1);
+		put_command(VIRGL_CCMD_GET_QUERY_RESULT, 0, (const uint32_t[]){20, 0}, 2);
+		virgl_transfer(&t->stream, VIRGL_TRANSFER_FROM_HOST, target.id, 0, &box, target.stride, 0, 0);
+		read = gpu3d_submit_async(t, 2 * i + 2, GLOBAL);
+		assert_int_equal(finish(read, 2 * i + 2), OK);
+		assert_true(slow->done && slow->sequence < read->sequence);
+		memcpy(&first, target.pages, 4);
+		memcpy(&last, target.pages + target.stride * 63 + 63 * 4, 4);
+		assert_int_equal(first, i % 2 ? 0xff0000ff : 0xff000000);
+		assert_int_equal(last, first);
+		fake_guest_free_request(t->guest, slow);
+		fake_guest_free_request(t->guest, read);
+		assert_int_equal(gpu3d_read_back(t, &result), OK);
+		memcpy(&host_state, result.pages, 4);
+		assert_int_equal(host_state, DONE);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +257,7 @@ int main(void)
 		GPU3D_CASE(fences_end_with_their_context),
 		GPU3D_CASE(reset_with_fences_outstanding),
 		GPU3D_CASE(query_result_is_there_with_its_fence),
+		GPU3D_CASE(what_was_read_is_there_with_its_fence),
 	};
 
 	return cmocka_run_group_tests(tests, gpu3d_start, gpu3d_stop);

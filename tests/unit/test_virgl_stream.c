@@ -137,6 +137,40 @@ static void shader_sizes_are_limited(void **state)
 	assert_int_equal(check(), 0);
 }
 
+static void reading_is_noticed(void **state)
+{
+	const struct virgl_region box = {.width = 1, .height = 1, .depth = 1};
+	uint32_t *copy;
+
+	(void)state;
+	virgl_draw_arrays(&e, PIPE_PRIM_TRIANGLES, 0, 3);
+	virgl_transfer(&e, VIRGL_TRANSFER_TO_HOST, 5, 0, &box, 0, 0, 0);
+	assert_int_equal(check(), 0);
+	assert_false(stream.reads);
+	virgl_transfer(&e, VIRGL_TRANSFER_FROM_HOST, 5, 0, &box, 0, 0, 0);
+	virgl_draw_arrays(&e, PIPE_PRIM_TRIANGLES, 0, 3);
+	assert_int_equal(check(), 0);
+	assert_true(stream.reads);
+	virgl_draw_arrays(&e, PIPE_PRIM_TRIANGLES, 0, 3);
+	assert_int_equal(check(), 0);
+	assert_false(stream.reads);
+	for (uint32_t from = 0; from < 2; from++) {
+		copy = words + e.used;
+		memset(copy, 0, (1 + VIRGL_WORDS_COPY_TRANSFER3D) * sizeof(*copy));
+		copy[0] = VIRGL_HEADER(VIRGL_CCMD_COPY_TRANSFER3D, 0, VIRGL_WORDS_COPY_TRANSFER3D);
+		copy[14] = from ? VIRGL_COPY_TRANSFER_FROM_HOST : 1;
+		e.used += 1 + VIRGL_WORDS_COPY_TRANSFER3D;
+		assert_int_equal(check(), 0);
+		assert_int_equal(stream.reads, from);
+	}
+	/* Too short to say where to. */
+	words[0] = VIRGL_HEADER(VIRGL_CCMD_TRANSFER3D, 0, 1);
+	words[1] = 5;
+	e.used = 2;
+	assert_int_equal(check(), 0);
+	assert_false(stream.reads);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -144,6 +178,7 @@ int main(void)
 		cmocka_unit_test_setup(sub_contexts_are_counted, fresh),
 		cmocka_unit_test_setup(partial_shader_may_not_be_used, fresh),
 		cmocka_unit_test_setup(shader_sizes_are_limited, fresh),
+		cmocka_unit_test_setup(reading_is_noticed, fresh),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
