@@ -32,6 +32,20 @@ struct display_frame {
 	struct display_rect damage; /* what changed since the last frame of this scanout; inside the picture */
 };
 
+/* Where a GPU has a picture of a scanout: a dma-buf of one plane, which begins at byte 0. */
+struct display_buffer {
+	uint64_t id; /* of the buffer, never used again by this process; not 0 */
+	int fd;	     /* lent */
+	uint32_t width, height, stride_bytes;
+	uint32_t fourcc;	   /* DRM_FORMAT_*, as the driver has it */
+	uint64_t modifier;	   /* DISPLAY_MODIFIER_UNKNOWN: it is known to the driver alone */
+	bool flip;		   /* the picture's top row is the buffer's last */
+	struct display_rect shown; /* the part that the scanout shows, counted from the picture's top */
+};
+
+#define DISPLAY_MODIFIER_LINEAR 0ull
+#define DISPLAY_MODIFIER_UNKNOWN 0x00ffffffffffffffull
+
 struct display_cursor {
 	uint32_t x, y;         /* of the hot spot, on the scanout */
 	uint32_t hot_x, hot_y; /* in the image */
@@ -80,6 +94,13 @@ struct display_output_ops {
 	int (*create)(struct loop *loop, const char *argument, struct input_sink *input, struct display_output **out);
 	/* The picture of @scanout changed. Returns 0 or a negative errno (logged by the caller, counted). */
 	int (*present)(struct display_output *o, unsigned scanout, const struct display_frame *frame);
+	/*
+	 * The same without a copy: the picture is on the GPU, and the guest may draw into it again at any time. @damage is
+	 * counted from the corner of @buffer->shown, and inside. Returns 0, or -ENOTSUP: this display can't take it so (now);
+	 * present() it. Optional.
+	 */
+	int (*present_buffer)(struct display_output *o, unsigned scanout, const struct display_buffer *buffer,
+			      const struct display_rect *damage);
 	/* @scanout shows nothing any more. */
 	void (*blank)(struct display_output *o, unsigned scanout);
 	void (*cursor)(struct display_output *o, unsigned scanout, const struct display_cursor *cursor);

@@ -175,6 +175,8 @@ static uint32_t present(struct gpu *g, const struct gpu_command *cmd, struct gpu
 		g->stats.frames++;
 		return VIRTIO_GPU_RESP_OK_NODATA;
 	}
+	if (gpu_present_buffer(g, s, changed))
+		return VIRTIO_GPU_RESP_OK_NODATA;
 	err = gpu_scanout_update(s, g->renderer, changed, &frame);
 	if (err < 0)
 		return gpu_renderer_failed(g, cmd, err, "resource", s->res->id);

@@ -40,6 +40,7 @@ struct gpu {
 	struct journal *unrestored;  /* until the driver is ready: what a process before this one left */
 	struct gpu_content *content; /* NULL without a journal */
 	struct gpu_share share;
+	bool dmabuf;   /* frames go to @remote without a copy, if they can */
 	bool degraded; /* no 3D although it is offered */
 	unsigned scanout_count;
 	struct gpu_scanout scanouts[VIRTIO_GPU_MAX_SCANOUTS];
@@ -97,6 +98,11 @@ void gpu_answer(struct gpu *g, struct gpu_command *cmd, uint32_t code);
 bool gpu_is_watched(const struct gpu *g);
 /* Show @frame of @s, or nothing, or its cursor. */
 void gpu_present(struct gpu *g, struct gpu_scanout *s, const struct display_frame *frame);
+/*
+ * The same without a copy, from the GPU itself: what of @changed, in the resource's pixels, @s shows. False if that can't
+ * be: not with this resource, this host, or this display.
+ */
+bool gpu_present_buffer(struct gpu *g, struct gpu_scanout *s, const struct display_rect *changed);
 void gpu_tell_blank(struct gpu *g, struct gpu_scanout *s);
 void gpu_tell_cursor(struct gpu *g, struct gpu_scanout *s);
 /*

@@ -41,6 +41,28 @@ void gpu_present(struct gpu *g, struct gpu_scanout *s, const struct display_fram
 		present(g, g->remote, s->index, frame);
 }
 
+bool gpu_present_buffer(struct gpu *g, struct gpu_scanout *s, const struct display_rect *changed)
+{
+	struct display_buffer buffer;
+	struct display_rect damage;
+
+	/* A display of the configuration needs pixels, and then they are there for both. */
+	if (!g->dmabuf || !has_remote(g) || (g->display && !g->display->ops->blind) || s->picture.format ||
+	    !g->renderer->ops->export_picture)
+		return false;
+	if (!gpu_scanout_damage(s, changed, &damage))
+		return true;
+	if (g->renderer->ops->export_picture(g->renderer, s->res, &buffer) < 0)
+		return false;
+	buffer.shown = s->picture.rect;
+	if (g->remote->ops->present_buffer(g->remote, s->index, &buffer, &damage) < 0)
+		return false;
+	s->stale = true;
+	g->stats.frames++;
+	g->stats.dmabuf_frames++;
+	return true;
+}
+
 void gpu_tell_blank(struct gpu *g, struct gpu_scanout *s)
 {
 	if (g->display)

@@ -114,3 +114,6 @@ test_video_keeper_encode-src = tests/lib/round_trip.c tests/lib/soft_picture.c $
 gpu-neighbour-src := tests/lib/gpu_neighbour.c $(sort $(vhost-test-src) $(gpu3d-src))
 device-tests += test_gpu_neighbours
 test_gpu_neighbours-src := $(gpu-neighbour-src)
+# The program mullion-gpu, and a VMM's display on the same GPU.
+device-tests += test_gpu_dmabuf
+test_gpu_dmabuf-src := tests/lib/dmabuf_viewer.c $(gpu-neighbour-src)

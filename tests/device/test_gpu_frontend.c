@@ -236,6 +236,84 @@ static void every_new_socket_is_shown_all(void **state)
 	}
 }
 
+static void expect_fake(const struct peer_scanout *s, uint32_t id)
+{
+	assert_int_equal(s->width, 64);
+	assert_int_equal(s->height, 64);
+	for (uint32_t i = 0; i < 64 * 64; i++)
+		assert_int_equal(s->pixels[i] & 0xffffff, fake_renderer_pixel(id, i % 64, i / 64) & 0xffffff);
+}
+
+static void frames_go_without_a_copy_where_they_can(void **state)
+{
+	struct gpu_world *w =
+		gpu_world_create(&(struct gpu_world_options){.fake_3d = true, .blind = true, .dmabuf = true});
+	struct display_peer *p = give_display(w);
+	const struct peer_scanout *s = &p->scanouts[0];
+	struct gpu_stats stats;
+
+	(void)state;
+	assert_int_equal(gpu_create_3d(w, 1, 64, 64), OK);
+	assert_int_equal(gpu_create_3d(w, FAKE_NO_BUFFER, 64, 64), OK);
+	assert_int_equal(gpu_scan(w, 0, 1, gpu_rect(0, 0, 64, 64)), OK);
+	for (uint32_t i = 0; i < 20; i++)
+		assert_int_equal(gpu_flush(w, 1, gpu_rect(i, i, 8, 8)), OK);
+	display_peer_run(p, 5);
+	assert_int_equal(s->buffers, 1);
+	assert_int_equal(s->buffer_updates, 1);
+	assert_int_equal(s->buffer_update.width, 64);
+	gpu_get_stats(w->device, &stats);
+	assert_int_equal(stats.frames, 20);
+	assert_int_equal(stats.dmabuf_frames, 20);
+	assert_int_equal(stats.pixel_copies, 0);
+	display_peer_say_shown(p);
+	display_peer_run(p, 5);
+	assert_int_equal(s->buffer_updates, 2);
+	assert_int_equal(s->buffer_update.x, 1);
+	assert_int_equal(s->buffer_update.width, 26);
+
+	/* One that the driver can't export. */
+	assert_int_equal(gpu_scan(w, 0, FAKE_NO_BUFFER, gpu_rect(0, 0, 64, 64)), OK);
+	assert_int_equal(gpu_flush(w, FAKE_NO_BUFFER, gpu_rect(3, 3, 1, 1)), OK);
+	display_peer_run(p, 5);
+	assert_int_equal(s->buffer_ends, 1);
+	expect_fake(s, FAKE_NO_BUFFER);
+	assert_int_equal(gpu_scan(w, 0, 1, gpu_rect(0, 0, 64, 64)), OK);
+	assert_int_equal(gpu_flush(w, 1, gpu_rect(0, 0, 1, 1)), OK);
+	display_peer_run(p, 5);
+	assert_int_equal(s->buffers, 2);
+	display_peer_destroy(p);
+
+	/* The frame that was never read is read for who must have it by pixels. */
+	p = give_display(w);
+	expect_fake(&p->scanouts[0], 1);
+	assert_int_equal(gpu_unref(w, 1), OK);
+	display_peer_run(p, 5);
+	assert_int_equal(p->scanouts[0].width, 0);
+	gpu_world_destroy(w);
+	display_peer_destroy(p);
+}
+
+static void by_default_and_beside_others_all_get_pixels(void **state)
+{
+	(void)state;
+	for (int dmabuf = 0; dmabuf < 2; dmabuf++) {
+		struct gpu_world *w = gpu_world_create(
+			&(struct gpu_world_options){.fake_3d = true, .blind = !dmabuf, .dmabuf = dmabuf});
+		struct display_peer *p = give_display(w);
+
+		assert_int_equal(gpu_create_3d(w, 1, 64, 64), OK);
+		assert_int_equal(gpu_scan(w, 0, 1, gpu_rect(0, 0, 64, 64)), OK);
+		assert_int_equal(gpu_flush(w, 1, gpu_rect(0, 0, 64, 64)), OK);
+		display_peer_run(p, 5);
+		expect_fake(&p->scanouts[0], 1);
+		assert_int_equal(p->scanouts[0].buffers, 0);
+		assert_int_equal(w->display->shown[0].frames, dmabuf);
+		gpu_world_destroy(w);
+		display_peer_destroy(p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +322,8 @@ int main(void)
 		cmocka_unit_test(a_reset_ends_what_is_asked),
 		cmocka_unit_test(a_process_that_takes_over_asks_again),
 		cmocka_unit_test(every_new_socket_is_shown_all),
+		cmocka_unit_test(frames_go_without_a_copy_where_they_can),
+		cmocka_unit_test(by_default_and_beside_others_all_get_pixels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
