@@ -78,6 +78,14 @@ struct display_question {
 	struct display_question *next; /* private */
 };
 
+/* Who wants to know when a change of a buffer was shown. The asker keeps it until it is told. */
+struct display_shown {
+	/* Called once, later than present_buffer() and not after forget(): it was shown, or never will be. */
+	void (*shown)(struct display_shown *s);
+	void *owner;
+	struct display_shown *next; /* private */
+};
+
 struct display_output {
 	const struct display_output_ops *ops;
 };
@@ -96,11 +104,13 @@ struct display_output_ops {
 	int (*present)(struct display_output *o, unsigned scanout, const struct display_frame *frame);
 	/*
 	 * The same without a copy: the picture is on the GPU, and the guest may draw into it again at any time. @damage is
-	 * counted from the corner of @buffer->shown, and inside. Returns 0, or -ENOTSUP: this display can't take it so (now);
-	 * present() it. Optional.
+	 * counted from the corner of @buffer->shown, and inside. @shown: told when it was, which may be never; NULL: nobody
+	 * asks. Returns 0, or -ENOTSUP: this display can't take it so (now); present() it. Optional, with forget().
 	 */
 	int (*present_buffer)(struct display_output *o, unsigned scanout, const struct display_buffer *buffer,
-			      const struct display_rect *damage);
+			      const struct display_rect *damage, struct display_shown *shown);
+	/* @shown is not told any more. */
+	void (*forget)(struct display_output *o, struct display_shown *shown);
 	/* @scanout shows nothing any more. */
 	void (*blank)(struct display_output *o, unsigned scanout);
 	void (*cursor)(struct display_output *o, unsigned scanout, const struct display_cursor *cursor);

@@ -94,3 +94,22 @@ ssize_t remote_buffer_send(int socket, const void *bytes, size_t count, int fd)
 	}
 	return sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
+
+void remote_buffer_tell_shown(struct display_shown **list)
+{
+	struct display_shown *s = *list, *next;
+
+	*list = NULL;
+	for (; s; s = next) {
+		next = s->next;
+		s->shown(s);
+	}
+}
+
+void remote_buffer_forget(struct display_shown **list, const struct display_shown *shown)
+{
+	while (*list && *list != shown)
+		list = &(*list)->next;
+	if (*list)
+		*list = shown->next;
+}

@@ -38,4 +38,8 @@ void remote_buffer_tell(struct remote_buffer *b, unsigned scanout, struct vhost_
 /* As send(), without waiting; @fd (-1: none) goes with the first byte. */
 ssize_t remote_buffer_send(int socket, const void *bytes, size_t count, int fd);
 
+/* Tell all on the list, which is empty then; take one off it that may be there. */
+void remote_buffer_tell_shown(struct display_shown **list);
+void remote_buffer_forget(struct display_shown **list, const struct display_shown *shown);
+
 #endif

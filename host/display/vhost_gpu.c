@@ -44,6 +44,7 @@ struct remote_scanout {
 	struct display_rect pass; /* being sent, from its top; width 0: nothing */
 	struct display_rect next; /* changed since that began; of a buffer: not told yet */
 	struct remote_buffer buffer; /* shown instead of the picture */
+	struct display_shown *waiting; /* for the next update of it */
 	bool image_due, place_due;
 	struct vhost_user_gpu_cursor_update cursor;
 	bool cursor_shown;
@@ -68,6 +69,7 @@ struct remote_display {
 	unsigned asked_count;
 	struct loop_timer timer;
 	bool updating; /* a DMABUF_UPDATE is not answered */
+	struct display_shown *updated; /* who waits for that answer */
 	struct loop_timer update_timer;
 	bool update_late; /* that was said */
 
@@ -155,6 +157,13 @@ static void close_out_fd(struct remote_display *d)
 	d->out_fd = -1;
 }
 
+static void answer_update(struct remote_display *d)
+{
+	d->updating = false;
+	loop_cancel_timer(d->loop, &d->update_timer);
+	remote_buffer_tell_shown(&d->updated);
+}
+
 static void disconnect(struct remote_display *d)
 {
 	if (!d->connected)
@@ -169,10 +178,11 @@ static void disconnect(struct remote_display *d)
 	d->features = 0;
 	d->out_at = d->out_bytes = 0;
 	close_out_fd(d);
-	d->updating = d->update_late = false;
-	loop_cancel_timer(d->loop, &d->update_timer);
+	d->update_late = false;
+	answer_update(d);
 	d->asked_count = 0;
 	for (unsigned i = 0; i < DISPLAY_MAX_SCANOUTS; i++) {
+		remote_buffer_tell_shown(&d->scanouts[i].waiting);
 		remote_buffer_finish(&d->scanouts[i].buffer);
 		picture_finish(&d->scanouts[i].picture);
 		d->scanouts[i] = (struct remote_scanout){0};
@@ -300,12 +310,6 @@ static bool put_pixels(struct remote_display *d, unsigned index)
 	return true;
 }
 
-static void answer_update(struct remote_display *d)
-{
-	d->updating = false;
-	loop_cancel_timer(d->loop, &d->update_timer);
-}
-
 static bool put_buffer_update(struct remote_display *d, unsigned index)
 {
 	struct remote_scanout *s = &d->scanouts[index];
@@ -315,6 +319,8 @@ static bool put_buffer_update(struct remote_display *d, unsigned index)
 	if (r->height == 0 || d->updating)
 		return false;
 	s->next = (struct display_rect){0};
+	d->updated = s->waiting;
+	s->waiting = NULL;
 	d->updating = true;
 	loop_arm_timer(d->loop, &d->update_timer, loop_now_ns() + ANSWER_LIMIT_NS);
 	return put(d, VHOST_USER_GPU_DMABUF_UPDATE, &update, sizeof(update), 0);
@@ -577,15 +583,23 @@ static bool can_take(const struct remote_display *d, const struct display_buffer
 	       b->modifier == DISPLAY_MODIFIER_UNKNOWN;
 }
 
+static void forget(struct display_output *o, struct display_shown *shown)
+{
+	struct remote_display *d = from_base(o);
+
+	remote_buffer_forget(&d->updated, shown);
+	for (unsigned i = 0; i < DISPLAY_MAX_SCANOUTS; i++)
+		remote_buffer_forget(&d->scanouts[i].waiting, shown);
+}
+
+/* Who waits is told in the end: by an answer, when there is no one to answer, or by the asker's own patience. */
 static int present_buffer(struct display_output *o, unsigned scanout, const struct display_buffer *buffer,
-			  const struct display_rect *damage)
+			  const struct display_rect *damage, struct display_shown *shown)
 {
 	struct remote_display *d = from_base(o);
 	struct remote_scanout *s = &d->scanouts[scanout];
 
-	if (!d->connected)
-		return 0;
-	if (!can_take(d, buffer))
+	if (!d->connected || !can_take(d, buffer))
 		return -ENOTSUP;
 	if (remote_buffer_is(&s->buffer, buffer)) {
 		merge(&s->next, damage);
@@ -597,6 +611,10 @@ static int present_buffer(struct display_output *o, unsigned scanout, const stru
 		s->size_due = false;
 		s->pass = (struct display_rect){0};
 		s->next = (struct display_rect){0, 0, buffer->shown.width, buffer->shown.height};
+	}
+	if (shown) {
+		shown->next = s->waiting;
+		s->waiting = shown;
 	}
 	send_due(d);
 	return 0;
@@ -680,6 +698,7 @@ static const struct display_output_ops vhost_gpu_ops = {
 	.name = "vhost-user-gpu",
 	.present = present,
 	.present_buffer = present_buffer,
+	.forget = forget,
 	.blank = blank,
 	.cursor = cursor,
 	.ask = ask,

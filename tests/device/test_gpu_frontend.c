@@ -294,6 +294,79 @@ static void frames_go_without_a_copy_where_they_can(void **state)
 	display_peer_destroy(p);
 }
 
+static struct fake_request *flush_fenced(struct gpu_world *w)
+{
+	const struct virtio_gpu_resource_flush c = {
+		.hdr = {.type = VIRTIO_GPU_CMD_RESOURCE_FLUSH, .flags = VIRTIO_GPU_FLAG_FENCE, .fence_id = 5},
+		.r = gpu_rect(0, 0, 64, 64),
+		.resource_id = 1};
+	struct fake_request *r =
+		fake_guest_add(w->guest, VIRTIO_GPU_QUEUE_CONTROL, &c, sizeof(c), sizeof(struct virtio_gpu_ctrl_hdr));
+
+	fake_guest_kick(w->guest, VIRTIO_GPU_QUEUE_CONTROL);
+	return r;
+}
+
+static void end_flush(struct gpu_world *w, struct fake_request *r)
+{
+	struct virtio_gpu_ctrl_hdr hdr;
+
+	for (unsigned i = 0; i < 2000 && w->renderer->fence_count == 0; i++)
+		loop_run_once(fake_guest_loop(w->guest), 1);
+	assert_false(r->done);
+	fake_renderer_finish(w->renderer, 1);
+	assert_int_equal(fake_guest_wait(w->guest, r, 5000), 0);
+	memcpy(&hdr, r->out, sizeof(hdr));
+	assert_int_equal(hdr.type, OK);
+	assert_int_equal(hdr.fence_id, 5);
+	fake_guest_free_request(w->guest, r);
+}
+
+static void a_fenced_flush_waits_for_the_display_but_not_long(void **state)
+{
+	struct gpu_world *w =
+		gpu_world_create(&(struct gpu_world_options){.fake_3d = true, .blind = true, .dmabuf = true});
+	struct display_peer *p = give_display(w);
+	struct fake_request *r;
+	uint64_t began;
+
+	(void)state;
+	assert_int_equal(gpu_create_3d(w, 1, 64, 64), OK);
+	assert_int_equal(gpu_scan(w, 0, 1, gpu_rect(0, 0, 64, 64)), OK);
+	r = flush_fenced(w);
+	display_peer_run(p, 5);
+	assert_int_equal(p->scanouts[0].buffer_updates, 1);
+	assert_int_equal(w->renderer->fence_count, 0);
+	/* Others go on meanwhile. */
+	assert_int_equal(gpu_create_3d(w, 2, 64, 64), OK);
+	display_peer_say_shown(p);
+	end_flush(w, r);
+
+	/* Without an answer. */
+	began = loop_now_ns();
+	r = flush_fenced(w);
+	end_flush(w, r);
+	assert_true(loop_now_ns() - began >= 90000000u);
+	/* The peer goes away, the guest is reset, the device ends. */
+	r = flush_fenced(w);
+	display_peer_run(p, 5);
+	display_peer_destroy(p);
+	end_flush(w, r);
+	p = give_display(w);
+	r = flush_fenced(w);
+	display_peer_run(p, 5);
+	fake_guest_reset(w->guest);
+	assert_true(r->lost);
+	fake_guest_free_request(w->guest, r);
+	assert_int_equal(fake_guest_start(w->guest, w->device), 0);
+	assert_int_equal(gpu_create_3d(w, 1, 64, 64), OK);
+	assert_int_equal(gpu_scan(w, 0, 1, gpu_rect(0, 0, 64, 64)), OK);
+	flush_fenced(w);
+	display_peer_run(p, 5);
+	gpu_world_destroy(w);
+	display_peer_destroy(p);
+}
+
 static void by_default_and_beside_others_all_get_pixels(void **state)
 {
 	(void)state;
@@ -323,6 +396,7 @@ int main(void)
 		cmocka_unit_test(a_process_that_takes_over_asks_again),
 		cmocka_unit_test(every_new_socket_is_shown_all),
 		cmocka_unit_test(frames_go_without_a_copy_where_they_can),
+		cmocka_unit_test(a_fenced_flush_waits_for_the_display_but_not_long),
 		cmocka_unit_test(by_default_and_beside_others_all_get_pixels),
 	};
 

@@ -390,7 +390,7 @@ static struct display_buffer make_buffer(uint64_t id, uint64_t modifier)
 
 static int show_buffer(struct place *w, unsigned scanout, const struct display_buffer *b, struct display_rect damage)
 {
-	return w->display->ops->present_buffer(w->display, scanout, b, &damage);
+	return w->display->ops->present_buffer(w->display, scanout, b, &damage, NULL);
 }
 
 static bool same_file(int a, int b)
@@ -475,7 +475,7 @@ static void buffers_and_pixels_follow_each_other(void **state)
 	w->peer->fd = -1;
 	for (int i = 0; i < 5; i++)
 		loop_run_once(w->loop, 1);
-	assert_int_equal(show_buffer(w, 0, &b, (struct display_rect){0, 0, 60, 40}), 0);
+	assert_int_equal(show_buffer(w, 0, &b, (struct display_rect){0, 0, 60, 40}), -ENOTSUP);
 	free(pixels);
 	close(b.fd);
 }
@@ -520,6 +520,51 @@ static void an_answer_that_never_comes_is_not_waited_for(void **state)
 	close(b.fd);
 }
 
+static void note_shown(struct display_shown *s)
+{
+	++*(unsigned *)s->owner;
+}
+
+static void who_waits_is_told_once(void **state)
+{
+	const struct display_rect all = {0, 0, 60, 40};
+	struct place *w = *state;
+	struct display_buffer b = make_buffer(1, DISPLAY_MODIFIER_LINEAR);
+	unsigned told[6] = {0};
+	struct display_shown shown[6];
+
+	display_peer_run(w->peer, 5);
+	for (unsigned i = 0; i < 6; i++)
+		shown[i] = (struct display_shown){.shown = note_shown, .owner = &told[i]};
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(w->display->ops->present_buffer(w->display, 0, &b, &all, &shown[i]), 0);
+	display_peer_run(w->peer, 5);
+	assert_int_equal(told[0], 0);
+	/* The first of them went; what followed waits for the next. */
+	w->display->ops->forget(w->display, &shown[2]);
+	display_peer_say_shown(w->peer);
+	display_peer_run(w->peer, 5);
+	assert_int_equal(told[0], 1);
+	assert_int_equal(told[1], 0);
+	display_peer_say_shown(w->peer);
+	display_peer_run(w->peer, 5);
+	assert_int_equal(told[1], 1);
+	assert_int_equal(told[2], 0);
+	assert_int_equal(told[3], 1);
+	/* One on its way, one that waits; and the peer is gone. */
+	for (unsigned i = 4; i < 6; i++)
+		assert_int_equal(w->display->ops->present_buffer(w->display, 0, &b, &all, &shown[i]), 0);
+	display_peer_run(w->peer, 5);
+	close(w->peer->fd);
+	w->peer->fd = -1;
+	for (int i = 0; i < 5; i++)
+		loop_run_once(w->loop, 1);
+	assert_int_equal(told[4], 1);
+	assert_int_equal(told[5], 1);
+	assert_int_equal(told[0] + told[1] + told[2] + told[3], 3);
+	close(b.fd);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -539,6 +584,7 @@ int main(void)
 		CASE(buffers_and_pixels_follow_each_other),
 		CASE(what_a_peer_could_not_read_is_refused),
 		CASE(an_answer_that_never_comes_is_not_waited_for),
+		CASE(who_waits_is_told_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
