@@ -71,7 +71,7 @@ struct remote_display {
 	bool updating; /* a DMABUF_UPDATE is not answered */
 	struct display_shown *updated; /* who waits for that answer */
 	struct loop_timer update_timer;
-	bool update_late; /* that was said */
+	bool buffers_told, update_late; /* that was said */
 
 	struct remote_scanout scanouts[DISPLAY_MAX_SCANOUTS];
 	unsigned turn; /* whose pass goes on next */
@@ -178,7 +178,7 @@ static void disconnect(struct remote_display *d)
 	d->features = 0;
 	d->out_at = d->out_bytes = 0;
 	close_out_fd(d);
-	d->update_late = false;
+	d->buffers_told = d->update_late = false;
 	answer_update(d);
 	d->asked_count = 0;
 	for (unsigned i = 0; i < DISPLAY_MAX_SCANOUTS; i++) {
@@ -606,6 +606,10 @@ static int present_buffer(struct display_output *o, unsigned scanout, const stru
 	} else {
 		if (remote_buffer_show(&s->buffer, buffer))
 			return -ENOTSUP;
+		if (!d->buffers_told)
+			log_line(LOG_TOPIC_DISPLAY, LOG_INFO,
+				 "the frontend's display is given dma-bufs: if it shows nothing, go without dmabuf=on");
+		d->buffers_told = true;
 		picture_finish(&s->picture);
 		s->shown = true;
 		s->size_due = false;
