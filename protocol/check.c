@@ -39,6 +39,10 @@ AT(struct vhost_user_gpu_cursor_update, hot_x, 12);
 SIZE(struct vhost_user_gpu_scanout, 12);
 SIZE(struct vhost_user_gpu_update, 20);
 SIZE(struct vhost_user_gpu_edid_request, 4);
+SIZE(struct vhost_user_gpu_dmabuf_scanout, 40);
+AT(struct vhost_user_gpu_dmabuf_scanout, fd_drm_fourcc, 36);
+SIZE(struct vhost_user_gpu_dmabuf_scanout2, 48);
+AT(struct vhost_user_gpu_dmabuf_scanout2, modifier, 40);
 
 /* Section 2.7: split rings. */
 SIZE(struct vring_desc, 16);

@@ -64,4 +64,21 @@ struct vhost_user_gpu_edid_request {
 	uint32_t scanout_id;
 };
 
+/* With a descriptor of the dma-buf, whose first plane begins at byte 0; without one the scanout has none any more. */
+struct vhost_user_gpu_dmabuf_scanout {
+	uint32_t scanout_id;
+	uint32_t x, y, width, height; /* the part that is shown */
+	uint32_t fd_width, fd_height, fd_stride, fd_flags;
+	int32_t fd_drm_fourcc;
+};
+
+/* fd_flags: the picture's top row is the buffer's last. */
+#define VHOST_USER_GPU_DMABUF_Y_0_TOP (1u << 0)
+
+/* As above, with DMABUF2. */
+struct vhost_user_gpu_dmabuf_scanout2 {
+	struct vhost_user_gpu_dmabuf_scanout dmabuf_scanout;
+	uint64_t modifier;
+};
+
 #endif

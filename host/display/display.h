@@ -32,6 +32,20 @@ struct display_frame {
 	struct display_rect damage; /* what changed since the last frame of this scanout; inside the picture */
 };
 
+/* Where a GPU has a picture of a scanout: a dma-buf of one plane, which begins at byte 0. */
+struct display_buffer {
+	uint64_t id; /* of the buffer, never used again by this process; not 0 */
+	int fd;	     /* lent */
+	uint32_t width, height, stride_bytes;
+	uint32_t fourcc;	   /* DRM_FORMAT_*, as the driver has it */
+	uint64_t modifier;	   /* DISPLAY_MODIFIER_UNKNOWN: it is known to the driver alone */
+	bool flip;		   /* the picture's top row is the buffer's last */
+	struct display_rect shown; /* the part that the scanout shows, counted from the picture's top */
+};
+
+#define DISPLAY_MODIFIER_LINEAR 0ull
+#define DISPLAY_MODIFIER_UNKNOWN 0x00ffffffffffffffull
+
 struct display_cursor {
 	uint32_t x, y;         /* of the hot spot, on the scanout */
 	uint32_t hot_x, hot_y; /* in the image */
@@ -64,6 +78,14 @@ struct display_question {
 	struct display_question *next; /* private */
 };
 
+/* Who wants to know when a change of a buffer was shown. The asker keeps it until it is told. */
+struct display_shown {
+	/* Called once, later than present_buffer() and not after forget(): it was shown, or never will be. */
+	void (*shown)(struct display_shown *s);
+	void *owner;
+	struct display_shown *next; /* private */
+};
+
 struct display_output {
 	const struct display_output_ops *ops;
 };
@@ -80,6 +102,15 @@ struct display_output_ops {
 	int (*create)(struct loop *loop, const char *argument, struct input_sink *input, struct display_output **out);
 	/* The picture of @scanout changed. Returns 0 or a negative errno (logged by the caller, counted). */
 	int (*present)(struct display_output *o, unsigned scanout, const struct display_frame *frame);
+	/*
+	 * The same without a copy: the picture is on the GPU, and the guest may draw into it again at any time. @damage is
+	 * counted from the corner of @buffer->shown, and inside. @shown: told when it was, which may be never; NULL: nobody
+	 * asks. Returns 0, or -ENOTSUP: this display can't take it so (now); present() it. Optional, with forget().
+	 */
+	int (*present_buffer)(struct display_output *o, unsigned scanout, const struct display_buffer *buffer,
+			      const struct display_rect *damage, struct display_shown *shown);
+	/* @shown is not told any more. */
+	void (*forget)(struct display_output *o, struct display_shown *shown);
 	/* @scanout shows nothing any more. */
 	void (*blank)(struct display_output *o, unsigned scanout);
 	void (*cursor)(struct display_output *o, unsigned scanout, const struct display_cursor *cursor);

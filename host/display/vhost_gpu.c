@@ -3,6 +3,10 @@
  * What goes out is made from the state when the socket has room: sizes, cursors, the rest of a pass over what changed.
  * So a frontend that does not read costs nothing but the newest picture.
  *
+ * A picture on the GPU goes as a descriptor, and each change of it as a DMABUF_UPDATE, which is answered when it was shown.
+ * Answers don't say to which scanout they belong, and a frontend may read nothing while it has one to give: so there is one
+ * without an answer at a time, and what changes meanwhile is merged.
+ *
  * A message is sent when poll() reports room. For a Unix socket that means that three quarters of its buffer are free,
  * more than a message has (208 KiB by default); so all of it goes by one call, and a process killed before or after leaves
  * no half of it.
@@ -22,6 +26,7 @@
 #include "host/base/log.h"
 #include "host/base/loop.h"
 #include "host/display/picture.h"
+#include "host/display/remote_buffer.h"
 #include "protocol/vhost_user_gpu.h"
 #include "protocol/virtio_gpu.h"
 
@@ -37,7 +42,9 @@ struct remote_scanout {
 	bool size_due;
 	struct picture picture;
 	struct display_rect pass; /* being sent, from its top; width 0: nothing */
-	struct display_rect next; /* changed since that began */
+	struct display_rect next; /* changed since that began; of a buffer: not told yet */
+	struct remote_buffer buffer; /* shown instead of the picture */
+	struct display_shown *waiting; /* for the next update of it */
 	bool image_due, place_due;
 	struct vhost_user_gpu_cursor_update cursor;
 	bool cursor_shown;
@@ -61,12 +68,17 @@ struct remote_display {
 	} asked[MAX_ASKED];			   /* in the order of sending */
 	unsigned asked_count;
 	struct loop_timer timer;
+	bool updating; /* a DMABUF_UPDATE is not answered */
+	struct display_shown *updated; /* who waits for that answer */
+	struct loop_timer update_timer;
+	bool buffers_told, update_late; /* that was said */
 
 	struct remote_scanout scanouts[DISPLAY_MAX_SCANOUTS];
 	unsigned turn; /* whose pass goes on next */
 
 	uint8_t in[sizeof(struct vhost_user_gpu_header) + sizeof(struct virtio_gpu_resp_edid)];
 	size_t out_at, out_bytes;
+	int out_fd; /* goes with its first byte; -1: none */
 	uint8_t out[sizeof(struct vhost_user_gpu_header) + sizeof(struct vhost_user_gpu_update) + MAX_PIXEL_BYTES];
 };
 
@@ -138,6 +150,20 @@ static void end_edid_questions(struct remote_display *d)
 
 /* ---- the connection ---- */
 
+static void close_out_fd(struct remote_display *d)
+{
+	if (d->out_fd >= 0)
+		close(d->out_fd);
+	d->out_fd = -1;
+}
+
+static void answer_update(struct remote_display *d)
+{
+	d->updating = false;
+	loop_cancel_timer(d->loop, &d->update_timer);
+	remote_buffer_tell_shown(&d->updated);
+}
+
 static void disconnect(struct remote_display *d)
 {
 	if (!d->connected)
@@ -151,8 +177,13 @@ static void disconnect(struct remote_display *d)
 	d->features_asked = d->features_known = d->features_set = false;
 	d->features = 0;
 	d->out_at = d->out_bytes = 0;
+	close_out_fd(d);
+	d->buffers_told = d->update_late = false;
+	answer_update(d);
 	d->asked_count = 0;
 	for (unsigned i = 0; i < DISPLAY_MAX_SCANOUTS; i++) {
+		remote_buffer_tell_shown(&d->scanouts[i].waiting);
+		remote_buffer_finish(&d->scanouts[i].buffer);
 		picture_finish(&d->scanouts[i].picture);
 		d->scanouts[i] = (struct remote_scanout){0};
 	}
@@ -211,11 +242,23 @@ static bool put_question(struct remote_display *d)
 	return put(d, VHOST_USER_GPU_GET_EDID, &edid, sizeof(edid), 0);
 }
 
+static bool put_buffer(struct remote_display *d, unsigned index)
+{
+	struct vhost_user_gpu_dmabuf_scanout2 message;
+
+	remote_buffer_tell(&d->scanouts[index].buffer, index, &message, &d->out_fd);
+	if (has(d, VHOST_USER_GPU_PROTOCOL_F_DMABUF2))
+		return put(d, VHOST_USER_GPU_DMABUF_SCANOUT2, &message, sizeof(message), 0);
+	return put(d, VHOST_USER_GPU_DMABUF_SCANOUT, &message.dmabuf_scanout, sizeof(message.dmabuf_scanout), 0);
+}
+
 /* A size goes before pixels: QEMU has nothing to copy them to without. */
 static bool put_state(struct remote_display *d, unsigned index)
 {
 	struct remote_scanout *s = &d->scanouts[index];
 
+	if (s->buffer.due)
+		return put_buffer(d, index);
 	if (s->size_due) {
 		const struct vhost_user_gpu_scanout size = {
 			.scanout_id = index,
@@ -267,6 +310,22 @@ static bool put_pixels(struct remote_display *d, unsigned index)
 	return true;
 }
 
+static bool put_buffer_update(struct remote_display *d, unsigned index)
+{
+	struct remote_scanout *s = &d->scanouts[index];
+	const struct display_rect *r = &s->next;
+	const struct vhost_user_gpu_update update = {index, r->x, r->y, r->width, r->height};
+
+	if (r->height == 0 || d->updating)
+		return false;
+	s->next = (struct display_rect){0};
+	d->updated = s->waiting;
+	s->waiting = NULL;
+	d->updating = true;
+	loop_arm_timer(d->loop, &d->update_timer, loop_now_ns() + ANSWER_LIMIT_NS);
+	return put(d, VHOST_USER_GPU_DMABUF_UPDATE, &update, sizeof(update), 0);
+}
+
 static bool put_next(struct remote_display *d)
 {
 	if (!d->features_asked) {
@@ -274,7 +333,8 @@ static bool put_next(struct remote_display *d)
 		return put(d, VHOST_USER_GPU_GET_PROTOCOL_FEATURES, NULL, 0, 0);
 	}
 	if (d->features_known && !d->features_set) {
-		const uint64_t features = d->features & 1ull << VHOST_USER_GPU_PROTOCOL_F_EDID;
+		const uint64_t features = d->features & (1ull << VHOST_USER_GPU_PROTOCOL_F_EDID |
+							 1ull << VHOST_USER_GPU_PROTOCOL_F_DMABUF2);
 
 		d->features_set = true;
 		return put(d, VHOST_USER_GPU_SET_PROTOCOL_FEATURES, &features, sizeof(features), 0);
@@ -287,7 +347,8 @@ static bool put_next(struct remote_display *d)
 	}
 	for (unsigned i = 0; i < DISPLAY_MAX_SCANOUTS; i++) {
 		d->turn = (d->turn + 1) % DISPLAY_MAX_SCANOUTS;
-		if (put_pixels(d, d->turn))
+		if (remote_buffer_is_shown(&d->scanouts[d->turn].buffer) ? put_buffer_update(d, d->turn)
+									 : put_pixels(d, d->turn))
 			return true;
 	}
 	return false;
@@ -307,7 +368,9 @@ static void send_due(struct remote_display *d)
 	while (d->connected && !d->broken) {
 		if (d->out_at == d->out_bytes && (!has_room(d) || !put_next(d)))
 			return;
-		n = send(d->watch.fd, d->out + d->out_at, d->out_bytes - d->out_at, MSG_DONTWAIT | MSG_NOSIGNAL);
+		n = remote_buffer_send(d->watch.fd, d->out + d->out_at, d->out_bytes - d->out_at, d->out_fd);
+		if (n > 0)
+			close_out_fd(d);
 		if (n >= 0)
 			d->out_at += (size_t)n;
 		else if (errno == EAGAIN)
@@ -315,6 +378,20 @@ static void send_due(struct remote_display *d)
 		else if (errno != EINTR)
 			end_soon(d, strerror(errno));
 	}
+}
+
+/* The next one goes all the same: a picture that stands still for ever helps nobody. */
+static void on_update_timer(struct loop_timer *t)
+{
+	struct remote_display *d = t->owner;
+
+	if (!d->update_late)
+		log_line(LOG_TOPIC_DISPLAY, LOG_WARN,
+			 "the frontend's display does not say that it showed a picture; it gets one each %llu s",
+			 ANSWER_LIMIT_NS / 1000000000ull);
+	d->update_late = true;
+	answer_update(d);
+	send_due(d);
 }
 
 /* ---- in: answers ---- */
@@ -351,6 +428,12 @@ static void take(struct remote_display *d, uint32_t request, const void *payload
 {
 	struct display_answer answer = {0};
 
+	/* Maybe of the process before this one: then ours is taken for shown too early. */
+	if (request == VHOST_USER_GPU_DMABUF_UPDATE) {
+		d->update_late = false;
+		answer_update(d);
+		return;
+	}
 	if (request == VHOST_USER_GPU_GET_PROTOCOL_FEATURES) {
 		if (d->features_known)
 			return;
@@ -384,6 +467,8 @@ static size_t payload_bytes(uint32_t request)
 		return sizeof(struct virtio_gpu_resp_display_info);
 	case VHOST_USER_GPU_GET_EDID:
 		return sizeof(struct virtio_gpu_resp_edid);
+	case VHOST_USER_GPU_DMABUF_UPDATE:
+		return 0;
 	default:
 		return SIZE_MAX;
 	}
@@ -465,7 +550,8 @@ static int present(struct display_output *o, unsigned scanout, const struct disp
 	const struct display_rect whole = {0, 0, frame->width, frame->height};
 	struct remote_display *d = from_base(o);
 	struct remote_scanout *s = &d->scanouts[scanout];
-	const bool is_new = !s->shown || s->picture.width != frame->width || s->picture.height != frame->height;
+	const bool is_new = !s->shown || remote_buffer_is_shown(&s->buffer) || s->picture.width != frame->width ||
+			    s->picture.height != frame->height;
 	int err;
 
 	connect_now(d);
@@ -476,12 +562,63 @@ static int present(struct display_output *o, unsigned scanout, const struct disp
 	err = picture_update(&s->picture, frame, is_new ? &whole : &frame->damage);
 	if (err)
 		return err;
+	remote_buffer_end(&s->buffer);
 	if (is_new) {
 		s->shown = s->size_due = true;
 		s->pass = (struct display_rect){0};
 		s->next = whole;
 	} else {
 		merge(&s->next, &frame->damage);
+	}
+	send_due(d);
+	return 0;
+}
+
+static bool can_take(const struct remote_display *d, const struct display_buffer *b)
+{
+	/* Before it has said what it can do, pixels are right for all. */
+	if (!d->features_known || b->width > MAX_SIDE || b->height > MAX_SIDE)
+		return false;
+	return has(d, VHOST_USER_GPU_PROTOCOL_F_DMABUF2) || b->modifier == DISPLAY_MODIFIER_LINEAR ||
+	       b->modifier == DISPLAY_MODIFIER_UNKNOWN;
+}
+
+static void forget(struct display_output *o, struct display_shown *shown)
+{
+	struct remote_display *d = from_base(o);
+
+	remote_buffer_forget(&d->updated, shown);
+	for (unsigned i = 0; i < DISPLAY_MAX_SCANOUTS; i++)
+		remote_buffer_forget(&d->scanouts[i].waiting, shown);
+}
+
+/* Who waits is told in the end: by an answer, when there is no one to answer, or by the asker's own patience. */
+static int present_buffer(struct display_output *o, unsigned scanout, const struct display_buffer *buffer,
+			  const struct display_rect *damage, struct display_shown *shown)
+{
+	struct remote_display *d = from_base(o);
+	struct remote_scanout *s = &d->scanouts[scanout];
+
+	if (!d->connected || !can_take(d, buffer))
+		return -ENOTSUP;
+	if (remote_buffer_is(&s->buffer, buffer)) {
+		merge(&s->next, damage);
+	} else {
+		if (remote_buffer_show(&s->buffer, buffer))
+			return -ENOTSUP;
+		if (!d->buffers_told)
+			log_line(LOG_TOPIC_DISPLAY, LOG_INFO,
+				 "the frontend's display is given dma-bufs: if it shows nothing, go without dmabuf=on");
+		d->buffers_told = true;
+		picture_finish(&s->picture);
+		s->shown = true;
+		s->size_due = false;
+		s->pass = (struct display_rect){0};
+		s->next = (struct display_rect){0, 0, buffer->shown.width, buffer->shown.height};
+	}
+	if (shown) {
+		shown->next = s->waiting;
+		s->waiting = shown;
 	}
 	send_due(d);
 	return 0;
@@ -497,6 +634,7 @@ static void blank(struct display_output *o, unsigned scanout)
 	s->shown = false;
 	s->size_due = true;
 	s->pass = s->next = (struct display_rect){0};
+	remote_buffer_end(&s->buffer);
 	picture_finish(&s->picture);
 	send_due(d);
 }
@@ -563,6 +701,8 @@ static void destroy(struct display_output *o)
 static const struct display_output_ops vhost_gpu_ops = {
 	.name = "vhost-user-gpu",
 	.present = present,
+	.present_buffer = present_buffer,
+	.forget = forget,
 	.blank = blank,
 	.cursor = cursor,
 	.ask = ask,
@@ -577,11 +717,12 @@ int display_vhost_gpu_create(struct loop *loop, struct display_output **out)
 	if (!d)
 		return -ENOMEM;
 	d->base.ops = &vhost_gpu_ops;
-	d->later = -1;
+	d->later = d->out_fd = -1;
 	d->loop = loop;
 	d->watch = (struct loop_fd){.fd = -1, .ready = ready, .owner = d};
 	d->end_task = (struct loop_task){.run = on_end_task, .owner = d};
 	d->timer = (struct loop_timer){.expired = on_timer, .owner = d};
+	d->update_timer = (struct loop_timer){.expired = on_update_timer, .owner = d};
 	*out = &d->base;
 	return 0;
 }

@@ -166,7 +166,7 @@ uint32_t gpu_set_scanout_blob(struct gpu *g, struct gpu_command *cmd)
 }
 
 static uint32_t present(struct gpu *g, const struct gpu_command *cmd, struct gpu_scanout *s,
-			const struct display_rect *changed)
+			const struct display_rect *changed, struct gpu_flush *flush)
 {
 	struct display_frame frame;
 	int err;
@@ -175,6 +175,8 @@ static uint32_t present(struct gpu *g, const struct gpu_command *cmd, struct gpu
 		g->stats.frames++;
 		return VIRTIO_GPU_RESP_OK_NODATA;
 	}
+	if (gpu_present_buffer(g, s, changed, flush))
+		return VIRTIO_GPU_RESP_OK_NODATA;
 	err = gpu_scanout_update(s, g->renderer, changed, &frame);
 	if (err < 0)
 		return gpu_renderer_failed(g, cmd, err, "resource", s->res->id);
@@ -193,6 +195,7 @@ uint32_t gpu_resource_flush(struct gpu *g, struct gpu_command *cmd)
 	const struct display_rect changed = {w->r.x, w->r.y, w->r.width, w->r.height};
 	struct gpu_resource *res = gpu_resource_find(g->resources, w->resource_id);
 	uint32_t code = VIRTIO_GPU_RESP_OK_NODATA;
+	struct gpu_flush *flush;
 
 	if (!res)
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID, "no resource %u; create it first",
@@ -201,11 +204,12 @@ uint32_t gpu_resource_flush(struct gpu *g, struct gpu_command *cmd)
 	if (res->kind != GPU_RESOURCE_BLOB && !rect_is_inside(&w->r, res->shape.width, res->shape.height))
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER, "%ux%u at %u,%u is not in resource %u of %ux%u",
 				  w->r.width, w->r.height, w->r.x, w->r.y, res->id, res->shape.width, res->shape.height);
+	flush = gpu_flush_begin(g, cmd);
 	for (unsigned i = 0; i < g->scanout_count && code == VIRTIO_GPU_RESP_OK_NODATA; i++) {
 		if (g->scanouts[i].res == res)
-			code = present(g, cmd, &g->scanouts[i], &changed);
+			code = present(g, cmd, &g->scanouts[i], &changed, flush);
 	}
-	return code;
+	return gpu_flush_end(flush, code);
 }
 
 /* The wire has the image's top left corner, which may lie left of or above the screen (negative). */

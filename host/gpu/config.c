@@ -89,6 +89,10 @@ static int read_option(struct gpu_config *config, const char *key, char *value)
 		if (!read_number(value, 0, MAX_HOST_VISIBLE_MIB, &number) || (number & (number - 1)))
 			return wrong(key, value, "a number of MiB that is a power of two, up to 16384, or 0 for none");
 		config->host_visible_bytes = (uint64_t)number << 20;
+	} else if (strcmp(key, "dmabuf") == 0) {
+		if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
+			return wrong(key, value, "on or off");
+		config->dmabuf = strcmp(value, "on") == 0;
 	} else if (strcmp(key, "size") == 0) {
 		if (!read_mode(value, &mode))
 			return wrong(key, value, size_help);
@@ -97,8 +101,9 @@ static int read_option(struct gpu_config *config, const char *key, char *value)
 		if (!read_mode(value, &config->modes[number]))
 			return wrong(key, value, size_help);
 	} else {
-		return wrong(key, value, "no such option; there are renderer, render-node, scanouts, size, sizeN, memory, "
-					 "share and host-visible");
+		return wrong(key, value,
+			     "no such option; there are renderer, render-node, scanouts, size, sizeN, memory, "
+			     "share, host-visible and dmabuf");
 	}
 	return 0;
 }

@@ -24,6 +24,8 @@
 /* Biggest side of a 2D resource or a blob's picture; pixman's coordinates end at 32767. */
 #define GPU_MAX_SIZE 16384u
 
+struct gpu_flush; /* displays.c */
+
 struct gpu {
 	struct virtio_device device;
 	struct gpu_limits limits;
@@ -31,6 +33,7 @@ struct gpu {
 	struct display_output *display; /* NULL: none */
 	struct display_output *remote;	/* the vhost-user frontend's (host/display/vhost_gpu.h); NULL: none was given yet */
 	struct gpu_question *questions; /* commands that wait for an answer of @remote */
+	struct gpu_flush *flushes;	/* fenced ones that wait until it showed the picture */
 	struct gpu_resource_table *resources;
 	struct virtio_objects *objects; /* of the guest; NULL: none */
 	struct gpu_window window; /* blobs in host memory, and their mappings */
@@ -40,6 +43,7 @@ struct gpu {
 	struct journal *unrestored;  /* until the driver is ready: what a process before this one left */
 	struct gpu_content *content; /* NULL without a journal */
 	struct gpu_share share;
+	bool dmabuf;   /* frames go to @remote without a copy, if they can */
 	bool degraded; /* no 3D although it is offered */
 	unsigned scanout_count;
 	struct gpu_scanout scanouts[VIRTIO_GPU_MAX_SCANOUTS];
@@ -97,6 +101,19 @@ void gpu_answer(struct gpu *g, struct gpu_command *cmd, uint32_t code);
 bool gpu_is_watched(const struct gpu *g);
 /* Show @frame of @s, or nothing, or its cursor. */
 void gpu_present(struct gpu *g, struct gpu_scanout *s, const struct display_frame *frame);
+/*
+ * The same without a copy, from the GPU itself: what of @changed, in the resource's pixels, @s shows. @flush: the fenced
+ * command that waits for it, at the first call; NULL: none. False if that can't be: not with this resource, this host, or this
+ * display.
+ */
+bool gpu_present_buffer(struct gpu *g, struct gpu_scanout *s, const struct display_rect *changed,
+			struct gpu_flush *flush);
+/*
+ * For @cmd, if it is to wait; else NULL. Then gpu_flush_end(): GPU_PENDING, or @code if something was wrong or there is
+ * nothing to wait for.
+ */
+struct gpu_flush *gpu_flush_begin(struct gpu *g, const struct gpu_command *cmd);
+uint32_t gpu_flush_end(struct gpu_flush *f, uint32_t code);
 void gpu_tell_blank(struct gpu *g, struct gpu_scanout *s);
 void gpu_tell_cursor(struct gpu *g, struct gpu_scanout *s);
 /*
@@ -109,9 +126,9 @@ int gpu_read_frame(struct gpu *g, struct gpu_scanout *s, bool is_current, struct
  * into @cmd is the answer.
  */
 uint32_t gpu_ask_display(struct gpu *g, struct gpu_command *cmd, uint32_t own);
-/* What waits for answers gets our own. */
+/* What waits for answers gets our own; flushes wait no longer than a stop of the rings does. */
 void gpu_answer_questions(struct gpu *g);
-/* Finish what waits for answers; the guest is not told any. */
+/* Finish what waits for answers, and flushes; the guest is not told any. */
 void gpu_end_questions(struct gpu *g);
 
 /* Handlers: a VIRTIO_GPU_RESP_* code each. commands_scanout.c: */

@@ -41,6 +41,121 @@ void gpu_present(struct gpu *g, struct gpu_scanout *s, const struct display_fram
 		present(g, g->remote, s->index, frame);
 }
 
+/* ---- without a copy ---- */
+
+/* A display that takes longer has its reasons, and the guest has none to wait for them. */
+#define FLUSH_LIMIT_NS 100000000u
+
+struct gpu_flush {
+	struct gpu *gpu;
+	struct gpu_command cmd;
+	struct display_shown shown;
+	struct loop_timer timer;
+	bool waits;
+	struct gpu_flush *next;
+};
+
+static void unlink_flush(struct gpu_flush *f)
+{
+	struct gpu_flush **at = &f->gpu->flushes;
+
+	while (*at != f)
+		at = &(*at)->next;
+	*at = f->next;
+	loop_cancel_timer(f->gpu->device.loop, &f->timer);
+}
+
+static void answer_flush(struct gpu_flush *f)
+{
+	unlink_flush(f);
+	gpu_answer(f->gpu, &f->cmd, VIRTIO_GPU_RESP_OK_NODATA);
+	free(f);
+}
+
+static void on_shown(struct display_shown *s)
+{
+	answer_flush(s->owner);
+}
+
+static void on_flush_timer(struct loop_timer *t)
+{
+	struct gpu_flush *f = t->owner;
+
+	f->gpu->remote->ops->forget(f->gpu->remote, &f->shown);
+	answer_flush(f);
+}
+
+struct gpu_flush *gpu_flush_begin(struct gpu *g, const struct gpu_command *cmd)
+{
+	struct gpu_flush *f = g->dmabuf && cmd->fenced && cmd->chain ? calloc(1, sizeof(*f)) : NULL;
+
+	if (!f)
+		return NULL;
+	f->gpu = g;
+	f->cmd = *cmd;
+	f->shown = (struct display_shown){.shown = on_shown, .owner = f};
+	f->timer = (struct loop_timer){.expired = on_flush_timer, .owner = f};
+	f->next = g->flushes;
+	g->flushes = f;
+	return f;
+}
+
+uint32_t gpu_flush_end(struct gpu_flush *f, uint32_t code)
+{
+	if (!f)
+		return code;
+	if (f->waits && code == VIRTIO_GPU_RESP_OK_NODATA) {
+		loop_arm_timer(f->gpu->device.loop, &f->timer, loop_now_ns() + FLUSH_LIMIT_NS);
+		return GPU_PENDING;
+	}
+	if (f->waits)
+		f->gpu->remote->ops->forget(f->gpu->remote, &f->shown);
+	unlink_flush(f);
+	free(f);
+	return code;
+}
+
+static void end_flushes(struct gpu *g)
+{
+	while (g->flushes) {
+		struct gpu_flush *f = g->flushes;
+
+		g->flushes = f->next;
+		g->remote->ops->forget(g->remote, &f->shown);
+		loop_cancel_timer(g->device.loop, &f->timer);
+		chain_finish(f->cmd.chain);
+		free(f);
+	}
+}
+
+bool gpu_present_buffer(struct gpu *g, struct gpu_scanout *s, const struct display_rect *changed,
+			struct gpu_flush *flush)
+{
+	struct display_shown *shown = flush && !flush->waits ? &flush->shown : NULL;
+	struct display_buffer buffer;
+	struct display_rect damage;
+
+	/* A display of the configuration needs pixels, and then they are there for both. */
+	if (!g->dmabuf || !has_remote(g) || (g->display && !g->display->ops->blind) || s->picture.format ||
+	    !g->renderer->ops->export_picture)
+		return false;
+	if (!gpu_scanout_damage(s, changed, &damage))
+		return true;
+	if (g->renderer->ops->export_picture(g->renderer, s->res, &buffer) < 0)
+		return false;
+	buffer.shown = s->picture.rect;
+	if (g->remote->ops->present_buffer(g->remote, s->index, &buffer, &damage, shown) < 0)
+		return false;
+	if (shown)
+		flush->waits = true;
+	s->stale = true;
+	g->stats.frames++;
+	g->stats.dmabuf_frames++;
+	return true;
+}
+
+/* ---- both ---- */
+
 void gpu_tell_blank(struct gpu *g, struct gpu_scanout *s)
 {
 	if (g->display)
@@ -183,6 +298,7 @@ void gpu_answer_questions(struct gpu *g)
 
 void gpu_end_questions(struct gpu *g)
 {
+	end_flushes(g);
 	while (g->questions) {
 		struct gpu_question *q = g->questions;
 

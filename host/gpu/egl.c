@@ -284,7 +284,8 @@ static int open_display(struct gpu_egl *e, struct story *s)
 	copy_string(e->info.gl_version, sizeof(e->info.gl_version), glGetString(GL_VERSION));
 	e->info.software = strstr(e->info.gl_renderer, "llvmpipe") || strstr(e->info.gl_renderer, "softpipe") ||
 			   strstr(e->info.gl_renderer, "swrast") || strstr(e->info.gl_renderer, "SwiftShader");
-	e->info.dmabuf_export = has_word(extensions, "EGL_MESA_image_dma_buf_export");
+	e->info.dmabuf_export = has_word(extensions, "EGL_MESA_image_dma_buf_export") &&
+				has_word(extensions, "EGL_KHR_gl_texture_2D_image");
 	e->info.dmabuf_import = has_word(extensions, "EGL_EXT_image_dma_buf_import");
 	find_reset_status(e);
 	gpu_egl_make_current(e, NULL);
@@ -523,6 +524,43 @@ void *gpu_egl_current(struct gpu_egl *e)
 bool gpu_egl_was_reset(struct gpu_egl *e)
 {
 	return e->reset_status && e->reset_status() != GL_NO_ERROR;
+}
+
+/* Planes are in descriptors of their own, or behind each other in one; neither has a place in what displays are told. */
+static int export_image(const struct gpu_egl *e, EGLImageKHR image, struct gpu_egl_buffer *out)
+{
+	EGLuint64KHR modifier;
+	EGLint stride, offset;
+	int fourcc, planes, fd = -1;
+
+	/* Each plane has a modifier, and there is room for one. */
+	if (!eglExportDMABUFImageQueryMESA(e->display, image, &fourcc, &planes, NULL) || planes != 1 ||
+	    !eglExportDMABUFImageQueryMESA(e->display, image, NULL, NULL, &modifier))
+		return -ENOTSUP;
+	if (!eglExportDMABUFImageMESA(e->display, image, &fd, &stride, &offset) || fd < 0)
+		return -EIO;
+	if (offset != 0 || stride <= 0) {
+		close(fd);
+		return -ENOTSUP;
+	}
+	*out = (struct gpu_egl_buffer){fd, (uint32_t)stride, (uint32_t)fourcc, modifier};
+	return 0;
+}
+
+int gpu_egl_export(struct gpu_egl *e, unsigned texture, struct gpu_egl_buffer *out)
+{
+	const EGLint none[] = {EGL_NONE};
+	EGLImageKHR image;
+	int err;
+
+	if (!e->info.dmabuf_export)
+		return -ENOTSUP;
+	image = eglCreateImageKHR(e->display, e->own, EGL_GL_TEXTURE_2D_KHR, (EGLClientBuffer)(uintptr_t)texture, none);
+	if (image == EGL_NO_IMAGE_KHR)
+		return -ENOTSUP;
+	err = export_image(e, image, out);
+	eglDestroyImageKHR(e->display, image);
+	return err;
 }
 
 void *gpu_egl_own_context(struct gpu_egl *e)

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct gpu_egl;
 
@@ -51,6 +52,19 @@ void *gpu_egl_current(struct gpu_egl *e);
  * tell. Without a context: undefined.
  */
 bool gpu_egl_was_reset(struct gpu_egl *e);
+
+/* A texture's level 0 as others can use it: one plane, from byte 0. */
+struct gpu_egl_buffer {
+	int fd; /* a dma-buf */
+	uint32_t stride_bytes, fourcc;
+	uint64_t modifier;
+};
+
+/*
+ * Export the 2D @texture; our own context is current. The caller has the descriptor. Returns 0, -ENOTSUP (not with this
+ * driver, or not this texture), or -EIO.
+ */
+int gpu_egl_export(struct gpu_egl *e, unsigned texture, struct gpu_egl_buffer *out);
 
 /* Our own context, which the renderer library never sees: for reading pixels without touching a guest's state. */
 void *gpu_egl_own_context(struct gpu_egl *e);

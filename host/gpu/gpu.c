@@ -474,6 +474,7 @@ static void count(struct virtio_device *d, struct counters *out)
 	counters_add(out, NULL, "errors", g->stats.errors);
 	counters_add(out, NULL, "fences", g->stats.fences);
 	counters_add(out, NULL, "frames", g->stats.frames);
+	counters_add(out, NULL, "dmabuf-frames", g->stats.dmabuf_frames);
 	counters_add(out, NULL, "pixel-copies", g->stats.pixel_copies);
 	counters_add(out, NULL, "pixel-copy-bytes", g->stats.pixel_copy_bytes);
 	counters_add_ratio(out, NULL, "copies-per-frame", g->stats.pixel_copies, g->stats.frames);
@@ -575,6 +576,7 @@ int gpu_create(const struct gpu_config *config_in, struct loop *loop, const stru
 		goto free_content;
 	rc.journal = config_in->journal;
 	rc.content = g->content;
+	g->dmabuf = config_in->dmabuf;
 	g->degraded = config_in->degraded;
 	err = renderer_start(config_in->renderers ? config_in->renderers : renderers,
 			     g->degraded ? renderer_2d_ops.name : config_in->renderer, &rc, &g->renderer);

@@ -43,6 +43,11 @@ struct gpu_config {
 	 */
 	uint64_t host_visible_bytes;
 	int shared_fd;
+	/*
+	 * Frames go to a vhost-user frontend's display as dma-bufs, where the driver exports them. No frontend says whether it
+	 * can show them, so it is the user who does.
+	 */
+	bool dmabuf;
 	/* Draw in 2D alone, whatever @renderer says, and refuse what is 3D; the features are offered all the same. */
 	bool degraded;
 };
@@ -51,8 +56,8 @@ struct gpu_config {
 void gpu_config_init(struct gpu_config *config);
 
 /*
- * Read @options ("renderer=virgl,scanouts=4,size=1280x800,size1=800x480,render-node=PATH,memory=512,share=50,host-visible=64";
- * size is that of scanout 0, sizeN plugs in number N as well, memory is resource_bytes and host-visible host_visible_bytes, in
+ * Read @options ("renderer=virgl,scanouts=4,size=1280x800,size1=800x480,render-node=PATH,memory=512,share=50,host-visible=64,
+ * dmabuf=on"; size is that of scanout 0, sizeN plugs in number N as well, memory is resource_bytes and host-visible host_visible_bytes, in
  * MiB) into @config. Returns 0, or -EINVAL after printing which word is wrong and what is allowed.
  * Strings in @config point into @options.
  */
@@ -78,6 +83,7 @@ int gpu_set_display_socket(struct virtio_device *d, int fd);
 
 struct gpu_stats {
 	uint64_t commands, errors, fences, frames;
+	uint64_t dmabuf_frames; /* of these, without a copy */
 	uint64_t pixel_copies, pixel_copy_bytes;
 	uint64_t object_uploads; /* of pictures that another device wrote, into a texture */
 	uint64_t unrecorded; /* changes that did not fit in the journal */

@@ -61,7 +61,8 @@ const struct device_module mullion_device_module = {
 		"sizeN=WIDTHxHEIGHT      plug in display number N as well, from 0; 0x0: leave it out\n"
 		"memory=MIB              host memory the guest's resources may take (default 2048)\n"
 		"share=PERCENT           the part of all time in which it may draw, 5 to 100 (default 100: no limit)\n"
-		"host-visible=MIB        of memory=, what guests can have mapped: a power of two, 0 for none (default 256)\n",
+		"host-visible=MIB        of memory=, what guests can have mapped: a power of two, 0 for none (default 256)\n"
+		"dmabuf=on|off           frames to the VMM's display without a copy, on the same GPU (default off)\n",
 	.create = create,
 	.display_control = &gpu_display_control,
 	.doctor = doctor,

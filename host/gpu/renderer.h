@@ -19,6 +19,7 @@
 
 #include "host/gpu/resource.h"
 
+struct display_buffer;
 struct gpu_content;
 struct journal;
 struct loop;
@@ -115,6 +116,13 @@ struct renderer_ops {
 	 */
 	int (*read_pixels)(struct renderer *r, struct gpu_resource *res, const struct renderer_box *box, void *dst,
 			   uint32_t dst_stride);
+
+	/*
+	 * The resource's picture (level 0) as it is on the GPU, for a display to show without a copy: what was drawn so far
+	 * is in it, and what follows will be. All but @out->shown is filled in; the descriptor is lent until
+	 * resource_destroy(). -ENOTSUP: this one can't be had so. Optional.
+	 */
+	int (*export_picture)(struct renderer *r, struct gpu_resource *res, struct display_buffer *out);
 
 	/* 3D. @capset_id 0: the classic virgl context. @name: NUL-terminated, printable, 63 bytes at most. */
 	int (*context_create)(struct renderer *r, uint32_t ctx_id, uint32_t capset_id, const char *name);

@@ -49,6 +49,8 @@ struct context {
 struct resource {
 	bool described;		      /* picture is filled in */
 	struct virgl_picture picture; /* texture 0: can't be read as a picture */
+	bool exported;		      /* that was tried, once */
+	struct display_buffer buffer; /* id 0: it can't be */
 	void *image; /* a 2D resource of a format that the library lacks: the 2D renderer's, else NULL */
 	struct gpu_resource *shared; /* a texture into which another device writes: whose this is; else NULL */
 	unsigned taken_over;	     /* virtio_object_writes() of what is in the texture */
@@ -69,7 +71,11 @@ struct virgl {
 	struct resource *shared;
 	uint64_t looked_ns; /* when it was seen last that the GPU was not reset */
 	bool was_reset;
+	unsigned exported; /* resources that have a descriptor */
 };
+
+/* Each is a descriptor of this process, and a screen takes two or three: a guest that shows more at a time gets copies. */
+#define MAX_EXPORTED 64u
 
 /* The library's state is global: one renderer a process. */
 static struct virgl the_virgl;
@@ -501,6 +507,9 @@ static void resource_destroy(struct renderer *r, struct gpu_resource *res)
 		return;
 	stop_sharing(virgl_from(r), own);
 	enter(virgl_from(r));
+	if (own->buffer.id)
+		virgl_from(r)->exported--;
+	virgl_pixels_finish_buffer(&own->buffer);
 	if (own->image) {
 		res->renderer = own->image;
 		renderer_2d_ops.resource_destroy(NULL, res);
@@ -609,6 +618,30 @@ static int read_pixels(struct renderer *r, struct gpu_resource *res, const struc
 	if (!own->picture.texture)
 		return -EINVAL;
 	return virgl_pixels_read(&v->pixels, &own->picture, box->x, box->y, box->width, box->height, dst, dst_stride);
+}
+
+static int export_picture(struct renderer *r, struct gpu_resource *res, struct display_buffer *out)
+{
+	struct virgl *v = virgl_from(r);
+	struct resource *own = res->renderer;
+
+	if (own->image || !gpu_format_find(res->shape.format))
+		return -ENOTSUP;
+	if (own->shared)
+		take_over(v, own);
+	enter(v);
+	if (!own->described)
+		describe(own, res);
+	if (own->picture.texture && !own->exported && v->exported < MAX_EXPORTED) {
+		own->exported = true;
+		if (virgl_pixels_export(&v->pixels, &own->picture, &own->buffer) == 0)
+			v->exported++;
+	}
+	if (!own->buffer.id)
+		return -ENOTSUP;
+	virgl_pixels_flush();
+	*out = own->buffer;
+	return 0;
 }
 
 /* ---- contexts ---- */
@@ -776,6 +809,7 @@ const struct renderer_ops renderer_virgl_ops = {
 	.transfer_to_host = transfer_to_host,
 	.transfer_from_host = transfer_from_host,
 	.read_pixels = read_pixels,
+	.export_picture = export_picture,
 	.context_create = context_create,
 	.context_destroy = context_destroy,
 	.context_attach = context_attach,

@@ -69,6 +69,15 @@ static bool intersect(const struct display_rect *a, const struct display_rect *b
 	return true;
 }
 
+bool gpu_scanout_damage(const struct gpu_scanout *s, const struct display_rect *changed, struct display_rect *out)
+{
+	if (!intersect(&s->picture.rect, changed, out))
+		return false;
+	out->x -= s->picture.rect.x;
+	out->y -= s->picture.rect.y;
+	return true;
+}
+
 void gpu_scanout_frame(const struct gpu_scanout *s, struct display_frame *out)
 {
 	const struct display_rect *shown = &s->picture.rect;

@@ -34,7 +34,7 @@ struct gpu_scanout {
 	struct gpu_picture picture;
 	uint32_t *frame; /* picture.rect.width x height, DRM_FORMAT_XRGB8888, rows without gaps */
 	uint64_t frame_bytes; /* allocated, and charged to the resource table */
-	bool stale;           /* the frame shows another resource: the next flush reads all of it */
+	bool stale;	      /* the frame shows something else: whoever needs it reads all of it */
 	struct display_cursor cursor;
 	uint32_t cursor_pixels[GPU_CURSOR_SIZE * GPU_CURSOR_SIZE];
 };
@@ -48,6 +48,9 @@ int gpu_scanout_set(struct gpu_scanout *s, struct gpu_resource_table *t, struct 
 
 /* Show nothing and free the frame. */
 void gpu_scanout_off(struct gpu_scanout *s, struct gpu_resource_table *t);
+
+/* What of @changed, in the resource's pixels, the scanout shows, counted from the corner of that; false: nothing. */
+bool gpu_scanout_damage(const struct gpu_scanout *s, const struct display_rect *changed, struct display_rect *out);
 
 /*
  * @changed (in the resource's pixels, may lie outside the scanout) was drawn: bring the frame up to date. Returns 1

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <unistd.h>
 
 #include <epoxy/gl.h>
 
@@ -82,6 +83,56 @@ static int read_texture(const struct virgl_pixels *p, unsigned texture, uint32_t
 	/* Attached, it would live on after the guest destroyed it. */
 	glFramebufferTexture2D(GL_READ_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_TEXTURE_2D, 0, 0);
 	return glGetError() != GL_NO_ERROR ? -EINVAL : err;
+}
+
+/* Displays mix nothing: what has no alpha is not to be taken for a picture that has. */
+static uint32_t without_alpha(uint32_t fourcc)
+{
+	return (fourcc & 0xff) == 'A' && (fourcc >> 16 & 0xffff) == ('2' | '4' << 8) ? (fourcc & ~0xffu) | 'X' : fourcc;
+}
+
+int virgl_pixels_export(struct virgl_pixels *p, const struct virgl_picture *picture, struct display_buffer *out)
+{
+	static uint64_t last_id;
+	void *drawing = gpu_egl_current(p->egl);
+	struct gpu_egl_buffer buffer;
+	int err = gpu_egl_make_current(p->egl, gpu_egl_own_context(p->egl));
+
+	if (err == 0)
+		err = gpu_egl_export(p->egl, picture->texture, &buffer);
+	if (gpu_egl_make_current(p->egl, drawing) < 0 && err == 0) {
+		close(buffer.fd);
+		err = -EIO;
+	}
+	if (err < 0)
+		return err;
+	*out = (struct display_buffer){
+		.id = ++last_id,
+		.fd = buffer.fd,
+		.width = picture->width,
+		.height = picture->height,
+		.stride_bytes = buffer.stride_bytes,
+		.fourcc = picture->opaque ? without_alpha(buffer.fourcc) : buffer.fourcc,
+		.modifier = buffer.modifier,
+		.flip = picture->flip,
+	};
+	return 0;
+}
+
+void virgl_pixels_finish_buffer(struct display_buffer *b)
+{
+	if (b->id)
+		close(b->fd);
+	*b = (struct display_buffer){0};
+}
+
+/*
+ * Commands of other contexts were given to the driver when the library left those; the kernel orders them before what a
+ * display does with the buffer then.
+ */
+void virgl_pixels_flush(void)
+{
+	glFlush();
 }
 
 int virgl_pixels_read(struct virgl_pixels *p, const struct virgl_picture *picture, uint32_t x, uint32_t y,

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "host/display/display.h"
 #include "host/gpu/egl.h"
 
 struct virgl_pixels {
@@ -27,6 +28,16 @@ struct virgl_picture {
 	bool flip;   /* row 0 of the picture is the texture's last */
 	bool opaque; /* alpha means nothing: 0xff is put */
 };
+
+/*
+ * The picture's texture as a dma-buf that displays can use, without a copy, until finish_buffer(). Returns 0, -ENOTSUP
+ * (not with this driver, or this texture), -EIO.
+ */
+int virgl_pixels_export(struct virgl_pixels *p, const struct virgl_picture *picture, struct display_buffer *out);
+void virgl_pixels_finish_buffer(struct display_buffer *b); /* zeroed storage is fine */
+
+/* What the current context and, before, others have drawn will be in what a display reads from now on. */
+void virgl_pixels_flush(void);
 
 /*
  * Copy a rectangle, inside the picture, to @dst as DRM_FORMAT_ARGB8888 rows. What the current context drew before is

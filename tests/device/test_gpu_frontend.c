@@ -263,6 +263,157 @@ static void every_new_socket_is_shown_all(void **state)
 	}
 }
 
+static void expect_fake(const struct peer_scanout *s, uint32_t id)
+{
+	assert_int_equal(s->width, 64);
+	assert_int_equal(s->height, 64);
+	for (uint32_t i = 0; i < 64 * 64; i++)
+		assert_int_equal(s->pixels[i] & 0xffffff, fake_renderer_pixel(id, i % 64, i / 64) & 0xffffff);
+}
+
+static void frames_go_without_a_copy_where_they_can(void **state)
+{
+	struct gpu_world *w =
+		gpu_world_create(&(struct gpu_world_options){.fake_3d = true, .blind = true, .dmabuf = true});
+	struct display_peer *p = give_display(w);
+	const struct peer_scanout *s = &p->scanouts[0];
+	struct gpu_stats stats;
+
+	(void)state;
+	assert_int_equal(gpu_create_3d(w, 1, 64, 64), OK);
+	assert_int_equal(gpu_create_3d(w, FAKE_NO_BUFFER, 64, 64), OK);
+	assert_int_equal(gpu_scan(w, 0, 1, gpu_rect(0, 0, 64, 64)), OK);
+	for (uint32_t i = 0; i < 20; i++)
+		assert_int_equal(gpu_flush(w, 1, gpu_rect(i, i, 8, 8)), OK);
+	display_peer_run(p, 5);
+	assert_int_equal(s->buffers, 1);
+	assert_int_equal(s->buffer_updates, 1);
+	assert_int_equal(s->buffer_update.width, 64);
+	gpu_get_stats(w->device, &stats);
+	assert_int_equal(stats.frames, 20);
+	assert_int_equal(stats.dmabuf_frames, 20);
+	assert_int_equal(stats.pixel_copies, 0);
+	display_peer_say_shown(p);
+	display_peer_run(p, 5);
+	assert_int_equal(s->buffer_updates, 2);
+	assert_int_equal(s->buffer_update.x, 1);
+	assert_int_equal(s->buffer_update.width, 26);
+
+	/* One that the driver can't export. */
+	assert_int_equal(gpu_scan(w, 0, FAKE_NO_BUFFER, gpu_rect(0, 0, 64, 64)), OK);
+	assert_int_equal(gpu_flush(w, FAKE_NO_BUFFER, gpu_rect(3, 3, 1, 1)), OK);
+	display_peer_run(p, 5);
+	assert_int_equal(s->buffer_ends, 1);
+	expect_fake(s, FAKE_NO_BUFFER);
+	assert_int_equal(gpu_scan(w, 0, 1, gpu_rect(0, 0, 64, 64)), OK);
+	assert_int_equal(gpu_flush(w, 1, gpu_rect(0, 0, 1, 1)), OK);
+	display_peer_run(p, 5);
+	assert_int_equal(s->buffers, 2);
+	display_peer_destroy(p);
+
+	/* The frame that was never read is read for who must have it by pixels. */
+	p = give_display(w);
+	expect_fake(&p->scanouts[0], 1);
+	assert_int_equal(gpu_unref(w, 1), OK);
+	display_peer_run(p, 5);
+	assert_int_equal(p->scanouts[0].width, 0);
+	gpu_world_destroy(w);
+	display_peer_destroy(p);
+}
+
+static struct fake_request *flush_fenced(struct gpu_world *w)
+{
+	const struct virtio_gpu_resource_flush c = {
+		.hdr = {.type = VIRTIO_GPU_CMD_RESOURCE_FLUSH, .flags = VIRTIO_GPU_FLAG_FENCE, .fence_id = 5},
+		.r = gpu_rect(0, 0, 64, 64),
+		.resource_id = 1};
+	struct fake_request *r =
+		fake_guest_add(w->guest, VIRTIO_GPU_QUEUE_CONTROL, &c, sizeof(c), sizeof(struct virtio_gpu_ctrl_hdr));
+
+	fake_guest_kick(w->guest, VIRTIO_GPU_QUEUE_CONTROL);
+	return r;
+}
+
+static void end_flush(struct gpu_world *w, struct fake_request *r)
+{
+	struct virtio_gpu_ctrl_hdr hdr;
+
+	for (unsigned i = 0; i < 2000 && w->renderer->fence_count == 0; i++)
+		loop_run_once(fake_guest_loop(w->guest), 1);
+	assert_false(r->done);
+	fake_renderer_finish(w->renderer, 1);
+	assert_int_equal(fake_guest_wait(w->guest, r, 5000), 0);
+	memcpy(&hdr, r->out, sizeof(hdr));
+	assert_int_equal(hdr.type, OK);
+	assert_int_equal(hdr.fence_id, 5);
+	fake_guest_free_request(w->guest, r);
+}
+
+static void a_fenced_flush_waits_for_the_display_but_not_long(void **state)
+{
+	struct gpu_world *w =
+		gpu_world_create(&(struct gpu_world_options){.fake_3d = true, .blind = true, .dmabuf = true});
+	struct display_peer *p = give_display(w);
+	struct fake_request *r;
+	uint64_t began;
+
+	(void)state;
+	assert_int_equal(gpu_create_3d(w, 1, 64, 64), OK);
+	assert_int_equal(gpu_scan(w, 0, 1, gpu_rect(0, 0, 64, 64)), OK);
+	r = flush_fenced(w);
+	display_peer_run(p, 5);
+	assert_int_equal(p->scanouts[0].buffer_updates, 1);
+	assert_int_equal(w->renderer->fence_count, 0);
+	/* Others go on meanwhile. */
+	assert_int_equal(gpu_create_3d(w, 2, 64, 64), OK);
+	display_peer_say_shown(p);
+	end_flush(w, r);
+
+	/* Without an answer. */
+	began = loop_now_ns();
+	r = flush_fenced(w);
+	end_flush(w, r);
+	assert_true(loop_now_ns() - began >= 90000000u);
+	/* The peer goes away, the guest is reset, the device ends. */
+	r = flush_fenced(w);
+	display_peer_run(p, 5);
+	display_peer_destroy(p);
+	end_flush(w, r);
+	p = give_display(w);
+	r = flush_fenced(w);
+	display_peer_run(p, 5);
+	fake_guest_reset(w->guest);
+	assert_true(r->lost);
+	fake_guest_free_request(w->guest, r);
+	assert_int_equal(fake_guest_start(w->guest, w->device), 0);
+	assert_int_equal(gpu_create_3d(w, 1, 64, 64), OK);
+	assert_int_equal(gpu_scan(w, 0, 1, gpu_rect(0, 0, 64, 64)), OK);
+	flush_fenced(w);
+	display_peer_run(p, 5);
+	gpu_world_destroy(w);
+	display_peer_destroy(p);
+}
+
+static void by_default_and_beside_others_all_get_pixels(void **state)
+{
+	(void)state;
+	for (int dmabuf = 0; dmabuf < 2; dmabuf++) {
+		struct gpu_world *w = gpu_world_create(
+			&(struct gpu_world_options){.fake_3d = true, .blind = !dmabuf, .dmabuf = dmabuf});
+		struct display_peer *p = give_display(w);
+
+		assert_int_equal(gpu_create_3d(w, 1, 64, 64), OK);
+		assert_int_equal(gpu_scan(w, 0, 1, gpu_rect(0, 0, 64, 64)), OK);
+		assert_int_equal(gpu_flush(w, 1, gpu_rect(0, 0, 64, 64)), OK);
+		display_peer_run(p, 5);
+		expect_fake(&p->scanouts[0], 1);
+		assert_int_equal(p->scanouts[0].buffers, 0);
+		assert_int_equal(w->display->shown[0].frames, dmabuf);
+		gpu_world_destroy(w);
+		display_peer_destroy(p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -272,6 +423,9 @@ int main(void)
 		cmocka_unit_test(a_queue_that_stops_waits_for_no_answer),
 		cmocka_unit_test(a_process_that_takes_over_asks_again),
 		cmocka_unit_test(every_new_socket_is_shown_all),
+		cmocka_unit_test(frames_go_without_a_copy_where_they_can),
+		cmocka_unit_test(a_fenced_flush_waits_for_the_display_but_not_long),
+		cmocka_unit_test(by_default_and_beside_others_all_get_pixels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,8 +27,11 @@ struct display_peer *display_peer_create(struct loop *loop)
 void display_peer_destroy(struct display_peer *p)
 {
 	close(p->fd);
-	for (unsigned i = 0; i < 16; i++)
+	for (unsigned i = 0; i < 16; i++) {
 		free(p->scanouts[i].pixels);
+		if (p->scanouts[i].buffer_fd)
+			close(p->scanouts[i].buffer_fd);
+	}
 	free(p);
 }
 
@@ -72,6 +75,11 @@ void display_peer_say_edid(struct display_peer *p, uint8_t first, uint32_t bytes
 	display_peer_send(p, VHOST_USER_GPU_GET_EDID, VHOST_USER_GPU_FLAG_REPLY, &edid, sizeof(edid), cut);
 }
 
+void display_peer_say_shown(struct display_peer *p)
+{
+	display_peer_send(p, VHOST_USER_GPU_DMABUF_UPDATE, VHOST_USER_GPU_FLAG_REPLY, NULL, 0, 0);
+}
+
 static struct peer_scanout *scanout(struct display_peer *p, const uint8_t *payload)
 {
 	uint32_t id;
@@ -93,6 +101,35 @@ static void take_update(struct peer_scanout *s, const uint8_t *payload, size_t b
 		memcpy(s->pixels + (size_t)(u.y + y) * s->width + u.x, payload + sizeof(u) + (size_t)y * u.width * 4,
 		       (size_t)u.width * 4);
 	s->updates++;
+}
+
+static void take_buffer(struct display_peer *p, const uint8_t *payload, size_t bytes)
+{
+	struct peer_scanout *s = scanout(p, payload);
+
+	if (s->buffer_fd)
+		close(s->buffer_fd);
+	s->buffer = (struct vhost_user_gpu_dmabuf_scanout2){0};
+	memcpy(&s->buffer, payload, bytes);
+	s->buffer_fd = p->came;
+	p->came = 0;
+	if (s->buffer_fd)
+		s->buffers++;
+	else
+		s->buffer_ends++;
+	p->has_modifiers = bytes == sizeof(s->buffer);
+}
+
+static void take_buffer_update(struct display_peer *p, const uint8_t *payload)
+{
+	struct peer_scanout *s = scanout(p, payload);
+
+	memcpy(&s->buffer_update, payload, sizeof(s->buffer_update));
+	assert_true(s->buffer_fd > 0);
+	assert_true(s->buffer_update.width > 0 && s->buffer_update.height > 0);
+	assert_true(s->buffer_update.x + s->buffer_update.width <= s->buffer.dmabuf_scanout.width);
+	assert_true(s->buffer_update.y + s->buffer_update.height <= s->buffer.dmabuf_scanout.height);
+	s->buffer_updates++;
 }
 
 static void take(struct display_peer *p, uint32_t request, const uint8_t *payload, size_t bytes)
@@ -147,15 +184,48 @@ static void take(struct display_peer *p, uint32_t request, const uint8_t *payloa
 		s->moves += request == VHOST_USER_GPU_CURSOR_POS;
 		s->hides += request == VHOST_USER_GPU_CURSOR_POS_HIDE;
 		break;
+	case VHOST_USER_GPU_DMABUF_SCANOUT:
+		assert_int_equal(bytes, sizeof(struct vhost_user_gpu_dmabuf_scanout));
+		take_buffer(p, payload, bytes);
+		break;
+	case VHOST_USER_GPU_DMABUF_SCANOUT2:
+		assert_int_equal(bytes, sizeof(struct vhost_user_gpu_dmabuf_scanout2));
+		take_buffer(p, payload, bytes);
+		break;
+	case VHOST_USER_GPU_DMABUF_UPDATE:
+		assert_int_equal(bytes, sizeof(struct vhost_user_gpu_update));
+		take_buffer_update(p, payload);
+		break;
 	default:
 		fail_msg("message %u", request);
 	}
 }
 
+/* As recv(); descriptors that came with the bytes: one at most, as a call ends at those of the next message. */
+static ssize_t receive(struct display_peer *p)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {p->message + p->have, sizeof(p->message) - p->have};
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(p->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+
+	if (c) {
+		assert_int_equal(c->cmsg_type, SCM_RIGHTS);
+		assert_int_equal(p->came, 0);
+		memcpy(&p->came, CMSG_DATA(c), sizeof(p->came));
+	}
+	return n;
+}
+
 /* True if something was read. */
 static bool read_some(struct display_peer *p)
 {
-	ssize_t n = recv(p->fd, p->message + p->have, sizeof(p->message) - p->have, MSG_DONTWAIT);
+	ssize_t n = receive(p);
 	size_t at = 0;
 
 	if (n <= 0)

@@ -18,6 +18,10 @@ struct peer_scanout {
 	uint32_t width, height;
 	uint32_t *pixels;
 	unsigned sizes, updates, images, moves, hides;
+	struct vhost_user_gpu_dmabuf_scanout2 buffer; /* told last */
+	int buffer_fd;				      /* of it; 0: none */
+	unsigned buffers, buffer_ends, buffer_updates;
+	struct vhost_user_gpu_update buffer_update; /* the last one */
 	struct vhost_user_gpu_cursor_update cursor;
 };
 
@@ -29,6 +33,8 @@ struct display_peer {
 	struct peer_scanout scanouts[16];
 	unsigned features_asked, features_set, infos_asked, edids_asked;
 	uint32_t edid_scanout;
+	bool has_modifiers;		     /* of the last buffer */
+	int came;			     /* with a message that is not whole yet; 0: nothing */
 	struct vhost_user_gpu_header header; /* of the message that is being read */
 	size_t have;
 	uint8_t message[128 << 10];
@@ -42,6 +48,8 @@ void display_peer_run(struct display_peer *p, int ms);
 void display_peer_send(struct display_peer *p, uint32_t request, uint32_t flags, const void *payload, size_t bytes,
 		       size_t cut);
 void display_peer_say_info(struct display_peer *p, uint32_t width, uint32_t height, size_t cut);
+/* The answer to a DMABUF_UPDATE. */
+void display_peer_say_shown(struct display_peer *p);
 void display_peer_say_edid(struct display_peer *p, uint8_t first, uint32_t bytes, size_t cut);
 
 #endif

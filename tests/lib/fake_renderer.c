@@ -5,7 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "host/display/display.h"
+#include "host/display/format.h"
 #include "protocol/virtio.h"
 #include "protocol/virtio_gpu.h"
 
@@ -39,6 +43,8 @@ static int create(const struct renderer_config *config, struct renderer **out, c
 	require(f != NULL, "no memory");
 	f->base.ops = &fake_renderer_ops;
 	f->config = *config;
+	f->buffer = memfd_create("picture", MFD_CLOEXEC);
+	require(f->buffer >= 0, "no memfd");
 	snprintf(why, why_size, "fake");
 	fake_renderer_current = f;
 	*out = &f->base;
@@ -52,6 +58,7 @@ static void destroy(struct renderer *r)
 	require(f->context_count == 0 && f->resource_count == 0, "destroyed before the guest's objects");
 	if (fake_renderer_current == f)
 		fake_renderer_current = NULL;
+	close(f->buffer);
 	free(f->commands);
 	free(f);
 }
@@ -164,6 +171,21 @@ static int read_pixels(struct renderer *r, struct gpu_resource *res, const struc
 			memcpy((uint8_t *)dst + (size_t)y * dst_stride + x * 4, &pixel, 4);
 		}
 	}
+	return 0;
+}
+
+static int export_picture(struct renderer *r, struct gpu_resource *res, struct display_buffer *out)
+{
+	if (res->id >= FAKE_NO_BUFFER)
+		return -ENOTSUP;
+	*out = (struct display_buffer){
+		.id = res->id,
+		.fd = from_base(r)->buffer,
+		.width = res->shape.width,
+		.height = res->shape.height,
+		.stride_bytes = res->shape.width * 4,
+		.fourcc = DISPLAY_ARGB8888,
+	};
 	return 0;
 }
 
@@ -304,6 +326,7 @@ const struct renderer_ops fake_renderer_ops = {
 	.transfer_to_host = transfer_to_host,
 	.transfer_from_host = transfer_from_host,
 	.read_pixels = read_pixels,
+	.export_picture = export_picture,
 	.context_create = context_create,
 	.context_destroy = context_destroy,
 	.context_attach = context_attach,

@@ -11,6 +11,8 @@
 
 #define FAKE_CAPSET_BYTES 700u
 #define FAKE_FENCES 4096u
+/* Resources from here on can't be shown without a copy. */
+#define FAKE_NO_BUFFER 100u
 
 struct fake_fence {
 	struct renderer_timeline timeline;
@@ -42,6 +44,7 @@ struct fake_renderer {
 	uint8_t *commands;
 	size_t command_bytes;
 	uint32_t submit_ctx;
+	int buffer; /* what stands for a dma-buf of any resource */
 	unsigned submits, transfers, attaches, detaches, backings, resets;
 };
 

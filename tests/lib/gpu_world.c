@@ -86,6 +86,7 @@ static void make_device(struct gpu_world *w, struct journal *journal)
 	gpu_config_init(&config);
 	config.degraded = options->degraded;
 	config.journal = journal;
+	config.dmabuf = options->dmabuf;
 	config.shared_fd = options->shared_fd;
 	if (options->host_visible_bytes)
 		config.host_visible_bytes = options->host_visible_bytes;

@@ -16,6 +16,7 @@
 struct gpu_world_options {
 	bool fake_3d; /* the fake renderer; else 2d */
 	bool degraded; /* as gpu_config has it; may be changed before gpu_world_die() */
+	bool dmabuf;  /* gpu_config.dmabuf */
 	bool blind;    /* with a display that doesn't look, as none.c */
 	unsigned scanouts; /* 0: 1 */
 	uint32_t width, height; /* of each; 0: 1280x800 */

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "host/display/format.h"
@@ -320,7 +322,8 @@ static void nonsense_ends_the_connection(void **state)
 		{VHOST_USER_GPU_GET_DISPLAY_INFO, 0, sizeof(struct virtio_gpu_resp_display_info)},
 		{VHOST_USER_GPU_GET_EDID, VHOST_USER_GPU_FLAG_REPLY, 0},
 		{VHOST_USER_GPU_GET_PROTOCOL_FEATURES, VHOST_USER_GPU_FLAG_REPLY, 1500},
-		{VHOST_USER_GPU_DMABUF_UPDATE, VHOST_USER_GPU_FLAG_REPLY, 0},
+		{VHOST_USER_GPU_DMABUF_UPDATE, VHOST_USER_GPU_FLAG_REPLY, 4},
+		{VHOST_USER_GPU_DMABUF_UPDATE, 0, 0},
 		{0, VHOST_USER_GPU_FLAG_REPLY, 8},
 		{0xffffffff, 0xffffffff, 4},
 	};
@@ -368,6 +371,200 @@ static void sizes_beyond_reason_are_not_passed_on(void **state)
 	assert_int_equal(w->refusals, 1);
 }
 
+/* ---- pictures on the GPU ---- */
+
+static struct display_buffer make_buffer(uint64_t id, uint64_t modifier)
+{
+	return (struct display_buffer){
+		.id = id,
+		.fd = memfd_create("picture", MFD_CLOEXEC),
+		.width = 100,
+		.height = 80,
+		.stride_bytes = 512,
+		.fourcc = DISPLAY_XRGB8888,
+		.modifier = modifier,
+		.flip = true,
+		.shown = {10, 20, 60, 40},
+	};
+}
+
+static int show_buffer(struct place *w, unsigned scanout, const struct display_buffer *b, struct display_rect damage)
+{
+	return w->display->ops->present_buffer(w->display, scanout, b, &damage, NULL);
+}
+
+static bool same_file(int a, int b)
+{
+	struct stat first, second;
+
+	return fstat(a, &first) == 0 && fstat(b, &second) == 0 && first.st_ino == second.st_ino;
+}
+
+static void a_buffer_goes_once_and_its_changes_after_each_answer(void **state)
+{
+	struct place *w = *state;
+	const struct peer_scanout *s = &w->peer->scanouts[1];
+	struct display_buffer a = make_buffer(1, 0x100000000000003ull), b = make_buffer(2, DISPLAY_MODIFIER_UNKNOWN);
+
+	/* Nothing is known of the peer. */
+	assert_int_equal(show_buffer(w, 1, &a, (struct display_rect){0, 0, 1, 1}), -ENOTSUP);
+	display_peer_run(w->peer, 5);
+	assert_int_equal(show_buffer(w, 1, &a, (struct display_rect){1, 1, 1, 1}), 0);
+	display_peer_run(w->peer, 5);
+	assert_int_equal(s->buffers, 1);
+	assert_true(w->peer->has_modifiers);
+	assert_true(same_file(s->buffer_fd, a.fd));
+	assert_int_equal(s->buffer.modifier, a.modifier);
+	assert_int_equal(s->buffer.dmabuf_scanout.fd_stride, 512);
+	assert_int_equal(s->buffer.dmabuf_scanout.fd_width, 100);
+	assert_int_equal(s->buffer.dmabuf_scanout.fd_flags, VHOST_USER_GPU_DMABUF_Y_0_TOP);
+	assert_int_equal(s->buffer.dmabuf_scanout.x, 10);
+	assert_int_equal(s->buffer.dmabuf_scanout.height, 40);
+	/* All of a new one. */
+	assert_int_equal(s->buffer_updates, 1);
+	assert_int_equal(s->buffer_update.width, 60);
+	for (uint32_t i = 0; i < 10; i++)
+		assert_int_equal(show_buffer(w, 1, &a, (struct display_rect){i, 2 * i, 3, 4}), 0);
+	display_peer_run(w->peer, 5);
+	assert_int_equal(s->buffer_updates, 1);
+	display_peer_say_shown(w->peer);
+	display_peer_run(w->peer, 5);
+	assert_int_equal(s->buffer_updates, 2);
+	assert_int_equal(s->buffer_update.width, 12);
+	assert_int_equal(s->buffer_update.height, 22);
+	/* Another is told at once, and shown when there is an answer. */
+	assert_int_equal(show_buffer(w, 1, &b, (struct display_rect){0, 0, 1, 1}), 0);
+	display_peer_run(w->peer, 5);
+	assert_int_equal(s->buffers, 2);
+	assert_true(same_file(s->buffer_fd, b.fd));
+	assert_int_equal(s->buffer_updates, 2);
+	display_peer_say_shown(w->peer);
+	display_peer_run(w->peer, 5);
+	assert_int_equal(s->buffer_updates, 3);
+	assert_int_equal(s->updates, 0);
+	close(a.fd);
+	close(b.fd);
+}
+
+static void buffers_and_pixels_follow_each_other(void **state)
+{
+	struct place *w = *state;
+	const struct peer_scanout *s = &w->peer->scanouts[0];
+	struct display_buffer b = make_buffer(1, DISPLAY_MODIFIER_LINEAR);
+	uint32_t *pixels = paint(30, 20, 1);
+
+	display_peer_run(w->peer, 5);
+	show(w, 0, pixels, 30, 20, (struct display_rect){0, 0, 30, 20});
+	assert_int_equal(show_buffer(w, 0, &b, (struct display_rect){0, 0, 60, 40}), 0);
+	display_peer_run(w->peer, 5);
+	assert_int_equal(s->buffers, 1);
+	show(w, 0, pixels, 30, 20, (struct display_rect){3, 3, 1, 1});
+	display_peer_run(w->peer, 5);
+	assert_int_equal(s->buffer_ends, 1);
+	expect(s, pixels, 30, 20);
+	assert_int_equal(show_buffer(w, 0, &b, (struct display_rect){0, 0, 60, 40}), 0);
+	display_peer_run(w->peer, 5);
+	assert_int_equal(s->buffers, 2);
+	w->display->ops->blank(w->display, 0);
+	display_peer_run(w->peer, 5);
+	assert_int_equal(s->buffer_ends, 2);
+	assert_int_equal(s->width, 0);
+	/* One that was never sent leaves nothing behind. */
+	assert_int_equal(show_buffer(w, 0, &b, (struct display_rect){0, 0, 60, 40}), 0);
+	close(w->peer->fd);
+	w->peer->fd = -1;
+	for (int i = 0; i < 5; i++)
+		loop_run_once(w->loop, 1);
+	assert_int_equal(show_buffer(w, 0, &b, (struct display_rect){0, 0, 60, 40}), -ENOTSUP);
+	free(pixels);
+	close(b.fd);
+}
+
+static void what_a_peer_could_not_read_is_refused(void **state)
+{
+	struct place *w = *state;
+	const struct peer_scanout *s = &w->peer->scanouts[0];
+	struct display_buffer tiled = make_buffer(1, 7), linear = make_buffer(2, DISPLAY_MODIFIER_LINEAR);
+
+	w->peer->features = 0;
+	display_peer_run(w->peer, 5);
+	assert_int_equal(show_buffer(w, 0, &tiled, (struct display_rect){0, 0, 60, 40}), -ENOTSUP);
+	assert_int_equal(show_buffer(w, 0, &linear, (struct display_rect){0, 0, 60, 40}), 0);
+	display_peer_run(w->peer, 5);
+	assert_int_equal(s->buffers, 1);
+	assert_false(w->peer->has_modifiers);
+	close(tiled.fd);
+	close(linear.fd);
+}
+
+static void an_answer_that_never_comes_is_not_waited_for(void **state)
+{
+	struct place *w = *state;
+	const struct peer_scanout *s = &w->peer->scanouts[0];
+	struct display_buffer b = make_buffer(1, DISPLAY_MODIFIER_LINEAR);
+
+	display_peer_run(w->peer, 5);
+	for (int i = 0; i < 50; i++) {
+		assert_int_equal(show_buffer(w, 0, &b, (struct display_rect){0, 0, 60, 40}), 0);
+		display_peer_run(w->peer, 1);
+	}
+	assert_int_equal(s->buffer_updates, 1);
+	display_peer_run(w->peer, 2100);
+	assert_int_equal(s->buffer_updates, 2);
+	/* Answers that nobody asked for, as those to a process before this one. */
+	for (int i = 0; i < 3; i++)
+		display_peer_say_shown(w->peer);
+	display_peer_run(w->peer, 5);
+	assert_true(display_vhost_gpu_is_connected(w->display));
+	assert_int_equal(s->buffer_updates, 2);
+	close(b.fd);
+}
+
+static void note_shown(struct display_shown *s)
+{
+	++*(unsigned *)s->owner;
+}
+
+static void who_waits_is_told_once(void **state)
+{
+	const struct display_rect all = {0, 0, 60, 40};
+	struct place *w = *state;
+	struct display_buffer b = make_buffer(1, DISPLAY_MODIFIER_LINEAR);
+	unsigned told[6] = {0};
+	struct display_shown shown[6];
+
+	display_peer_run(w->peer, 5);
+	for (unsigned i = 0; i < 6; i++)
+		shown[i] = (struct display_shown){.shown = note_shown, .owner = &told[i]};
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(w->display->ops->present_buffer(w->display, 0, &b, &all, &shown[i]), 0);
+	display_peer_run(w->peer, 5);
+	assert_int_equal(told[0], 0);
+	/* The first of them went; what followed waits for the next. */
+	w->display->ops->forget(w->display, &shown[2]);
+	display_peer_say_shown(w->peer);
+	display_peer_run(w->peer, 5);
+	assert_int_equal(told[0], 1);
+	assert_int_equal(told[1], 0);
+	display_peer_say_shown(w->peer);
+	display_peer_run(w->peer, 5);
+	assert_int_equal(told[1], 1);
+	assert_int_equal(told[2], 0);
+	assert_int_equal(told[3], 1);
+	/* One on its way, one that waits; and the peer is gone. */
+	for (unsigned i = 4; i < 6; i++)
+		assert_int_equal(w->display->ops->present_buffer(w->display, 0, &b, &all, &shown[i]), 0);
+	display_peer_run(w->peer, 5);
+	close(w->peer->fd);
+	w->peer->fd = -1;
+	for (int i = 0; i < 5; i++)
+		loop_run_once(w->loop, 1);
+	assert_int_equal(told[4], 1);
+	assert_int_equal(told[5], 1);
+	assert_int_equal(told[0] + told[1] + told[2] + told[3], 3);
+	close(b.fd);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -383,6 +580,11 @@ int main(void)
 		CASE(a_display_without_edid_is_not_asked_for_one),
 		CASE(nonsense_ends_the_connection),
 		CASE(sizes_beyond_reason_are_not_passed_on),
+		CASE(a_buffer_goes_once_and_its_changes_after_each_answer),
+		CASE(buffers_and_pixels_follow_each_other),
+		CASE(what_a_peer_could_not_read_is_refused),
+		CASE(an_answer_that_never_comes_is_not_waited_for),
+		CASE(who_waits_is_told_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
