@@ -190,6 +190,57 @@ static void one_that_waits_for_its_size_is_told_to_look(void **state)
 	media_world_destroy(w);
 }
 
+/* They are looked up when they are queued, and not kept. */
+static void guest_pages_that_were_queued_come_back_in_error(void **state)
+{
+	enum { BYTES = 1 << 16 };
+	struct media_world *w = media_world_create(&keeps);
+	struct v4l2_buffer b = {.type = MEDIA_OUTPUT, .memory = V4L2_MEMORY_USERPTR, .length = 1};
+	struct v4l2_plane plane = {.bytesused = 100, .length = BYTES, .m.userptr = 0x7f0012345000};
+	struct virtio_media_sg_entry entry = {.start = fake_guest_alloc(w->guest, BYTES, 4096), .len = BYTES};
+	struct virtio_media_event_dqbuf e;
+	struct player p = {.w = w};
+	uint32_t count = 1;
+
+	(void)state;
+	assert_int_equal(media_open(w, &p.id), 0);
+	player_set_format(&p, MEDIA_OUTPUT, V4L2_PIX_FMT_H264, PLAYER_WIDTH, PLAYER_HEIGHT);
+	assert_int_equal(media_request(w, p.id, MEDIA_OUTPUT, V4L2_MEMORY_USERPTR, &count), 0);
+	assert_int_equal(media_call_long(w, p.id, VIDIOC_QBUF, &b, &plane, sizeof(plane), &entry, sizeof(entry)), 0);
+	media_world_take_over(w);
+	e = media_dequeue(w, p.id, MEDIA_OUTPUT);
+	assert_int_equal(e.buffer.flags, V4L2_BUF_FLAG_ERROR | V4L2_BUF_FLAG_TIMESTAMP_COPY);
+	assert_int_equal(e.planes[0].m.userptr, 0x7f0012345000);
+	b.flags = 0;
+	plane = (struct v4l2_plane){.bytesused = 100, .length = BYTES, .m.userptr = 0x7f0012345000};
+	assert_int_equal(media_call_long(w, p.id, VIDIOC_QBUF, &b, &plane, sizeof(plane), &entry, sizeof(entry)), 0);
+	media_world_destroy(w);
+}
+
+/* A drain that is over still marks the next buffer. */
+static void the_end_that_is_owed_comes(void **state)
+{
+	struct media_world *w = media_world_create(&keeps);
+	struct player p;
+
+	(void)state;
+	player_open(&p, w);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_STOP), 0);
+	media_world_take_over(w);
+	player_expect_nothing(&p);
+	/* What is sent meanwhile waits for START. */
+	player_queue(&p, 5);
+	player_expect_nothing(&p);
+	player_start_capture(&p);
+	player_expect_end(&p);
+	media_world_take_over(w);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_START), 0);
+	player_expect_input(&p, 0);
+	player_feed(&p, 6);
+	player_expect_picture(&p, 5);
+	media_world_destroy(w);
+}
+
 /* The home has done it, and nobody told the guest: it is undone, and the place is free. */
 static void a_mapping_that_nobody_was_told_of_is_undone(void **state)
 {
@@ -422,6 +473,8 @@ int main(void)
 		cmocka_unit_test(what_waits_for_its_queue_is_still_queued),
 		cmocka_unit_test(what_was_not_told_is_told),
 		cmocka_unit_test(one_that_waits_for_its_size_is_told_to_look),
+		cmocka_unit_test(guest_pages_that_were_queued_come_back_in_error),
+		cmocka_unit_test(the_end_that_is_owed_comes),
 		cmocka_unit_test(a_mapping_that_nobody_was_told_of_is_undone),
 		cmocka_unit_test(an_encoder_is_given_back),
 		cmocka_unit_test(a_journal_of_a_stranger_does_no_harm),
