@@ -17,7 +17,7 @@ die() { echo "uml: $*" >&2; exit 1; }
 # The newest source that is installed, and what tells its builds apart.
 source=$(ls -v /usr/src/linux-source-*.tar.xz 2>/dev/null | tail -n 1)
 stamp=$(stat -c '%n %s %Y' "$source" 2>/dev/null || echo none)
-key=$( { cat "$here/uml-build.sh" "$here/uml.config"; echo "$stamp"; } | sha256sum | cut -c1-10)
+key=$( { cat "$here/uml-build.sh" "$here/uml.config" "$here/uml-idle.patch"; echo "$stamp"; } | sha256sum | cut -c1-10)
 folder=$cache/$key
 if [ "${1:-}" = --path ]; then
 	echo "$folder/linux"
@@ -25,7 +25,7 @@ if [ "${1:-}" = --path ]; then
 fi
 [ -x "$folder/linux" ] && { echo "$folder/linux"; exit 0; }
 [ -n "$source" ] || die "no kernel source in /usr/src: apt-get install --no-install-recommends linux-source flex bison bc libelf-dev xz-utils"
-for tool in gcc make flex bison bc xz; do
+for tool in gcc make flex bison bc xz patch; do
 	command -v "$tool" >/dev/null || die "needs $tool: apt-get install --no-install-recommends flex bison bc libelf-dev xz-utils build-essential"
 done
 
@@ -46,6 +46,12 @@ echo "uml: building $(basename "$source" .tar.xz) for ARCH=um; log in $log" >&2
 	# Kconfig reads every folder's file, whether or not the folder is built.
 	tar -xf "$source" -C "$work" --strip-components=1 --wildcards '*/drivers/gpu/drm/amd/*Kconfig*'
 	cd "$work"
+	# Other versions may have it in another form, or not need it: they are slower at worst.
+	if patch -s -p1 --dry-run <"$here/uml-idle.patch"; then
+		patch -s -p1 <"$here/uml-idle.patch"
+	else
+		echo "uml: this source is not as uml-idle.patch expects it, and goes without"
+	fi
 	make -s ARCH=um tinyconfig
 	grep -v '^# [^C]' "$here/uml.config" >>.config
 	make -s ARCH=um olddefconfig
