@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "host/video/media.h"
+#include "host/video/pages.h"
 #include "host/virtio/mem.h"
 
 #define NS_PER_S 1000000000u
@@ -100,6 +101,9 @@ static int add_buffer(struct media_session *s, enum video_queue q, const uint32_
 	err = memory ? use_memory(queue, b, memory, offset) : 0;
 	if (err < 0)
 		goto fail;
+	/* An encoder may read them where they are. */
+	if (memory && s->media->config.encoder && q == VIDEO_INPUT && queue->plane_count == 1)
+		b->core->pages = video_pages_map_file(memory->fd, offset, sizes[0]);
 	stream_add_buffer(s->stream, q, b->core);
 	queue->buffers[queue->count++] = b;
 	return 0;

@@ -58,28 +58,41 @@ static bool take_pieces(unsigned count)
 	return false;
 }
 
+/* Room for @bytes, @skip of a page before them, in @pieces. NULL: there is none. */
+static struct video_pages *reserve(unsigned pieces, size_t skip, size_t bytes)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct video_pages *p;
+
+	if (pieces == 0 || pieces > MAX_PIECES || !take_pieces(pieces))
+		return NULL;
+	p = malloc(sizeof(*p));
+	if (!p) {
+		give_pieces(pieces);
+		return NULL;
+	}
+	*p = (struct video_pages){
+		.pieces = pieces, .skip = skip, .mapped_bytes = (skip + bytes + page - 1) & ~(page - 1)};
+	atomic_init(&p->holders, 1);
+	p->base = mmap(NULL, p->mapped_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p->base == MAP_FAILED) {
+		give_pieces(pieces);
+		free(p);
+		return NULL;
+	}
+	return p;
+}
+
 struct video_pages *video_pages_map(const struct guest_mem *mem, const struct video_buffer *b)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	struct video_pages *p;
 	uint8_t *at;
 
-	if (b->piece_count == 0 || b->piece_count > MAX_PIECES || !take_pieces(b->piece_count))
+	p = b->piece_count == 0 ? NULL
+				: reserve(b->piece_count, (uintptr_t)b->pieces[0].iov_base & (page - 1), b->bytes);
+	if (!p)
 		return NULL;
-	p = malloc(sizeof(*p));
-	if (!p) {
-		give_pieces(b->piece_count);
-		return NULL;
-	}
-	*p = (struct video_pages){.pieces = b->piece_count, .skip = (uintptr_t)b->pieces[0].iov_base & (page - 1)};
-	atomic_init(&p->holders, 1);
-	p->mapped_bytes = (p->skip + b->bytes + page - 1) & ~(page - 1);
-	p->base = mmap(NULL, p->mapped_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p->base == MAP_FAILED) {
-		give_pieces(p->pieces);
-		free(p);
-		return NULL;
-	}
 	at = p->base + p->skip;
 	for (unsigned i = 0; i < b->piece_count; i++) {
 		/* The one before must have ended with a page. */
@@ -88,6 +101,18 @@ struct video_pages *video_pages_map(const struct guest_mem *mem, const struct vi
 			return NULL;
 		}
 		at += b->pieces[i].iov_len;
+	}
+	return p;
+}
+
+struct video_pages *video_pages_map_file(int fd, size_t offset, size_t bytes)
+{
+	struct video_pages *p = reserve(1, 0, bytes);
+
+	if (p &&
+	    mmap(p->base, bytes, PROT_READ, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, (off_t)offset) == MAP_FAILED) {
+		video_pages_unref(p);
+		return NULL;
 	}
 	return p;
 }

@@ -22,6 +22,9 @@ struct video_pages;
  */
 struct video_pages *video_pages_map(const struct guest_mem *mem, const struct video_buffer *b);
 
+/* The same for @bytes at @offset of file @fd, a page's multiple. Thread: the device's loop. */
+struct video_pages *video_pages_map_file(int fd, size_t offset, size_t bytes);
+
 /* Byte 0 of the buffer; all of them follow. Thread: any. */
 const uint8_t *video_pages_bytes(const struct video_pages *p);
 
