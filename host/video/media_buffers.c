@@ -428,6 +428,15 @@ static int place(struct media_session *s, struct media_ioctl *i, enum video_queu
 	return 0;
 }
 
+/* For an encoder that reads them where they are. Guests queue a buffer with the same pages again and again. */
+static void map_pages(struct media_session *s, struct media_buffer *b)
+{
+	if (video_pages_are_of(b->core->pages, b->core))
+		return;
+	video_pages_unref(b->core->pages);
+	b->core->pages = video_pages_map(s->media->device.mem, b->core);
+}
+
 /* OUTPUT's time is the guest's, and goes along with what is made of it. */
 static void take_stamp(struct media_session *s, struct media_buffer *b, const struct v4l2_buffer *v)
 {
@@ -465,6 +474,8 @@ int media_qbuf(struct media_session *s, struct media_ioctl *i)
 		err = place(s, i, q, b);
 	if (err < 0)
 		return err;
+	if (queue->memory == V4L2_MEMORY_USERPTR && s->media->config.encoder && q == VIDEO_INPUT)
+		map_pages(s, b);
 	b->flags = 0;
 	b->sequence = 0;
 	b->timestamp_ns = 0;

@@ -18,10 +18,11 @@ static atomic_uint all_pieces;
 
 struct video_pages {
 	atomic_uint holders;
-	unsigned pieces;
 	uint8_t *base; /* whole pages */
 	size_t mapped_bytes;
 	size_t skip; /* before the buffer's first byte */
+	unsigned pieces;
+	struct iovec piece[]; /* of guest memory, as the device sees it; base NULL: of a file */
 };
 
 /* Put @piece at @at, which is a page's multiple from p->base less p->skip. */
@@ -66,13 +67,14 @@ static struct video_pages *reserve(unsigned pieces, size_t skip, size_t bytes)
 
 	if (pieces == 0 || pieces > MAX_PIECES || !take_pieces(pieces))
 		return NULL;
-	p = malloc(sizeof(*p));
+	p = calloc(1, sizeof(*p) + pieces * sizeof(p->piece[0]));
 	if (!p) {
 		give_pieces(pieces);
 		return NULL;
 	}
-	*p = (struct video_pages){
-		.pieces = pieces, .skip = skip, .mapped_bytes = (skip + bytes + page - 1) & ~(page - 1)};
+	p->pieces = pieces;
+	p->skip = skip;
+	p->mapped_bytes = (skip + bytes + page - 1) & ~(page - 1);
 	atomic_init(&p->holders, 1);
 	p->base = mmap(NULL, p->mapped_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p->base == MAP_FAILED) {
@@ -100,6 +102,7 @@ struct video_pages *video_pages_map(const struct guest_mem *mem, const struct vi
 			video_pages_unref(p);
 			return NULL;
 		}
+		p->piece[i] = b->pieces[i];
 		at += b->pieces[i].iov_len;
 	}
 	return p;
@@ -115,6 +118,17 @@ struct video_pages *video_pages_map_file(int fd, size_t offset, size_t bytes)
 		return NULL;
 	}
 	return p;
+}
+
+bool video_pages_are_of(const struct video_pages *p, const struct video_buffer *b)
+{
+	if (!p || p->pieces != b->piece_count)
+		return false;
+	for (unsigned i = 0; i < p->pieces; i++) {
+		if (p->piece[i].iov_base != b->pieces[i].iov_base || p->piece[i].iov_len != b->pieces[i].iov_len)
+			return false;
+	}
+	return true;
 }
 
 const uint8_t *video_pages_bytes(const struct video_pages *p)

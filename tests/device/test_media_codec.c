@@ -68,7 +68,7 @@ static struct media_world *world(bool encoder)
 }
 
 /* With @control set as well; NULL: none. */
-static void encode_with(uint32_t fourcc, unsigned size, struct v4l2_control *control, struct film *f)
+static void encode_with(uint32_t fourcc, unsigned size, bool shares_pages, struct v4l2_control *control, struct film *f)
 {
 	struct v4l2_control rate = {V4L2_CID_MPEG_VIDEO_BITRATE, 2000000},
 			    key = {V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME, 1};
@@ -79,6 +79,7 @@ static void encode_with(uint32_t fourcc, unsigned size, struct v4l2_control *con
 
 	memset(f, 0, sizeof(*f));
 	media_client_open(&c, w);
+	c.shares_pages = shares_pages;
 	set_format(&c, MEDIA_CAPTURE, fourcc, size);
 	set_format(&c, MEDIA_OUTPUT, V4L2_PIX_FMT_NV12, size);
 	assert_int_equal(media_call(w, c.id, VIDIOC_S_CTRL, &rate), 0);
@@ -103,7 +104,7 @@ static void encode_with(uint32_t fourcc, unsigned size, struct v4l2_control *con
 
 static void encode(uint32_t fourcc, unsigned size, struct film *f)
 {
-	encode_with(fourcc, size, NULL, f);
+	encode_with(fourcc, size, size != 0, NULL, f);
 }
 
 static void free_film(struct film *f)
@@ -376,7 +377,7 @@ static void a_level_that_was_set_is_the_films_even_the_default(void **state)
 	encode(V4L2_PIX_FMT_H264, 0, &film);
 	assert_true(level_of(&film) < 40);
 	free_film(&film);
-	encode_with(V4L2_PIX_FMT_H264, 0, &level, &film);
+	encode_with(V4L2_PIX_FMT_H264, 0, false, &level, &film);
 	assert_int_equal(level_of(&film), 40);
 	free_film(&film);
 }

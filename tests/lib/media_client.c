@@ -27,10 +27,51 @@ void media_client_set_format(struct media_client *c, uint32_t type, uint32_t fou
 	assert_int_equal(f.fmt.pix_mp.pixelformat, fourcc);
 }
 
+/* Two pieces each, which lie the wrong way round. */
+enum { PIECES = 2 };
+
+static void share_pages(struct media_client *c)
+{
+	struct v4l2_format f = {.type = MEDIA_OUTPUT};
+	uint32_t count = MEDIA_CLIENT_BUFFERS;
+
+	assert_int_equal(media_call(c->w, c->id, VIDIOC_G_FMT, &f), 0);
+	c->page_bytes = (f.fmt.pix_mp.plane_fmt[0].sizeimage + 8191) & ~8191u;
+	assert_int_equal(media_request(c->w, c->id, MEDIA_OUTPUT, V4L2_MEMORY_USERPTR, &count), 0);
+	for (uint32_t i = 0; i < MEDIA_CLIENT_BUFFERS; i++)
+		c->gpa[i] = fake_guest_alloc(c->w->guest, c->page_bytes, 4096);
+	assert_int_equal(media_stream(c->w, c->id, MEDIA_OUTPUT, true), 0);
+}
+
+/* Byte @at of buffer @i, of half the buffer. */
+static uint64_t half_of(const struct media_client *c, uint32_t i, uint32_t at)
+{
+	return c->gpa[i] + (at == 0 ? c->page_bytes / PIECES : 0);
+}
+
+static void queue_pages(struct media_client *c, uint32_t i, const uint8_t *data, uint32_t bytes, uint64_t time_us)
+{
+	const uint32_t half = c->page_bytes / PIECES, first = bytes < half ? bytes : half;
+	struct v4l2_buffer b = {.index = i, .type = MEDIA_OUTPUT, .memory = V4L2_MEMORY_USERPTR, .length = 1};
+	struct v4l2_plane plane = {.bytesused = bytes, .length = c->page_bytes, .m.userptr = 0x7f0012345000};
+	const struct virtio_media_sg_entry e[PIECES] = {{.start = half_of(c, i, 0), .len = half},
+							{.start = half_of(c, i, half), .len = half}};
+
+	b.timestamp.tv_sec = (__typeof__(b.timestamp.tv_sec))(time_us / 1000000);
+	b.timestamp.tv_usec = (__typeof__(b.timestamp.tv_usec))(time_us % 1000000);
+	memcpy(fake_guest_ptr(c->w->guest, e[0].start, half), data, first);
+	memcpy(fake_guest_ptr(c->w->guest, e[1].start, half), data + first, bytes - first);
+	assert_int_equal(media_call_long(c->w, c->id, VIDIOC_QBUF, &b, &plane, sizeof(plane), e, sizeof(e)), 0);
+}
+
 void media_client_make_buffers(struct media_client *c, uint32_t type)
 {
 	uint32_t count = MEDIA_CLIENT_BUFFERS;
 
+	if (type == MEDIA_OUTPUT && c->shares_pages) {
+		share_pages(c);
+		return;
+	}
 	assert_int_equal(media_request(c->w, c->id, type, V4L2_MEMORY_MMAP, &count), 0);
 	for (uint32_t i = 0; i < MEDIA_CLIENT_BUFFERS; i++) {
 		struct v4l2_plane plane;
@@ -106,6 +147,10 @@ void media_client_send(struct media_client *c, const void *data, size_t bytes, u
 	while (!(c->free_inputs >> i & 1))
 		i++;
 	c->free_inputs &= ~(1u << i);
+	if (c->shares_pages) {
+		queue_pages(c, i, data, (uint32_t)bytes, time_us);
+		return;
+	}
 	memcpy(memory(c, MEDIA_OUTPUT, i), data, bytes);
 	assert_int_equal(media_queue_buffer(c->w, c->id, MEDIA_OUTPUT, i, (uint32_t)bytes, time_us), 0);
 }

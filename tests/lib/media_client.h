@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest's program that codes films by virtio-media, over real codecs: one session with MMAP buffers on both queues, which
- * takes each change of size. For cmocka tests: each call asserts that it succeeds.
+ * A guest's program that codes films by virtio-media, over real codecs: one session with MMAP buffers on both queues, or
+ * guest pages on OUTPUT, which takes each change of size. For cmocka tests: each call asserts that it succeeds.
  */
 #ifndef MULLION_TESTS_LIB_MEDIA_CLIENT_H
 #define MULLION_TESTS_LIB_MEDIA_CLIENT_H
@@ -19,6 +19,10 @@ struct media_client {
 	uint32_t id;
 	uint32_t coded_bytes;		      /* of a bitstream buffer */
 	uint64_t at[2][MEDIA_CLIENT_BUFFERS]; /* OUTPUT, CAPTURE */
+	/* OUTPUT of guest pages instead (USERPTR): chosen before its buffers are made. */
+	bool shares_pages;
+	uint64_t gpa[MEDIA_CLIENT_BUFFERS];
+	uint32_t page_bytes;
 	unsigned free_inputs;		      /* a bit each */
 	bool ended;			      /* the event said so */
 };
