@@ -39,6 +39,7 @@ static const struct video_coded_format coded[] = {
 	{
 		.number = VIRTIO_VIDEO_FORMAT_VP8,
 		.name = "vp8",
+		.halves_chroma = true,
 		.caps = "video/x-vp8",
 		.profiles = {{VIRTIO_VIDEO_PROFILE_VP8_PROFILE0, NULL, false}},
 		.decoder_package = "gstreamer1.0-plugins-good",
@@ -84,6 +85,12 @@ static const struct video_coded_format coded[] = {
 		.caps = "image/jpeg",
 		.parser = "jpegparse",
 		.decoder_package = "gstreamer1.0-plugins-good",
+	},
+	{
+		/* Of the kernel's vicodec: by its driver only, which must be asked for the chroma that the bitstream has. */
+		.name = "fwht",
+		.halves_chroma = true,
+		.caps = "video/x-fwht",
 	},
 };
 

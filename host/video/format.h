@@ -25,12 +25,14 @@ struct video_coded_format {
 	const char *name;
 	bool decode_only;
 	bool may_be_wide;   /* its pictures may have more than 8 bits a sample */
+	bool halves_chroma; /* both ways: decoders are asked for nothing else */
 	const char *caps;   /* GStreamer's name for one access unit or frame per buffer */
 	const char *parser; /* GStreamer element that goes before a decoder, if it is there; NULL: none */
 	enum video_headers_kind headers;
 	struct video_profile profiles[VIDEO_MAX_PROFILES]; /* ended by number 0; the first is the default */
 	uint32_t first_level, last_level; /* VIRTIO_VIDEO_LEVEL_*; 0: the format has none */
-	const char *decoder_package, *encoder_package; /* Debian's that have one, for who has none */
+	/* Debian's that have one, for who has none; NULL: none has, it takes hardware. */
+	const char *decoder_package, *encoder_package;
 };
 
 /* Where the samples of U or V are: in which plane, from which byte on, how many bytes apart; 0: not apart. */

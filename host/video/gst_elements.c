@@ -112,6 +112,10 @@ GstElementFactory *gst_elements_find(const struct video_coded_format *coded, boo
 
 /* ---- encoders ---- */
 
+/* GStreamer sets what a driver has of them, by the names that V4L2 gives to its controls, and leaves the others out. */
+#define V4L2_CONTROLS(mode) \
+	"extra-controls=controls,video_gop_size=60,video_bitrate={bitrate},video_peak_bitrate={peak},video_bitrate_mode=" mode
+
 /*
  * What software encoders need, so that each picture comes out at once and in real time, and how they are told the rest:
  * lists "name=value name=value", where {bitrate} and {peak} are in steps of @unit, {level} is H.264's level_idc. An
@@ -138,6 +142,8 @@ static const struct encoder {
 	 "end-usage=vbr", "end-usage=cbr", ""},
 	{"av1enc", false, "target-bitrate", 1000, "usage-profile=realtime cpu-used=8 lag-in-frames=0 keyframe-max-dist=60",
 	 "end-usage=vbr", "end-usage=cbr", ""},
+	/* Those of the kernel's drivers: "v4l2" and more. */
+	{"v4l2", true, "bitrate", 1, "", V4L2_CONTROLS("0"), V4L2_CONTROLS("1"), ""},
 	{"svtav1enc", false, "target-bitrate", 1000, "preset=10 intra-period-length=60 parameters-string=pred-struct=1", "", "", ""},
 	{NULL, false, "bitrate", 1000, "", "rate-control=vbr", "rate-control=cbr", ""},
 };
@@ -146,9 +152,16 @@ static const struct encoder *find_encoder(const char *element)
 {
 	const struct encoder *e = encoders;
 
+	if (gst_elements_is_v4l2(element))
+		element = "v4l2";
 	while (e->element && strcmp(e->element, element) != 0)
 		e++;
 	return e;
+}
+
+bool gst_elements_is_v4l2(const char *element)
+{
+	return strncmp(element, "v4l2", 4) == 0;
 }
 
 bool gst_elements_copies_first(const char *element)
@@ -206,7 +219,8 @@ static void set_filled(GstElement *element, const char *list, const struct encod
 
 void gst_elements_set_up_encoder(GstElement *encoder, const struct codec_controls *controls, bool running)
 {
-	const struct encoder *e = find_encoder(GST_OBJECT_NAME(gst_element_get_factory(encoder)));
+	const char *name = GST_OBJECT_NAME(gst_element_get_factory(encoder));
+	const struct encoder *e = find_encoder(name);
 	char bitrate[16];
 
 	if (!running)
@@ -214,10 +228,11 @@ void gst_elements_set_up_encoder(GstElement *encoder, const struct codec_control
 	snprintf(bitrate, sizeof(bitrate), "%u", controls->bitrate / e->unit);
 	if (has_property(encoder, e->bitrate))
 		gst_util_set_object_arg(G_OBJECT(encoder), e->bitrate, bitrate);
-	if (running)
+	/* A driver takes all of it at any time. */
+	if (running && !gst_elements_is_v4l2(name))
 		return;
 	set_filled(encoder, controls->bitrate_mode == VIRTIO_VIDEO_BITRATE_MODE_CBR ? e->cbr : e->vbr, e, controls);
-	if (controls->level_chosen)
+	if (controls->level_chosen && !running)
 		set_filled(encoder, e->level, e, controls);
 }
 
@@ -240,6 +255,7 @@ void gst_elements_doctor(void (*report)(void *owner, const char *verdict, const 
 
 	for (unsigned i = 0; (format = video_coded_format_at(i)) != NULL; i++) {
 		for (unsigned encoder = 0; encoder < (format->decode_only ? 1 : 2); encoder++) {
+			const char *package = encoder ? format->encoder_package : format->decoder_package;
 			GstElementFactory *factory = gst_elements_find(format, encoder, NULL);
 			char name[32], text[96], cure[96];
 
@@ -249,9 +265,8 @@ void gst_elements_doctor(void (*report)(void *owner, const char *verdict, const 
 					 gst_elements_is_hardware(factory) ? "hardware" : "software");
 				report(owner, "ok", name, text, "");
 				gst_object_unref(factory);
-			} else {
-				snprintf(cure, sizeof(cure), "sudo apt-get install %s",
-					 encoder ? format->encoder_package : format->decoder_package);
+			} else if (package) {
+				snprintf(cure, sizeof(cure), "sudo apt-get install %s", package);
 				report(owner, "warn", name, "no GStreamer element does it", cure);
 			}
 		}

@@ -26,6 +26,9 @@ void gst_elements_leave_hardware(void);
 
 bool gst_elements_is_hardware(GstElementFactory *factory);
 
+/* Is it one of the elements that GStreamer makes for each codec driver of the kernel? */
+bool gst_elements_is_v4l2(const char *element);
+
 /* Set what all decoders need: that they give up on a bitstream which they can't decode for long. */
 void gst_elements_set_up_decoder(GstElement *decoder);
 

@@ -348,6 +348,7 @@ int gst_pipeline_build(struct codec_gst *g, GstElementFactory *factory)
 {
 	static GstAppSinkCallbacks callbacks = {.new_sample = on_sample, .eos = on_end};
 	const bool encoder = g->config.encoder;
+	bool is_filtered;
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	GstElement *parser, *convert, *filter, *src, *sink;
 	GstBus *bus;
@@ -358,9 +359,11 @@ int gst_pipeline_build(struct codec_gst *g, GstElementFactory *factory)
 	sink = gst_element_factory_make("appsink", NULL);
 	convert = gst_element_factory_make("videoconvert", NULL);
 	g->coder = gst_element_factory_create(factory, NULL);
-	filter = encoder ? gst_element_factory_make("capsfilter", NULL) : NULL;
+	/* Decoders that offer more would make what GStreamer likes best, by a conversion. */
+	is_filtered = encoder || g->config.coded->halves_chroma;
+	filter = is_filtered ? gst_element_factory_make("capsfilter", NULL) : NULL;
 	parser = !encoder && g->config.coded->parser ? gst_element_factory_make(g->config.coded->parser, NULL) : NULL;
-	if (!src || !sink || !convert || !g->coder || (encoder && !filter)) {
+	if (!src || !sink || !convert || !g->coder || (is_filtered && !filter)) {
 		GstElement *made[] = {src, sink, convert, g->coder, filter, parser};
 
 		for (unsigned i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
@@ -382,9 +385,14 @@ int gst_pipeline_build(struct codec_gst *g, GstElementFactory *factory)
 	} else {
 		gst_elements_set_up_decoder(g->coder);
 		set_caps(G_OBJECT(sink), gst_caps_from_string(PICTURE_CAPS));
+		if (filter)
+			set_caps(G_OBJECT(filter), gst_caps_from_string(PICTURE_CAPS));
 	}
-	/* Either order: decoder, then convert; convert, then encoder. */
-	if (!link_all(g, (GstElement *[]){src, parser, encoder ? convert : g->coder, encoder ? g->coder : convert, filter, sink}, 6))
+	/* Either order: decoder, then convert; convert, then encoder. The filter is behind the coder. */
+	if (!link_all(g,
+		      (GstElement *[]){src, parser, encoder ? convert : NULL, g->coder, filter,
+				       encoder ? NULL : convert, sink},
+		      7))
 		return -ENOTSUP;
 	add_probe(src, "src", GST_PAD_PROBE_TYPE_BUFFER, on_taken, g);
 	add_probe(g->coder, "sink", GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, on_coder_input, g);

@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "host/video/media.h"
+#include "host/video/pages.h"
 #include "host/virtio/mem.h"
+#include "host/virtio/shared_heap.h"
 
 #define NS_PER_S 1000000000u
 
@@ -110,6 +112,10 @@ int media_add_buffer(struct media_session *s, enum video_queue q, const uint32_t
 	err = memory ? use_memory(queue, b, memory, offset) : 0;
 	if (err < 0)
 		goto fail;
+	/* An encoder may read them where they are. */
+	if (memory && s->media->config.encoder && q == VIDEO_INPUT && queue->plane_count == 1)
+		b->core->pages =
+			video_pages_map_file(shared_heap_fd(s->media->store.heap), memory->place + offset, sizes[0]);
 	stream_add_buffer(s->stream, q, b->core);
 	queue->buffers[queue->count++] = b;
 	return 0;
@@ -461,6 +467,15 @@ void media_keep_stamp(struct media_session *s, const struct media_buffer *b)
 		(struct media_stamp){b->timestamp_ns, b->flags & MEDIA_COPIED_FLAGS, b->timecode};
 }
 
+/* For an encoder that reads them where they are. Guests queue a buffer with the same pages again and again. */
+static void map_pages(struct media_session *s, struct media_buffer *b)
+{
+	if (video_pages_are_of(b->core->pages, b->core))
+		return;
+	video_pages_unref(b->core->pages);
+	b->core->pages = video_pages_map(s->media->device.mem, b->core);
+}
+
 /* OUTPUT's time is the guest's, and goes along with what is made of it. */
 static void take_stamp(struct media_session *s, struct media_buffer *b, const struct v4l2_buffer *v)
 {
@@ -497,6 +512,8 @@ int media_qbuf(struct media_session *s, struct media_ioctl *i)
 		err = place(s, i, q, b);
 	if (err < 0)
 		return err;
+	if (queue->memory == V4L2_MEMORY_USERPTR && s->media->config.encoder && q == VIDEO_INPUT)
+		map_pages(s, b);
 	b->flags = 0;
 	b->sequence = 0;
 	b->timestamp_ns = 0;

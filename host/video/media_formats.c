@@ -24,6 +24,7 @@ static const struct media_coded_format coded_formats[] = {
 	/* V4L2 has two names for it, and drivers of decoders and their users know one or the other. */
 	{V4L2_PIX_FMT_JPEG, "jpeg", "JFIF JPEG", V4L2_COLORSPACE_JPEG},
 	{V4L2_PIX_FMT_MJPEG, "jpeg", "Motion-JPEG", V4L2_COLORSPACE_JPEG},
+	{V4L2_PIX_FMT_FWHT, "fwht", "FWHT", V4L2_COLORSPACE_REC709},
 };
 
 static const struct media_raw_format raw_formats[] = {

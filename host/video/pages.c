@@ -18,10 +18,11 @@ static atomic_uint all_pieces;
 
 struct video_pages {
 	atomic_uint holders;
-	unsigned pieces;
 	uint8_t *base; /* whole pages */
 	size_t mapped_bytes;
 	size_t skip; /* before the buffer's first byte */
+	unsigned pieces;
+	struct iovec piece[]; /* of guest memory, as the device sees it; base NULL: of a file */
 };
 
 /* Put @piece at @at, which is a page's multiple from p->base less p->skip. */
@@ -58,28 +59,42 @@ static bool take_pieces(unsigned count)
 	return false;
 }
 
+/* Room for @bytes, @skip of a page before them, in @pieces. NULL: there is none. */
+static struct video_pages *reserve(unsigned pieces, size_t skip, size_t bytes)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct video_pages *p;
+
+	if (pieces == 0 || pieces > MAX_PIECES || !take_pieces(pieces))
+		return NULL;
+	p = calloc(1, sizeof(*p) + pieces * sizeof(p->piece[0]));
+	if (!p) {
+		give_pieces(pieces);
+		return NULL;
+	}
+	p->pieces = pieces;
+	p->skip = skip;
+	p->mapped_bytes = (skip + bytes + page - 1) & ~(page - 1);
+	atomic_init(&p->holders, 1);
+	p->base = mmap(NULL, p->mapped_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p->base == MAP_FAILED) {
+		give_pieces(pieces);
+		free(p);
+		return NULL;
+	}
+	return p;
+}
+
 struct video_pages *video_pages_map(const struct guest_mem *mem, const struct video_buffer *b)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	struct video_pages *p;
 	uint8_t *at;
 
-	if (b->piece_count == 0 || b->piece_count > MAX_PIECES || !take_pieces(b->piece_count))
+	p = b->piece_count == 0 ? NULL
+				: reserve(b->piece_count, (uintptr_t)b->pieces[0].iov_base & (page - 1), b->bytes);
+	if (!p)
 		return NULL;
-	p = malloc(sizeof(*p));
-	if (!p) {
-		give_pieces(b->piece_count);
-		return NULL;
-	}
-	*p = (struct video_pages){.pieces = b->piece_count, .skip = (uintptr_t)b->pieces[0].iov_base & (page - 1)};
-	atomic_init(&p->holders, 1);
-	p->mapped_bytes = (p->skip + b->bytes + page - 1) & ~(page - 1);
-	p->base = mmap(NULL, p->mapped_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p->base == MAP_FAILED) {
-		give_pieces(p->pieces);
-		free(p);
-		return NULL;
-	}
 	at = p->base + p->skip;
 	for (unsigned i = 0; i < b->piece_count; i++) {
 		/* The one before must have ended with a page. */
@@ -87,9 +102,33 @@ struct video_pages *video_pages_map(const struct guest_mem *mem, const struct vi
 			video_pages_unref(p);
 			return NULL;
 		}
+		p->piece[i] = b->pieces[i];
 		at += b->pieces[i].iov_len;
 	}
 	return p;
+}
+
+struct video_pages *video_pages_map_file(int fd, size_t offset, size_t bytes)
+{
+	struct video_pages *p = reserve(1, 0, bytes);
+
+	if (p &&
+	    mmap(p->base, bytes, PROT_READ, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, (off_t)offset) == MAP_FAILED) {
+		video_pages_unref(p);
+		return NULL;
+	}
+	return p;
+}
+
+bool video_pages_are_of(const struct video_pages *p, const struct video_buffer *b)
+{
+	if (!p || p->pieces != b->piece_count)
+		return false;
+	for (unsigned i = 0; i < p->pieces; i++) {
+		if (p->piece[i].iov_base != b->pieces[i].iov_base || p->piece[i].iov_len != b->pieces[i].iov_len)
+			return false;
+	}
+	return true;
 }
 
 const uint8_t *video_pages_bytes(const struct video_pages *p)

@@ -8,6 +8,7 @@
 #ifndef MULLION_HOST_VIDEO_PAGES_H
 #define MULLION_HOST_VIDEO_PAGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,12 @@ struct video_pages;
  * likes. Thread: the device's loop.
  */
 struct video_pages *video_pages_map(const struct guest_mem *mem, const struct video_buffer *b);
+
+/* The same for @bytes at @offset of file @fd, a page's multiple. Thread: the device's loop. */
+struct video_pages *video_pages_map_file(int fd, size_t offset, size_t bytes);
+
+/* Are these the bytes of @b, of guest memory? NULL is not. Thread: the device's loop. */
+bool video_pages_are_of(const struct video_pages *p, const struct video_buffer *b);
 
 /* Byte 0 of the buffer; all of them follow. Thread: any. */
 const uint8_t *video_pages_bytes(const struct video_pages *p);

@@ -29,7 +29,7 @@ struct video_dialect;
 struct virtio_objects;
 
 /* Coded formats that a device can offer. */
-#define VIDEO_MAX_CODED 8u
+#define VIDEO_MAX_CODED 9u
 
 struct video_config {
 	bool encoder;

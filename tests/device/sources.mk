@@ -100,7 +100,11 @@ test_media_encode-src = tests/lib/media_player.c $(media-test-src)
 test_media_window-src = tests/lib/media_player.c $(media-test-src)
 device-tests += test_media_codec test_media_restore
 test_media_restore-src = tests/lib/media_player.c $(media-test-src)
-test_media_codec-src = tests/lib/soft_picture.c tests/lib/clip.c tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src)
+test_media_codec-src = tests/lib/media_client.c tests/lib/soft_picture.c tests/lib/clip.c tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src)
+# The same over a codec of the kernel, which few machines have: tests/linux/uml-codec.
+device-tests += test_media_fwht
+test_media_fwht-src = tests/lib/media_client.c tests/lib/soft_picture.c tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src) \
+	$(host-sandbox-src)
 device-tests += test_codec_missing test_video_batch test_video_leaks
 test_video_leaks-src = tests/lib/round_trip.c tests/lib/soft_picture.c $(codec-test-src)
 test_codec_missing-src = $(codec-test-src)

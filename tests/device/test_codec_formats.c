@@ -387,6 +387,12 @@ static void encode_alone(const struct video_coded_format *format, struct clip *c
 	loop_destroy(config.loop);
 }
 
+/* FWHT's driver takes no pictures as small as these: test_media_fwht. */
+static bool is_for_these(const struct video_coded_format *format)
+{
+	return format->number == 0 && strcmp(format->name, "fwht") != 0;
+}
+
 static void formats_of_other_protocols_are_encoded(void **state)
 {
 	const struct video_coded_format *format;
@@ -397,7 +403,7 @@ static void formats_of_other_protocols_are_encoded(void **state)
 		struct clip clip = {0};
 		struct sums sums;
 
-		if (format->number != 0 || format->decode_only)
+		if (!is_for_these(format) || format->decode_only)
 			continue;
 		if (!codec_gst_ops.can(format, false, NULL) || !codec_gst_ops.can(format, true, NULL)) {
 			printf("# %s left out: no decoder or no encoder\n", format->name);
@@ -425,7 +431,7 @@ static void formats_of_other_protocols_decode(void **state)
 
 	(void)state;
 	for (unsigned i = 0; (format = video_coded_format_at(i)) != NULL; i++) {
-		if (format->number != 0)
+		if (!is_for_these(format))
 			continue;
 		if (!codec_gst_ops.can(format, false, NULL) || !clip_can_make(format)) {
 			printf("# %s left out: no decoder or no encoder\n", format->name);

@@ -17,11 +17,11 @@
 
 #include "host/video/gst_elements.h"
 #include "tests/lib/clip.h"
-#include "tests/lib/media_world.h"
+#include "tests/lib/media_client.h"
 #include "tests/lib/soft_picture.h"
 #include "tests/lib/tap.h"
 
-enum { FRAMES = 12, BUFFERS = 4, KEY = 6, CODED_BYTES = 1 << 18 };
+enum { FRAMES = 12, KEY = 6 };
 
 static const struct {
 	uint32_t width, height;
@@ -35,149 +35,14 @@ struct film {
 	size_t bytes[FRAMES];
 };
 
+static void set_format(struct media_client *c, uint32_t type, uint32_t fourcc, unsigned size)
+{
+	media_client_set_format(c, type, fourcc, sizes[size].width, sizes[size].height);
+}
+
 static size_t picture_bytes(unsigned size)
 {
 	return sizes[size].width * sizes[size].height * 3 / 2;
-}
-
-/* ---- a session with MMAP buffers ---- */
-
-struct codec_client {
-	struct media_world *w;
-	uint32_t id;
-	uint64_t at[2][BUFFERS]; /* OUTPUT, CAPTURE */
-	unsigned free_inputs;
-	bool ended; /* the event said so */
-};
-
-static unsigned side(uint32_t type)
-{
-	return type == MEDIA_CAPTURE;
-}
-
-static void set_format(struct codec_client *c, uint32_t type, uint32_t fourcc, unsigned size)
-{
-	struct v4l2_format f = {.type = type};
-
-	f.fmt.pix_mp.pixelformat = fourcc;
-	f.fmt.pix_mp.width = sizes[size].width;
-	f.fmt.pix_mp.height = sizes[size].height;
-	f.fmt.pix_mp.num_planes = 1;
-	f.fmt.pix_mp.plane_fmt[0].sizeimage = CODED_BYTES;
-	assert_int_equal(media_call(c->w, c->id, VIDIOC_S_FMT, &f), 0);
-	assert_int_equal(f.fmt.pix_mp.pixelformat, fourcc);
-}
-
-/* What fails is memory, as pictures may be large, or the session. */
-static int try_buffers(struct codec_client *c, uint32_t type)
-{
-	uint32_t count = BUFFERS;
-	int err = media_request(c->w, c->id, type, V4L2_MEMORY_MMAP, &count);
-
-	if (err)
-		return err;
-	assert_int_equal(count, BUFFERS);
-	for (uint32_t i = 0; i < BUFFERS; i++) {
-		struct v4l2_plane plane;
-		struct v4l2_buffer b;
-
-		assert_int_equal(media_query(c->w, c->id, type, i, &b, &plane, 1), 0);
-		err = media_map(c->w, c->id, plane.m.mem_offset, true, &c->at[side(type)][i], NULL);
-		if (!err && type == MEDIA_CAPTURE)
-			err = media_queue_buffer(c->w, c->id, type, i, 0, 0);
-		if (err)
-			return err;
-	}
-	assert_int_equal(media_stream(c->w, c->id, type, true), 0);
-	return 0;
-}
-
-static void make_buffers(struct codec_client *c, uint32_t type)
-{
-	assert_int_equal(try_buffers(c, type), 0);
-}
-
-static void drop_buffers(struct codec_client *c, uint32_t type)
-{
-	uint32_t none = 0;
-
-	assert_int_equal(media_stream(c->w, c->id, type, false), 0);
-	for (uint32_t i = 0; i < BUFFERS; i++)
-		assert_int_equal(media_unmap(c->w, c->at[side(type)][i]), 0);
-	assert_int_equal(media_request(c->w, c->id, type, V4L2_MEMORY_MMAP, &none), 0);
-}
-
-static uint8_t *memory(struct codec_client *c, uint32_t type, uint32_t index)
-{
-	return media_seen(c->w, c->at[side(type)][index]);
-}
-
-/* What the codec gave. */
-typedef void output_fn(void *arg, const uint8_t *data, const struct virtio_media_event_dqbuf *e);
-
-/* Take one event. Returns true when a STOP is over. */
-static bool serve(struct codec_client *c, output_fn *each, void *arg)
-{
-	const struct media_event e = media_next_event(c->w, c->id);
-	const struct v4l2_buffer *b = &e.u.dqbuf.buffer;
-
-	if (e.u.hdr.event == VIRTIO_MEDIA_EVT_EVENT) {
-		/* The LAST flag follows. */
-		if (e.u.event.event.type == V4L2_EVENT_EOS) {
-			c->ended = true;
-			return false;
-		}
-		assert_int_equal(e.u.event.event.type, V4L2_EVENT_SOURCE_CHANGE);
-		/* At a change the LAST flag follows; the first size has no buffers yet. */
-		if (c->at[1][BUFFERS - 1] == 0)
-			make_buffers(c, MEDIA_CAPTURE);
-		return false;
-	}
-	assert_int_equal(e.u.hdr.event, VIRTIO_MEDIA_EVT_DQBUF);
-	assert_int_equal(b->flags & V4L2_BUF_FLAG_ERROR, 0);
-	if (b->type == MEDIA_OUTPUT) {
-		c->free_inputs |= 1u << b->index;
-		return false;
-	}
-	if (!(b->flags & V4L2_BUF_FLAG_LAST))
-		each(arg, memory(c, MEDIA_CAPTURE, b->index), &e.u.dqbuf);
-	if (b->flags & V4L2_BUF_FLAG_LAST) {
-		if (c->ended)
-			return true;
-		/* Of a size that ended. */
-		drop_buffers(c, MEDIA_CAPTURE);
-		make_buffers(c, MEDIA_CAPTURE);
-		return false;
-	}
-	assert_int_equal(media_queue_buffer(c->w, c->id, MEDIA_CAPTURE, b->index, 0, 0), 0);
-	return false;
-}
-
-static void send(struct codec_client *c, const void *data, size_t bytes, uint64_t time_us, output_fn *each, void *arg)
-{
-	uint32_t i = 0;
-
-	while (!c->free_inputs)
-		serve(c, each, arg);
-	while (!(c->free_inputs >> i & 1))
-		i++;
-	c->free_inputs &= ~(1u << i);
-	memcpy(memory(c, MEDIA_OUTPUT, i), data, bytes);
-	assert_int_equal(media_queue_buffer(c->w, c->id, MEDIA_OUTPUT, i, (uint32_t)bytes, time_us), 0);
-}
-
-static void finish(struct codec_client *c, bool encoder, output_fn *each, void *arg)
-{
-	assert_int_equal(media_command(c->w, c->id, encoder, V4L2_DEC_CMD_STOP), 0);
-	while (!serve(c, each, arg))
-		;
-}
-
-static void open_client(struct codec_client *c, struct media_world *w)
-{
-	*c = (struct codec_client){.w = w, .free_inputs = (1u << BUFFERS) - 1};
-	assert_int_equal(media_open(w, &c->id), 0);
-	assert_int_equal(media_subscribe_to(w, c->id, V4L2_EVENT_EOS, 0, 0), 0);
 }
 
 /* ---- encode ---- */
@@ -204,39 +69,45 @@ static struct media_world *world(bool encoder)
 }
 
 /* With @control set as well; NULL: none. */
-static void encode_with(uint32_t fourcc, unsigned size, struct v4l2_control *control, struct film *f)
+static void encode_with(uint32_t fourcc, unsigned size, bool shares_pages, struct v4l2_control *control, struct film *f)
 {
 	struct v4l2_control rate = {V4L2_CID_MPEG_VIDEO_BITRATE, 2000000},
 			    key = {V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME, 1};
 	struct media_world *w = world(true);
 	uint8_t picture[176 * 144 * 3 / 2];
-	struct codec_client c;
+	struct video_stats stats;
+	struct media_client c;
 
 	memset(f, 0, sizeof(*f));
 	/* av1enc of GStreamer 1.22 takes the event for it, and does nothing. */
 	f->has_key = fourcc != V4L2_PIX_FMT_AV1;
-	open_client(&c, w);
+	media_client_open(&c, w);
+	c.shares_pages = shares_pages;
 	set_format(&c, MEDIA_CAPTURE, fourcc, size);
 	set_format(&c, MEDIA_OUTPUT, V4L2_PIX_FMT_NV12, size);
 	assert_int_equal(media_call(w, c.id, VIDIOC_S_CTRL, &rate), 0);
 	if (control)
 		assert_int_equal(media_call(w, c.id, VIDIOC_S_CTRL, control), 0);
-	make_buffers(&c, MEDIA_OUTPUT);
-	make_buffers(&c, MEDIA_CAPTURE);
+	media_client_make_buffers(&c, MEDIA_OUTPUT);
+	media_client_make_buffers(&c, MEDIA_CAPTURE);
 	for (unsigned n = 0; n < FRAMES; n++) {
 		soft_picture_draw(picture, sizes[size].width, sizes[size].height, n);
 		if (n == KEY)
 			assert_int_equal(media_call(w, c.id, VIDIOC_S_CTRL, &key), 0);
-		send(&c, picture, picture_bytes(size), n, keep_packet, f);
+		media_client_send(&c, picture, picture_bytes(size), n, keep_packet, f);
 	}
-	finish(&c, true, keep_packet, f);
+	media_client_finish(&c, true, keep_packet, f);
 	assert_int_equal(f->count, FRAMES);
+	/* It takes NV12, and reads it where the guest has it. */
+	media_get_stats(w->device, &stats);
+	if (strcmp(stats.codec.element, "x264enc") == 0)
+		assert_int_equal(stats.codec.copies, 0);
 	media_world_destroy(w);
 }
 
 static void encode(uint32_t fourcc, unsigned size, struct film *f)
 {
-	encode_with(fourcc, size, NULL, f);
+	encode_with(fourcc, size, size != 0, NULL, f);
 }
 
 static void free_film(struct film *f)
@@ -281,28 +152,29 @@ static void check_format(uint32_t fourcc, const char *name)
 {
 	struct media_world *w = world(false);
 	struct judge j = {0};
-	struct codec_client c;
+	struct media_client c;
 	struct film film[2];
 
-	open_client(&c, w);
+	media_client_open(&c, w);
 	assert_int_equal(media_subscribe_to(w, c.id, V4L2_EVENT_SOURCE_CHANGE, 0, 0), 0);
 	set_format(&c, MEDIA_OUTPUT, fourcc, 0);
-	make_buffers(&c, MEDIA_OUTPUT);
+	media_client_make_buffers(&c, MEDIA_OUTPUT);
 	for (unsigned size = 0; size < 2; size++)
 		encode(fourcc, size, &film[size]);
 	/* Some of it, and away: a seek. */
 	for (unsigned n = 0; n < 5; n++)
-		send(&c, film[0].data[n], film[0].bytes[n], n, ignore, NULL);
+		media_client_send(&c, film[0].data[n], film[0].bytes[n], n, ignore, NULL);
 	assert_int_equal(media_stream(w, c.id, MEDIA_OUTPUT, false), 0);
 	while (media_events_left(w, c.id))
-		serve(&c, ignore, NULL);
-	c.free_inputs = (1u << BUFFERS) - 1;
+		media_client_serve(&c, ignore, NULL);
+	c.free_inputs = MEDIA_CLIENT_ALL;
 	assert_int_equal(media_stream(w, c.id, MEDIA_OUTPUT, true), 0);
 	for (unsigned size = 0; size < 2; size++) {
 		for (unsigned n = 0; n < FRAMES; n++)
-			send(&c, film[size].data[n], film[size].bytes[n], size * 1000000ull + n, compare, &j);
+			media_client_send(&c, film[size].data[n], film[size].bytes[n], size * 1000000ull + n, compare,
+					  &j);
 	}
-	finish(&c, false, compare, &j);
+	media_client_finish(&c, false, compare, &j);
 	assert_int_equal(j.count, 2 * FRAMES);
 	printf("# %s: at least %.1f dB\n", name, j.worst);
 	assert_true(j.worst > 35);
@@ -378,23 +250,23 @@ static size_t mutate(uint8_t *data, size_t bytes)
 }
 
 /* Take what came, whatever it is. False: the session failed, or its pictures are too large. */
-static bool take_anything(struct codec_client *c)
+static bool take_anything(struct media_client *c)
 {
 	while (media_events_left(c->w, c->id)) {
 		const struct media_event e = media_next_event(c->w, c->id);
 		const struct v4l2_buffer *b = &e.u.dqbuf.buffer;
 
 		if (e.u.hdr.event == VIRTIO_MEDIA_EVT_EVENT) {
-			if (e.u.event.event.type == V4L2_EVENT_SOURCE_CHANGE && c->at[1][BUFFERS - 1] == 0 &&
-			    try_buffers(c, MEDIA_CAPTURE))
+			if (e.u.event.event.type == V4L2_EVENT_SOURCE_CHANGE &&
+			    c->at[1][MEDIA_CLIENT_BUFFERS - 1] == 0 && media_client_try_buffers(c, MEDIA_CAPTURE))
 				return false;
 		} else if (b->type == MEDIA_OUTPUT) {
 			c->free_inputs |= 1u << b->index;
 			if (b->flags & V4L2_BUF_FLAG_ERROR)
 				return false;
 		} else if (b->flags & V4L2_BUF_FLAG_LAST) {
-			drop_buffers(c, MEDIA_CAPTURE);
-			if (try_buffers(c, MEDIA_CAPTURE))
+			media_client_drop_buffers(c, MEDIA_CAPTURE);
+			if (media_client_try_buffers(c, MEDIA_CAPTURE))
 				return false;
 		} else {
 			media_queue_buffer(c->w, c->id, MEDIA_CAPTURE, b->index, 0, 0);
@@ -406,14 +278,14 @@ static bool take_anything(struct codec_client *c)
 static unsigned play_broken(const struct film *film)
 {
 	struct media_world *w = world(false);
-	uint8_t copy[CODED_BYTES];
-	struct codec_client c;
+	uint8_t copy[MEDIA_CLIENT_CODED_BYTES];
+	struct media_client c;
 	unsigned count = 0;
 
-	open_client(&c, w);
+	media_client_open(&c, w);
 	assert_int_equal(media_subscribe_to(w, c.id, V4L2_EVENT_SOURCE_CHANGE, 0, 0), 0);
 	set_format(&c, MEDIA_OUTPUT, V4L2_PIX_FMT_AV1, 0);
-	make_buffers(&c, MEDIA_OUTPUT);
+	media_client_make_buffers(&c, MEDIA_OUTPUT);
 	for (unsigned n = 0; n < FRAMES; n++) {
 		size_t bytes = film->bytes[n];
 		uint32_t i = 0;
@@ -432,14 +304,14 @@ static unsigned play_broken(const struct film *film)
 		while (!(c.free_inputs >> i & 1))
 			i++;
 		c.free_inputs &= ~(1u << i);
-		memcpy(memory(&c, MEDIA_OUTPUT, i), copy, bytes);
+		memcpy(media_client_memory(&c, MEDIA_OUTPUT, i), copy, bytes);
 		if (media_queue_buffer(w, c.id, MEDIA_OUTPUT, i, (uint32_t)bytes, n) != 0)
 			break;
 	}
 failed:
 	media_close(w, c.id);
 	/* The device is well. */
-	open_client(&c, w);
+	media_client_open(&c, w);
 	set_format(&c, MEDIA_OUTPUT, V4L2_PIX_FMT_AV1, 0);
 	media_world_destroy(w);
 	return count;
@@ -477,7 +349,7 @@ static void check_jpeg(uint32_t fourcc, const char *raw)
 	const struct video_coded_format *jpeg = video_coded_format_named("jpeg");
 	struct sums ours = {0}, outside[2];
 	struct media_world *w = world(false);
-	struct codec_client c;
+	struct media_client c;
 	struct clip clip[2];
 
 	for (unsigned size = 0; size < 2; size++) {
@@ -485,14 +357,14 @@ static void check_jpeg(uint32_t fourcc, const char *raw)
 		clip_decode_outside(jpeg, &clip[size], "NV12", &outside[size]);
 		assert_int_equal(outside[size].count, CLIP_FRAMES);
 	}
-	open_client(&c, w);
+	media_client_open(&c, w);
 	assert_int_equal(media_subscribe_to(w, c.id, V4L2_EVENT_SOURCE_CHANGE, 0, 0), 0);
 	set_format(&c, MEDIA_OUTPUT, fourcc, 0);
-	make_buffers(&c, MEDIA_OUTPUT);
+	media_client_make_buffers(&c, MEDIA_OUTPUT);
 	for (unsigned n = 0; n < 2 * CLIP_FRAMES; n++)
-		send(&c, clip[n / CLIP_FRAMES].data[n % CLIP_FRAMES], clip[n / CLIP_FRAMES].bytes[n % CLIP_FRAMES],
-		     n % CLIP_FRAMES, sum_picture, &ours);
-	finish(&c, false, sum_picture, &ours);
+		media_client_send(&c, clip[n / CLIP_FRAMES].data[n % CLIP_FRAMES],
+				  clip[n / CLIP_FRAMES].bytes[n % CLIP_FRAMES], n % CLIP_FRAMES, sum_picture, &ours);
+	media_client_finish(&c, false, sum_picture, &ours);
 	assert_int_equal(ours.count, 2 * CLIP_FRAMES);
 	for (unsigned n = 0; n < 2 * CLIP_FRAMES; n++)
 		assert_int_equal(ours.sum[n], outside[n / CLIP_FRAMES].sum[n % CLIP_FRAMES]);
@@ -541,24 +413,24 @@ static void sum_as_is(void *arg, const uint8_t *data, const struct virtio_media_
 
 /* A film of @raw pictures comes out as P010; what it is then, @same says of GStreamer's @outside. */
 static void check_p010(uint32_t fourcc, const struct video_coded_format *format, const char *raw, const char *same,
-		       output_fn *sum)
+		       media_client_fn *sum)
 {
 	struct sums ours = {0}, outside;
 	struct media_world *w = world(false);
 	struct video_stats stats;
-	struct codec_client c;
+	struct media_client c;
 	struct clip clip;
 
 	clip_make_of(format, CLIP_WIDTH, CLIP_HEIGHT, raw, &clip);
 	clip_decode_outside(format, &clip, same, &outside);
-	open_client(&c, w);
+	media_client_open(&c, w);
 	assert_int_equal(media_subscribe_to(w, c.id, V4L2_EVENT_SOURCE_CHANGE, 0, 0), 0);
 	set_format(&c, MEDIA_OUTPUT, fourcc, 0);
 	set_format(&c, MEDIA_CAPTURE, V4L2_PIX_FMT_P010, 0);
-	make_buffers(&c, MEDIA_OUTPUT);
+	media_client_make_buffers(&c, MEDIA_OUTPUT);
 	for (unsigned n = 0; n < clip.count; n++)
-		send(&c, clip.data[n], clip.bytes[n], n, sum, &ours);
-	finish(&c, false, sum, &ours);
+		media_client_send(&c, clip.data[n], clip.bytes[n], n, sum, &ours);
+	media_client_finish(&c, false, sum, &ours);
 	assert_int_equal(ours.count, CLIP_FRAMES);
 	assert_int_equal(outside.count, CLIP_FRAMES);
 	for (unsigned n = 0; n < CLIP_FRAMES; n++)
@@ -631,7 +503,7 @@ static void a_level_that_was_set_is_the_films_even_the_default(void **state)
 	encode(V4L2_PIX_FMT_H264, 0, &film);
 	assert_true(level_of(&film) < 40);
 	free_film(&film);
-	encode_with(V4L2_PIX_FMT_H264, 0, &level, &film);
+	encode_with(V4L2_PIX_FMT_H264, 0, false, &level, &film);
 	assert_int_equal(level_of(&film), 40);
 	free_film(&film);
 }

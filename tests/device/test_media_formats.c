@@ -37,10 +37,11 @@ static unsigned list_formats(struct media_world *w, uint32_t id, uint32_t type, 
 static void formats_are_listed(void **state)
 {
 	/* Of decoder and encoder. */
-	static const uint32_t coded[2][9] = {
+	static const uint32_t coded[2][10] = {
 		{V4L2_PIX_FMT_H264, V4L2_PIX_FMT_HEVC, V4L2_PIX_FMT_VP8, V4L2_PIX_FMT_VP9, V4L2_PIX_FMT_MPEG2,
-		 V4L2_PIX_FMT_MPEG4, V4L2_PIX_FMT_AV1, V4L2_PIX_FMT_JPEG, V4L2_PIX_FMT_MJPEG},
-		{V4L2_PIX_FMT_H264, V4L2_PIX_FMT_HEVC, V4L2_PIX_FMT_VP8, V4L2_PIX_FMT_VP9, V4L2_PIX_FMT_AV1},
+		 V4L2_PIX_FMT_MPEG4, V4L2_PIX_FMT_AV1, V4L2_PIX_FMT_JPEG, V4L2_PIX_FMT_MJPEG, V4L2_PIX_FMT_FWHT},
+		{V4L2_PIX_FMT_H264, V4L2_PIX_FMT_HEVC, V4L2_PIX_FMT_VP8, V4L2_PIX_FMT_VP9, V4L2_PIX_FMT_AV1,
+		 V4L2_PIX_FMT_FWHT},
 	};
 	static const uint32_t raw[] = {V4L2_PIX_FMT_NV12,  V4L2_PIX_FMT_YUV420,	 V4L2_PIX_FMT_YVU420,
 				       V4L2_PIX_FMT_NV12M, V4L2_PIX_FMT_YUV420M, V4L2_PIX_FMT_YVU420M,
@@ -52,8 +53,8 @@ static void formats_are_listed(void **state)
 		struct media_world *w = media_world_open(encoder ? ENCODER : NULL, &id);
 
 		assert_int_equal(list_formats(w, id, encoder ? MEDIA_CAPTURE : MEDIA_OUTPUT, got, &flags),
-				 encoder ? 5 : 9);
-		assert_memory_equal(got, coded[encoder], (encoder ? 5 : 9) * sizeof(*got));
+				 encoder ? 6 : 10);
+		assert_memory_equal(got, coded[encoder], (encoder ? 6 : 10) * sizeof(*got));
 		assert_int_equal(flags, V4L2_FMT_FLAG_COMPRESSED | (encoder ? 0 : V4L2_FMT_FLAG_DYN_RESOLUTION));
 		/* No encoder is given 10 bits. */
 		assert_int_equal(list_formats(w, id, encoder ? MEDIA_OUTPUT : MEDIA_CAPTURE, got, &flags),

@@ -10,7 +10,7 @@
 #   uml_kill                             ends the guest at once
 #   uml_wait DIR TIMEOUT_S               waits for the guest's end. 0 when it came there by itself, 124 on time-out
 #
-# UML_DEVICE: the device's virtio number (default 16, a GPU). UML_APPEND: more words for the kernel.
+# UML_DEVICE: the device's virtio number (default 16, a GPU), or "none". UML_APPEND: more words for the kernel.
 # UML_INPUT: a FIFO that its console reads. UML_CPU: the processor that it runs on, all of it: a program in it and its kernel
 # are processes that take turns, and each turn takes a wake-up of another processor where they are on two.
 # shellcheck disable=SC2034
@@ -44,10 +44,12 @@ uml_serve() {
 uml_start() {
 	local dir=$1 job=$2
 	shift 2
+	local device="virtio_uml.device=$dir/sock:${UML_DEVICE:-16}"
+	[ "${UML_DEVICE:-}" != none ] || device=
 	mkdir -p "$dir/uml"
 	# shellcheck disable=SC2086
 	HOME=$dir ${UML_CPU:+taskset -c "$UML_CPU"} "$uml_kernel" mem=512M rootfstype=hostfs rootflags=/ ro \
-		con0=fd:0,fd:1 con=none quiet panic=-1 uml_dir="$dir/uml" virtio_uml.device="$dir/sock:${UML_DEVICE:-16}" ${UML_APPEND:-} \
+		con0=fd:0,fd:1 con=none quiet panic=-1 uml_dir="$dir/uml" ${device:+"$device"} ${UML_APPEND:-} \
 		init="$uml_top/tests/linux/uml.init" -- "$dir" "$job" "$@" <"${UML_INPUT:-/dev/null}" >"$dir/console.log" 2>&1 &
 	uml_guest=$!
 }
