@@ -122,6 +122,9 @@ static int refuse_if_strict(struct sandbox *s)
 
 /* ---- namespaces, in a child of their own ---- */
 
+/* Whoever kills workers, such as a kernel that is out of memory, may hit one that is being made. */
+#define SPAWN_TRIES 3u
+
 static const int namespaces[] = {
 	[SANDBOX_USER_NAMESPACE] = CLONE_NEWUSER, [SANDBOX_MOUNT_NAMESPACE] = CLONE_NEWNS,
 	[SANDBOX_PID_NAMESPACE] = CLONE_NEWPID,	  [SANDBOX_NET_NAMESPACE] = CLONE_NEWNET,
@@ -186,19 +189,22 @@ static void enter_namespaces(struct sandbox *s, int fd)
 }
 
 /* Between the caller and the worker, for a new pid namespace is that of the next child. */
-static _Noreturn void be_between(struct sandbox *s, int (*run)(struct sandbox *s, void *arg), void *arg, int fd)
+static _Noreturn void be_between(struct sandbox *s, int (*run)(struct sandbox *s, void *arg), void *arg, int own_fd,
+				 int fd)
 {
 	pid_t pid;
 	int status;
 
 	if (s->config.mode != SANDBOX_OFF)
-		enter_namespaces(s, fd);
+		enter_namespaces(s, own_fd);
 	pid = fork();
 	if (pid != 0) {
 		/* The caller adopts the worker now. */
-		say(fd, pid < 0 ? -errno : pid);
+		say(own_fd, pid < 0 ? -errno : pid);
 		_exit(0);
 	}
+	/* The caller hears the end of the one between, should it have no time to say who we are. */
+	close(own_fd);
 	/* A caller that died before the signal was asked for does not hear the last word. */
 	if (hear(fd) != WORD_GO || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) || say(fd, WORD_READY))
 		_exit(EXIT_FAILURE);
@@ -222,24 +228,30 @@ static pid_t wait_for_child(const struct sandbox *s, pid_t between, int fd)
 	return word;
 }
 
-int sandbox_spawn(struct sandbox *s, int (*run)(struct sandbox *s, void *arg), void *arg, struct sandbox_child *out)
+/* -EPIPE: a child was killed before it was ready. */
+static int spawn_once(struct sandbox *s, int (*run)(struct sandbox *s, void *arg), void *arg, struct sandbox_child *out)
 {
-	int ends[2];
+	int ends[2], between_ends[2];
 	pid_t between;
 	int err = 0;
 
-	fflush(NULL);
-	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends)) {
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
+		return -errno;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, between_ends)) {
 		err = -errno;
-		goto fail;
+		close(ends[1]);
+		goto close_end;
 	}
 	between = fork();
 	if (between == 0) {
 		close(ends[0]);
-		be_between(s, run, arg, ends[1]);
+		close(between_ends[0]);
+		be_between(s, run, arg, between_ends[1], ends[1]);
 	}
 	close(ends[1]);
-	out->pid = between < 0 ? -errno : wait_for_child(s, between, ends[0]);
+	close(between_ends[1]);
+	out->pid = between < 0 ? -errno : wait_for_child(s, between, between_ends[0]);
+	close(between_ends[0]);
 	if (out->pid < 0) {
 		err = out->pid;
 		goto close_end;
@@ -254,8 +266,22 @@ int sandbox_spawn(struct sandbox *s, int (*run)(struct sandbox *s, void *arg), v
 	}
 close_end:
 	close(ends[0]);
-fail:
-	if (err)
+	return err;
+}
+
+int sandbox_spawn(struct sandbox *s, int (*run)(struct sandbox *s, void *arg), void *arg, struct sandbox_child *out)
+{
+	unsigned left = SPAWN_TRIES;
+	int err;
+
+	fflush(NULL);
+	do
+		err = spawn_once(s, run, arg, out);
+	while (err == -EPIPE && --left > 0);
+	if (err == -EPIPE)
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR,
+			 "sandbox: a process was killed %u times before it began; see the kernel's log", SPAWN_TRIES);
+	else if (err)
 		log_line(LOG_TOPIC_VHOST, LOG_ERROR,
 			 "sandbox: can't start a process: %s; close programs, or raise ulimit -u", strerror(-err));
 	return err;
@@ -273,15 +299,15 @@ static const struct {
 	rlim_t most;   /* of processes: as the profile says */
 	bool own_user; /* only in a user namespace */
 } limits[] = {
-	{RLIMIT_CORE, 0, false},    {RLIMIT_NOFILE, 4096, false}, {RLIMIT_FSIZE, 1024 * MIB, false},
-	{RLIMIT_MEMLOCK, 64 * 1024, false}, {RLIMIT_MSGQUEUE, 0, false},  {RLIMIT_NPROC, 0, true},
+	{RLIMIT_CORE, 0, false},	   {RLIMIT_NOFILE, 4096, false},
+	{RLIMIT_FSIZE, 1024 * MIB, false}, {RLIMIT_MEMLOCK, 64 * 1024, false},
+	{RLIMIT_MSGQUEUE, 0, false},	   {RLIMIT_NPROC, 0, true},
 };
 
 static int apply_limits(const struct sandbox *s)
 {
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
-		const rlim_t most =
-			limits[i].resource == RLIMIT_NPROC ? s->config.profile->processes : limits[i].most;
+		const rlim_t most = limits[i].resource == RLIMIT_NPROC ? s->config.profile->processes : limits[i].most;
 		struct rlimit now;
 
 		if (limits[i].own_user && !sandbox_has(s, SANDBOX_USER_NAMESPACE))

@@ -28,6 +28,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "host/vhost/sandbox.h"
@@ -640,6 +641,52 @@ static void worker_dies_with_its_parent(void **state)
 	close(ends[1]);
 }
 
+/* The first child of @parent's, once it is there; 0: @parent, a child of ours, has ended. */
+static pid_t first_child(pid_t parent)
+{
+	siginfo_t end = {0};
+	char path[64];
+	int pid = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)parent, (int)parent);
+	while (pid == 0 && end.si_pid == 0) {
+		FILE *f = fopen(path, "re");
+
+		assert_non_null(f);
+		if (fscanf(f, "%d", &pid) != 1)
+			pid = 0;
+		fclose(f);
+		assert_int_equal(waitid(P_PID, (id_t)parent, &end, WEXITED | WNOHANG | WNOWAIT), 0);
+	}
+	return pid;
+}
+
+/* What a kernel that is out of memory does, or a hasty administrator. */
+static void a_child_that_is_killed_while_it_is_made_is_made_again(void **state)
+{
+	enum { ROUNDS = 30 };
+	unsigned hits = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		const pid_t parent = fork();
+		pid_t child;
+
+		if (parent == 0) {
+			const struct plan p = {.config = {.profile = &sandbox_gpu}, .act = act_wait};
+			struct sandbox_child made;
+			struct sandbox *s;
+
+			_exit(sandbox_create(&p.config, &s) || sandbox_spawn(s, worker, (void *)(uintptr_t)&p, &made) ||
+			      made.pid <= 0);
+		}
+		child = first_child(parent);
+		hits += child && kill(child, SIGKILL) == 0;
+		assert_int_equal(elsewhere_wait(parent), 0);
+	}
+	assert_true(hits > ROUNDS / 2);
+}
+
 /* ---- strict ---- */
 
 static void strict_starts_only_whole(void **state)
@@ -733,6 +780,7 @@ int main(void)
 		cmocka_unit_test(exit_status_comes_through),
 		cmocka_unit_test(threads_from_before_are_refused),
 		cmocka_unit_test(worker_dies_with_its_parent),
+		cmocka_unit_test(a_child_that_is_killed_while_it_is_made_is_made_again),
 		cmocka_unit_test(strict_starts_only_whole),
 		cmocka_unit_test(all_of_it_as_another_user),
 		cmocka_unit_test(all_of_it_without_user_namespaces),
