@@ -115,7 +115,7 @@ void gpu_export_again(struct gpu *g, struct gpu_resource *res)
 		publish(g, res);
 	if (res->kind == GPU_RESOURCE_BLOB || !format || !g->renderer->ops->resource_share)
 		return;
-	o = virtio_objects_find(g->objects, res->uuid);
+	o = virtio_objects_find_again(g->objects, res->uuid);
 	shape = shape_of(res, format);
 	if (!o || !fits(o, &shape) || gpu_resource_charge(g->resources, o->bytes) < 0) {
 		virtio_object_put(o);
