@@ -231,6 +231,12 @@ static bool is_video_isolated(const struct options *o)
 	return o->isolate_video == ISOLATE_YES || (o->isolate_video == ISOLATE_DEFAULT && isolate_is_possible("video"));
 }
 
+/* Virtio-media has no buffers that are other devices'. */
+static bool has_sharing_codec(const struct options *o)
+{
+	return (o->video_decoder || o->video_encoder) && !o->video_is_media;
+}
+
 /* Started elsewhere, but with --shared-objects it shares. */
 static bool is_sharing_kind(const struct vhost_user_kind *k)
 {
@@ -244,7 +250,7 @@ static bool is_sharing_kind(const struct vhost_user_kind *k)
 static bool is_shared_across(const struct options *o)
 {
 	const bool gpu = o->has_gpu && is_gpu_isolated(o);
-	const bool video = (o->video_decoder || o->video_encoder) && is_video_isolated(o);
+	const bool video = has_sharing_codec(o) && is_video_isolated(o);
 	bool other_gpu = false, other_video = false;
 
 	for (unsigned i = 0; i < o->vhost_user_count; i++) {
@@ -254,12 +260,12 @@ static bool is_shared_across(const struct options *o)
 	return (gpu && (video || other_video)) || (other_gpu && other_video);
 }
 
-/* What a device's program is told: @from, and that it is to share. */
-static void gather_arguments(const struct devices *d, const struct options *o, const char **to, const char *const *from)
+/* What a device's program is told: @from, and whether it shares. */
+static void gather_arguments(bool shares, const char **to, const char *const *from)
 {
 	while (*from)
 		*to++ = *from++;
-	if (d->shared_objects && o->has_gpu)
+	if (shares)
 		*to++ = "--shared-objects";
 	*to = NULL;
 }
@@ -273,7 +279,7 @@ static int isolate_gpu(struct devices *d, const struct options *o, struct virtio
 				     .objects = d->shared_objects};
 	int err;
 
-	gather_arguments(d, o, d->gpu_arguments, o->gpu_arguments);
+	gather_arguments(d->shared_objects, d->gpu_arguments, o->gpu_arguments);
 	err = isolate_create("gpu", o->gpu, o->display, d->gpu_arguments, input_seat_sink(d->seat), &d->isolate);
 	if (!err)
 		err = start_loop("gpu", &d->gpu_loop);
@@ -299,7 +305,7 @@ static int make_gpu(struct devices *d, const struct options *o, unsigned n, stru
 			 "no program mullion-gpu beside this one: the GPU is in this process, where a guest that "
 			 "breaks it is "
 			 "in, too; build it (make), or say isolate=no");
-	err = (o->video_decoder || o->video_encoder) && !is_video_isolated(o) ? virtio_objects_create(&d->objects) : 0;
+	err = has_sharing_codec(o) && !is_video_isolated(o) ? virtio_objects_create(&d->objects) : 0;
 	if (err)
 		return err;
 	setup.objects = d->objects;
@@ -325,11 +331,12 @@ static int isolate_video(struct devices *d, const struct options *o, const char 
 										    : "video-decoder"),
 				     .socket = "its process",
 				     .connect = isolate_connect,
-				     .objects = d->shared_objects};
+				     .objects = has_sharing_codec(o) ? d->shared_objects : NULL};
 	const unsigned n = encoder;
 	int err;
 
-	gather_arguments(d, o, d->video_arguments, o->video_arguments);
+	gather_arguments(d->shared_objects && o->has_gpu && has_sharing_codec(o), d->video_arguments,
+			 o->video_arguments);
 	d->isolate_video_options[n] = strdup(options);
 	err = d->isolate_video_options[n] ? isolate_create("video", d->isolate_video_options[n], NULL,
 							   d->video_arguments, NULL, &d->isolate_videos[n])
@@ -351,8 +358,7 @@ static int make_video(struct devices *d, const struct options *o, unsigned n, st
 	const bool encoder = n > 0 || !o->video_decoder;
 
 	snprintf(arguments, sizeof(arguments), "kind=%s,%s", encoder ? "encoder" : "decoder", o->video);
-	/* Virtio-media has no such thing. */
-	if (n == 0 && o->has_gpu && !d->objects && !d->shared_objects && !o->video_is_media)
+	if (n == 0 && o->has_gpu && !d->objects && !d->shared_objects && has_sharing_codec(o))
 		log_line(LOG_TOPIC_VMM, LOG_INFO,
 			 "pictures that the codecs share with the GPU by a UUID are not offered: isolate= of --gpu and "
 			 "of "

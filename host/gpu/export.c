@@ -89,8 +89,8 @@ uint32_t gpu_export_resource(struct gpu *g, const struct gpu_command *cmd, struc
 				  res->id, strerror(-err), (unsigned long long)gpu_resource_bytes(g->resources),
 				  (unsigned long long)g->limits.resource_bytes);
 	if (err < 0 && err != -ENOTSUP && err != -ENODEV)
-		log_line(LOG_TOPIC_GPU, LOG_WARN, "resource %u has a UUID, but other devices don't find it: %s",
-			 res->id, strerror(-err));
+		log_guest(LOG_TOPIC_GPU, &g->log_limit, "resource %u has a UUID, but other devices don't find it: %s",
+			  res->id, strerror(-err));
 	return 0;
 }
 
@@ -115,7 +115,7 @@ void gpu_export_again(struct gpu *g, struct gpu_resource *res)
 		publish(g, res);
 	if (res->kind == GPU_RESOURCE_BLOB || !format || !g->renderer->ops->resource_share)
 		return;
-	o = virtio_objects_find(g->objects, res->uuid);
+	o = virtio_objects_find_again(g->objects, res->uuid);
 	shape = shape_of(res, format);
 	if (!o || !fits(o, &shape) || gpu_resource_charge(g->resources, o->bytes) < 0) {
 		virtio_object_put(o);

@@ -187,6 +187,10 @@ static uint32_t read_object(struct video *v, struct video_command *cmd, struct v
 	if (o->is_write_only && cmd->queue == VIDEO_INPUT)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
 				    "resource %u: the object is a texture, which can be written but not read", b->id);
+	if (o->piece_count > v->config.limits.buffer_entries - b->piece_count)
+		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY,
+				    "resource %u: an object of %u pieces; the limit is %u for all", b->id,
+				    o->piece_count, v->config.limits.buffer_entries);
 	pieces = realloc(b->pieces, (b->piece_count + o->piece_count) * sizeof(*pieces));
 	if (!pieces)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY, "the host has no memory");

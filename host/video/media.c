@@ -470,6 +470,13 @@ static void reset(struct virtio_device *d)
 	m->journal = journal;
 }
 
+/* A frontend that stops rings answers no questions of ours meanwhile. */
+static void quiesce(struct virtio_device *d, unsigned q)
+{
+	if (q == VIRTIO_MEDIA_QUEUE_COMMAND)
+		media_window_give_up(&media_from_device(d)->window);
+}
+
 static int config(struct virtio_device *d, uint32_t off, void *buf, size_t n, bool write)
 {
 	const struct media *m = media_from_device(d);
@@ -519,6 +526,7 @@ static const struct virtio_device_ops media_ops = {
 	.start = start,
 	.kick = kick,
 	.reset = reset,
+	.quiesce = quiesce,
 	.config = config,
 	.count = count,
 	.destroy = destroy,

@@ -344,11 +344,15 @@ static bool restore_headers(struct restore *x, const struct journal_key *key, co
 	return true;
 }
 
-/* Its planes lie one after the other in its memory, as media_add_buffer() places them. */
-static bool planes_are_good(const struct media_queue *queue, const struct buffer_record *r, uint32_t *sizes)
+/* As many as the format has: it can't change while there are buffers. In memory they lie as media_add_buffer() places them. */
+static bool planes_are_good(const struct media_session *s, enum video_queue q, const struct buffer_record *r,
+			    uint32_t *sizes)
 {
+	const struct media_queue *queue = &s->queues[q];
 	uint64_t offset = r->planes[0].offset;
 
+	if (queue->plane_count != media_plane_sizes(s, q, sizes))
+		return false;
 	for (unsigned i = 0; i < queue->plane_count; i++) {
 		const uint32_t length = r->planes[i].length;
 
@@ -362,7 +366,7 @@ static bool planes_are_good(const struct media_queue *queue, const struct buffer
 			return false;
 		offset += media_whole_pages(length);
 	}
-	return queue->plane_count > 0;
+	return true;
 }
 
 /* What is queued, and what the guest is to be told of. */
@@ -399,7 +403,7 @@ static bool restore_buffer(struct media_session *s, enum video_queue q, unsigned
 	struct media_buffer *b;
 	int err = 0;
 
-	if (index >= s->media->config.limits.buffers || queue->memory == 0 || !planes_are_good(queue, r, sizes))
+	if (index >= s->media->config.limits.buffers || queue->memory == 0 || !planes_are_good(s, q, r, sizes))
 		return false;
 	if (queue->memory == V4L2_MEMORY_MMAP)
 		err = media_memory_again(&s->media->store, r->place, r->memory_bytes, &memory);

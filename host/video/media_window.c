@@ -204,6 +204,8 @@ static void say(const struct media_mapping *m)
 	m->window->changed(m->window->device, m->request.offset, &r);
 }
 
+static void ask_to_unmap(struct media_mapping *m);
+
 static void on_mapped(struct virtio_shmem_request *r, int err)
 {
 	struct media_mapping *m = r->owner;
@@ -221,6 +223,8 @@ static void on_mapped(struct virtio_shmem_request *r, int err)
 	}
 	if (err)
 		forget(m);
+	else if (m->users == 0)
+		ask_to_unmap(m);
 }
 
 static void on_unmapped(struct virtio_shmem_request *r, int err)
@@ -343,6 +347,20 @@ void media_window_unmap(struct media_window *w, struct chain *c, uint64_t at)
 	}
 	wait_for(m, c);
 	ask_to_unmap(m);
+}
+
+void media_window_give_up(struct media_window *w)
+{
+	for (struct media_mapping *m = w->mappings; m; m = m->next) {
+		struct chain *c;
+
+		while ((c = take_waiting(m))) {
+			if (m->state == MAPPING_STARTS)
+				w->mapped(w->device, c, -EIO, 0, 0);
+			else
+				w->unmapped(w->device, c, 0);
+		}
+	}
 }
 
 /* ---- after a death ---- */

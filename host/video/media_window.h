@@ -99,6 +99,12 @@ void media_window_map(struct media_window *w, struct chain *c, struct media_memo
 /* Undo one map at @at. w->unmapped is called for @c, maybe before this returns. */
 void media_window_unmap(struct media_window *w, struct chain *c, uint64_t at);
 
+/*
+ * Nobody may wait any longer. What the home was asked for goes on: a mapping is undone when it comes, unless it was asked for
+ * anew, and what was to be unmapped will be.
+ */
+void media_window_give_up(struct media_window *w);
+
 /* What was mapped at @offset in a process before this one. Returns 0, -EINVAL if that can't have been, or -ENOMEM. */
 int media_window_restore(struct media_window *w, struct media_store *s, uint64_t offset,
 			 const struct media_mapping_record *r);

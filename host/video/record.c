@@ -337,6 +337,7 @@ static bool find_objects(const struct video *v, struct video_buffer *b, const ui
 			return false;
 		b->objects[b->object_count++] = o;
 		if ((o->is_write_only && is_input) ||
+		    o->piece_count > v->config.limits.buffer_entries - b->piece_count ||
 		    o->bytes > v->config.limits.buffer_bytes - v->buffer_bytes - b->bytes)
 			return false;
 		pieces = realloc(b->pieces, (b->piece_count + o->piece_count) * sizeof(*pieces));

@@ -408,7 +408,7 @@ static struct virtio_object *find_elsewhere(struct virtio_objects *t, const uint
 	return o;
 }
 
-struct virtio_object *virtio_objects_find(struct virtio_objects *t, const uint8_t uuid[VIRTIO_UUID_BYTES])
+static struct virtio_object *find_here(struct virtio_objects *t, const uint8_t uuid[VIRTIO_UUID_BYTES])
 {
 	struct virtio_object *o;
 
@@ -419,6 +419,28 @@ struct virtio_object *virtio_objects_find(struct virtio_objects *t, const uint8_
 	if (o)
 		atomic_fetch_add(&o->references, 1);
 	pthread_mutex_unlock(&t->lock);
+	return o;
+}
+
+struct virtio_object *virtio_objects_find(struct virtio_objects *t, const uint8_t uuid[VIRTIO_UUID_BYTES])
+{
+	struct virtio_object *o = find_here(t, uuid);
+
+	if (o || !t->home)
+		return o;
+	o = find_elsewhere(t, uuid);
+	/* What is mapped needs none, and a guest has its codec hold thousands. */
+	if (o && o->fd >= 0) {
+		close(o->fd);
+		o->fd = -1;
+	}
+	return o;
+}
+
+struct virtio_object *virtio_objects_find_again(struct virtio_objects *t, const uint8_t uuid[VIRTIO_UUID_BYTES])
+{
+	struct virtio_object *o = find_here(t, uuid);
+
 	return o || !t->home ? o : find_elsewhere(t, uuid);
 }
 

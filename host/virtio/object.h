@@ -97,8 +97,10 @@ int virtio_objects_publish(struct virtio_objects *t, struct virtio_object *o, co
 /* No-op for one that is not published. */
 void virtio_objects_withdraw(struct virtio_objects *t, struct virtio_object *o);
 
-/* The object of that name, here or elsewhere, which the caller holds from now on, or NULL. */
+/* The object of that name, here or elsewhere, which the caller holds from now on, or NULL. From elsewhere: it has no @fd. */
 struct virtio_object *virtio_objects_find(struct virtio_objects *t, const uint8_t uuid[VIRTIO_UUID_BYTES]);
+/* The same with its @fd, for who publishes it again: a process before this one did. */
+struct virtio_object *virtio_objects_find_again(struct virtio_objects *t, const uint8_t uuid[VIRTIO_UUID_BYTES]);
 /* Hold it no longer. NULL is fine. */
 void virtio_object_put(struct virtio_object *o);
 

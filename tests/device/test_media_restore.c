@@ -465,6 +465,41 @@ static void a_journal_gives_no_more_than_may_be(void **state)
 	media_world_destroy(w);
 }
 
+/* As in media_record.c. */
+enum { RECORD_SESSION = 1, CAPTURE_PLANES_AT = 72 };
+
+/* What is said of planes that the format does not have would be whatever lay in memory. */
+static void buffers_have_the_planes_of_their_format(void **state)
+{
+	struct media_world *w = media_world_create(&keeps);
+	struct v4l2_plane planes[3];
+	struct v4l2_buffer b;
+	uint32_t count = 2;
+	struct player p;
+
+	(void)state;
+	player_open(&p, w);
+	assert_int_equal(media_request(w, p.id, MEDIA_CAPTURE, V4L2_MEMORY_USERPTR, &count), 0);
+	for (uint32_t wrong = 0; wrong < 4; wrong += 2) {
+		media_world_take_over(w);
+		assert_int_equal(media_query(w, p.id, MEDIA_CAPTURE, 1, &b, planes, 3), 0);
+		assert_int_equal(b.length, 1);
+		keep_records(w->journal_fd);
+		for (unsigned i = 0; i < record_count; i++) {
+			if (records[i].key.type == RECORD_SESSION) {
+				assert_int_equal(records[i].payload[CAPTURE_PLANES_AT], 1);
+				records[i].payload[CAPTURE_PLANES_AT] = (uint8_t)wrong;
+			}
+		}
+		close(w->journal_fd);
+		w->journal_fd = write_journal(1 << 20);
+		media_world_take_over(w);
+		assert_int_equal(media_query(w, p.id, MEDIA_CAPTURE, 0, &b, planes, 3), -EINVAL);
+		assert_int_equal(media_request(w, p.id, MEDIA_CAPTURE, V4L2_MEMORY_USERPTR, &count), 0);
+	}
+	media_world_destroy(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -479,6 +514,7 @@ int main(void)
 		cmocka_unit_test(an_encoder_is_given_back),
 		cmocka_unit_test(a_journal_of_a_stranger_does_no_harm),
 		cmocka_unit_test(a_journal_gives_no_more_than_may_be),
+		cmocka_unit_test(buffers_have_the_planes_of_their_format),
 	};
 
 	return cmocka_run_group_tests_name("media restore", tests, NULL, NULL);

@@ -148,12 +148,70 @@ static void a_home_may_answer_later(void **state)
 	media_world_destroy(w);
 }
 
+static struct fake_request *add_unmap(struct media_world *w, uint64_t at)
+{
+	const struct virtio_media_cmd_munmap c = {{VIRTIO_MEDIA_CMD_MUNMAP, 0}, at};
+	struct fake_request *r = fake_guest_add(w->guest, 0, &c, sizeof(c), sizeof(struct virtio_media_resp_munmap));
+
+	fake_guest_kick(w->guest, 0);
+	media_settle(w);
+	return r;
+}
+
+/* Its frontend answers nothing until then. */
+static void nobody_waits_for_the_home_when_the_ring_stops(void **state)
+{
+	struct media_world *w = media_world_create(NULL);
+	struct fake_request *first, *second;
+	uint32_t count = 1;
+	struct player p = {.w = w};
+
+	(void)state;
+	assert_int_equal(media_open(w, &p.id), 0);
+	assert_int_equal(media_request(w, p.id, MEDIA_OUTPUT, V4L2_MEMORY_MMAP, &count), 0);
+	w->home.later = true;
+	first = add_map(w, p.id);
+	second = add_map(w, p.id);
+	virtio_device_quiesce_queue(w->device, VIRTIO_MEDIA_QUEUE_EVENT);
+	media_settle(w);
+	assert_false(first->done || second->done);
+	virtio_device_quiesce_queue(w->device, VIRTIO_MEDIA_QUEUE_COMMAND);
+	expect_status(w, first, -EIO);
+	expect_status(w, second, -EIO);
+	/* It comes, and is of no use. */
+	assert_true(fake_shmem_answer(&w->home));
+	assert_int_equal(fake_shmem_count(&w->home), 1);
+	assert_int_equal(media_unmap(w, 0), -EINVAL);
+	assert_true(fake_shmem_answer(&w->home));
+	assert_int_equal(fake_shmem_count(&w->home), 0);
+	assert_false(fake_shmem_answer(&w->home));
+	/* Unless somebody has asked again meanwhile. */
+	first = add_map(w, p.id);
+	virtio_device_quiesce_queue(w->device, VIRTIO_MEDIA_QUEUE_COMMAND);
+	expect_status(w, first, -EIO);
+	second = add_map(w, p.id);
+	answer_home(w);
+	expect_status(w, second, 0);
+	assert_int_equal(fake_shmem_count(&w->home), 1);
+	/* What was to be unmapped will be. */
+	first = add_unmap(w, 0);
+	assert_false(first->done);
+	virtio_device_quiesce_queue(w->device, VIRTIO_MEDIA_QUEUE_COMMAND);
+	expect_status(w, first, 0);
+	second = add_map(w, p.id);
+	answer_home(w);
+	expect_status(w, second, 0);
+	assert_int_equal(fake_shmem_count(&w->home), 1);
+	media_world_destroy(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mappings_live_until_they_are_unmapped),
 		cmocka_unit_test(offsets_name_planes_that_are_there),
 		cmocka_unit_test(a_home_may_answer_later),
+		cmocka_unit_test(nobody_waits_for_the_home_when_the_ring_stops),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -408,6 +408,44 @@ static void objects_are_checked(void **state)
 	close_pair(&p);
 }
 
+/* Each piece takes memory of the host, for every buffer that has the object. */
+static void an_objects_pieces_count(void **state)
+{
+	static const uint32_t one[2] = {1, 1};
+	static uint8_t pages[64];
+	const uint8_t names[3][16] = {{1}, {2}, {3}};
+	const uint8_t few[2][16] = {{1}, {2}}, many[2][16] = {{2}, {2}};
+	struct virtio_object *objects[3];
+	struct iovec pieces[4];
+	struct virtio_objects *t;
+	struct video_world *w;
+
+	(void)state;
+	assert_int_equal(virtio_objects_create(&t), 0);
+	w = video_world_create(&(struct video_world_options){.objects = t, .buffer_entries = 3});
+	for (unsigned i = 0; i < 4; i++)
+		pieces[i] = (struct iovec){pages + 16 * (size_t)i, 8};
+	/* Of 1, 2 and 4 pieces. */
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(virtio_object_create_on(pieces, 1u << i, &objects[i]), 0);
+		assert_int_equal(virtio_objects_publish(t, objects[i], names[i]), 0);
+	}
+	assert_int_equal(video_create_stream(w, 1, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
+	assert_int_equal(shared_set_params(w, VIDEO_OUT, VIRTIO_VIDEO_FORMAT_NV12, VIRTIO_VIDEO_MEM_TYPE_VIRTIO_OBJECT),
+			 VIDEO_OK);
+	assert_int_equal(shared_create_output(w, 0, names[1]), VIDEO_OK);
+	assert_int_equal(shared_create_output(w, 1, names[2]), VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY);
+	assert_int_equal(shared_create_buffer(w, VIDEO_OUT, 1, 2, 2, one, many, 2),
+			 VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY);
+	assert_int_equal(shared_create_buffer(w, VIDEO_OUT, 1, 2, 2, one, few, 2), VIDEO_OK);
+	for (unsigned i = 0; i < 3; i++) {
+		virtio_objects_withdraw(t, objects[i]);
+		virtio_object_put(objects[i]);
+	}
+	video_world_destroy(w);
+	virtio_objects_destroy(t);
+}
+
 static void types_of_memory_are_set_per_queue(void **state)
 {
 	struct virtio_video_stream_create c = {.coded_format = VIRTIO_VIDEO_FORMAT_H264,
@@ -473,6 +511,7 @@ int main(void)
 		cmocka_unit_test(a_blob_is_its_pages),
 		cmocka_unit_test(an_encoder_reads_what_the_gpu_has),
 		cmocka_unit_test(objects_are_checked),
+		cmocka_unit_test(an_objects_pieces_count),
 		cmocka_unit_test(types_of_memory_are_set_per_queue),
 		cmocka_unit_test(a_reset_of_either_device_harms_no_other),
 	};

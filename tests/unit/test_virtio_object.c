@@ -197,7 +197,7 @@ static void others_are_found_through_a_home(void **state)
 	const struct virtio_object_shape shape = {.order = "BGRX", .width = 8, .height = 4, .stride_bytes = 32};
 	const struct iovec page = {&(char[16]){0}, 16};
 	struct home h = {.err = -ENOSPC};
-	struct virtio_object *o, *pages, *found;
+	struct virtio_object *o, *pages, *found, *again;
 	struct virtio_objects *ours, *theirs;
 
 	(void)state;
@@ -231,6 +231,16 @@ static void others_are_found_through_a_home(void **state)
 	assert_ptr_not_equal(found, o);
 	assert_true(found->is_write_only);
 	assert_memory_equal(found->uuid, name, sizeof(name));
+	/* A codec has thousands: none keeps a descriptor, but for who shares it again. */
+	assert_int_equal(found->fd, -1);
+	again = virtio_objects_find_again(theirs, name);
+	assert_non_null(again);
+	assert_true(again->fd >= 0);
+	virtio_object_put(again);
+	again = virtio_objects_find_again(ours, name);
+	assert_ptr_equal(again, o);
+	assert_true(o->fd >= 0);
+	virtio_object_put(again);
 	virtio_objects_withdraw(ours, o);
 	assert_null(h.added);
 	virtio_objects_set_home(ours, NULL, NULL, NULL);
