@@ -171,9 +171,13 @@ void video_record_buffer(struct video *v, const struct video_command *cmd)
 	struct range *ranges;
 	uint32_t most;
 
-	/* Objects are another device's, and are not there in another process. */
-	if (!v->journal || b->object_count > 0)
+	if (!v->journal)
 		return;
+	/* What was there under that number is no more. Objects are another device's, and not there in another process. */
+	if (b->object_count > 0) {
+		journal_drop(v->journal, &key);
+		return;
+	}
 	most = b->piece_count + GUEST_MEM_MAX_REGIONS;
 	ranges = calloc(most, sizeof(*ranges));
 	record.range_count = ranges ? find_ranges(v, b, ranges, most) : 0;
@@ -183,6 +187,8 @@ void video_record_buffer(struct video *v, const struct video_command *cmd)
 	}
 	if (record.range_count > 0)
 		put(v, &key, &record, sizeof(record), ranges, record.range_count * sizeof(*ranges));
+	else
+		journal_drop(v->journal, &key);
 	free(ranges);
 }
 
