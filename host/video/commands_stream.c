@@ -46,7 +46,9 @@ static void add_format(struct answer_writer *w, uint32_t number, unsigned others
 		.plane_align = 1,
 		.num_frames = 1,
 	};
-	const struct virtio_video_format_range side = {.min = MIN_SIDE, .max = VIDEO_MAX_SIDE, .step = 2};
+	/* What is decoded may have any size. Linux drivers call a range continuous, which V4L2 then wants in steps of 1. */
+	const struct virtio_video_format_range side = {
+		.min = MIN_SIDE, .max = VIDEO_MAX_SIDE, .step = w->v->config.encoder ? 2 : 1};
 	const struct virtio_video_format_frame frame = {.width = side, .height = side, .num_rates = 1};
 	const struct virtio_video_format_range rate = {.min = 1, .max = MAX_FRAME_RATE, .step = 1};
 

@@ -53,7 +53,7 @@ static void query(struct video_world *w, uint32_t queue, struct capabilities *ou
 			 VIRTIO_VIDEO_RESP_OK_QUERY_CAPABILITY);
 }
 
-static void check_capabilities(struct capabilities *c, uint32_t count, uint32_t others)
+static void check_capabilities(struct capabilities *c, uint32_t count, uint32_t others, bool encoder)
 {
 	assert_int_equal(c->resp.num_descs, count);
 	for (unsigned i = 0; i < count; i++) {
@@ -62,6 +62,7 @@ static void check_capabilities(struct capabilities *c, uint32_t count, uint32_t 
 		assert_int_equal(c->list[i].desc.num_frames, 1);
 		assert_int_equal(c->list[i].frame.num_rates, 1);
 		assert_true(c->list[i].frame.width.min <= 64 && c->list[i].frame.width.max >= 4096);
+		assert_int_equal(c->list[i].frame.width.step, encoder ? 2 : 1);
 		assert_true(c->list[i].rate.min <= 30 && c->list[i].rate.max >= 60);
 	}
 }
@@ -77,13 +78,13 @@ static void capabilities_name_all_formats(void **state)
 		const uint32_t coded = encoder ? 4 : 6, pictures = w->agl ? 7 : 5;
 
 		query(w, encoder ? VIDEO_OUT : VIDEO_IN, &c);
-		check_capabilities(&c, coded, pictures);
+		check_capabilities(&c, coded, pictures, encoder);
 		assert_int_equal(c.list[0].desc.format, H264);
 		assert_int_equal(c.list[3].desc.format, VIRTIO_VIDEO_FORMAT_VP9);
 		if (!encoder)
 			assert_int_equal(c.list[5].desc.format, VIRTIO_VIDEO_FORMAT_MPEG4);
 		query(w, encoder ? VIDEO_IN : VIDEO_OUT, &c);
-		check_capabilities(&c, pictures, coded);
+		check_capabilities(&c, pictures, coded, encoder);
 		assert_int_equal(c.list[0].desc.format, video_format_number(w, NV12));
 		for (uint32_t i = 0; i < pictures; i++)
 			assert_in_range(c.list[i].desc.format, 1, pictures);
