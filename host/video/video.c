@@ -332,6 +332,7 @@ static bool end_begun(struct video *v, struct video_command *cmd, bool is_good)
 
 static void handle(void *owner, struct chain *c)
 {
+	static const struct stream_done refused = {.error = true};
 	struct video *v = owner;
 	struct video_command cmd;
 	uint32_t code = video_command_decode(&cmd, c, v->config.dialect->rows);
@@ -358,6 +359,11 @@ static void handle(void *owner, struct chain *c)
 	}
 	if (code < VIRTIO_VIDEO_RESP_ERR_INVALID_OPERATION && cmd.row->record)
 		cmd.row->record(v, &cmd);
+	/* Linux drivers take a buffer from the answer's flags and never look at its code: without a flag it is a picture. */
+	if (code >= VIRTIO_VIDEO_RESP_ERR_INVALID_OPERATION && cmd.stream && cmd.row->handler == video_resource_queue) {
+		cmd.answer_bytes = v->config.dialect->queue_answer(cmd.stream, cmd.queue, &refused, v->answer);
+		cmd.answer = v->answer;
+	}
 	if (cmd.answer_bytes > writer_left(chain_writer(c)) - sizeof(struct virtio_video_cmd_hdr)) {
 		code = video_refuse(v, &cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
 				    "the answer has %zu bytes more than its header; give room for %u", cmd.answer_bytes,

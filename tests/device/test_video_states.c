@@ -59,9 +59,9 @@ static uint32_t do_command(struct film *s, unsigned n)
 		video_settle(w);
 		/* Not answered: taken. */
 		code = VIDEO_OK;
-		if (r->done && r->used_len == 8)
+		if (r->done)
 			memcpy(&code, r->out, sizeof(code));
-		return code;
+		return code == VIRTIO_VIDEO_RESP_OK_RESOURCE_QUEUE ? VIDEO_OK : code;
 	case 5:
 	case 6:
 		return video_queue_command(w, VIRTIO_VIDEO_CMD_QUEUE_CLEAR, 1, n == 5 ? VIDEO_IN : VIDEO_OUT);
