@@ -46,7 +46,9 @@ static void add_format(struct answer_writer *w, uint32_t number, unsigned others
 		.plane_align = 1,
 		.num_frames = 1,
 	};
-	const struct virtio_video_format_range side = {.min = MIN_SIDE, .max = VIDEO_MAX_SIDE, .step = 2};
+	/* What is decoded may have any size. Linux drivers call a range continuous, which V4L2 then wants in steps of 1. */
+	const struct virtio_video_format_range side = {
+		.min = MIN_SIDE, .max = VIDEO_MAX_SIDE, .step = w->v->config.encoder ? 2 : 1};
 	const struct virtio_video_format_frame frame = {.width = side, .height = side, .num_rates = 1};
 	const struct virtio_video_format_range rate = {.min = 1, .max = MAX_FRAME_RATE, .step = 1};
 
@@ -292,24 +294,33 @@ static uint32_t fill_buffer(struct video *v, struct video_command *cmd, struct v
 uint32_t video_resource_create(struct video *v, struct video_command *cmd)
 {
 	const uint32_t id = cmd->u.resource_create.resource_id;
-	struct video_buffer *b;
+	/*
+	 * Linux drivers make buffers anew with numbers that are in use: those of a queue that gets another count of them, and
+	 * one whose object has changed.
+	 */
+	struct video_buffer *old = stream_find_buffer(cmd->stream, cmd->queue, id), *b;
+	const size_t old_bytes = old ? old->bytes : 0;
 	uint32_t code;
 
-	if (stream_find_buffer(cmd->stream, cmd->queue, id))
+	if (old && old->queued)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_RESOURCE_ID,
-				    "resource %u exists; use another number", id);
-	if (cmd->stream->sides[cmd->queue].buffer_count >= v->config.limits.buffers)
+				    "resource %u exists and is queued; wait for its answer, or use another number", id);
+	if (!old && cmd->stream->sides[cmd->queue].buffer_count >= v->config.limits.buffers)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY, "%u resources are the most for a queue",
 				    v->config.limits.buffers);
 	b = calloc(1, sizeof(*b));
 	if (!b)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY, "the host has no memory");
 	b->id = id;
+	v->buffer_bytes -= old_bytes;
 	code = fill_buffer(v, cmd, b);
 	if (code != 0) {
+		v->buffer_bytes += old_bytes;
 		video_buffer_destroy(b);
 		return code;
 	}
+	if (old)
+		stream_drop_buffer(cmd->stream, cmd->queue, old);
 	/* Objects may have pages of another kind. */
 	if (v->config.encoder && cmd->queue == VIDEO_INPUT && b->object_count == 0)
 		b->pages = video_pages_map(v->device.mem, b);

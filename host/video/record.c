@@ -199,6 +199,8 @@ void video_record_buffer(struct video *v, const struct video_command *cmd)
 	record.range_count = ranges ? find_ranges(v, b, ranges, most) : 0;
 	if (record.range_count > 0)
 		put(v, &key, &record, sizeof(record), ranges, record.range_count * sizeof(*ranges));
+	else
+		journal_drop(v->journal, &key);
 	free(ranges);
 }
 

@@ -138,6 +138,11 @@ struct video_buffer *stream_find_buffer(const struct video_stream *s, enum video
 /* The stream owns @b, whose id is not in use, from now on. */
 void stream_add_buffer(struct video_stream *s, enum video_queue q, struct video_buffer *b);
 /*
+ * Forget @b, which is not queued: another one with its number comes. An output queue in which nothing is queued then has
+ * buffers for the size that was announced.
+ */
+void stream_drop_buffer(struct video_stream *s, enum video_queue q, struct video_buffer *b);
+/*
  * Clear the queue, unless it is an output queue with nothing in it, so that a drain goes on; then forget its buffers.
  */
 void stream_drop_buffers(struct video_stream *s, enum video_queue q);

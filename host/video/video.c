@@ -214,9 +214,6 @@ uint32_t video_stream_create(struct video *v, struct video_command *cmd)
 	if (!coded)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
 				    "coded format 0x%x is not offered; see QUERY_CAPABILITY", w->coded_format);
-	if (!video_has_memory_type(v, w->in_mem_type) || !video_has_memory_type(v, w->out_mem_type))
-		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
-				    "buffers as virtio objects were not offered; use guest pages");
 	if (v->stream_count >= v->config.limits.streams)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY, "%u streams are the most",
 				    v->config.limits.streams);
@@ -227,8 +224,14 @@ uint32_t video_stream_create(struct video *v, struct video_command *cmd)
 	e = video_add_stream(v, cmd->stream_id, coded);
 	if (!e)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_OUT_OF_MEMORY, "the host has no memory");
-	e->memory_types[VIDEO_INPUT] = w->in_mem_type;
-	e->memory_types[VIDEO_OUTPUT] = w->out_mem_type;
+	/*
+	 * ChromeOS's driver asks for objects whether or not they are offered, and says by SET_PARAMS_EXT what a queue then has:
+	 * it takes from GET_PARAMS_EXT that it is guest pages here.
+	 */
+	e->memory_types[VIDEO_INPUT] =
+		video_has_memory_type(v, w->in_mem_type) ? w->in_mem_type : VIRTIO_VIDEO_MEM_TYPE_GUEST_PAGES;
+	e->memory_types[VIDEO_OUTPUT] =
+		video_has_memory_type(v, w->out_mem_type) ? w->out_mem_type : VIRTIO_VIDEO_MEM_TYPE_GUEST_PAGES;
 	memcpy(e->tag, w->tag, sizeof(e->tag) - 1);
 	return VIRTIO_VIDEO_RESP_OK_NODATA;
 }
@@ -329,6 +332,7 @@ static bool end_begun(struct video *v, struct video_command *cmd, bool is_good)
 
 static void handle(void *owner, struct chain *c)
 {
+	static const struct stream_done refused = {.error = true};
 	struct video *v = owner;
 	struct video_command cmd;
 	uint32_t code = video_command_decode(&cmd, c, v->config.dialect->rows);
@@ -355,6 +359,11 @@ static void handle(void *owner, struct chain *c)
 	}
 	if (code < VIRTIO_VIDEO_RESP_ERR_INVALID_OPERATION && cmd.row->record)
 		cmd.row->record(v, &cmd);
+	/* Linux drivers take a buffer from the answer's flags and never look at its code: without a flag it is a picture. */
+	if (code >= VIRTIO_VIDEO_RESP_ERR_INVALID_OPERATION && cmd.stream && cmd.row->handler == video_resource_queue) {
+		cmd.answer_bytes = v->config.dialect->queue_answer(cmd.stream, cmd.queue, &refused, v->answer);
+		cmd.answer = v->answer;
+	}
 	if (cmd.answer_bytes > writer_left(chain_writer(c)) - sizeof(struct virtio_video_cmd_hdr)) {
 		code = video_refuse(v, &cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
 				    "the answer has %zu bytes more than its header; give room for %u", cmd.answer_bytes,

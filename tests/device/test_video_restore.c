@@ -150,7 +150,7 @@ static void streams_and_buffers_are_given_back(void **state)
 		struct fake_guest *g = fake_guest_create(NULL);
 		struct video_world w = {.guest = g};
 		struct virtio_video_params p;
-		struct fake_request *event;
+		struct fake_request *event, *out;
 		struct video_stats stats;
 		struct journal *j;
 		int fd = journal_memfd(JOURNAL_BYTES);
@@ -168,9 +168,13 @@ static void streams_and_buffers_are_given_back(void **state)
 		/* Of these ids there are some, and no others. */
 		assert_int_equal(video_create_stream(&w, 1, VIRTIO_VIDEO_FORMAT_H264),
 				 VIRTIO_VIDEO_RESP_ERR_INVALID_STREAM_ID);
-		assert_int_equal(video_create_buffer(&w, 1, VIDEO_OUT, 1, 4096, NULL),
+		assert_int_equal(video_wait(&w, video_queue(&w, 1, VIDEO_OUT, 2, 0, 0)).hdr.type,
 				 VIRTIO_VIDEO_RESP_ERR_INVALID_RESOURCE_ID);
-		assert_int_equal(video_create_buffer(&w, 1, VIDEO_OUT, 2, 4096, NULL), VIDEO_OK);
+		out = video_queue(&w, 1, VIDEO_OUT, 1, 0, 0);
+		video_settle(&w);
+		assert_false(out->done);
+		assert_int_equal(video_queue_command(&w, VIRTIO_VIDEO_CMD_QUEUE_CLEAR, 1, VIDEO_OUT), VIDEO_OK);
+		assert_int_equal(video_wait(&w, out).hdr.type, VIRTIO_VIDEO_RESP_OK_RESOURCE_QUEUE);
 		video_read_params(&w, 1, encoder ? VIDEO_IN : VIDEO_OUT, &p);
 		if (encoder)
 			assert_int_equal(p.frame_width, FILM_WIDTH);

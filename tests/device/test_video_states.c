@@ -78,9 +78,9 @@ static uint32_t taken(struct film *s, const struct fake_request *r)
 	uint32_t code = VIDEO_OK;
 
 	video_settle(s->w);
-	if (r->done && r->used_len == sizeof(struct virtio_video_cmd_hdr))
+	if (r->done)
 		memcpy(&code, r->out, sizeof(code));
-	return code;
+	return code == VIRTIO_VIDEO_RESP_OK_RESOURCE_QUEUE ? VIDEO_OK : code;
 }
 
 static uint32_t drain(struct film *s)

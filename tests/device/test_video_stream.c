@@ -230,6 +230,32 @@ static void dropping_resources_gives_the_queued_ones_back(void **state)
 	video_world_destroy(w);
 }
 
+/* As Linux drivers do for VIDIOC_REQBUFS with another count. */
+static void a_resource_that_is_not_queued_can_be_made_anew(void **state)
+{
+	struct video_world *w = video_world_create(NULL);
+	struct fake_request *out;
+	uint64_t old, gpa;
+	struct film s;
+
+	(void)state;
+	film_start(&s, w, 1);
+	film_feed_and_wait(&s, 1);
+	film_expect_picture(&s, film_want(&s, 0), 0, 0, FILM_WIDTH, FILM_HEIGHT);
+	old = s.out[0];
+	assert_int_equal(video_create_buffer(w, 1, VIDEO_OUT, 0, FILM_OUTPUT_BYTES, &s.out[0]), VIDEO_OK);
+	assert_int_not_equal(s.out[0], old);
+	film_feed_and_wait(&s, 2);
+	film_expect_picture(&s, film_want(&s, 0), 0, 1, FILM_WIDTH, FILM_HEIGHT);
+	/* One that is queued stays what it is. */
+	out = film_want(&s, 0);
+	assert_int_equal(video_create_buffer(w, 1, VIDEO_OUT, 0, FILM_OUTPUT_BYTES, &gpa),
+			 VIRTIO_VIDEO_RESP_ERR_INVALID_RESOURCE_ID);
+	film_feed_and_wait(&s, 3);
+	film_expect_picture(&s, out, 0, 2, FILM_WIDTH, FILM_HEIGHT);
+	video_world_destroy(w);
+}
+
 /* ---- another size ---- */
 
 static void a_new_size_waits_for_new_buffers(void **state)
@@ -267,9 +293,27 @@ static void a_new_size_waits_for_new_buffers(void **state)
 	video_world_destroy(w);
 }
 
+/* Nothing of the queue is cleared or destroyed: it was not streaming. */
+static void buffers_made_anew_are_for_the_new_size(void **state)
+{
+	struct video_world *w = video_world_create(NULL);
+	struct film s;
+
+	(void)state;
+	film_start(&s, w, 1);
+	film_expect_flags(w, film_feed(&s, FAKE_PICTURE, 96, 80, 1), 0);
+	film_expect_picture(&s, film_want(&s, 0), 0, 0, FILM_WIDTH, FILM_HEIGHT);
+	film_expect_event(w, CHANGED, 1);
+	film_make_outputs(&s);
+	film_expect_flags(w, film_feed(&s, FAKE_PICTURE, 96, 80, 2), 0);
+	film_expect_picture(&s, film_want(&s, 0), 0, 1, 96, 80);
+	video_world_destroy(w);
+}
+
 static void buffers_too_small_for_the_new_size_are_refused(void **state)
 {
 	struct video_world *w = video_world_create(NULL);
+	struct virtio_video_resource_queue_resp resp;
 	struct film s;
 
 	(void)state;
@@ -278,7 +322,10 @@ static void buffers_too_small_for_the_new_size_are_refused(void **state)
 	film_expect_flags(w, film_want(&s, 0), 0);
 	film_expect_event(w, CHANGED, 1);
 	assert_int_equal(video_queue_command(w, VIRTIO_VIDEO_CMD_QUEUE_CLEAR, 1, VIDEO_OUT), VIDEO_OK);
-	assert_int_equal(video_wait(w, film_want(&s, 0)).hdr.type, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER);
+	/* Drivers that only look at the flags must not take it for a picture. */
+	resp = video_wait(w, film_want(&s, 0));
+	assert_int_equal(resp.hdr.type, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER);
+	assert_int_equal(resp.flags, video_flags(w, ERR));
 	video_world_destroy(w);
 }
 
@@ -370,7 +417,9 @@ int main(void)
 		cmocka_unit_test(clearing_the_output_cancels_a_drain),
 		cmocka_unit_test(a_drain_that_did_not_reach_the_codec_is_cancelled_alone),
 		cmocka_unit_test(dropping_resources_gives_the_queued_ones_back),
+		cmocka_unit_test(a_resource_that_is_not_queued_can_be_made_anew),
 		cmocka_unit_test(a_new_size_waits_for_new_buffers),
+		cmocka_unit_test(buffers_made_anew_are_for_the_new_size),
 		cmocka_unit_test(buffers_too_small_for_the_new_size_are_refused),
 		cmocka_unit_test(a_drain_lasts_over_a_change_of_size),
 		cmocka_unit_test(events_wait_for_a_buffer),
