@@ -311,6 +311,17 @@ static void check_stats(const struct video_stats *stats, const char *element, un
 	assert_int_equal(stats->codec.copies, copies);
 }
 
+/* Nothing is copied, and the driver reads the pictures where they are, if it can. */
+static void check_encoder(const struct video_stats *stats)
+{
+	check_stats(stats, "v4l2fwhtenc", 0);
+	assert_int_equal(stats->codec.frames_out, FRAMES);
+	printf("# %u pictures were imported\n", (unsigned)stats->codec.imported);
+	/* Who runs this knows the kernel: dma-bufs of Linux 6.1 can't be imported by drivers of devices that are none. */
+	if (getenv("VIDEO_IMPORTS"))
+		assert_int_equal(stats->codec.imported, atoi(getenv("VIDEO_IMPORTS")) ? FRAMES : 0);
+}
+
 static void a_film_is_encoded_and_decoded_by_the_kernel(void **state)
 {
 	struct video_stats stats;
@@ -321,8 +332,7 @@ static void a_film_is_encoded_and_decoded_by_the_kernel(void **state)
 
 	(void)state;
 	encode(0, &film, &stats);
-	check_stats(&stats, "v4l2fwhtenc", 0);
-	assert_int_equal(stats.codec.frames_out, FRAMES);
+	check_encoder(&stats);
 	assert_int_equal(film.keys, (FRAMES + GOP - 1) / GOP);
 	w = world(false);
 	open_decoder(&c, w);
@@ -345,7 +355,7 @@ static void guest_pages_are_encoded_like_mapped_buffers(void **state)
 		struct video_stats stats;
 
 		encode_from(i == 1, 0, &film[i], &stats);
-		check_stats(&stats, "v4l2fwhtenc", 0);
+		check_encoder(&stats);
 	}
 	for (unsigned n = 0; n < FRAMES; n++) {
 		assert_int_equal(film[0].bytes[n], film[1].bytes[n]);
