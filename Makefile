@@ -84,7 +84,7 @@ display-libs := $(if $(have-gpu),$(shell $(host-pkg-config) --libs $(display-pac
 # The control socket's.
 json-cflags := $(if $(has-sysroot),$(shell $(host-pkg-config) --cflags json-c 2>/dev/null))
 json-libs := $(if $(has-sysroot),$(shell $(host-pkg-config) --libs json-c 2>/dev/null || echo -ljson-c))
-video-packages := gstreamer-1.0 gstreamer-app-1.0 gstreamer-video-1.0
+video-packages := gstreamer-1.0 gstreamer-app-1.0 gstreamer-video-1.0 gstreamer-allocators-1.0
 have-video := $(if $(has-sysroot),$(shell $(host-pkg-config) --exists $(video-packages) 2>/dev/null && echo yes))
 video-cflags := $(if $(have-video),$(shell $(host-pkg-config) --cflags $(video-packages) | sed 's/-I/-isystem /g'))
 video-libs := $(if $(have-video),$(shell $(host-pkg-config) --libs $(video-packages)))

@@ -41,8 +41,9 @@ struct codec_config {
 	bool encoder;
 	const struct video_coded_format *coded;
 	const char *element; /* the one to use, by name; NULL: the best */
-	/* Encoders: what goes in. */
+	/* Encoders: what goes in, and the picture that does first; NULL: nobody knows. */
 	const struct video_layout *layout;
+	const struct video_buffer *first;
 	struct codec_controls controls;
 	struct loop *loop;
 	void (*changed)(void *owner);
@@ -73,6 +74,7 @@ struct codec_stats {
 	bool hardware;
 	uint64_t frames_in, frames_out;
 	uint64_t bytes_in, bytes_out;
+	uint64_t imported; /* pictures that a driver read where the guest has them, by their dma-buf */
 	uint64_t copies; /* of whole pictures, made by the device or the host's plug-ins outside the codec itself */
 };
 

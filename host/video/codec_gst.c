@@ -18,11 +18,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <gst/allocators/gstdmabuf.h>
+
 #include "host/base/log.h"
 #include "host/video/buffer.h"
 #include "host/video/gst_elements.h"
 #include "host/video/gst_pipeline.h"
 #include "host/video/pages.h"
+#include "host/video/v4l2_import.h"
 
 /* Inputs waiting in a pipeline. More is the guest's to hold. */
 #define MAX_INPUTS 4u
@@ -85,6 +88,7 @@ static int create(const struct codec_config *config, struct codec **out)
 	pthread_cond_init(&g->all_released, NULL);
 	sem_init(&g->stop, 0, 0);
 	err = gst_pipeline_build(g, factory);
+	g->config.first = NULL; /* the caller's */
 	gst_object_unref(factory);
 	if (err == 0)
 		err = gst_pipeline_start(g);
@@ -112,6 +116,7 @@ static void destroy(struct codec *c)
 	gst_caps_replace(&g->head_caps, NULL);
 	gst_caps_replace(&g->coder_caps, NULL);
 	gst_convert_finish(&g->convert);
+	g_clear_object(&g->importer);
 	gst_pipeline_stop(g); /* its thread frees it */
 }
 
@@ -181,45 +186,104 @@ static bool picture_of(struct video_picture *p, GstVideoFrame *frame)
 	return p->format != NULL;
 }
 
-/* A buffer that is the guest's picture itself, or NULL where that can't be now. */
-static GstBuffer *borrow(struct codec_gst *g, const struct video_buffer *from, struct loan **out)
+/* @from's memory, which GStreamer tells by @done(@data) that it needs no more. */
+static GstMemory *wrap(struct codec_gst *g, struct video_pages *pages, size_t bytes, gpointer data, GDestroyNotify done)
 {
-	const GstVideoFormat format = GST_VIDEO_INFO_FORMAT(&g->input_info);
+	gpointer at = (gpointer)(uintptr_t)video_pages_bytes(pages); /* to be read */
+	GstMemory *memory;
+
+	if (!g->importer)
+		return gst_memory_new_wrapped(GST_MEMORY_FLAG_READONLY, at, bytes, 0, bytes, data, done);
+	memory = gst_dmabuf_allocator_alloc_with_flags(g->importer, video_pages_dmabuf(pages),
+						       video_pages_dmabuf_bytes(pages), GST_FD_MEMORY_FLAG_DONT_CLOSE);
+	/* What is in it: drivers refuse more than a picture. */
+	gst_memory_resize(memory, 0, g->layout.total_bytes);
+	gst_mini_object_set_qdata(GST_MINI_OBJECT_CAST(memory), g_quark_from_static_string("mullion-loan"), data, done);
+	return memory;
+}
+
+/* Say in @buffer where the planes of @from are. */
+static void add_meta(struct codec_gst *g, GstBuffer *buffer, const struct video_buffer *from)
+{
 	gsize offsets[GST_VIDEO_MAX_PLANES] = {0};
 	gint strides[GST_VIDEO_MAX_PLANES] = {0};
-	struct loan *loan = g->loans;
-	GstBuffer *buffer;
-	gpointer bytes;
 
-	if (!g->may_borrow || !from->pages)
-		return NULL;
-	/* Only the loop takes and frees them. */
-	while (loan < g->loans + GST_PIPELINE_LOANS && loan->buffer)
-		loan++;
-	if (loan == g->loans + GST_PIPELINE_LOANS)
-		return NULL;
-	bytes = (gpointer)(uintptr_t)video_pages_bytes(from->pages); /* to be read */
-	buffer = gst_buffer_new();
-	*loan = (struct loan){.codec = g, .pages = video_pages_ref(from->pages), .buffer = from, .number = g->count};
-	pthread_mutex_lock(&g->lock);
-	g->unreleased++;
-	pthread_mutex_unlock(&g->lock);
-	gst_buffer_append_memory(buffer, gst_memory_new_wrapped(GST_MEMORY_FLAG_READONLY, bytes, from->bytes, 0,
-								from->bytes, loan, gst_pipeline_release));
 	for (unsigned i = 0; i < g->layout.format->planes; i++) {
 		offsets[i] = video_layout_offset(&g->layout, from, i);
 		strides[i] = (gint)video_layout_plane(&g->layout, from, i).stride_bytes;
 	}
+	gst_buffer_add_video_meta_full(buffer, GST_VIDEO_FRAME_FLAG_NONE, GST_VIDEO_INFO_FORMAT(&g->input_info),
+				       g->layout.width, g->layout.height, g->layout.format->planes, offsets, strides);
+}
+
+static bool is_free(struct codec_gst *g, const struct loan *loan)
+{
+	bool held;
+
+	pthread_mutex_lock(&g->lock);
+	held = loan->held;
+	pthread_mutex_unlock(&g->lock);
+	return !held && !loan->buffer;
+}
+
+/* A buffer that is the guest's picture itself, or NULL where that can't be now. */
+static GstBuffer *borrow(struct codec_gst *g, const struct video_buffer *from, struct loan **out)
+{
+	struct loan *loan = g->loans;
+	GstMemory *memory;
+	GstBuffer *buffer;
+
+	if (!g->may_borrow || !from->pages ||
+	    (g->importer && (video_pages_dmabuf(from->pages) < 0 || !v4l2_has_planes_there(&g->layout, from))))
+		return NULL;
+	/* Only the loop takes them. */
+	while (loan < g->loans + GST_PIPELINE_LOANS && !is_free(g, loan))
+		loan++;
+	if (loan == g->loans + GST_PIPELINE_LOANS)
+		return NULL;
+	pthread_mutex_lock(&g->lock);
+	*loan = (struct loan){
+		.codec = g, .pages = video_pages_ref(from->pages), .buffer = from, .number = g->count, .held = true};
+	g->unreleased++;
+	pthread_mutex_unlock(&g->lock);
+	buffer = gst_buffer_new();
+	memory = wrap(g, from->pages, from->bytes, loan, gst_pipeline_release);
+	/* Those of dma-bufs are not made so. */
+	GST_MINI_OBJECT_FLAG_SET(memory, GST_MEMORY_FLAG_READONLY);
+	gst_buffer_append_memory(buffer, memory);
+	add_meta(g, buffer, from);
+	g->stats.imported += g->importer != NULL;
 	*out = loan;
-	gst_buffer_add_video_meta_full(buffer, GST_VIDEO_FRAME_FLAG_NONE, format, g->layout.width, g->layout.height,
-				       g->layout.format->planes, offsets, strides);
+	return buffer;
+}
+
+static void drop_pages(gpointer data)
+{
+	video_pages_unref(data);
+}
+
+/* A buffer for a copy: for a driver that imports all pictures it has a dma-buf, and planes as the guest's would have. */
+static GstBuffer *make_buffer(struct codec_gst *g)
+{
+	const struct video_buffer tight = {.bytes = g->layout.total_bytes};
+	struct video_pages *pages;
+	GstBuffer *buffer;
+
+	if (!g->importer)
+		return gst_buffer_new_allocate(NULL, GST_VIDEO_INFO_SIZE(&g->input_info), NULL);
+	pages = video_pages_create(g->layout.total_bytes);
+	if (!pages)
+		return NULL;
+	buffer = gst_buffer_new();
+	gst_buffer_append_memory(buffer, wrap(g, pages, g->layout.total_bytes, pages, drop_pages));
+	add_meta(g, buffer, &tight);
 	return buffer;
 }
 
 /* A buffer with a copy of the guest's picture, or NULL without memory. */
 static GstBuffer *copy(struct codec_gst *g, const struct video_buffer *from)
 {
-	GstBuffer *buffer = gst_buffer_new_allocate(NULL, GST_VIDEO_INFO_SIZE(&g->input_info), NULL);
+	GstBuffer *buffer = make_buffer(g);
 	struct video_picture p;
 	GstVideoFrame frame;
 
@@ -355,6 +419,8 @@ static void output(struct codec *c, struct codec_output *out)
 	if (out->kind == CODEC_FRAME) {
 		GstBuffer *buffer = gst_sample_get_buffer(g->head);
 
+		if (g->importer)
+			gst_pipeline_is_done_with(g, (GST_BUFFER_PTS(buffer) + g->step / 2) / g->step);
 		out->timestamp = timestamp_of(g, buffer);
 		out->key_frame = !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT);
 		out->damaged = GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_CORRUPTED);

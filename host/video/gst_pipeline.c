@@ -10,9 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <gst/allocators/gstdmabuf.h>
+
 #include "host/base/thread.h"
 #include "host/video/gst_elements.h"
 #include "host/video/pages.h"
+#include "host/video/v4l2_import.h"
 
 /* What a pipeline may have made ahead of the guest. */
 #define MAX_OUTPUTS 2u
@@ -199,9 +202,22 @@ void gst_pipeline_release(gpointer data)
 	video_pages_unref(loan->pages);
 	pthread_mutex_lock(&g->lock);
 	loan->released = true;
+	loan->held = false;
 	if (--g->unreleased == 0)
 		pthread_cond_signal(&g->all_released);
 	poke_locked(g);
+	pthread_mutex_unlock(&g->lock);
+}
+
+void gst_pipeline_is_done_with(struct codec_gst *g, uint64_t number)
+{
+	pthread_mutex_lock(&g->lock);
+	for (struct loan *l = g->loans; l < g->loans + GST_PIPELINE_LOANS; l++) {
+		if (l->buffer && l->number == number && !l->released) {
+			l->released = true;
+			poke_locked(g);
+		}
+	}
 	pthread_mutex_unlock(&g->lock);
 }
 
@@ -344,6 +360,22 @@ static bool link_all(struct codec_gst *g, GstElement *const *elements, unsigned 
 	return true;
 }
 
+/* Let the encoder's driver read the guest's pictures where they are. */
+static void import_if_possible(struct codec_gst *g)
+{
+	gchar *device = NULL;
+
+	if (!g->config.first || !gst_elements_is_v4l2(g->stats.element) ||
+	    !g_object_class_find_property(G_OBJECT_GET_CLASS(g->coder), "device"))
+		return;
+	g_object_get(g->coder, "device", &device, NULL);
+	if (device && v4l2_imports(device, &g->layout, g->config.first)) {
+		gst_util_set_object_arg(G_OBJECT(g->coder), "output-io-mode", "dmabuf-import");
+		g->importer = gst_dmabuf_allocator_new();
+	}
+	g_free(device);
+}
+
 int gst_pipeline_build(struct codec_gst *g, GstElementFactory *factory)
 {
 	static GstAppSinkCallbacks callbacks = {.new_sample = on_sample, .eos = on_end};
@@ -381,6 +413,7 @@ int gst_pipeline_build(struct codec_gst *g, GstElementFactory *factory)
 	gst_app_sink_set_callbacks(g->sink, &callbacks, g, NULL);
 	if (encoder) {
 		gst_elements_set_up_encoder(g->coder, &g->config.controls, false);
+		import_if_possible(g);
 		set_caps(G_OBJECT(filter), packet_caps(&g->config));
 	} else {
 		gst_elements_set_up_decoder(g->coder);

@@ -34,8 +34,9 @@ struct loan {
 	struct codec_gst *codec;
 	struct video_pages *pages;
 	const struct video_buffer *buffer; /* the loop's to look at; under the lock. NULL: this one is free */
-	uint64_t number;		   /* counts loans, so that buffers come back in their order */
-	bool released;
+	uint64_t number;		   /* counts inputs, so that buffers come back in their order */
+	bool released;			   /* under the lock: it is read no more */
+	bool held;			   /* under the lock: GStreamer has it */
 };
 
 struct stamp {
@@ -58,6 +59,7 @@ struct codec_gst {
 	struct video_layout layout; /* encoder */
 	GstVideoInfo input_info;    /* encoder */
 	bool may_borrow;	    /* encoder: reads pictures in place */
+	GstAllocator *importer;	    /* encoder: its driver does, and gets all as dma-bufs; NULL: not */
 	struct loop_task task;
 	uint64_t count; /* of inputs */
 	GstSample *head;
@@ -110,6 +112,8 @@ void gst_pipeline_break(struct codec_gst *g, const char *why);
 
 /* Where a picture was read in place: GstMemory's last use of loan @data. Thread: any. */
 void gst_pipeline_release(gpointer data);
+/* The packet that was made of input @number is out: a driver reads that no more, though GStreamer may hold it. Thread: any. */
+void gst_pipeline_is_done_with(struct codec_gst *g, uint64_t number);
 
 /* Free @g, whose pipeline is gone. Thread: any. */
 void gst_pipeline_free(struct codec_gst *g);

@@ -23,11 +23,25 @@ struct video_pages;
  */
 struct video_pages *video_pages_map(const struct guest_mem *mem, const struct video_buffer *b);
 
-/* The same for @bytes at @offset of file @fd, a page's multiple. Thread: the device's loop. */
+/*
+ * The same for @bytes at @offset of memfd @fd, a page's multiple, in which whole pages are there; @fd stays open as long as
+ * video_pages_dmabuf() may be asked. Thread: the device's loop.
+ */
 struct video_pages *video_pages_map_file(int fd, size_t offset, size_t bytes);
 
 /* Are these the bytes of @b, of guest memory? NULL is not. Thread: the device's loop. */
 bool video_pages_are_of(const struct video_pages *p, const struct video_buffer *b);
+
+/*
+ * The whole pages as a dma-buf, for drivers: made by /dev/udmabuf once, when it is asked for first, while the descriptors
+ * behind the memory are open still. -1: this host can't, the memory is no sealed memfd, or it begins in the midst of a page.
+ * The pages keep it. NULL has none. Thread: the device's loop.
+ */
+int video_pages_dmabuf(struct video_pages *p);
+size_t video_pages_dmabuf_bytes(const struct video_pages *p);
+
+/* Memory of the host's own, @bytes that may be written at video_pages_bytes(), for whom there must be a dma-buf; or NULL. */
+struct video_pages *video_pages_create(size_t bytes);
 
 /* Byte 0 of the buffer; all of them follow. Thread: any. */
 const uint8_t *video_pages_bytes(const struct video_pages *p);

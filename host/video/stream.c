@@ -105,6 +105,7 @@ static void add_stats(struct codec_stats *sum, const struct codec_stats *s)
 	sum->frames_out += s->frames_out;
 	sum->bytes_in += s->bytes_in;
 	sum->bytes_out += s->bytes_out;
+	sum->imported += s->imported;
 	sum->copies += s->copies;
 }
 
@@ -195,6 +196,7 @@ static int make_codec(struct video_stream *s)
 		.coded = s->coded,
 		.element = s->config.element,
 		.layout = &s->layout,
+		.first = s->sides[VIDEO_INPUT].first_queued,
 		.controls = s->controls,
 		.loop = s->config.loop,
 		.changed = on_changed,

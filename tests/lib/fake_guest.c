@@ -2,6 +2,7 @@
 #include "tests/lib/fake_guest.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -55,8 +56,9 @@ struct fake_guest *fake_guest_create(const struct fake_guest_options *options)
 	half = (g->options.memory_bytes ? g->options.memory_bytes : 16u << 20) / 2;
 	half = (half + PAGE - 1) & ~(size_t)(PAGE - 1);
 	g->bytes = 2 * half;
-	g->memfd = memfd_create("fake-guest", MFD_CLOEXEC);
-	if (g->memfd < 0 || ftruncate(g->memfd, (off_t)g->bytes) < 0)
+	g->memfd = memfd_create("fake-guest", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (g->memfd < 0 || ftruncate(g->memfd, (off_t)g->bytes) < 0 ||
+	    fcntl(g->memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		fake_guest_die("memfd: %s", strerror(errno));
 	g->host = mmap(NULL, g->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, g->memfd, 0);
 	if (g->host == MAP_FAILED)
