@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -133,6 +134,17 @@ static int parse(struct program *p, struct words *w, int argc, char **argv)
 	return program_check(p, argv[optind]);
 }
 
+/* Whoever listens there may take no more connections, and would never say so. */
+static int connect_soon(int fd, const struct sockaddr_un *address)
+{
+	const struct timeval limit = {.tv_sec = 3}, none = {0};
+
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0 ||
+	    connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
+		return errno == EAGAIN ? -ETIMEDOUT : -errno;
+	return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none)) < 0 ? -errno : 0;
+}
+
 /*
  * --display PATH: connect to it now, since the sandbox lets no process make sockets; from then on it is a socket that was
  * given, which all workers have in turn. -1: go on; else the exit status.
@@ -141,6 +153,7 @@ static int connect_display(struct program *p, struct words *w)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	const char *path = p->display;
+	int err;
 
 	if (!path || (*path != '/' && *path != '.'))
 		return -1;
@@ -149,9 +162,10 @@ static int connect_display(struct program *p, struct words *w)
 				     path);
 	memcpy(address.sun_path, path, strlen(path) + 1);
 	p->screen = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (p->screen < 0 || connect(p->screen, (const struct sockaddr *)&address, sizeof(address)) < 0) {
-		log_line(LOG_TOPIC_DISPLAY, LOG_ERROR, "no display at %s: %s; start what listens there first", path,
-			 strerror(errno));
+	err = p->screen < 0 ? -errno : connect_soon(p->screen, &address);
+	if (err < 0) {
+		log_line(LOG_TOPIC_DISPLAY, LOG_ERROR, "no display at %s: %s; start what listens there first%s", path,
+			 strerror(-err), err == -ETIMEDOUT ? ", and anew if it takes no connections" : "");
 		return EXIT_FAILURE;
 	}
 	snprintf(w->display, sizeof(w->display), "fd:%d", p->screen);

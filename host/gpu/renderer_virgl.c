@@ -597,6 +597,28 @@ static void describe(struct resource *own, const struct gpu_resource *res)
 	own->picture.height = res->shape.height;
 }
 
+/*
+ * A reset of the GPU, after it hung, takes all contexts with it, and what is drawn from then on is lost without a word. With
+ * a journal this process ends, for another one to make all of it again; without, each context says that it is lost.
+ */
+static bool look_for_reset(struct virgl *v)
+{
+	const uint64_t now = loop_now_ns();
+
+	if (v->was_reset || now - v->looked_ns < LOOK_FOR_RESET_NS)
+		return v->was_reset;
+	v->looked_ns = now;
+	v->was_reset = gpu_egl_was_reset(v->egl);
+	if (!v->was_reset)
+		return false;
+	log_line(LOG_TOPIC_GPU, LOG_ERROR, "renderer: the GPU was reset (the kernel's log may say why); %s",
+		 v->config.journal ? "this process ends, and another one goes on"
+				   : "all contexts are lost, and 3D ends until the machine starts anew");
+	if (v->config.journal)
+		_exit(EXIT_FAILURE);
+	return true;
+}
+
 static int read_pixels(struct renderer *r, struct gpu_resource *res, const struct renderer_box *box, void *dst,
 		       uint32_t dst_stride)
 {
@@ -613,6 +635,8 @@ static int read_pixels(struct renderer *r, struct gpu_resource *res, const struc
 	if (own->shared)
 		take_over(v, own);
 	enter(v);
+	/* A guest that submits nothing shows what was there, or nothing. */
+	look_for_reset(v);
 	if (!own->described)
 		describe(own, res);
 	if (!own->picture.texture)
@@ -630,6 +654,7 @@ static int export_picture(struct renderer *r, struct gpu_resource *res, struct d
 	if (own->shared)
 		take_over(v, own);
 	enter(v);
+	look_for_reset(v);
 	if (!own->described)
 		describe(own, res);
 	if (own->picture.texture && !own->exported && v->exported < MAX_EXPORTED) {
@@ -715,28 +740,6 @@ static void context_detach(struct renderer *r, uint32_t ctx_id, struct gpu_resou
 }
 
 /* ---- commands ---- */
-
-/*
- * A reset of the GPU, after it hung, takes all contexts with it, and what is drawn from then on is lost without a word. With
- * a journal this process ends, for another one to make all of it again; without, each context says that it is lost.
- */
-static bool look_for_reset(struct virgl *v)
-{
-	const uint64_t now = loop_now_ns();
-
-	if (v->was_reset || now - v->looked_ns < LOOK_FOR_RESET_NS)
-		return v->was_reset;
-	v->looked_ns = now;
-	v->was_reset = gpu_egl_was_reset(v->egl);
-	if (!v->was_reset)
-		return false;
-	log_line(LOG_TOPIC_GPU, LOG_ERROR, "renderer: the GPU was reset (the kernel's log may say why); %s",
-		 v->config.journal ? "this process ends, and another one goes on"
-				   : "all contexts are lost, and 3D ends until the machine starts anew");
-	if (v->config.journal)
-		_exit(EXIT_FAILURE);
-	return true;
-}
 
 static int execute(struct virgl *v, struct context *c, void *commands, size_t bytes)
 {

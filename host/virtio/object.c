@@ -361,8 +361,26 @@ static int describe_pages(struct virtio_object *o, const struct guest_mem *mem)
 	return count;
 }
 
+/* Where @o is, or the end of the list. With the lock. */
+static struct virtio_object **find_link(struct virtio_objects *t, const struct virtio_object *o)
+{
+	struct virtio_object **at = &t->first;
+
+	while (*at && *at != o)
+		at = &(*at)->next;
+	return at;
+}
+
 int virtio_objects_publish(struct virtio_objects *t, struct virtio_object *o, const uint8_t uuid[VIRTIO_UUID_BYTES])
 {
+	bool is_there;
+
+	pthread_mutex_lock(&t->lock);
+	is_there = *find_link(t, o);
+	pthread_mutex_unlock(&t->lock);
+	/* A second time in the list it would be the end of it. */
+	if (is_there)
+		return -EEXIST;
 	memcpy(o->uuid, uuid, VIRTIO_UUID_BYTES);
 	if (o->tail)
 		write_tail(o);
@@ -387,8 +405,7 @@ void virtio_objects_withdraw(struct virtio_objects *t, struct virtio_object *o)
 	bool was_there;
 
 	pthread_mutex_lock(&t->lock);
-	for (at = &t->first; *at && *at != o; at = &(*at)->next)
-		;
+	at = find_link(t, o);
 	was_there = *at;
 	if (was_there)
 		*at = o->next;

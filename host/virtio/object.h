@@ -90,8 +90,8 @@ bool virtio_objects_are_shared(const struct virtio_objects *t);
 
 /*
  * Let others find it by @uuid, until virtio_objects_withdraw(). The table holds nothing: withdraw before the last put. Returns
- * 0, or of a table with a home: -EFAULT for pages that are not the guest's, -E2BIG for too many, or what its op returns; then it
- * is not published.
+ * 0, -EEXIST if it is published already and stays so, or of a table with a home: -EFAULT for pages that are not the guest's,
+ * -E2BIG for too many, or what its op returns; then it is not published.
  */
 int virtio_objects_publish(struct virtio_objects *t, struct virtio_object *o, const uint8_t uuid[VIRTIO_UUID_BYTES]);
 /* No-op for one that is not published. */

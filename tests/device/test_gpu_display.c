@@ -212,11 +212,27 @@ static void a_display_that_leaves_ends_nothing(void **state)
 	end(&v);
 }
 
+/* One that accepts nobody, and has as many before its door as may wait there: a listener and who waits. */
+static void listen_in_vain(const char *path, int fds[2])
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	for (unsigned i = 0; i < 2; i++) {
+		fds[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_true(fds[i] >= 0);
+	}
+	assert_int_equal(bind(fds[0], (const struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fds[0], 0), 0);
+	assert_int_equal(connect(fds[1], (const struct sockaddr *)&address, sizeof(address)), 0);
+}
+
 static void without_one_it_does_not_start(void **state)
 {
-	char path[64], long_path[200];
-	const char *const paths[] = {path, long_path};
-	static const int statuses[] = {EXIT_FAILURE, 2};
+	char path[64], long_path[200], full[64];
+	const char *const paths[] = {path, long_path, full};
+	static const int statuses[] = {EXIT_FAILURE, 2, EXIT_FAILURE};
+	int waiting[2];
 
 	(void)state;
 	if (access(program, X_OK))
@@ -224,7 +240,9 @@ static void without_one_it_does_not_start(void **state)
 	snprintf(path, sizeof(path), "%s/nobody", directory);
 	memset(long_path, '/', sizeof(long_path) - 1);
 	long_path[sizeof(long_path) - 1] = '\0';
-	for (unsigned i = 0; i < 2; i++) {
+	snprintf(full, sizeof(full), "%s/full", directory);
+	listen_in_vain(full, waiting);
+	for (unsigned i = 0; i < 3; i++) {
 		int pair[2], status;
 		pid_t pid;
 
@@ -236,6 +254,9 @@ static void without_one_it_does_not_start(void **state)
 		close(pair[0]);
 		close(pair[1]);
 	}
+	close(waiting[0]);
+	close(waiting[1]);
+	unlink(full);
 }
 
 int main(void)

@@ -16,6 +16,7 @@
 
 #include "host/gpu/content.h"
 #include "host/gpu/record.h"
+#include "host/virtio/object.h"
 #include "tests/lib/gpu_world.h"
 #include "tests/lib/journal_open.h"
 
@@ -385,6 +386,107 @@ static void forged_records_do_no_harm(void **state)
 	}
 }
 
+/* As the keeper has them: whatever is announced can be looked up by the next process. */
+static uint8_t announced_name[VIRTIO_UUID_BYTES];
+static int announced = -1;
+
+static bool home_is_open(void *owner)
+{
+	(void)owner;
+	return true;
+}
+
+static int home_add(void *owner, const struct virtio_object *o)
+{
+	(void)owner;
+	if (announced < 0) {
+		announced = dup(o->fd);
+		memcpy(announced_name, o->uuid, sizeof(announced_name));
+	}
+	return 0;
+}
+
+static int home_look_up(void *owner, const uint8_t uuid[VIRTIO_UUID_BYTES])
+{
+	(void)owner;
+	return memcmp(announced_name, uuid, VIRTIO_UUID_BYTES) == 0 ? dup(announced) : -ENOENT;
+}
+
+static void home_remove(void *owner, const struct virtio_object *o)
+{
+	(void)owner;
+	(void)o;
+}
+
+static struct virtio_objects *objects_of_a_process(void)
+{
+	static const struct virtio_objects_home_ops ops = {home_is_open, home_add, home_look_up, home_remove};
+	struct virtio_objects *t;
+
+	assert_int_equal(virtio_objects_create(&t), 0);
+	virtio_objects_set_home(t, &ops, NULL, NULL);
+	return t;
+}
+
+static uint32_t assign_uuid(struct gpu_world *w, uint32_t id, uint8_t *uuid)
+{
+	struct virtio_gpu_resource_assign_uuid c = {.resource_id = id};
+	struct virtio_gpu_resp_resource_uuid answer;
+	const uint32_t code = gpu_send(w, VIRTIO_GPU_CMD_RESOURCE_ASSIGN_UUID, &c, sizeof(c), &answer, sizeof(answer));
+
+	memcpy(uuid, answer.uuid, VIRTIO_UUID_BYTES);
+	return code;
+}
+
+/* Two resources of one name: what they are shared as is the first one's. */
+static void a_forged_uuid_shares_nothing_twice(void **state)
+{
+	struct virtio_objects *first = objects_of_a_process(), *second = objects_of_a_process();
+	uint8_t uuid[VIRTIO_UUID_BYTES], other[VIRTIO_UUID_BYTES];
+	struct gpu_resource_record record;
+	struct virtio_object *found;
+	struct gpu_world *w;
+	struct journal *j;
+	const void *there;
+	size_t bytes;
+
+	(void)state;
+	memory = journal_memfd(JOURNAL_BYTES);
+	w = gpu_world_create(&(struct gpu_world_options){.journal = next_process(), .objects = first});
+	assert_int_equal(gpu_create_2d(w, 3, BGRX, 16, 16), OK);
+	assert_int_equal(assign_uuid(w, 3, uuid), VIRTIO_GPU_RESP_OK_RESOURCE_UUID);
+	assert_true(announced >= 0);
+	assert_int_equal(journal_open(memory, &j), 0);
+	there = journal_get(j, &(struct journal_key){GPU_RECORD_RESOURCE, {3, 0}}, &bytes);
+	assert_non_null(there);
+	assert_int_equal(bytes, sizeof(record));
+	memcpy(&record, there, sizeof(record));
+	assert_true(record.has_uuid);
+	journal_close(j);
+	forge(GPU_RECORD_RESOURCE, 4, 0, &record, sizeof(record));
+
+	w->options.objects = second;
+	die(w);
+	memset(other, 7, sizeof(other));
+	assert_null(virtio_objects_find(second, other));
+	found = virtio_objects_find(second, uuid);
+	assert_non_null(found);
+	virtio_object_put(found);
+	assert_int_equal(gpu_unref(w, 4), OK);
+	found = virtio_objects_find(second, uuid);
+	assert_non_null(found);
+	virtio_object_put(found);
+	assert_int_equal(gpu_unref(w, 3), OK);
+	assert_int_equal(gpu_create_2d(w, 5, BGRX, 16, 16), OK);
+	assert_int_equal(assign_uuid(w, 5, other), VIRTIO_GPU_RESP_OK_RESOURCE_UUID);
+	assert_int_equal(gpu_unref(w, 5), OK);
+	end(w);
+	virtio_objects_destroy(first);
+	virtio_objects_destroy(second);
+	close(announced);
+	announced = -1;
+}
+
 /* How many bytes of the half that counts: see the layout in host/virtio/journal.c. */
 static uint64_t *committed_bytes(uint8_t *at)
 {
@@ -422,7 +524,8 @@ static void torn_journal_gives_what_was_whole(void **state)
 		if (torn)
 			*committed_bytes(at) = cut < whole ? cut : whole;
 		else if (cut < whole)
-			memset(at + 4096 + (*(uint32_t *)(void *)(at + 8) & 1) * ((JOURNAL_BYTES - 4096) / 2) + cut, 0xee, 8);
+			memset(at + 4096 + (*(uint32_t *)(void *)(at + 8) & 1) * ((JOURNAL_BYTES - 4096) / 2) + cut,
+			       0xee, 8);
 		die(w);
 		for (uint32_t id = 1; id <= count; id++) {
 			struct virtio_gpu_resource_unref c = {.resource_id = id};
@@ -520,6 +623,7 @@ int main(void)
 		cmocka_unit_test(refused_request_leaves_nothing),
 		cmocka_unit_test(backing_that_is_not_guest_memory_is_left_out),
 		cmocka_unit_test(forged_records_do_no_harm),
+		cmocka_unit_test(a_forged_uuid_shares_nothing_twice),
 		cmocka_unit_test(torn_journal_gives_what_was_whole),
 		cmocka_unit_test(full_journal_stops_no_guest),
 		cmocka_unit_test(content_grows_where_the_layout_is_one),

@@ -189,6 +189,25 @@ static void with_one_the_process_ends_and_another_goes_on(void **state)
 	assert_int_equal(run(go_on, true, false), GOOD);
 }
 
+static void show_then_reset(struct gpu3d *t)
+{
+	struct gpu3d_resource r = gpu3d_texture(t, 10, BGRA, TARGET | VIRGL_BIND_SCANOUT, 8, 8, 0);
+
+	require(gpu3d_upload(t, &r) == OK, "a picture");
+	require(gpu3d_set_scanout(t, r.id, 8, 8) == OK && gpu3d_flush(t, r.id, 0, 0, 8, 8) == OK, "showing it");
+	reset_status = GL_INNOCENT_CONTEXT_RESET;
+	usleep(LOOK_US);
+	gpu3d_flush(t, r.id, 0, 0, 8, 8);
+	/* Not reached. */
+}
+
+static void a_guest_that_submits_nothing_goes_on_too(void **state)
+{
+	(void)state;
+	assert_int_equal(run(show_then_reset, true, true), EXIT_FAILURE);
+	assert_int_equal(run(go_on, true, false), GOOD);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -196,6 +215,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(without_a_journal_contexts_are_lost),
 		CASE(with_one_the_process_ends_and_another_goes_on),
+		CASE(a_guest_that_submits_nothing_goes_on_too),
 	};
 
 	return cmocka_run_group_tests_name("gpu_virgl_reset", tests, NULL, NULL);

@@ -201,14 +201,14 @@ static void take(struct display_peer *p, uint32_t request, const uint8_t *payloa
 	}
 }
 
-/* As recv(); descriptors that came with the bytes: one at most, as a call ends at those of the next message. */
-static ssize_t receive(struct display_peer *p)
+/* As recv(), up to @bytes of the message; a descriptor that came with them is kept. */
+static ssize_t receive(struct display_peer *p, size_t bytes)
 {
 	union {
 		struct cmsghdr header;
 		char room[CMSG_SPACE(sizeof(int))];
 	} control;
-	struct iovec iov = {p->message + p->have, sizeof(p->message) - p->have};
+	struct iovec iov = {p->message + p->have, bytes - p->have};
 	struct msghdr m = {
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
 	ssize_t n = recvmsg(p->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
@@ -222,26 +222,26 @@ static ssize_t receive(struct display_peer *p)
 	return n;
 }
 
-/* True if something was read. */
+/* True if something was read: the header first, and then no more than its message, or the next one's descriptor came too. */
 static bool read_some(struct display_peer *p)
 {
-	ssize_t n = receive(p);
-	size_t at = 0;
+	const bool has_header = p->have >= sizeof(p->header);
+	ssize_t n = receive(p, sizeof(p->header) + (has_header ? p->header.size : 0));
 
 	if (n <= 0)
 		return false;
 	p->have += (size_t)n;
-	while (p->have - at >= sizeof(p->header)) {
-		memcpy(&p->header, p->message + at, sizeof(p->header));
+	if (!has_header && p->have == sizeof(p->header)) {
+		memcpy(&p->header, p->message, sizeof(p->header));
 		assert_int_equal(p->header.flags, 0);
 		assert_true(p->header.size + sizeof(p->header) <= sizeof(p->message));
-		if (p->have - at < sizeof(p->header) + p->header.size)
-			break;
-		take(p, p->header.request, p->message + at + sizeof(p->header), p->header.size);
-		at += sizeof(p->header) + p->header.size;
 	}
-	memmove(p->message, p->message + at, p->have - at);
-	p->have -= at;
+	if (p->have < sizeof(p->header) || p->have < sizeof(p->header) + p->header.size)
+		return true;
+	p->have = 0;
+	take(p, p->header.request, p->message + sizeof(p->header), p->header.size);
+	/* Only one that tells of a buffer has one. */
+	assert_int_equal(p->came, 0);
 	return true;
 }
 

@@ -88,6 +88,7 @@ static void make_device(struct gpu_world *w, struct journal *journal)
 	config.journal = journal;
 	config.dmabuf = options->dmabuf;
 	config.shared_fd = options->shared_fd;
+	config.objects = options->objects;
 	if (options->host_visible_bytes)
 		config.host_visible_bytes = options->host_visible_bytes;
 	config.renderer = fake_3d ? "fake" : "2d";

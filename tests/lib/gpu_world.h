@@ -26,6 +26,7 @@ struct gpu_world_options {
 	struct journal *journal;
 	uint64_t host_visible_bytes; /* 0: the default */
 	int shared_fd;		     /* of the heap for host blobs; 0: the device's own */
+	struct virtio_objects *objects; /* as gpu_config has it; of each process, as degraded */
 };
 
 /* What one scanout of the test's display was told. */

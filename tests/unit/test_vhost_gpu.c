@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -565,6 +566,116 @@ static void who_waits_is_told_once(void **state)
 	close(b.fd);
 }
 
+/* Who waits, with what it was told: as a flush of the device does. */
+struct waiter {
+	struct display_shown shown;
+	bool waits;
+};
+
+static void note_waiter(struct display_shown *s)
+{
+	struct waiter *x = s->owner;
+
+	assert_true(x->waits);
+	x->waits = false;
+}
+
+static unsigned open_files(void)
+{
+	unsigned count = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+static void one_step(struct place *w, struct waiter *waiters, const struct display_buffer *buffers,
+		     const uint32_t *pixels, uint32_t random, bool is_read)
+{
+	const unsigned scanout = random >> 4 & 1;
+	struct waiter *x = &waiters[random >> 5 & 7];
+	const struct display_rect damage = {random >> 8 & 31, random >> 13 & 15, 1 + (random >> 17 & 7),
+					    1 + (random >> 20 & 7)};
+	struct display_buffer b = buffers[random >> 23 & 3];
+
+	b.shown = (struct display_rect){random >> 25 & 3, 0, 60, 40};
+	switch (random & 15) {
+	default:
+		if (w->display->ops->present_buffer(w->display, scanout, &b, &damage, x->waits ? NULL : &x->shown) == 0)
+			x->waits = true;
+		break;
+	case 0:
+		show(w, scanout, pixels, 64 + (random >> 25 & 1), 32, damage);
+		break;
+	case 1:
+		w->display->ops->blank(w->display, scanout);
+		break;
+	case 2:
+		w->display->ops->forget(w->display, &x->shown);
+		x->waits = false;
+		break;
+	case 3:
+	case 4:
+	case 5:
+		if (w->peer->fd >= 0)
+			display_peer_say_shown(w->peer);
+		break;
+	case 6:
+	case 7:
+	case 8:
+		if (is_read && w->peer->fd >= 0)
+			display_peer_run(w->peer, 0);
+		break;
+	case 9:
+		loop_run_once(w->loop, 0);
+		break;
+	case 10:
+		if (random >> 28)
+			break;
+		/* It goes; the next one comes before or after that is known. */
+		close(w->peer->fd);
+		w->peer->fd = -1;
+		if (random >> 27 & 1)
+			loop_run_once(w->loop, 0);
+		else
+			w->display->ops->present_buffer(w->display, scanout, &b, &damage, NULL);
+		display_peer_destroy(w->peer);
+		connect_peer(w);
+		break;
+	}
+}
+
+static void any_order_tells_each_once_and_leaves_nothing_open(void **state)
+{
+	struct place *w = *state;
+	struct display_buffer buffers[4];
+	struct waiter waiters[8];
+	uint32_t *pixels = paint(65, 32, 1);
+	uint64_t random = 1;
+	unsigned before;
+
+	for (unsigned i = 0; i < 8; i++)
+		waiters[i] = (struct waiter){.shown = {.shown = note_waiter, .owner = &waiters[i]}};
+	for (unsigned i = 0; i < 4; i++)
+		buffers[i] = make_buffer(i + 1, i == 3 ? 7 : DISPLAY_MODIFIER_LINEAR);
+	before = open_files();
+	for (unsigned i = 0; i < 20000; i++) {
+		random = random * 6364136223846793005ull + 1442695040888963407ull;
+		/* For some time nobody reads, and the socket is full. */
+		one_step(w, waiters, buffers, pixels, (uint32_t)(random >> 32), i / 512 % 2);
+	}
+	display_destroy(w->display);
+	for (unsigned i = 0; i < 8; i++)
+		assert_false(waiters[i].waits);
+	display_peer_destroy(w->peer);
+	assert_int_equal(display_vhost_gpu_create(w->loop, &w->display), 0);
+	connect_peer(w);
+	assert_int_equal(open_files(), before);
+	for (unsigned i = 0; i < 4; i++)
+		close(buffers[i].fd);
+	free(pixels);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -585,6 +696,7 @@ int main(void)
 		CASE(what_a_peer_could_not_read_is_refused),
 		CASE(an_answer_that_never_comes_is_not_waited_for),
 		CASE(who_waits_is_told_once),
+		CASE(any_order_tells_each_once_and_leaves_nothing_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -369,6 +369,9 @@ static void an_object_is_found_while_it_is_published(void **state)
 	assert_null(virtio_objects_find(t, name));
 	assert_int_equal(virtio_objects_publish(t, o, name), 0);
 	assert_null(virtio_objects_find(t, other));
+	/* Under one name, and once. */
+	assert_int_equal(virtio_objects_publish(t, o, other), -EEXIST);
+	assert_null(virtio_objects_find(t, other));
 	found = virtio_objects_find(t, name);
 	assert_ptr_equal(found, o);
 	virtio_objects_withdraw(t, o);
