@@ -95,7 +95,7 @@ int virgl_pixels_export(struct virgl_pixels *p, const struct virgl_picture *pict
 {
 	static uint64_t last_id;
 	void *drawing = gpu_egl_current(p->egl);
-	struct gpu_egl_buffer buffer;
+	struct gpu_egl_buffer buffer = {.fd = -1};
 	int err = gpu_egl_make_current(p->egl, gpu_egl_own_context(p->egl));
 
 	if (err == 0)

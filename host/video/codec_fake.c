@@ -371,7 +371,7 @@ static void write_picture(struct codec_fake *f, const struct unit *u, const stru
 		return;
 	}
 	if (u->bytes < sizeof(h) + picture_bytes(h.width, h.height)) {
-		samples = made = malloc(picture_bytes(h.width, h.height));
+		samples = made = calloc(1, picture_bytes(h.width, h.height));
 		if (!made)
 			return;
 		planes_of(&p, made, h.width, h.height);
