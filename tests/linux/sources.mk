@@ -7,8 +7,9 @@ qemu-tests := tests/linux/qemu
 .PHONY: uml
 uml:
 	$(Q)tests/linux/uml-build.sh
-# A program of Linux guests, which have other libraries: it needs none.
+# A program of Linux guests, which have other libraries: it needs none, nor a sanitizer's.
 all: $(O)/linux/host_blob
+$(O)/obj/tests/linux/host_blob.o: extra-cflags = $(if $(SAN),-fno-sanitize=all)
 $(O)/linux/host_blob: $(O)/obj/tests/linux/host_blob.o
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
