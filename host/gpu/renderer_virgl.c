@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The 3D renderer: virglrenderer (0.10 and later) on contexts of our own EGL display (egl.h). Its parts: streams are
- * checked by virgl_stream.c, fences kept by virgl_fences.c, frames read by virgl_pixels.c, versions of the library
- * told apart by virgl_library.c.
+ * checked by virgl_stream.c, fences kept by virgl_fences.c, frames read by virgl_pixels.c, pictures of other devices taken
+ * over by virgl_shares.c, versions of the library told apart by virgl_library.c.
  *
  * virgl_renderer_reset() is not used: it stops the library's fence thread for good. Contexts are destroyed one by
  * one instead.
@@ -27,10 +27,10 @@
 #include "host/gpu/virgl_fences.h"
 #include "host/gpu/virgl_library.h"
 #include "host/gpu/virgl_pixels.h"
+#include "host/gpu/virgl_shares.h"
 #include "host/gpu/virgl_state.h"
 #include "host/gpu/virgl_stream.h"
 #include "host/gpu/warm_up.h"
-#include "host/virtio/object.h"
 #include "protocol/virgl.h"
 #include "protocol/virtio.h"
 #include "protocol/virtio_gpu.h"
@@ -52,9 +52,7 @@ struct resource {
 	bool exported;		      /* that was tried, once */
 	struct display_buffer buffer; /* id 0: it can't be */
 	void *image; /* a 2D resource of a format that the library lacks: the 2D renderer's, else NULL */
-	struct gpu_resource *shared; /* a texture into which another device writes: whose this is; else NULL */
-	unsigned taken_over;	     /* virtio_object_writes() of what is in the texture */
-	struct resource *next_shared;
+	struct virgl_share share;
 };
 
 struct virgl {
@@ -64,11 +62,11 @@ struct virgl {
 	struct virgl_pixels pixels;
 	struct virgl_fences fences;
 	struct virgl_state *state; /* NULL: no journal */
-	bool started; /* virgl_renderer_init() was successful */
-	bool entered; /* the library's context is current on the loop's thread */
+	bool started;		   /* virgl_renderer_init() was successful */
+	bool entered;		   /* the library's context is current on the loop's thread */
 	bool has_read; /* the last submission or transfer read a picture, for which the GPU had to be waited for */
 	struct context *contexts;
-	struct resource *shared;
+	struct virgl_share *shares;
 	uint64_t looked_ns; /* when it was seen last that the GPU was not reset */
 	bool was_reset;
 	unsigned exported; /* resources that have a descriptor */
@@ -200,8 +198,9 @@ static int start_library(struct virgl *v, const char *egl_why, char *why, size_t
 	}
 	virgl_library_quiet(true);
 	/* No guest is to wait for buffers that are mapped by a pointer of ours: the region takes descriptors. */
-	err = virgl_renderer_init(v, VIRGL_RENDERER_THREAD_SYNC | VIRGL_RENDERER_ASYNC_FENCE_CB |
-				   VIRGL_RENDERER_USE_EXTERNAL_BLOB, &callbacks);
+	err = virgl_renderer_init(
+		v, VIRGL_RENDERER_THREAD_SYNC | VIRGL_RENDERER_ASYNC_FENCE_CB | VIRGL_RENDERER_USE_EXTERNAL_BLOB,
+		&callbacks);
 	virgl_library_quiet(false);
 	if (err) {
 		snprintf(why, why_size, "virgl: virglrenderer %s refuses this OpenGL (error %d): %s",
@@ -438,49 +437,7 @@ static int resource_share(struct renderer *r, struct gpu_resource *res, bool is_
 		res->renderer = own;
 		return err;
 	}
-	if (res->shape.target != PIPE_TEXTURE_2D || res->shape.nr_samples > 1 || res->shape.depth > 1 ||
-	    res->shape.array_size > 1)
-		return -ENOTSUP;
-	res->object->is_write_only = true;
-	own->shared = res;
-	own->next_shared = v->shared;
-	v->shared = own;
-	return 0;
-}
-
-/* What another device wrote since the last time goes into the texture. */
-static void take_over(struct virgl *v, struct resource *own)
-{
-	const struct gpu_resource *res = own->shared;
-	struct virgl_box box = {.w = res->shape.width, .h = res->shape.height, .d = 1};
-	unsigned writes = virtio_object_writes(res->object);
-
-	if (writes == own->taken_over)
-		return;
-	enter(v);
-	own->taken_over = writes;
-	v->base.object_uploads++;
-	/* What can fail is memory for a copy: then the picture before stays. */
-	if (virgl_renderer_transfer_write_iov(res->id, 0, 0, res->object->shape.stride_bytes, 0, &box, 0,
-					      res->object->pieces, res->object->piece_count) != 0)
-		log_line(LOG_TOPIC_GPU, LOG_WARN,
-			 "resource %u: a picture of another device did not get into the texture", res->id);
-}
-
-static void take_over_all(struct virgl *v)
-{
-	for (struct resource *own = v->shared; own; own = own->next_shared)
-		take_over(v, own);
-}
-
-static void stop_sharing(struct virgl *v, struct resource *own)
-{
-	struct resource **at = &v->shared;
-
-	while (*at && *at != own)
-		at = &(*at)->next_shared;
-	if (*at)
-		*at = own->next_shared;
+	return virgl_shares_add(&v->shares, &own->share, res);
 }
 
 static int resource_unshare(struct renderer *r, struct gpu_resource *res)
@@ -494,8 +451,7 @@ static int resource_unshare(struct renderer *r, struct gpu_resource *res)
 		res->renderer = own;
 		return err;
 	}
-	stop_sharing(virgl_from(r), own);
-	own->shared = NULL;
+	virgl_shares_remove(&virgl_from(r)->shares, &own->share);
 	return 0;
 }
 
@@ -505,7 +461,7 @@ static void resource_destroy(struct renderer *r, struct gpu_resource *res)
 
 	if (!own)
 		return;
-	stop_sharing(virgl_from(r), own);
+	virgl_shares_remove(&virgl_from(r)->shares, &own->share);
 	enter(virgl_from(r));
 	if (own->buffer.id)
 		virgl_from(r)->exported--;
@@ -545,17 +501,18 @@ static struct virgl_box box_of(const struct renderer_box *b)
 
 static int transfer_to_host(struct renderer *r, struct gpu_resource *res, const struct renderer_transfer *t)
 {
+	struct virgl *v = virgl_from(r);
+	struct resource *own = res->renderer;
 	struct virgl_box box = box_of(&t->box);
 
 	/* The library asserts that there is a backing. */
 	if (!res->backing)
 		return -EINVAL;
-	if (own_of(res)->image)
-		return image_upload(res, res->renderer, t);
+	if (own->image)
+		return image_upload(res, own, t);
+	enter(v);
 	/* In the order in which they were written. */
-	if (own_of(res)->shared)
-		take_over(virgl_from(r), res->renderer);
-	enter(virgl_from(r));
+	v->base.object_uploads += virgl_shares_take_over(&own->share);
 	return virgl_library_error(virgl_renderer_transfer_write_iov(res->id, t->ctx_id, (int)t->level, t->stride,
 								     t->layer_stride, &box, t->offset, NULL, 0));
 }
@@ -567,8 +524,8 @@ static int transfer_from_host(struct renderer *r, struct gpu_resource *res, cons
 
 	if (!res->backing || own_of(res)->image)
 		return -EINVAL;
-	take_over_all(v);
 	enter(v);
+	v->base.object_uploads += virgl_shares_take_over_all(v->shares);
 	v->has_read = true;
 	return virgl_library_error(virgl_renderer_transfer_read_iov(res->id, t->ctx_id, t->level, t->stride,
 								    t->layer_stride, &box, t->offset, NULL, 0));
@@ -619,6 +576,17 @@ static bool look_for_reset(struct virgl *v)
 	return true;
 }
 
+/* What a display shows is up to date, and it is known which texture that is. */
+static void prepare_picture(struct virgl *v, struct resource *own, const struct gpu_resource *res)
+{
+	enter(v);
+	v->base.object_uploads += virgl_shares_take_over(&own->share);
+	/* A guest that submits nothing shows what was there, or nothing. */
+	look_for_reset(v);
+	if (!own->described)
+		describe(own, res);
+}
+
 static int read_pixels(struct renderer *r, struct gpu_resource *res, const struct renderer_box *box, void *dst,
 		       uint32_t dst_stride)
 {
@@ -632,13 +600,7 @@ static int read_pixels(struct renderer *r, struct gpu_resource *res, const struc
 		return 0;
 	if (own->image)
 		return image_read(res, own, box, dst, dst_stride);
-	if (own->shared)
-		take_over(v, own);
-	enter(v);
-	/* A guest that submits nothing shows what was there, or nothing. */
-	look_for_reset(v);
-	if (!own->described)
-		describe(own, res);
+	prepare_picture(v, own, res);
 	if (!own->picture.texture)
 		return -EINVAL;
 	return virgl_pixels_read(&v->pixels, &own->picture, box->x, box->y, box->width, box->height, dst, dst_stride);
@@ -651,12 +613,7 @@ static int export_picture(struct renderer *r, struct gpu_resource *res, struct d
 
 	if (own->image || !gpu_format_find(res->shape.format))
 		return -ENOTSUP;
-	if (own->shared)
-		take_over(v, own);
-	enter(v);
-	look_for_reset(v);
-	if (!own->described)
-		describe(own, res);
+	prepare_picture(v, own, res);
 	if (own->picture.texture && !own->exported && v->exported < MAX_EXPORTED) {
 		own->exported = true;
 		if (virgl_pixels_export(&v->pixels, &own->picture, &own->buffer) == 0)
@@ -751,8 +708,8 @@ static int execute(struct virgl *v, struct context *c, void *commands, size_t by
 	err = virgl_stream_check(&c->stream, commands, bytes / 4);
 	if (err < 0)
 		return err;
-	take_over_all(v);
 	enter(v);
+	v->base.object_uploads += virgl_shares_take_over_all(v->shares);
 	err = virgl_library_error(virgl_renderer_submit_cmd(commands, (int)c->id, (int)(bytes / 4)));
 	if (look_for_reset(v))
 		err = -ENOTRECOVERABLE;
