@@ -99,7 +99,7 @@ test_media_trouble-src = tests/lib/media_player.c $(media-test-src)
 test_media_encode-src = tests/lib/media_player.c $(media-test-src)
 test_media_window-src = tests/lib/media_player.c $(media-test-src)
 device-tests += test_media_codec test_media_restore
-test_media_restore-src = tests/lib/media_player.c $(media-test-src)
+test_media_restore-src = tests/lib/journal_copy.c tests/lib/media_player.c $(media-test-src)
 test_media_codec-src = tests/lib/media_client.c tests/lib/soft_picture.c tests/lib/clip.c tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src)
 # The same over a codec of the kernel, which few machines have: tests/linux/uml-codec.
 device-tests += test_media_fwht
@@ -113,7 +113,7 @@ device-tests += test_codec_films test_codec_endless
 test_codec_endless-src = $(codec-test-src)
 test_codec_films-src = $(codec-test-src)
 device-tests += test_video_restore
-test_video_restore-src = $(video-test-src)
+test_video_restore-src = tests/lib/journal_copy.c $(video-test-src)
 # The program mullion-video but its main().
 device-tests += test_video_keeper test_video_keeper_encode
 video-keeper-test-src = tests/lib/codec_leaks.c tests/lib/clip.c tests/lib/stuck_decoder.c tests/lib/video_client.c \

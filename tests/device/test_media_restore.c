@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "host/base/loop.h"
-#include "tests/lib/journal_open.h"
+#include "tests/lib/journal_copy.h"
 #include "tests/lib/media_player.h"
 
 static const struct video_world_options keeps = {.keeps = true}, encoder_keeps = {.keeps = true, .encoder = true};
@@ -309,75 +309,9 @@ static void an_encoder_is_given_back(void **state)
 
 /* ---- whoever wrote it ---- */
 
-enum { MAX_RECORDS = 128, ROUNDS = 60, JOURNALS = 6 };
+enum { JOURNAL_BYTES = 1 << 20, ROUNDS = 60, JOURNALS = 6 };
 
-struct record {
-	struct journal_key key;
-	size_t bytes;
-	uint8_t *payload;
-};
-
-static struct record records[MAX_RECORDS];
-static unsigned record_count;
-
-static void keep_records(int fd)
-{
-	struct journal *j;
-	struct journal_key key;
-	const void *payload;
-	size_t at = 0, bytes;
-
-	for (unsigned i = 0; i < record_count; i++)
-		free(records[i].payload);
-	record_count = 0;
-	assert_int_equal(journal_open(fd, &j), 0);
-	while (journal_next(j, &at, &key, &payload, &bytes)) {
-		struct record *r = &records[record_count++];
-
-		assert_true(record_count <= MAX_RECORDS);
-		*r = (struct record){.key = key, .bytes = bytes, .payload = malloc(bytes + 1)};
-		assert_non_null(r->payload);
-		memcpy(r->payload, payload, bytes);
-	}
-	journal_close(j);
-}
-
-static int write_journal(size_t size)
-{
-	int fd = journal_memfd(size);
-	struct journal *j;
-
-	assert_true(fd >= 0);
-	assert_int_equal(journal_open(fd, &j), 0);
-	for (unsigned i = 0; i < record_count; i++) {
-		if (journal_put(j, &records[i].key, records[i].payload, records[i].bytes))
-			continue;
-	}
-	journal_commit(j, 0);
-	journal_close(j);
-	return fd;
-}
-
-/* One to four changes: a byte, a length, a key. */
-static void damage(unsigned *seed)
-{
-	for (unsigned n = 1 + (unsigned)rand_r(seed) % 4; n > 0; n--) {
-		struct record *r = &records[(unsigned)rand_r(seed) % record_count];
-
-		switch (rand_r(seed) % 8) {
-		case 0:
-			r->bytes = r->bytes ? (unsigned)rand_r(seed) % r->bytes : 0;
-			break;
-		case 1:
-			r->key.id[rand_r(seed) % 3] ^= 1u << rand_r(seed) % 32;
-			break;
-		default:
-			if (r->bytes)
-				r->payload[(unsigned)rand_r(seed) % r->bytes] ^= (uint8_t)(1u << rand_r(seed) % 8);
-			break;
-		}
-	}
-}
+static struct journal_copy copy;
 
 /* Whatever there is of session @id is used. Returns whether there is any of it. */
 static bool use(struct media_world *w, uint32_t id)
@@ -422,15 +356,15 @@ static void a_journal_of_a_stranger_does_no_harm(void **state)
 		player_open(&idle, w);
 		player_make_buffers(&idle, MEDIA_CAPTURE, PLAYER_OUTPUTS, idle.out, idle.out_at);
 		player_want(&idle, 1);
-		keep_records(w->journal_fd);
-		assert_true(record_count > 20);
+		journal_copy_keep(&copy, w->journal_fd);
+		assert_true(copy.count > 20);
 		/* Damage heaps up. */
 		for (unsigned i = 0; i < JOURNALS; i++) {
 			bool both;
 
-			damage(&seed);
+			journal_copy_damage(&copy, &seed, 8);
 			close(w->journal_fd);
-			w->journal_fd = write_journal(1 << 20);
+			w->journal_fd = journal_copy_write(&copy, JOURNAL_BYTES);
 			media_world_take_over(w);
 			both = use(w, running.id);
 			both &= use(w, idle.id);
@@ -484,15 +418,15 @@ static void buffers_have_the_planes_of_their_format(void **state)
 		media_world_take_over(w);
 		assert_int_equal(media_query(w, p.id, MEDIA_CAPTURE, 1, &b, planes, 3), 0);
 		assert_int_equal(b.length, 1);
-		keep_records(w->journal_fd);
-		for (unsigned i = 0; i < record_count; i++) {
-			if (records[i].key.type == RECORD_SESSION) {
-				assert_int_equal(records[i].payload[CAPTURE_PLANES_AT], 1);
-				records[i].payload[CAPTURE_PLANES_AT] = (uint8_t)wrong;
+		journal_copy_keep(&copy, w->journal_fd);
+		for (unsigned i = 0; i < copy.count; i++) {
+			if (copy.records[i].key.type == RECORD_SESSION) {
+				assert_int_equal(copy.records[i].payload[CAPTURE_PLANES_AT], 1);
+				copy.records[i].payload[CAPTURE_PLANES_AT] = (uint8_t)wrong;
 			}
 		}
 		close(w->journal_fd);
-		w->journal_fd = write_journal(1 << 20);
+		w->journal_fd = journal_copy_write(&copy, JOURNAL_BYTES);
 		media_world_take_over(w);
 		assert_int_equal(media_query(w, p.id, MEDIA_CAPTURE, 0, &b, planes, 3), -EINVAL);
 		assert_int_equal(media_request(w, p.id, MEDIA_CAPTURE, V4L2_MEMORY_USERPTR, &count), 0);

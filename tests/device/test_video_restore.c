@@ -17,18 +17,12 @@
 #include "host/video/codec_fake.h"
 #include "host/virtio/journal.h"
 #include "tests/lib/film.h"
+#include "tests/lib/journal_copy.h"
 #include "tests/lib/journal_open.h"
 
-enum { JOURNAL_BYTES = 256 << 10, MAX_RECORDS = 64, SEEDS = 3000 };
+enum { JOURNAL_BYTES = 256 << 10, SEEDS = 3000 };
 
-struct record {
-	struct journal_key key;
-	size_t bytes;
-	uint8_t *payload;
-};
-
-static struct record records[MAX_RECORDS];
-static unsigned record_count;
+static struct journal_copy copy;
 
 static struct virtio_device *make_limited(struct fake_guest *g, struct journal *j, bool encoder, unsigned streams)
 {
@@ -47,28 +41,6 @@ static struct virtio_device *make_limited(struct fake_guest *g, struct journal *
 static struct virtio_device *make(struct fake_guest *g, struct journal *j, bool encoder)
 {
 	return make_limited(g, j, encoder, 32);
-}
-
-static void keep_records(int fd)
-{
-	struct journal *j;
-	struct journal_key key;
-	const void *payload;
-	size_t at = 0, bytes;
-
-	for (unsigned i = 0; i < record_count; i++)
-		free(records[i].payload);
-	record_count = 0;
-	assert_int_equal(journal_open(fd, &j), 0);
-	while (journal_next(j, &at, &key, &payload, &bytes)) {
-		struct record *r = &records[record_count++];
-
-		assert_true(record_count <= MAX_RECORDS);
-		*r = (struct record){.key = key, .bytes = bytes, .payload = malloc(bytes + 1)};
-		assert_non_null(r->payload);
-		memcpy(r->payload, payload, bytes);
-	}
-	journal_close(j);
 }
 
 /* Two streams, one of them with a codec at work. @memory: the addresses of the buffers are those of this guest. */
@@ -95,26 +67,10 @@ static void fill(struct fake_guest *g, int fd, bool encoder)
 	/* Encoders make pictures of whatever is there; a decoder's garbage is fed to its codec all the same. */
 	video_wait(&w, video_queue(&w, 2, VIDEO_IN, 0, 64, 1));
 	/* It dies: the journal stays as it is. */
-	keep_records(fd);
+	journal_copy_keep(&copy, fd);
 	virtio_device_destroy(w.device);
 	journal_close(j);
 	fake_guest_device_is_gone(g);
-}
-
-static int write_journal(void)
-{
-	int fd = journal_memfd(JOURNAL_BYTES);
-	struct journal *j;
-
-	assert_true(fd >= 0);
-	assert_int_equal(journal_open(fd, &j), 0);
-	for (unsigned i = 0; i < record_count; i++) {
-		if (journal_put(j, &records[i].key, records[i].payload, records[i].bytes))
-			continue;
-	}
-	journal_commit(j, 0);
-	journal_close(j);
-	return fd;
 }
 
 /* Give what is in @fd back, and see what is there. */
@@ -157,9 +113,9 @@ static void streams_and_buffers_are_given_back(void **state)
 
 		assert_true(fd >= 0);
 		fill(g, fd, encoder);
-		assert_int_equal(record_count, 2 * 5);
+		assert_int_equal(copy.count, 2 * 5);
 		close(fd);
-		fd = write_journal();
+		fd = journal_copy_write(&copy, JOURNAL_BYTES);
 		assert_int_equal(journal_open(fd, &j), 0);
 		w.device = make(g, j, encoder);
 		assert_int_equal(fake_guest_take_over(g, w.device), 0);
@@ -214,7 +170,7 @@ static void a_journal_gives_no_more_streams_than_may_be(void **state)
 	assert_true(fd >= 0);
 	fill(g, fd, false);
 	close(fd);
-	fd = write_journal();
+	fd = journal_copy_write(&copy, JOURNAL_BYTES);
 	assert_int_equal(journal_open(fd, &j), 0);
 	w.device = make_limited(g, j, false, 1);
 	assert_int_equal(fake_guest_take_over(g, w.device), 0);
@@ -272,27 +228,6 @@ static void parameter_sets_of_another_format_are_forgotten(void **state)
 	fake_guest_destroy(g);
 }
 
-/* One to four changes: a byte, a length, a key. */
-static void damage(unsigned *seed)
-{
-	for (unsigned n = 1 + (unsigned)rand_r(seed) % 4; n > 0; n--) {
-		struct record *r = &records[(unsigned)rand_r(seed) % record_count];
-
-		switch (rand_r(seed) % 4) {
-		case 0:
-			r->bytes = r->bytes ? (unsigned)rand_r(seed) % r->bytes : 0;
-			break;
-		case 1:
-			r->key.id[rand_r(seed) % 3] ^= 1u << rand_r(seed) % 32;
-			break;
-		default:
-			if (r->bytes)
-				r->payload[(unsigned)rand_r(seed) % r->bytes] ^= (uint8_t)(1u << rand_r(seed) % 8);
-			break;
-		}
-	}
-}
-
 static void a_journal_of_a_stranger_does_no_harm(void **state)
 {
 	unsigned seed = 1, whole = 0, gone = 0;
@@ -310,8 +245,8 @@ static void a_journal_of_a_stranger_does_no_harm(void **state)
 			for (unsigned i = 0; i < 8; i++) {
 				uint32_t first, second;
 
-				damage(&seed);
-				fd = write_journal();
+				journal_copy_damage(&copy, &seed, 4);
+				fd = journal_copy_write(&copy, JOURNAL_BYTES);
 				take_over(g, fd, encoder, &first, &second);
 				assert_true(first == VIDEO_OK || first == VIRTIO_VIDEO_RESP_ERR_INVALID_STREAM_ID);
 				whole += first == VIDEO_OK && second == VIDEO_OK;
