@@ -4,7 +4,6 @@
  * draws as fast as it can, with such a neighbour that is held to a quarter of the time, as a part of what it has alone; and
  * with one that is not held to anything.
  */
-#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -46,15 +45,12 @@ int main(void)
 				.note = text};
 	double limited[RUNS], unlimited[RUNS];
 	struct gpu_neighbour victim;
-	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 64);
 
-	for (unsigned i = 0; i < 3 && n > 0; i++)
-		dirname(program);
-	strcat(program, "/mullion-gpu");
 	/* Not bench_take_priority(): it is the everyday scheduler that shares the CPUs out. */
 	snprintf(text, sizeof(text), "one guest beside one that draws without end with --gpu share=25; %s",
 		 setpriority(PRIO_PROCESS, 0, -15) ? "both beside whatever else runs here" : "both at nice -15");
-	if (access(program, X_OK) || gpu_neighbour_start(&victim, program, whole, &busy)) {
+	if (!program_path("mullion-gpu", program, sizeof(program)) || access(program, X_OK) ||
+	    gpu_neighbour_start(&victim, program, whole, &busy)) {
 		bench_print_missing(row.id, row.unit, row.goal, true, "no mullion-gpu that draws in 3D here");
 		return 0;
 	}

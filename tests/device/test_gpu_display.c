@@ -10,7 +10,6 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +22,7 @@
 
 #include "tests/lib/display_peer.h"
 #include "tests/lib/gpu_world.h"
+#include "tests/lib/program_path.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/vhost_peer.h"
 
@@ -33,19 +33,10 @@
 
 static char program[512], directory[] = "/tmp/mullion-display-XXXXXX";
 
-/* The program is built beside the tests, in the folder of all. */
 static int start(void **state)
 {
-	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 64);
-
 	(void)state;
-	if (n <= 0 || !mkdtemp(directory))
-		return -1;
-	program[n] = '\0';
-	for (unsigned i = 0; i < 3; i++)
-		dirname(program);
-	strcat(program, "/mullion-gpu");
-	return 0;
+	return program_path("mullion-gpu", program, sizeof(program)) && mkdtemp(directory) ? 0 : -1;
 }
 
 static int stop(void **state)

@@ -11,7 +11,6 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <glob.h>
-#include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +26,7 @@
 #include "protocol/virtio_gpu.h"
 #include "tests/lib/dmabuf_viewer.h"
 #include "tests/lib/gpu3d_test.h"
+#include "tests/lib/program_path.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/vhost_peer.h"
 
@@ -353,19 +353,10 @@ static void another_worker_shows_it_again(void **state)
 	close_place(&w);
 }
 
-/* The program is built beside the tests, in the folder of all. */
 static int find_program(void **state)
 {
-	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 64);
-
 	(void)state;
-	if (n <= 0)
-		return -1;
-	program[n] = '\0';
-	for (unsigned i = 0; i < 3; i++)
-		dirname(program);
-	strcat(program, "/mullion-gpu");
-	return 0;
+	return program_path("mullion-gpu", program, sizeof(program)) ? 0 : -1;
 }
 
 int main(void)

@@ -10,7 +10,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 #include "host/base/loop.h"
 #include "host/gpu/egl.h"
 #include "tests/lib/gpu_neighbour.h"
+#include "tests/lib/program_path.h"
 #include "tests/lib/tap.h"
 
 static const struct gpu_neighbour_load greedy = {.size = 256, .draws = 40, .ahead = 16};
@@ -26,19 +26,10 @@ static const struct gpu_neighbour_load steady = {.size = 128, .draws = 4, .ahead
 
 static char program[512];
 
-/* The program is built beside the tests, in the folder of all. */
 static int find_program(void **state)
 {
-	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 64);
-
 	(void)state;
-	if (n <= 0)
-		return -1;
-	program[n] = '\0';
-	for (unsigned i = 0; i < 3; i++)
-		dirname(program);
-	strcat(program, "/mullion-gpu");
-	return 0;
+	return program_path("mullion-gpu", program, sizeof(program)) ? 0 : -1;
 }
 
 static void need_program(void)
