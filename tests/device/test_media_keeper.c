@@ -27,15 +27,6 @@
 
 static const struct video_keeper_options decoder = {.device = "kind=decoder,proto=virtio-media,timeout=60"};
 
-static void settle_death(struct media_keeper *m)
-{
-	const unsigned before = m->k.shared->workers;
-
-	video_keeper_die(&m->k);
-	while (m->k.shared->workers == before)
-		usleep(1000);
-}
-
 static void a_guest_decodes_from_inside_the_sandbox(void **state)
 {
 	struct media_keeper m;
@@ -96,11 +87,11 @@ static void a_session_without_a_codec_goes_on_unseen(void **state)
 	(void)state;
 	media_keeper_begin(&m, &decoder);
 	media_client_open(&c, &m);
-	settle_death(&m);
+	video_keeper_settle_death(&m.k);
 	assert_true(media_client_play(&c));
 	video_keeper_check_exact(&c.sums);
 	/* Drained: it has none again. Its buffers wait. */
-	settle_death(&m);
+	video_keeper_settle_death(&m.k);
 	assert_int_equal(media_events_left(&m.w, c.id), 0);
 	assert_false(c.failed);
 	assert_true(media_client_restart(&c));
@@ -287,7 +278,7 @@ static void after_many_deaths_no_streams_are_switched_on_for_a_while(void **stat
 	media_keeper_begin(&m, &(struct video_keeper_options){.device = decoder.device, .max_deaths = 2});
 	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(media_open(&m.w, &made[i]), 0);
-		settle_death(&m);
+		video_keeper_settle_death(&m.k);
 	}
 	assert_int_equal(media_request(&m.w, made[0], MEDIA_OUTPUT, V4L2_MEMORY_MMAP, &count), 0);
 	assert_int_equal(media_stream(&m.w, made[0], MEDIA_OUTPUT, true), -EIO);
@@ -398,22 +389,6 @@ static void an_encoder_goes_on_when_it_is_restarted(void **state)
 /* ---- deaths at numbered steps ---- */
 
 #ifdef MULLION_STEPS
-/* As in test_video_keeper.c: the worker dies when it reaches @step for the @number-th time from now on. */
-static void arm(struct media_keeper *m, unsigned step, unsigned number)
-{
-	snprintf(m->k.shared->die_at, sizeof(m->k.shared->die_at), "%u:%u", step, number);
-	while (*(volatile char *)m->k.shared->die_at)
-		usleep(1000);
-}
-
-/* It may have died with its last answer. */
-static void expect_death(const struct media_keeper *m, unsigned before)
-{
-	for (unsigned i = 0; i < 60000 && m->k.shared->workers == before; i++)
-		usleep(1000);
-	assert_int_equal(m->k.shared->workers, before + 1);
-}
-
 /* From the middle of a clip on: the client sees to it that each buffer comes back once. */
 static void check_stream(struct media_keeper *m, unsigned step, unsigned number)
 {
@@ -421,7 +396,7 @@ static void check_stream(struct media_keeper *m, unsigned step, unsigned number)
 	struct media_client c;
 
 	play_half(&c, m);
-	arm(m, step, number);
+	video_keeper_arm(&m->k, step, number);
 	for (unsigned i = CLIP_FRAMES / 2; i < CLIP_FRAMES && !c.failed; i++)
 		media_client_send(&c, i);
 	while (!c.failed && c.queued[0])
@@ -430,7 +405,7 @@ static void check_stream(struct media_keeper *m, unsigned step, unsigned number)
 		media_client_take_back(&c);
 	media_client_restart(&c);
 	c.failed = false;
-	expect_death(m, before);
+	video_keeper_expect_death(&m->k, before);
 	while (!media_client_restart(&c))
 		;
 	assert_true(media_client_play(&c));
@@ -448,7 +423,7 @@ static void check_commands(struct media_keeper *m, unsigned step, unsigned numbe
 	uint64_t at;
 	int err;
 
-	arm(m, step, number);
+	video_keeper_arm(&m->k, step, number);
 	for (unsigned i = 0; i < 2; i++) {
 		err = media_open(&m->w, &id[i]);
 		assert_true(err == 0 || err == -EIO);
@@ -485,7 +460,7 @@ static void check_commands(struct media_keeper *m, unsigned step, unsigned numbe
 	/* Enough of them for the step to be reached. */
 	while (m->k.shared->workers == before && number-- > 0)
 		assert_int_equal(media_query(&m->w, id[0], MEDIA_OUTPUT, 1, &b, &plane, 1), -EINVAL);
-	expect_death(m, before);
+	video_keeper_expect_death(&m->k, before);
 	assert_int_equal(media_query(&m->w, id[0], MEDIA_OUTPUT, 1, &b, &plane, 1), -EINVAL);
 	assert_int_equal(fake_shmem_count(&m->w.home), mapped);
 }

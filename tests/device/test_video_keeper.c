@@ -93,15 +93,6 @@ static void a_worker_that_dies_between_looks_loses_no_answer(void **state)
 	assert_int_equal(video_keeper_end(&w), 0);
 }
 
-static void settle_death(struct video_keeper *w)
-{
-	const unsigned before = w->shared->workers;
-
-	video_keeper_die(w);
-	while (w->shared->workers == before)
-		usleep(1000);
-}
-
 static void a_stream_without_a_codec_goes_on_unseen(void **state)
 {
 	struct video_keeper w;
@@ -111,7 +102,7 @@ static void a_stream_without_a_codec_goes_on_unseen(void **state)
 	(void)state;
 	video_keeper_begin(&w, &decoder);
 	video_keeper_open_stream(&w, 1, &c, &sums);
-	settle_death(&w);
+	video_keeper_settle_death(&w);
 	assert_true(video_keeper_decode(&c));
 	video_keeper_check_exact(&sums);
 	/* Drained: it has none again. */
@@ -160,8 +151,8 @@ static void a_failure_is_told_once(void **state)
 	(void)state;
 	video_keeper_begin(&w, &decoder);
 	disturb_in_mid_stream(&w, 1, 8, video_keeper_die, &c, &sums);
-	settle_death(&w);
-	settle_death(&w);
+	video_keeper_settle_death(&w);
+	video_keeper_settle_death(&w);
 	/* Other streams are there, and this one still has failed. */
 	assert_int_equal(video_simple(&w.video, VIRTIO_VIDEO_CMD_STREAM_DRAIN, 1),
 			 VIRTIO_VIDEO_RESP_ERR_INVALID_OPERATION);
@@ -292,7 +283,7 @@ static void a_user_hears_from_the_sandbox_what_the_codec_did(void **state)
 		assert_string_equal(find(&q->answer, life ? "stream 2" : "stream 1", "format")->text, "h264");
 		video_keeper_close_stream(&w, &c);
 		if (!life)
-			settle_death(&w);
+			video_keeper_settle_death(&w);
 	}
 	isolate_control_destroy(control);
 	assert_int_equal(video_keeper_end(&w), 0);
@@ -333,9 +324,9 @@ static void after_many_deaths_no_streams_are_made_for_a_while(void **state)
 	(void)state;
 	video_keeper_begin(&w, &(struct video_keeper_options){.device = "kind=decoder", .max_deaths = 2});
 	assert_int_equal(video_create_stream(&w.video, 1, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
-	settle_death(&w);
+	video_keeper_settle_death(&w);
 	assert_int_equal(video_create_stream(&w.video, 2, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
-	settle_death(&w);
+	video_keeper_settle_death(&w);
 	assert_int_equal(video_create_stream(&w.video, 3, VIRTIO_VIDEO_FORMAT_H264),
 			 VIRTIO_VIDEO_RESP_ERR_INVALID_OPERATION);
 	/* Those there are stay. */
@@ -420,7 +411,7 @@ static void a_worker_that_dies_in_a_pause_is_replaced(void **state)
 			client_send(&c, video_keeper_film->clip.data[i], video_keeper_film->clip.bytes[i],
 				    CLIENT_FIRST_STAMP + i);
 		stop_rings(&w, &c);
-		settle_death(&w);
+		video_keeper_settle_death(&w);
 		start_rings(&w);
 		video_keeper_expect_failure(&c);
 		video_keeper_close_stream(&w, &c);
@@ -433,22 +424,6 @@ static void a_worker_that_dies_in_a_pause_is_replaced(void **state)
 /* ---- deaths at numbered steps ---- */
 
 #ifdef MULLION_STEPS
-/* Process 1 of a world of its own can't kill itself: without a sandbox. The worker dies when it reaches @step for the @number-th time from now on. */
-static void arm(struct video_keeper *w, unsigned step, unsigned number)
-{
-	snprintf(w->shared->die_at, sizeof(w->shared->die_at), "%u:%u", step, number);
-	while (*(volatile char *)w->shared->die_at)
-		usleep(1000);
-}
-
-/* It may have died with its last answer. */
-static void expect_death(const struct video_keeper *w, unsigned before)
-{
-	for (unsigned i = 0; i < 30000 && w->shared->workers == before; i++)
-		usleep(1000);
-	assert_int_equal(w->shared->workers, before + 1);
-}
-
 /* From the middle of a clip on. */
 static void check_stream(struct video_keeper *w, uint32_t id, unsigned step, unsigned number)
 {
@@ -461,7 +436,7 @@ static void check_stream(struct video_keeper *w, uint32_t id, unsigned step, uns
 		if (i == 5) {
 			while (!c.formats)
 				client_look(&c);
-			arm(w, step, number);
+			video_keeper_arm(w, step, number);
 		}
 		client_send(&c, video_keeper_film->clip.data[i], video_keeper_film->clip.bytes[i],
 			    CLIENT_FIRST_STAMP + i);
@@ -473,7 +448,7 @@ static void check_stream(struct video_keeper *w, uint32_t id, unsigned step, uns
 	else
 		video_keeper_expect_failure(&c);
 	video_keeper_close_stream(w, &c);
-	expect_death(w, before);
+	video_keeper_expect_death(w, before);
 }
 
 /* What was answered OK is there, what was refused is not, and each is done once. */
@@ -488,7 +463,7 @@ static void check_commands(struct video_keeper *w, unsigned step, unsigned numbe
 	assert_int_equal(video_create_stream(&w->video, 2, VIRTIO_VIDEO_FORMAT_H264), OK);
 	assert_int_equal(video_create_buffer(&w->video, 2, VIDEO_OUT, 0, 4096, NULL), OK);
 	waits = video_queue(&w->video, 2, VIDEO_OUT, 0, 0, 0);
-	arm(w, step, number);
+	video_keeper_arm(w, step, number);
 	code = video_create_stream(&w->video, 1, VIRTIO_VIDEO_FORMAT_H264);
 	assert_true(code == OK || code == DIED);
 	assert_int_equal(video_create_stream(&w->video, 1, VIRTIO_VIDEO_FORMAT_H264),
@@ -502,7 +477,7 @@ static void check_commands(struct video_keeper *w, unsigned step, unsigned numbe
 	assert_int_equal(video_simple(&w->video, VIRTIO_VIDEO_CMD_STREAM_DESTROY, 1), OK);
 	assert_int_equal(video_simple(&w->video, VIRTIO_VIDEO_CMD_STREAM_DESTROY, 1),
 			 VIRTIO_VIDEO_RESP_ERR_INVALID_STREAM_ID);
-	expect_death(w, before);
+	video_keeper_expect_death(w, before);
 	assert_int_equal(video_simple(&w->video, VIRTIO_VIDEO_CMD_STREAM_DESTROY, 2), OK);
 	video_wait(&w->video, waits);
 }
@@ -515,6 +490,7 @@ static void a_worker_that_dies_at_a_step_is_replaced(void **state)
 	uint32_t id = 1;
 
 	(void)state;
+	/* Process 1 of a world of its own can't kill itself: without a sandbox. */
 	video_keeper_begin(&w,
 			   &(struct video_keeper_options){.device = "kind=decoder,timeout=60", .mode = SANDBOX_OFF});
 	for (unsigned step = 0; step < STEP_RECOVERING; step++) {

@@ -241,6 +241,29 @@ void video_keeper_die(struct video_keeper *w)
 	video_keeper_signal_worker(w, SIGKILL);
 }
 
+void video_keeper_settle_death(struct video_keeper *w)
+{
+	const unsigned before = w->shared->workers;
+
+	video_keeper_die(w);
+	while (w->shared->workers == before)
+		usleep(1000);
+}
+
+void video_keeper_arm(struct video_keeper *w, unsigned step, unsigned number)
+{
+	snprintf(w->shared->die_at, sizeof(w->shared->die_at), "%u:%u", step, number);
+	while (*(volatile char *)w->shared->die_at)
+		usleep(1000);
+}
+
+void video_keeper_expect_death(const struct video_keeper *w, unsigned before)
+{
+	for (unsigned i = 0; i < 60000 && w->shared->workers == before; i++)
+		usleep(1000);
+	assert_int_equal(w->shared->workers, before + 1);
+}
+
 /* ---- the guest ---- */
 
 const struct video_coded_format *video_keeper_h264(void)

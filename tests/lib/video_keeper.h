@@ -76,6 +76,12 @@ pid_t video_keeper_worker(const struct video_keeper *w, unsigned which);
 /* To the one that serves. */
 void video_keeper_signal_worker(struct video_keeper *w, int signal);
 void video_keeper_die(struct video_keeper *w);
+/* It dies, and the next one has started. */
+void video_keeper_settle_death(struct video_keeper *w);
+/* The worker dies when it reaches @step (host/base/step.h) for the @number-th time from now on. */
+void video_keeper_arm(struct video_keeper *w, unsigned step, unsigned number);
+/* It has died, perhaps with its last answer, and the next one has started; there had been @before. */
+void video_keeper_expect_death(const struct video_keeper *w, unsigned before);
 
 const struct video_coded_format *video_keeper_h264(void);
 /* Open a decoder's stream whose pictures are summed in @sums. */
