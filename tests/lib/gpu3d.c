@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "host/base/loop.h"
-#include "host/display/display.h"
 #include "host/gpu/egl.h"
 #include "protocol/virtio_gpu.h"
+#include "tests/lib/frame_output.h"
 
 #define CONTROL VIRTIO_GPU_QUEUE_CONTROL
 
@@ -21,20 +21,12 @@ static void check(bool ok, const char *what)
 	abort();
 }
 
-/* ---- a display that keeps the last frame ---- */
-
-struct screen_output {
-	struct display_output base;
-	struct gpu3d_screen *screen;
-};
-
-static int present(struct display_output *o, unsigned scanout, const struct display_frame *frame)
+/* Of a display that keeps the last frame. */
+static void keep_frame(void *owner, const struct display_frame *frame)
 {
-	struct gpu3d_screen *s = ((struct screen_output *)o)->screen;
+	struct gpu3d_screen *s = owner;
 	size_t row = (size_t)frame->width * 4;
 
-	if (scanout != 0)
-		return 0;
 	free(s->pixels);
 	s->pixels = malloc(row * frame->height);
 	check(s->pixels, "a frame's memory");
@@ -44,34 +36,7 @@ static int present(struct display_output *o, unsigned scanout, const struct disp
 	s->width = frame->width;
 	s->height = frame->height;
 	s->frames++;
-	return 0;
 }
-
-static void blank(struct display_output *o, unsigned scanout)
-{
-	(void)o;
-	(void)scanout;
-}
-
-static void cursor(struct display_output *o, unsigned scanout, const struct display_cursor *c)
-{
-	(void)o;
-	(void)scanout;
-	(void)c;
-}
-
-static void screen_destroy(struct display_output *o)
-{
-	free(o);
-}
-
-static const struct display_output_ops screen_ops = {
-	.name = "screen",
-	.present = present,
-	.blank = blank,
-	.cursor = cursor,
-	.destroy = screen_destroy,
-};
 
 /* ---- start and end ---- */
 
@@ -80,16 +45,14 @@ static int make(struct gpu3d **out, struct fake_guest *guest, const char *render
 {
 	static char text[256];
 	struct gpu3d *t = calloc(1, sizeof(*t));
-	struct screen_output *screen = calloc(1, sizeof(*screen));
 	struct gpu_config config;
 	struct gpu_egl *egl;
 	int err;
 
-	check(t && screen, "memory");
+	check(t, "memory");
 	if (strcmp(renderer, "virgl") == 0) {
 		err = gpu_egl_create(NULL, &egl, text, sizeof(text));
 		if (err < 0) {
-			free(screen);
 			free(t);
 			*why = text;
 			return err;
@@ -99,13 +62,12 @@ static int make(struct gpu3d **out, struct fake_guest *guest, const char *render
 	t->guest = guest;
 	t->screen = calloc(1, sizeof(*t->screen));
 	check(t->screen, "memory");
-	screen->base.ops = &screen_ops;
-	screen->screen = t->screen;
 	gpu_config_init(&config);
 	config.renderer = renderer;
 	config.journal = journal;
 	config.objects = objects;
-	config.display = &screen->base;
+	config.display = frame_output_create(keep_frame, t->screen);
+	check(config.display, "memory");
 	err = gpu_create(&config, fake_guest_loop(t->guest), fake_guest_mem(t->guest), &t->device);
 	check(err == 0, "gpu_create");
 	*out = t;

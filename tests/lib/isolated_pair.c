@@ -19,13 +19,13 @@
 
 #include "host/base/loop.h"
 #include "host/base/step.h"
-#include "host/display/display.h"
 #include "host/gpu/egl.h"
 #include "host/vhost/program.h"
 #include "host/virtio/mem.h"
 #include "host/virtio/module.h"
 #include "host/virtio/object.h"
 #include "protocol/virtio_gpu.h"
+#include "tests/lib/frame_output.h"
 #include "tests/lib/tap.h"
 #include "vmm/shared_objects.h"
 #include "vmm/vhost_user.h"
@@ -36,50 +36,28 @@
 static struct isolated_shared *shared; /* in a keeper's process and its workers' */
 static const char *chosen_renderer;
 
-static int present(struct display_output *o, unsigned scanout, const struct display_frame *frame)
+/* Larger ones are not kept. */
+static void show(void *owner, const struct display_frame *frame)
 {
-	(void)o;
-	if (scanout != 0 || (size_t)frame->width * frame->height > ISOLATED_PIXELS)
-		return 0;
+	(void)owner;
+	if ((size_t)frame->width * frame->height > ISOLATED_PIXELS)
+		return;
 	for (uint32_t y = 0; y < frame->height; y++)
 		memcpy(shared->pixels + (size_t)y * frame->width,
 		       (const uint8_t *)frame->pixels + (size_t)y * frame->stride_bytes, (size_t)frame->width * 4);
 	shared->width = frame->width;
 	shared->height = frame->height;
 	shared->frames++;
-	return 0;
 }
-
-static void blank(struct display_output *o, unsigned scanout)
-{
-	(void)o;
-	(void)scanout;
-}
-
-static void cursor(struct display_output *o, unsigned scanout, const struct display_cursor *c)
-{
-	(void)o;
-	(void)scanout;
-	(void)c;
-}
-
-static void destroy_output(struct display_output *o)
-{
-	free(o);
-}
-
-static const struct display_output_ops output_ops = {
-	.name = "shared", .present = present, .blank = blank, .cursor = cursor, .destroy = destroy_output};
 
 static int create_gpu(const struct device_setup *setup, struct virtio_device **out)
 {
-	struct display_output *output = calloc(1, sizeof(*output));
+	struct display_output *output = frame_output_create(show, NULL);
 	struct gpu_config config;
 
 	shared->workers[ISOLATED_GPU]++;
 	if (!output)
 		return -1;
-	output->ops = &output_ops;
 	gpu_config_init(&config);
 	config.renderer = chosen_renderer;
 	config.journal = setup->journal;
