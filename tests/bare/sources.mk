@@ -8,6 +8,9 @@ $(foreach t,$(bare-test-images),$(eval $(t)-bare-src := tests/bare/$(t).c))
 test_3d-bare-src += tests/bare/canvas.c
 test_fences-bare-src += tests/bare/canvas.c
 test_recovery-bare-src += tests/bare/canvas.c
+test_media-bare-src += tests/bare/clip.c
+test_video_recovery-bare-src += tests/bare/clip.c
+test_media_recovery-bare-src += tests/bare/clip.c
 bare-flat += test_library
 # The guest of tests/bench/gpu_isolation.
 bare-images += guest_isolation

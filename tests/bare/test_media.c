@@ -11,6 +11,7 @@
 #include "guest-drivers/bare/media.h"
 #include "guest-drivers/bare/report.h"
 #include "guest-drivers/bare/string.h"
+#include "tests/bare/clip.h"
 
 #include <linux/errno.h>
 
@@ -41,16 +42,6 @@ static uint32_t checksum(const uint8_t *data, uint32_t bytes)
 	for (; bytes; bytes >>= 8)
 		sum = sum << 8 ^ table[sum >> 24 ^ (bytes & 0xff)];
 	return ~sum;
-}
-
-/* Where the access unit at @at ends: before the next delimiter, NAL unit type 9. */
-static size_t unit_end(const uint8_t *data, size_t bytes, size_t at)
-{
-	for (size_t i = at + 4; i + 4 < bytes; i++) {
-		if (data[i] == 0 && data[i + 1] == 0 && data[i + 2] == 1 && (data[i + 3] & 0x1f) == 9)
-			return i > at && data[i - 1] == 0 ? i - 1 : i;
-	}
-	return bytes;
 }
 
 static int make_buffers(uint32_t type, uint32_t count, void **at)
@@ -140,7 +131,7 @@ static int play(const uint8_t *clip, size_t bytes)
 	for (size_t at = 0, end; at < bytes && !rc; at = end) {
 		unsigned i = 0;
 
-		end = unit_end(clip, bytes, at);
+		end = clip_unit_end(clip, bytes, at);
 		while (!rc && !free_inputs)
 			rc = serve();
 		while (!rc && !(free_inputs >> i & 1))

@@ -12,8 +12,9 @@
 #include "guest-drivers/bare/media.h"
 #include "guest-drivers/bare/report.h"
 #include "guest-drivers/bare/string.h"
+#include "tests/bare/clip.h"
 
-enum { INPUTS = 2, OUTPUTS = 4, INPUT_BYTES = 1 << 17, MAX_PICTURES = 64, PLAYS_A_SESSION = 4 };
+enum { INPUTS = 2, OUTPUTS = 4, INPUT_BYTES = 1 << 17, PLAYS_A_SESSION = 4 };
 
 #define OUTPUT V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE
 #define CAPTURE V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE
@@ -23,32 +24,8 @@ static uint32_t session, width;
 static uint8_t *in[INPUTS], *out[OUTPUTS]; /* mapped; NULL: not yet */
 static unsigned queued[2];		   /* OUTPUT, CAPTURE: buffers that are with the device, a bit each */
 static bool captures, ended, lost;
-static unsigned pictures, expected_pictures, played, failed, refused, odd, twice, forgotten;
-static uint32_t sums[MAX_PICTURES];
-
-/* Where the access unit at @at ends: before the next delimiter, NAL unit type 9. */
-static size_t unit_end(const uint8_t *data, size_t bytes, size_t at)
-{
-	for (size_t i = at + 4; i + 4 < bytes; i++) {
-		if (data[i] == 0 && data[i + 1] == 0 && data[i + 2] == 1 && (data[i + 3] & 0x1f) == 9)
-			return i > at && data[i - 1] == 0 ? i - 1 : i;
-	}
-	return bytes;
-}
-
-/* The first time that a picture comes it is believed. */
-static void check_picture(const uint8_t *p, uint32_t n)
-{
-	uint32_t sum = 2166136261u;
-
-	while (n--)
-		sum = (sum ^ *p++) * 16777619u;
-	if (pictures < MAX_PICTURES && pictures < expected_pictures)
-		odd += sums[pictures] != sum;
-	else if (pictures < MAX_PICTURES)
-		sums[expected_pictures++] = sum;
-	pictures++;
-}
+static unsigned played, failed, refused, twice, forgotten;
+static struct clip_pictures shown;
 
 /* The process died at that command, or the stream has failed: that is no error of the guest's. */
 static int note(int rc)
@@ -153,7 +130,7 @@ static int take_buffer(const struct virtio_media_event_dqbuf *e)
 		ended = true;
 		return 0;
 	}
-	check_picture(out[index], e->planes[0].bytesused);
+	clip_check_picture(&shown, out[index], e->planes[0].bytesused);
 	return queue(CAPTURE, index, 0);
 }
 
@@ -187,7 +164,7 @@ static int play(const uint8_t *clip, size_t bytes)
 	for (size_t at = 0, end; at < bytes && !rc && !lost; at = end) {
 		unsigned i = 0;
 
-		end = unit_end(clip, bytes, at);
+		end = clip_unit_end(clip, bytes, at);
 		while (!rc && !lost && queued[0] == (1u << INPUTS) - 1)
 			rc = serve();
 		while (queued[0] >> i & 1 && i < INPUTS - 1)
@@ -247,7 +224,7 @@ static int restart(void)
 	int rc;
 
 	lost = ended = false;
-	pictures = 0;
+	shown.count = 0;
 	rc = stream(OUTPUT, false);
 	rc = rc || lost ? rc : stream(CAPTURE, false);
 	/* Of before. */
@@ -277,7 +254,7 @@ int main(void)
 			failed += lost;
 			played += !rc && !lost;
 			/* All of them, or a later clip tells. */
-			odd += !rc && !lost && pictures != expected_pictures;
+			shown.odd += !rc && !lost && shown.count != shown.expected;
 			for (unsigned k = 0; k < INPUTS; k++)
 				forgotten += memcmp(in[k] + INPUT_BYTES - 8, "mapping", 8) != 0;
 		}
@@ -289,8 +266,8 @@ int main(void)
 	report_start("media recovery");
 	report_check(!rc, "every_command_is_answered: error %d", rc);
 	report_check(played >= rounds, "the_clip_is_played: %u of %u", played, rounds);
-	report_check(odd == 0 && expected_pictures > 0, "pictures_are_the_same_each_time: %u of %u are not", odd,
-		     expected_pictures);
+	report_check(shown.odd == 0 && shown.expected > 0, "pictures_are_the_same_each_time: %u of %u are not",
+		     shown.odd, shown.expected);
 	report_check(twice == 0, "buffers_come_back_once: %u came again", twice);
 	report_check(forgotten == 0, "what_is_mapped_stays: %u times not", forgotten);
 	return report_end();

@@ -12,47 +12,17 @@
 #include "guest-drivers/bare/report.h"
 #include "guest-drivers/bare/string.h"
 #include "guest-drivers/bare/video.h"
+#include "tests/bare/clip.h"
 
-enum { INPUTS = 2, OUTPUTS = 3, INPUT_BYTES = 1 << 16, OUTPUT_BYTES = 1 << 16, MAX_PICTURES = 64 };
+enum { INPUTS = 2, OUTPUTS = 3, INPUT_BYTES = 1 << 16, OUTPUT_BYTES = 1 << 16 };
 
 static struct video v;
 static struct video_request input[INPUTS], output[OUTPUTS], drain;
 static uint8_t *in[INPUTS], *out[OUTPUTS];
 static uint32_t stream, picture_bytes;
-static unsigned pictures, expected_pictures, played, failed, refused, odd;
-static uint32_t sums[MAX_PICTURES];
+static unsigned played, failed, refused;
+static struct clip_pictures shown;
 static bool has_outputs, ended, lost;
-
-/* Where the access unit at @at ends: before the next delimiter, NAL unit type 9. */
-static size_t unit_end(const uint8_t *data, size_t bytes, size_t at)
-{
-	for (size_t i = at + 4; i + 4 < bytes; i++) {
-		if (data[i] == 0 && data[i + 1] == 0 && data[i + 2] == 1 && (data[i + 3] & 0x1f) == 9)
-			return i > at && data[i - 1] == 0 ? i - 1 : i;
-	}
-	return bytes;
-}
-
-static uint32_t sum_of(const uint8_t *p, uint32_t n)
-{
-	uint32_t h = 2166136261u;
-
-	while (n--)
-		h = (h ^ *p++) * 16777619u;
-	return h;
-}
-
-/* The first time that a picture comes it is believed. */
-static void check_picture(const uint8_t *p)
-{
-	const uint32_t sum = sum_of(p, picture_bytes);
-
-	if (pictures < MAX_PICTURES && pictures < expected_pictures)
-		odd += sums[pictures] != sum;
-	else if (pictures < MAX_PICTURES)
-		sums[expected_pictures++] = sum;
-	pictures++;
-}
 
 static int start_output(void)
 {
@@ -95,7 +65,7 @@ static int serve(void)
 		else if (output[i].answer.flags & VIRTIO_VIDEO_BUFFER_FLAG_EOS)
 			ended = true;
 		else
-			check_picture(out[i]);
+			clip_check_picture(&shown, out[i], picture_bytes);
 		if (!ended && !lost)
 			rc = video_queue(&v, &output[i], stream, VIRTIO_VIDEO_QUEUE_TYPE_OUTPUT, i, 0, 0);
 	}
@@ -130,13 +100,14 @@ static int send(const uint8_t *clip, size_t bytes)
 	for (size_t at = 0, end; at < bytes && !rc && !lost; at = end, n++) {
 		struct video_request *r = &input[n % INPUTS];
 
-		end = unit_end(clip, bytes, at);
+		end = clip_unit_end(clip, bytes, at);
 		if (end - at > INPUT_BYTES)
 			return -ENOMEM;
 		if (n >= INPUTS) {
 			rc = serve_until(r);
-			lost |= !rc && r->done && (r->answer.hdr.type != VIRTIO_VIDEO_RESP_OK_RESOURCE_QUEUE ||
-						   r->answer.flags & VIRTIO_VIDEO_BUFFER_FLAG_ERR);
+			lost |= !rc && r->done &&
+				(r->answer.hdr.type != VIRTIO_VIDEO_RESP_OK_RESOURCE_QUEUE ||
+				 r->answer.flags & VIRTIO_VIDEO_BUFFER_FLAG_ERR);
 		}
 		if (rc || lost)
 			break;
@@ -160,7 +131,7 @@ static int play(const uint8_t *clip, size_t bytes)
 	int rc;
 
 	stream++;
-	pictures = 0;
+	shown.count = 0;
 	has_outputs = ended = lost = drain.done = false;
 	memset(input, 0, sizeof(input));
 	memset(output, 0, sizeof(output));
@@ -199,13 +170,13 @@ int main(void)
 	while (!rc && played < rounds && clips++ < 100 * rounds) {
 		rc = play((const uint8_t *)(uintptr_t)boot.initrd_base, boot.initrd_bytes);
 		/* All of them, or a later clip tells. */
-		odd += !rc && !lost && pictures != expected_pictures;
+		shown.odd += !rc && !lost && shown.count != shown.expected;
 	}
 	printf("# %u clips whole, %u lost, %u commands refused\n", played, failed, refused);
 	report_start("video recovery");
 	report_check(!rc, "every_command_is_answered: error %d", rc);
 	report_check(played == rounds, "a_new_stream_plays_the_clip: %u of %u", played, rounds);
-	report_check(odd == 0 && expected_pictures > 0, "pictures_are_the_same_each_time: %u of %u are not", odd,
-		     expected_pictures);
+	report_check(shown.odd == 0 && shown.expected > 0, "pictures_are_the_same_each_time: %u of %u are not",
+		     shown.odd, shown.expected);
 	return report_end();
 }
