@@ -32,11 +32,6 @@ struct stream_record {
 	char tag[64];
 };
 
-/* Of guest-physical memory. */
-struct range {
-	uint64_t gpa, bytes;
-};
-
 struct buffer_record {
 	uint32_t plane_count, range_count;
 	uint32_t object_count, zero; /* one of the two is 0 */
@@ -144,26 +139,6 @@ void video_record_stream_gone(struct video *v, const struct video_command *cmd)
 		journal_drop_all(v->journal, RECORD_STREAM, RECORD_BUFFER, &id, 1);
 }
 
-/* The pieces of @b as the guest numbers them; they may lie across regions. Returns how many, 0 for more than @most. */
-static uint32_t find_ranges(const struct video *v, const struct video_buffer *b, struct range *ranges, uint32_t most)
-{
-	uint32_t count = 0;
-
-	for (unsigned i = 0; i < b->piece_count; i++) {
-		const char *at = b->pieces[i].iov_base;
-		uint64_t bytes = b->pieces[i].iov_len, left;
-
-		for (; bytes > 0; count++) {
-			if (count == most || !guest_mem_address(v->device.mem, at, &ranges[count].gpa, &left))
-				return 0;
-			ranges[count].bytes = left < bytes ? left : bytes;
-			bytes -= ranges[count].bytes;
-			at += ranges[count].bytes;
-		}
-	}
-	return count;
-}
-
 /* What another device has lent is looked for again. */
 static void record_objects(struct video *v, const struct journal_key *key, const struct buffer_record *record,
 			   const struct video_buffer *b)
@@ -181,8 +156,9 @@ void video_record_buffer(struct video *v, const struct video_command *cmd)
 	const struct journal_key key = buffer_key(cmd->stream_id, cmd->queue, id);
 	const struct video_buffer *b = stream_find_buffer(cmd->stream, cmd->queue, id);
 	struct buffer_record record = {.plane_count = b->plane_count, .object_count = b->object_count};
-	struct range *ranges;
+	struct guest_mem_range *ranges;
 	uint32_t most;
+	int count;
 
 	if (!v->journal)
 		return;
@@ -196,7 +172,8 @@ void video_record_buffer(struct video *v, const struct video_command *cmd)
 	}
 	most = b->piece_count + GUEST_MEM_MAX_REGIONS;
 	ranges = calloc(most, sizeof(*ranges));
-	record.range_count = ranges ? find_ranges(v, b, ranges, most) : 0;
+	count = ranges ? guest_mem_ranges(v->device.mem, b->pieces, b->piece_count, ranges, most) : 0;
+	record.range_count = count > 0 ? (uint32_t)count : 0;
 	if (record.range_count > 0)
 		put(v, &key, &record, sizeof(record), ranges, record.range_count * sizeof(*ranges));
 	else
@@ -313,7 +290,8 @@ static bool restore_headers(struct restore *r, const struct journal_key *key, co
 }
 
 /* The guest's memory behind @ranges. */
-static bool fill_buffer(const struct video *v, struct video_buffer *b, const struct range *ranges, uint32_t count)
+static bool fill_buffer(const struct video *v, struct video_buffer *b, const struct guest_mem_range *ranges,
+			uint32_t count)
 {
 	b->pieces = calloc(count, sizeof(*b->pieces));
 	for (uint32_t i = 0; b->pieces && i < count; i++) {
@@ -366,7 +344,8 @@ static bool find_memory(const struct video *v, struct video_buffer *b, const str
 		       find_objects(v, b, rest, record->object_count, is_input);
 	return record->range_count > 0 &&
 	       record->range_count <= v->config.limits.buffer_entries + GUEST_MEM_MAX_REGIONS &&
-	       bytes == record->range_count * sizeof(struct range) && fill_buffer(v, b, rest, record->range_count);
+	       bytes == record->range_count * sizeof(struct guest_mem_range) &&
+	       fill_buffer(v, b, rest, record->range_count);
 }
 
 static bool place_planes(struct video_buffer *b, const struct buffer_record *record)

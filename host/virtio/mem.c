@@ -130,3 +130,25 @@ bool guest_mem_address(const struct guest_mem *m, const void *host, uint64_t *gp
 	}
 	return false;
 }
+
+int guest_mem_ranges(const struct guest_mem *m, const struct iovec *pieces, unsigned count,
+		     struct guest_mem_range *ranges, unsigned most)
+{
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		const char *at = pieces[i].iov_base;
+		uint64_t bytes = pieces[i].iov_len, left;
+
+		for (; bytes > 0; found++) {
+			if (found == most)
+				return -E2BIG;
+			if (!guest_mem_address(m, at, &ranges[found].gpa, &left))
+				return -EFAULT;
+			ranges[found].bytes = left < bytes ? left : bytes;
+			bytes -= ranges[found].bytes;
+			at += ranges[found].bytes;
+		}
+	}
+	return (int)found;
+}

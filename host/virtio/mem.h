@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 struct guest_mem;
 
@@ -45,6 +46,18 @@ void *guest_mem_range(const struct guest_mem *m, uint64_t gpa, uint64_t size_byt
  * it is not guest memory.
  */
 bool guest_mem_address(const struct guest_mem *m, const void *host, uint64_t *gpa, uint64_t *left);
+
+/* Of guest-physical memory. */
+struct guest_mem_range {
+	uint64_t gpa, bytes;
+};
+
+/*
+ * The same for @pieces, each of which may lie across regions. Returns how many ranges that are, -E2BIG for more than @most, or
+ * -EFAULT.
+ */
+int guest_mem_ranges(const struct guest_mem *m, const struct iovec *pieces, unsigned count,
+		     struct guest_mem_range *ranges, unsigned most);
 
 /* The first region at or above @gpa, or NULL: to go through all of them in order. */
 const struct guest_mem_region *guest_mem_next(const struct guest_mem *m, uint64_t gpa);

@@ -24,14 +24,9 @@ struct virtio_objects {
 
 #define TAIL_MAGIC 0x4a424f4du /* "MOBJ" */
 #define TAIL_WRITE_ONLY 1u
-#define TAIL_PAGES 2u /* what lies before it is a list of struct range, and @bytes is how many these have */
+#define TAIL_PAGES 2u /* what lies before it is a list of struct guest_mem_range, and @bytes is how many these have */
 /* More than a resource of the GPU has. */
 #define RANGES_MAX 262144u
-
-/* Of guest-physical memory. */
-struct range {
-	uint64_t gpa, bytes;
-};
 
 /* The end of a memfd: what another process has to know of it, which is sent nothing but the descriptor. */
 struct virtio_object_tail {
@@ -216,7 +211,7 @@ static int import_memory(int fd, size_t size, const struct virtio_object_tail *t
 	return 0;
 }
 
-static int find_pages(struct virtio_object *o, const struct range *ranges, const struct guest_mem *mem)
+static int find_pages(struct virtio_object *o, const struct guest_mem_range *ranges, const struct guest_mem *mem)
 {
 	for (unsigned i = 0; i < o->piece_count; i++) {
 		void *host = guest_mem_range(mem, ranges[i].gpa, ranges[i].bytes);
@@ -232,9 +227,9 @@ static int find_pages(struct virtio_object *o, const struct range *ranges, const
 static int import_pages(int fd, size_t size, const struct virtio_object_tail *t, const struct guest_mem *mem,
 			struct virtio_object **out)
 {
-	const size_t count = (size - sizeof(*t)) / sizeof(struct range);
+	const size_t count = (size - sizeof(*t)) / sizeof(struct guest_mem_range);
 	struct virtio_object *o = NULL;
-	struct range *ranges;
+	struct guest_mem_range *ranges;
 	int err = -ENOMEM;
 
 	if (!mem || count == 0 || count > RANGES_MAX || count * sizeof(*ranges) + sizeof(*t) != size)
@@ -298,30 +293,8 @@ bool virtio_objects_are_shared(const struct virtio_objects *t)
 	return t && (!t->home || t->home->is_open(t->home_owner));
 }
 
-/* Where the pages are in the guest's memory; they may lie across its regions. Returns how many ranges, or a negative errno. */
-static int list_pages(const struct virtio_object *o, const struct guest_mem *mem, struct range *ranges, unsigned most)
-{
-	unsigned count = 0;
-
-	for (unsigned i = 0; i < o->piece_count; i++) {
-		const char *at = o->pieces[i].iov_base;
-		uint64_t bytes = o->pieces[i].iov_len, left;
-
-		for (; bytes > 0; count++) {
-			if (count == most)
-				return -E2BIG;
-			if (!guest_mem_address(mem, at, &ranges[count].gpa, &left))
-				return -EFAULT;
-			ranges[count].bytes = left < bytes ? left : bytes;
-			bytes -= ranges[count].bytes;
-			at += ranges[count].bytes;
-		}
-	}
-	return (int)count;
-}
-
 /* Nobody writes there any more: the other is to read what we wrote. */
-static int make_list(struct virtio_object *o, const struct range *ranges, unsigned count)
+static int make_list(struct virtio_object *o, const struct guest_mem_range *ranges, unsigned count)
 {
 	const struct virtio_object_tail t = {.magic = TAIL_MAGIC, .flags = TAIL_PAGES, .bytes = o->bytes};
 	const size_t bytes = count * sizeof(*ranges);
@@ -344,7 +317,7 @@ static int make_list(struct virtio_object *o, const struct range *ranges, unsign
 static int describe_pages(struct virtio_object *o, const struct guest_mem *mem)
 {
 	const unsigned most = o->piece_count + GUEST_MEM_MAX_REGIONS;
-	struct range *ranges;
+	struct guest_mem_range *ranges;
 	int count;
 
 	if (!mem)
@@ -352,7 +325,7 @@ static int describe_pages(struct virtio_object *o, const struct guest_mem *mem)
 	ranges = malloc(most * sizeof(*ranges));
 	if (!ranges)
 		return -ENOMEM;
-	count = list_pages(o, mem, ranges, most < RANGES_MAX ? most : RANGES_MAX);
+	count = guest_mem_ranges(mem, o->pieces, o->piece_count, ranges, most < RANGES_MAX ? most : RANGES_MAX);
 	if (count > 0)
 		count = make_list(o, ranges, (unsigned)count);
 	else if (count == 0)

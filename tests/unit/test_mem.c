@@ -47,6 +47,30 @@ static void host_addresses_map_back(void **state)
 	guest_mem_destroy(m);
 }
 
+/* A piece may lie across regions that are beside each other in this process only. */
+static void pieces_map_back_to_ranges(void **state)
+{
+	struct guest_mem *m = create();
+	const struct iovec pieces[] = {{backing + 0x800, 0x1000}, {backing + 0x1800, 0}, {backing, 0x10}};
+	const struct iovec beyond = {backing + 0x1ff0, 0x20};
+	struct guest_mem_range r[3];
+
+	(void)state;
+	assert_int_equal(add(m, 0x100000000, 0x1000, 0), 0);
+	assert_int_equal(add(m, 0x1000, 0x1000, 0x1000), 0);
+	assert_int_equal(guest_mem_ranges(m, pieces, 3, r, 3), 3);
+	assert_int_equal(r[0].gpa, 0x100000800);
+	assert_int_equal(r[0].bytes, 0x800);
+	assert_int_equal(r[1].gpa, 0x1000);
+	assert_int_equal(r[1].bytes, 0x800);
+	assert_int_equal(r[2].gpa, 0x100000000);
+	assert_int_equal(r[2].bytes, 0x10);
+	assert_int_equal(guest_mem_ranges(m, pieces, 3, r, 2), -E2BIG);
+	assert_int_equal(guest_mem_ranges(m, &beyond, 1, r, 3), -EFAULT);
+	assert_int_equal(guest_mem_ranges(m, pieces, 0, r, 3), 0);
+	guest_mem_destroy(m);
+}
+
 static void ranges_map_to_their_region(void **state)
 {
 	struct guest_mem *m = create();
@@ -145,6 +169,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ranges_map_to_their_region),
 		cmocka_unit_test(host_addresses_map_back),
+		cmocka_unit_test(pieces_map_back_to_ranges),
 		cmocka_unit_test(ranges_outside_are_refused),
 		cmocka_unit_test(a_range_across_two_regions_is_refused),
 		cmocka_unit_test(bad_regions_are_refused),
