@@ -442,7 +442,8 @@ static int act_allowed(struct sandbox *s)
 	fd = open("/sys/devices/system/cpu/possible", O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || read(fd, &one, 1) != 1)
 		return 8;
-	if (access("/usr/lib", R_OK) || isatty(fd) || prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) == 0)
+	if (open("/usr/lib", O_RDONLY | O_DIRECTORY | O_CLOEXEC) < 0 || access("/usr/lib", R_OK) || isatty(fd) ||
+	    prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) == 0)
 		return 9;
 	return prctl(PR_SET_NAME, "named", 0, 0, 0) ? 10 : GOOD;
 }
