@@ -61,10 +61,15 @@ static bool is_codec(const char *path)
 	return is && (cap.capabilities & V4L2_CAP_DEVICE_CAPS ? cap.device_caps : cap.capabilities) & m2m;
 }
 
-/* By the folders in sysfs plug-ins learn which devices there are, and by media nodes how stateless codecs are set up. */
+/*
+ * By the folders in sysfs plug-ins learn which devices there are, and by media nodes how stateless codecs are set up. They
+ * ask libudev, which looks for devices in every folder of /sys/bus and /sys/class that it may list.
+ */
 static const struct sandbox_path video_paths[] = {
 	COMMON_PATHS,
 	{.pattern = "/sys/devices/system/node", .access = SANDBOX_READ},
+	{.pattern = "/sys/bus", .access = SANDBOX_LIST},
+	{.pattern = "/sys/class", .access = SANDBOX_LIST},
 	{.pattern = "/sys/class/drm/renderD*", .access = SANDBOX_READ},
 	{.pattern = "/sys/class/video4linux/*", .access = SANDBOX_READ},
 	{.pattern = "/dev/video[0-9]*", .access = SANDBOX_DEVICE, .is_wanted = is_codec},

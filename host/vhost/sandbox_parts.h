@@ -25,8 +25,11 @@ enum sandbox_part {
 	SANDBOX_PART_COUNT,
 };
 
-/* What may be done with a file; a directory stands for all that is in it. */
-enum sandbox_access { SANDBOX_READ, SANDBOX_DEVICE, SANDBOX_WRITE };
+/*
+ * What may be done with a file; a directory stands for all that is in it. LIST: names in directories only, which are those
+ * of other rows where the worker has a tree of its own.
+ */
+enum sandbox_access { SANDBOX_LIST, SANDBOX_READ, SANDBOX_DEVICE, SANDBOX_WRITE };
 
 struct sandbox_path {
 	const char *pattern; /* glob(7); what is not there is passed over */

@@ -39,7 +39,7 @@ int video_prepare_worker(struct program_worker *w)
 	static struct watch watch;
 	const struct video_config *config = w->program->owner;
 
-	video_warm_up(&codec_gst_ops, config->encoder, config->element, w->loop);
+	video_warm_up(&codec_gst_ops, config->encoder, config->media, config->element, w->loop);
 	/* Sooner than a guest is told that a codec does nothing. */
 	watch = (struct watch){
 		.timer = {.expired = look_for_stuck, .owner = &watch},

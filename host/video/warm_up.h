@@ -13,7 +13,10 @@
 struct codec_ops;
 struct loop;
 
-/* @element as in struct codec_config. Returns how many codecs work; a line tells of each that does not. */
-unsigned video_warm_up(const struct codec_ops *ops, bool encoder, const char *element, struct loop *loop);
+/*
+ * @media: those too that virtio-video has no number for. @element as in struct codec_config. Returns how many codecs work; a
+ * line tells of each that does not.
+ */
+unsigned video_warm_up(const struct codec_ops *ops, bool encoder, bool media, const char *element, struct loop *loop);
 
 #endif
