@@ -213,6 +213,23 @@ static void worker_ended(void *owner, int status)
 	}
 }
 
+/*
+ * Processes that lost the one that made them became ours with sandbox_spawn(): what is left of them goes. The first of the
+ * dead may be one whose own watch is to see it; the others then wait for the next time.
+ */
+static void bury_orphans(const struct keeper *k)
+{
+	siginfo_t dead;
+
+	for (;;) {
+		dead.si_pid = 0;
+		if (waitid(P_ALL, 0, &dead, WEXITED | WNOHANG | WNOWAIT) || !dead.si_pid ||
+		    dead.si_pid == k->worker.pid || dead.si_pid == k->spare.pid)
+			return;
+		waitpid(dead.si_pid, NULL, 0);
+	}
+}
+
 static void watch_worker(struct loop_timer *t)
 {
 	struct keeper *k = t->owner;
@@ -236,6 +253,7 @@ static void watch_worker(struct loop_timer *t)
 			 k->config->name);
 		worker_kill(&k->worker);
 	}
+	bury_orphans(k);
 	keeper_look_for_spare(k);
 	if (k->worker_untold)
 		tell_of_worker(k);

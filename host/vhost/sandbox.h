@@ -54,7 +54,7 @@ struct sandbox_child {
  * Start @run in a child in namespaces of its own; what @run returns is its exit status. The child dies with the thread
  * that called this. It is a fork: @run sees the caller's memory and descriptors, has one thread, and is process 1 of
  * its world, so a signal without a handler can't end it, except SIGKILL.
- * The calling process becomes a subreaper (prctl(2)): orphans of its children become its own.
+ * The calling process becomes a subreaper (prctl(2)): orphans of its children become its own, and are its to wait for.
  * Waits for the child's namespaces, a few milliseconds. Returns 0, or a negative errno after a line.
  */
 int sandbox_spawn(struct sandbox *s, int (*run)(struct sandbox *s, void *arg), void *arg, struct sandbox_child *out);

@@ -8,8 +8,10 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "host/base/step.h"
 #include "protocol/vhost_user.h"
@@ -188,6 +190,62 @@ static void a_later_worker_that_talks_nonsense_is_replaced(void **state)
 	assert_int_equal(keeper_world_end(&w), 0);
 }
 
+/* In the worker: its child outlives it for a moment, and is the keeper's then. */
+static void leave_an_orphan(struct keeper_shared *s)
+{
+	int ends[2];
+	char end;
+	pid_t orphan;
+
+	if (pipe(ends) || (orphan = fork()) < 0)
+		_exit(1);
+	if (orphan > 0) {
+		s->result = orphan;
+		_exit(1);
+	}
+	close(ends[1]);
+	/* The worker's end of it goes with the worker. */
+	_exit(read(ends[0], &end, 1) != 0);
+}
+
+/* Of a process: 'Z' when nobody has waited for it, 0 when it is gone. */
+static char process_state(pid_t pid)
+{
+	char path[64], state = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	if (fscanf(f, "%*d %*s %c", &state) != 1)
+		state = 0;
+	fclose(f);
+	return state;
+}
+
+static bool is_gone(void *arg)
+{
+	return process_state(*(pid_t *)arg) == 0;
+}
+
+static void what_dead_workers_leave_behind_does_not_pile_up(void **state)
+{
+	struct keeper_world w;
+	pid_t orphan;
+
+	(void)state;
+	keeper_world_begin(&w, &rings[0], KEEPER_WELL);
+	w.shared->taken_over = leave_an_orphan;
+	keeper_world_start(&w);
+	assert_int_equal(keeper_world_serve(&w, 0, 0, NULL), 1);
+	orphan = w.shared->result;
+	assert_true(orphan > 0);
+	assert_true(fake_guest_run_until(w.peer->guest, is_gone, &orphan, 30000));
+	assert_int_equal(keeper_world_serve(&w, 0, 50, NULL), 0);
+	assert_int_equal(keeper_world_end(&w), 0);
+}
+
 static void many_deaths_end_in_doing_with_less_then_in_giving_up(void **state)
 {
 	struct keeper_world w;
@@ -216,6 +274,7 @@ int main(void)
 		cmocka_unit_test(a_worker_that_can_not_start_ends_the_program),
 		cmocka_unit_test(a_first_worker_that_talks_nonsense_ends_the_program),
 		cmocka_unit_test(a_later_worker_that_talks_nonsense_is_replaced),
+		cmocka_unit_test(what_dead_workers_leave_behind_does_not_pile_up),
 		cmocka_unit_test(many_deaths_end_in_doing_with_less_then_in_giving_up),
 	};
 
