@@ -85,8 +85,9 @@ test_vhost_user_session-src := vmm/vhost_user_session.c vmm/shared_objects.c
 unit-tests += test_isolate
 test_isolate-src := vmm/isolate.c vmm/isolate_control.c
 # What a worker process may do; every case in a process of its own.
-unit-tests += test_sandbox
-test_sandbox-src = tests/lib/elsewhere.c $(host-sandbox-src)
+unit-tests += test_sandbox test_sandbox_spawn
+test_sandbox-src = tests/lib/elsewhere.c tests/lib/sandbox_plan.c $(host-sandbox-src)
+test_sandbox_spawn-src = $(test_sandbox-src)
 unit-tests += test_doctor_process
 test_doctor_process-src = vmm/doctor_process.c tests/lib/elsewhere.c $(host-sandbox-src)
 unit-tests += test_video_headers

@@ -11,7 +11,6 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -28,72 +27,25 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "host/vhost/sandbox.h"
 #include "tests/lib/elsewhere.h"
+#include "tests/lib/sandbox_plan.h"
 #include "tests/lib/tap.h"
 
 #define SECRET "/etc/passwd"
 
-/* What a worker's status says. */
-#define GOOD 0
-#define STOPPED 90 /* prepare() or lock() refused */
 #define KILLED (-SIGSYS)
 
-/* Two words of the parent that a worker may use. */
+/* Two words of the parent: the first a worker may use. */
 static int kept, not_kept;
 static char directory[] = "/tmp/mullion-sandbox-XXXXXX";
 
-struct plan {
-	struct sandbox_config config;
-	int (*before)(struct sandbox *s); /* after prepare(); not 0: the exit status */
-	int (*act)(struct sandbox *s);	  /* after lock() */
-};
-
-static int worker(struct sandbox *s, void *arg)
-{
-	const struct plan *p = arg;
-	int keep[] = {kept};
-	int status = GOOD;
-
-	/* cmocka's, which are of use in the process of the tests only. */
-	signal(SIGSEGV, SIG_DFL);
-	signal(SIGILL, SIG_DFL);
-	if (sandbox_prepare(s, keep, 1))
-		return STOPPED;
-	if (p->before)
-		status = p->before(s);
-	if (status == GOOD && sandbox_lock(s))
-		status = STOPPED;
-	return status != GOOD || !p->act ? status : p->act(s);
-}
-
-/* The exit status, or a signal as a negative number. */
-static int run_plan(const struct plan *p)
-{
-	struct sandbox_child child;
-	struct sandbox *s;
-	int status;
-
-	if (sandbox_create(&p->config, &s))
-		return -1001;
-	if (sandbox_spawn(s, worker, (void *)(uintptr_t)p, &child)) {
-		sandbox_destroy(s);
-		return -1002;
-	}
-	status = elsewhere_wait(child.pid);
-	close(child.pidfd);
-	sandbox_destroy(s);
-	return status;
-}
-
 static int run(int (*before)(struct sandbox *s), int (*act)(struct sandbox *s))
 {
-	const struct plan p = {.config = {.profile = &sandbox_gpu}, .before = before, .act = act};
+	const struct sandbox_plan p = {.config = {.profile = &sandbox_gpu}, .keep = kept, .before = before, .act = act};
 
-	return run_plan(&p);
+	return sandbox_plan_run(&p);
 }
 
 /* ---- forbidden ---- */
@@ -311,12 +263,13 @@ static int before_reopen(struct sandbox *s)
 	return open("/sys/class", O_RDONLY) < 0 && errno != ENOENT ? 7 : GOOD;
 }
 
-static const struct plan reopen = {.config = {.profile = &sandbox_video}, .before = before_reopen, .act = act_reopen};
+static const struct sandbox_plan reopen = {
+	.config = {.profile = &sandbox_video}, .before = before_reopen, .act = act_reopen};
 
 static void codecs_write_to_devices_and_to_nothing_else(void **state)
 {
 	(void)state;
-	assert_int_equal(run_plan(&reopen), GOOD);
+	assert_int_equal(sandbox_plan_run(&reopen), GOOD);
 }
 
 static int before_write(struct sandbox *s)
@@ -347,14 +300,14 @@ static int act_write_there(struct sandbox *s)
 
 static void the_directory_given_is_written_and_no_other(void **state)
 {
-	const struct plan p = {
+	const struct sandbox_plan p = {
 		.config = {.profile = &sandbox_gpu, .writable = directory},
 		.before = before_write,
 		.act = act_write_there,
 	};
 
 	(void)state;
-	assert_int_equal(run_plan(&p), GOOD);
+	assert_int_equal(sandbox_plan_run(&p), GOOD);
 }
 
 static int act_shader_cache(struct sandbox *s)
@@ -381,13 +334,13 @@ static int act_shader_cache(struct sandbox *s)
 
 static void shader_cache_has_an_end(void **state)
 {
-	const struct plan p = {
+	const struct sandbox_plan p = {
 		.config = {.profile = &sandbox_gpu, .shader_cache_bytes = 1 << 20},
 		.act = act_shader_cache,
 	};
 
 	(void)state;
-	assert_int_equal(run_plan(&p), GOOD);
+	assert_int_equal(sandbox_plan_run(&p), GOOD);
 }
 
 /* ---- what must go on ---- */
@@ -564,146 +517,13 @@ static void no_capability_is_left(void **state)
 	assert_int_equal(run(NULL, act_capabilities), GOOD);
 }
 
-static int act_end(struct sandbox *s)
-{
-	(void)s;
-	return 7;
-}
-
-static void exit_status_comes_through(void **state)
-{
-	struct plan p = {.config = {.profile = &sandbox_gpu}, .act = act_end};
-
-	(void)state;
-	assert_int_equal(run_plan(&p), 7);
-	p.config.mode = SANDBOX_OFF;
-	assert_int_equal(run_plan(&p), 7);
-}
-
-static void *wait_long(void *arg)
-{
-	(void)arg;
-	pause();
-	return NULL;
-}
-
-static int worker_with_thread(struct sandbox *s, void *arg)
-{
-	pthread_t thread;
-	int keep[1] = {0};
-
-	(void)arg;
-	if (pthread_create(&thread, NULL, wait_long, NULL))
-		return 1;
-	return sandbox_prepare(s, keep, 0) == -EBUSY ? GOOD : 2;
-}
-
-static void threads_from_before_are_refused(void **state)
-{
-	const struct sandbox_config config = {.profile = &sandbox_gpu};
-	struct sandbox_child child;
-	struct sandbox *s;
-
-	(void)state;
-	assert_int_equal(sandbox_create(&config, &s), 0);
-	assert_int_equal(sandbox_spawn(s, worker_with_thread, NULL, &child), 0);
-	assert_int_equal(elsewhere_wait(child.pid), GOOD);
-	close(child.pidfd);
-	sandbox_destroy(s);
-}
-
-static int act_wait(struct sandbox *s)
-{
-	(void)s;
-	poll(NULL, 0, -1);
-	return 1;
-}
-
-/* The parent dies without a word: kill -9. */
-static void worker_dies_with_its_parent(void **state)
-{
-	struct pollfd end = {.events = POLLIN};
-	int ends[2], word;
-	pid_t parent;
-
-	(void)state;
-	assert_int_equal(pipe(ends), 0);
-	parent = fork();
-	if (parent == 0) {
-		const struct plan p = {.config = {.profile = &sandbox_gpu}, .act = act_wait};
-		struct sandbox_child child;
-		struct sandbox *s;
-
-		if (sandbox_create(&p.config, &s) || sandbox_spawn(s, worker, (void *)(uintptr_t)&p, &child) ||
-		    write(ends[1], &child.pid, sizeof(int)) != sizeof(int))
-			_exit(1);
-		pause();
-		_exit(2);
-	}
-	assert_int_equal(read(ends[0], &word, sizeof(word)), sizeof(word));
-	end.fd = (int)syscall(SYS_pidfd_open, word, 0);
-	assert_true(end.fd >= 0);
-	kill(parent, SIGKILL);
-	assert_int_equal(elsewhere_wait(parent), -SIGKILL);
-	assert_int_equal(poll(&end, 1, 60000), 1);
-	close(end.fd);
-	close(ends[0]);
-	close(ends[1]);
-}
-
-/* The first child of @parent's, once it is there; 0: @parent, a child of ours, has ended. */
-static pid_t first_child(pid_t parent)
-{
-	siginfo_t end = {0};
-	char path[64];
-	int pid = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)parent, (int)parent);
-	while (pid == 0 && end.si_pid == 0) {
-		FILE *f = fopen(path, "re");
-
-		assert_non_null(f);
-		if (fscanf(f, "%d", &pid) != 1)
-			pid = 0;
-		fclose(f);
-		assert_int_equal(waitid(P_PID, (id_t)parent, &end, WEXITED | WNOHANG | WNOWAIT), 0);
-	}
-	return pid;
-}
-
-/* What a kernel that is out of memory does, or a hasty administrator. */
-static void a_child_that_is_killed_while_it_is_made_is_made_again(void **state)
-{
-	enum { ROUNDS = 30 };
-	unsigned hits = 0;
-
-	(void)state;
-	for (unsigned i = 0; i < ROUNDS; i++) {
-		const pid_t parent = fork();
-		pid_t child;
-
-		if (parent == 0) {
-			const struct plan p = {.config = {.profile = &sandbox_gpu}, .act = act_wait};
-			struct sandbox_child made;
-			struct sandbox *s;
-
-			_exit(sandbox_create(&p.config, &s) || sandbox_spawn(s, worker, (void *)(uintptr_t)&p, &made) ||
-			      made.pid <= 0);
-		}
-		child = first_child(parent);
-		hits += child && kill(child, SIGKILL) == 0;
-		assert_int_equal(elsewhere_wait(parent), 0);
-	}
-	assert_true(hits > ROUNDS / 2);
-}
-
 /* ---- strict ---- */
 
 static void strict_starts_only_whole(void **state)
 {
-	struct plan p = {.config = {.profile = &sandbox_gpu, .mode = SANDBOX_STRICT}};
+	struct sandbox_plan p = {.config = {.profile = &sandbox_gpu, .mode = SANDBOX_STRICT}};
 	bool whole = run(NULL, NULL) == GOOD;
-	int status = run_plan(&p);
+	int status = sandbox_plan_run(&p);
 
 	(void)state;
 	assert_true(whole);
@@ -728,14 +548,14 @@ static int all_here(void)
 		return 33;
 	if (run(NULL, act_scheduling) != GOOD)
 		return 34;
-	return run(NULL, act_capabilities) != GOOD ? 35 : run_plan(&reopen) != GOOD ? 36 : GOOD;
+	return run(NULL, act_capabilities) != GOOD ? 35 : sandbox_plan_run(&reopen) != GOOD ? 36 : GOOD;
 }
 
 static int strict_here(void)
 {
-	const struct plan p = {.config = {.profile = &sandbox_gpu, .mode = SANDBOX_STRICT}};
+	const struct sandbox_plan p = {.config = {.profile = &sandbox_gpu, .mode = SANDBOX_STRICT}};
 
-	return run_plan(&p);
+	return sandbox_plan_run(&p);
 }
 
 static void all_of_it_as_another_user(void **state)
@@ -787,10 +607,6 @@ int main(void)
 		cmocka_unit_test(abort_ends_it_by_another_signal),
 		cmocka_unit_test(only_given_descriptors_and_no_privileges_are_left),
 		cmocka_unit_test(no_capability_is_left),
-		cmocka_unit_test(exit_status_comes_through),
-		cmocka_unit_test(threads_from_before_are_refused),
-		cmocka_unit_test(worker_dies_with_its_parent),
-		cmocka_unit_test(a_child_that_is_killed_while_it_is_made_is_made_again),
 		cmocka_unit_test(strict_starts_only_whole),
 		cmocka_unit_test(all_of_it_as_another_user),
 		cmocka_unit_test(all_of_it_without_user_namespaces),
