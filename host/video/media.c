@@ -449,6 +449,14 @@ static void kick(struct virtio_device *d, unsigned q)
 		virtq_drain(d->queues[q], handle, m);
 }
 
+/* Nothing is in it: the driver gets an event of no bytes, which it passes over. */
+static void give_event_buffer_back(struct media *m)
+{
+	if (m->event_buffer)
+		chain_finish(m->event_buffer);
+	m->event_buffer = NULL;
+}
+
 static void reset(struct virtio_device *d)
 {
 	struct media *m = media_from_device(d);
@@ -462,9 +470,7 @@ static void reset(struct virtio_device *d)
 	while (m->sessions)
 		media_session_close(m->sessions);
 	media_window_reset(&m->window);
-	if (m->event_buffer)
-		chain_finish(m->event_buffer);
-	m->event_buffer = NULL;
+	give_event_buffer_back(m);
 	/* Of what a process before this one left there, too. */
 	shared_heap_trim(m->store.heap);
 	m->journal = journal;
@@ -473,8 +479,12 @@ static void reset(struct virtio_device *d)
 /* A frontend that stops rings answers no questions of ours meanwhile. */
 static void quiesce(struct virtio_device *d, unsigned q)
 {
+	struct media *m = media_from_device(d);
+
 	if (q == VIRTIO_MEDIA_QUEUE_COMMAND)
-		media_window_give_up(&media_from_device(d)->window);
+		media_window_give_up(&m->window);
+	else
+		give_event_buffer_back(m);
 }
 
 static int config(struct virtio_device *d, uint32_t off, void *buf, size_t n, bool write)

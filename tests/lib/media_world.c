@@ -313,11 +313,15 @@ static void take_events(struct media_world *w, bool kick)
 			return;
 		r = w->posted[oldest];
 		assert_true(w->event_count < sizeof(w->events) / sizeof(w->events[0]));
-		e = &w->events[w->event_count++];
-		memset(e, 0, sizeof(*e));
-		e->bytes = r->used_len;
-		assert_true(e->bytes >= sizeof(e->u.hdr) && e->bytes <= sizeof(e->u));
-		memcpy(&e->u, r->out, e->bytes);
+		if (r->used_len == 0) {
+			w->empty_events++;
+		} else {
+			e = &w->events[w->event_count++];
+			memset(e, 0, sizeof(*e));
+			e->bytes = r->used_len;
+			assert_true(e->bytes >= sizeof(e->u.hdr) && e->bytes <= sizeof(e->u));
+			memcpy(&e->u, r->out, e->bytes);
+		}
 		fake_guest_free_request(w->guest, r);
 		w->posted[oldest] = fake_guest_add(w->guest, VIRTIO_MEDIA_QUEUE_EVENT, NULL, 0,
 						   sizeof(struct virtio_media_event_dqbuf));

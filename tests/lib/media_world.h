@@ -35,6 +35,7 @@ struct media_world {
 	struct fake_request *posted[MEDIA_WORLD_EVENTS];
 	struct media_event events[256];
 	unsigned event_count;
+	unsigned empty_events; /* buffers for them that came back with nothing */
 	struct fake_shmem home;
 	/* Of a world that keeps. */
 	struct video_config config;
