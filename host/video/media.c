@@ -439,10 +439,21 @@ static int start(struct virtio_device *d)
 	return 0;
 }
 
+static void pause_streams(struct media *m, bool paused)
+{
+	if (paused == m->paused)
+		return;
+	m->paused = paused;
+	for (struct media_session *s = m->sessions; s; s = s->next)
+		stream_pause(s->stream, paused);
+}
+
 static void kick(struct virtio_device *d, unsigned q)
 {
 	struct media *m = media_from_device(d);
 
+	if (q == VIRTIO_MEDIA_QUEUE_COMMAND)
+		pause_streams(m, false);
 	if (q == VIRTIO_MEDIA_QUEUE_EVENT)
 		media_send_notes(m);
 	else
@@ -471,6 +482,7 @@ static void reset(struct virtio_device *d)
 		media_session_close(m->sessions);
 	media_window_reset(&m->window);
 	give_event_buffer_back(m);
+	m->paused = false;
 	/* Of what a process before this one left there, too. */
 	shared_heap_trim(m->store.heap);
 	m->journal = journal;
@@ -485,6 +497,13 @@ static void quiesce(struct virtio_device *d, unsigned q)
 		media_window_give_up(&m->window);
 	else
 		give_event_buffer_back(m);
+}
+
+/* Buffers are queued without a request that waits for them, and may be the guest's pages. */
+static void stopped(struct virtio_device *d, unsigned q)
+{
+	if (q == VIRTIO_MEDIA_QUEUE_COMMAND)
+		pause_streams(media_from_device(d), true);
 }
 
 static int config(struct virtio_device *d, uint32_t off, void *buf, size_t n, bool write)
@@ -537,6 +556,7 @@ static const struct virtio_device_ops media_ops = {
 	.kick = kick,
 	.reset = reset,
 	.quiesce = quiesce,
+	.stopped = stopped,
 	.config = config,
 	.count = count,
 	.destroy = destroy,

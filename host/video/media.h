@@ -169,6 +169,7 @@ struct media {
 	struct media_window window;
 	struct media_note *first_note, **last_note;
 	bool hold_notes;	    /* a command is at work: its answer goes first */
+	bool paused;		    /* streams are, while the command queue is stopped */
 	bool again;		    /* a process before this one died at that command */
 	struct chain *event_buffer; /* that a process before this one had taken, and for which there is nothing yet */
 	struct journal *journal;    /* NULL: none */

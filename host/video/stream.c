@@ -415,6 +415,8 @@ static void pump(struct video_stream *s, bool codec_spoke)
 	struct codec_output out = {.kind = CODEC_NOTHING};
 	bool moved = codec_spoke, progress = true, waiting;
 
+	if (s->paused)
+		return;
 	while (progress && s->state != STREAM_FAILED) {
 		progress = s->codec && give_back_released(s);
 		if (!feed(s, &progress) || !deliver(s, &out, &progress))
@@ -609,6 +611,13 @@ void stream_cancel(struct video_stream *s)
 	else if (!s->codec && (draining || s->state == STREAM_RUNNING))
 		stream_enter(s, STREAM_IDLE);
 	watch(s, false, false);
+}
+
+void stream_pause(struct video_stream *s, bool paused)
+{
+	s->paused = paused;
+	watch(s, false, false);
+	pump(s, true);
 }
 
 void stream_keep_output(struct video_stream *s)

@@ -112,6 +112,7 @@ struct video_stream {
 	bool force_keyframe;
 	struct loop_timer watchdog;
 	bool watching;
+	bool paused;
 	struct video_stream *next;
 };
 
@@ -176,6 +177,12 @@ void stream_clear(struct video_stream *s, enum video_queue q);
  * are queued next, unless it was told to end or reads on in a buffer of the guest's: then it is let go.
  */
 void stream_cancel(struct video_stream *s);
+
+/*
+ * While paused, no buffer is touched or given back but by clearing and destroying, and nobody waits for the codec; what is
+ * queued meanwhile waits, too.
+ */
+void stream_pause(struct video_stream *s, bool paused);
 
 /*
  * After a change of size, go on with the output buffers that are there. Those that are queued and too small come back

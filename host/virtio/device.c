@@ -230,8 +230,11 @@ int virtio_device_start_queue(struct virtio_device *d, unsigned q, const struct 
 void virtio_device_stop_queue(struct virtio_device *d, unsigned q)
 {
 	assert(loop_is_current(d->loop));
-	if (q < d->queue_count)
-		stop_queue(d, q);
+	if (q >= d->queue_count)
+		return;
+	stop_queue(d, q);
+	if (d->ops->stopped)
+		d->ops->stopped(d, q);
 }
 
 void virtio_device_quiesce_queue(struct virtio_device *d, unsigned q)

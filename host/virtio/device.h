@@ -52,6 +52,11 @@ struct virtio_device_ops {
 	 * keeps what the driver made; it may go on. NULL: it holds none for long.
 	 */
 	void (*quiesce)(struct virtio_device *d, unsigned q);
+	/*
+	 * The queue has stopped without a reset, and may start again, which kick tells: no memory of the guest's is written
+	 * until then, not even buffers that no request in flight holds. NULL: the device has none of those.
+	 */
+	void (*stopped)(struct virtio_device *d, unsigned q);
 	/* Copy n bytes at off, within config_bytes. Returns 0 or -EINVAL for what may not be written. */
 	int (*config)(struct virtio_device *d, uint32_t off, void *buf, size_t n, bool write);
 	void (*destroy)(struct virtio_device *d);         /* frees the object; called once, after reset */

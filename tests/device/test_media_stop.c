@@ -69,10 +69,80 @@ static void an_event_buffer_is_not_kept_over_a_stop(void **state)
 	media_world_destroy(w);
 }
 
+/* A codec that says what it has done when the test lets it. */
+static bool is_at_work;
+static struct codec_config made_with;
+
+static void changed(void *owner)
+{
+	if (!is_at_work)
+		made_with.changed(owner);
+}
+
+static int create(const struct codec_config *config, struct codec **out)
+{
+	struct codec_config c = *config;
+
+	made_with = *config;
+	c.changed = changed;
+	return codec_fake_ops.create(&c, out);
+}
+
+static void end_work(void)
+{
+	is_at_work = false;
+	made_with.changed(made_with.owner);
+}
+
+static void a_stop_leaves_guest_pages_alone(void **state)
+{
+	enum { BYTES = PLAYER_WIDTH * PLAYER_HEIGHT * 3 / 2 };
+	static const uint8_t nothing[BYTES];
+	struct codec_ops slow = codec_fake_ops;
+	struct media_world *w;
+	struct v4l2_buffer b = {.type = MEDIA_CAPTURE, .memory = V4L2_MEMORY_USERPTR, .length = 1};
+	struct v4l2_plane plane = {.length = BYTES, .m.userptr = 0x7f0012345000};
+	struct virtio_media_sg_entry entry = {.len = BYTES};
+	struct virtio_media_event_dqbuf e;
+	uint32_t count = 1, at[2];
+	uint8_t *pages;
+	struct player p;
+
+	(void)state;
+	slow.create = create;
+	w = media_world_create(&(struct video_world_options){.codec = &slow, .timeout_ms = 50});
+	entry.start = fake_guest_alloc(w->guest, BYTES, 4096);
+	pages = fake_guest_ptr(w->guest, entry.start, BYTES);
+	player_open(&p, w);
+	player_feed(&p, 0);
+	player_expect_change(&p);
+	assert_int_equal(media_request(w, p.id, MEDIA_CAPTURE, V4L2_MEMORY_USERPTR, &count), 0);
+	is_at_work = true;
+	assert_int_equal(media_call_long(w, p.id, VIDIOC_QBUF, &b, &plane, sizeof(plane), &entry, sizeof(entry)), 0);
+	assert_int_equal(media_stream(w, p.id, MEDIA_CAPTURE, true), 0);
+	player_queue(&p, 1);
+	media_settle(w);
+	at[VIRTIO_MEDIA_QUEUE_COMMAND] = stop_ring(w, VIRTIO_MEDIA_QUEUE_COMMAND);
+	at[VIRTIO_MEDIA_QUEUE_EVENT] = stop_ring(w, VIRTIO_MEDIA_QUEUE_EVENT);
+	end_work();
+	/* Nor is the codec given up for what it is not asked. */
+	fake_guest_run_until(w->guest, NULL, NULL, 150);
+	assert_memory_equal(pages, nothing, BYTES);
+	start_ring(w, VIRTIO_MEDIA_QUEUE_EVENT, at[VIRTIO_MEDIA_QUEUE_EVENT]);
+	media_settle(w);
+	assert_memory_equal(pages, nothing, BYTES);
+	start_ring(w, VIRTIO_MEDIA_QUEUE_COMMAND, at[VIRTIO_MEDIA_QUEUE_COMMAND]);
+	e = media_dequeue(w, p.id, MEDIA_CAPTURE);
+	assert_int_equal(e.buffer.flags, V4L2_BUF_FLAG_TIMESTAMP_COPY);
+	player_check_nv12(pages, 0, PLAYER_WIDTH, PLAYER_HEIGHT);
+	media_world_destroy(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_event_buffer_is_not_kept_over_a_stop),
+		cmocka_unit_test(a_stop_leaves_guest_pages_alone),
 	};
 
 	return cmocka_run_group_tests_name("media stop", tests, NULL, NULL);
