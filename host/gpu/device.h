@@ -44,6 +44,7 @@ struct gpu {
 	struct gpu_content *content; /* NULL without a journal */
 	struct gpu_share share;
 	bool dmabuf;   /* frames go to @remote without a copy, if they can */
+	bool paused;   /* the renderer is, while the control queue is stopped */
 	bool degraded; /* no 3D although it is offered */
 	unsigned scanout_count;
 	struct gpu_scanout scanouts[VIRTIO_GPU_MAX_SCANOUTS];

@@ -355,10 +355,19 @@ static void resume_share(void *owner)
 	virtio_device_kick(&((struct gpu *)owner)->device, VIRTIO_GPU_QUEUE_CONTROL);
 }
 
+static void pause_renderer(struct gpu *g, bool paused)
+{
+	if (paused != g->paused && g->renderer->ops->pause)
+		g->renderer->ops->pause(g->renderer, paused);
+	g->paused = paused;
+}
+
 static void kick(struct virtio_device *d, unsigned q)
 {
 	struct gpu *g = gpu_from_device(d);
 
+	if (q == VIRTIO_GPU_QUEUE_CONTROL)
+		pause_renderer(g, false);
 	if (q == VIRTIO_GPU_QUEUE_CONTROL && gpu_window_is_busy(&g->window))
 		virtq_hold(d->queues[q], true);
 	if (q == VIRTIO_GPU_QUEUE_CONTROL && gpu_share_is_limited(&g->share))
@@ -378,6 +387,7 @@ static void reset(struct virtio_device *d)
 	g->journal = journal;
 	gpu_record_clear(g);
 	g->journal = g->unrestored = NULL;
+	pause_renderer(g, false);
 	gpu_window_reset(g);
 	while (gpu_context_first(g->contexts))
 		gpu_drop_context(g, gpu_context_first(g->contexts));
@@ -414,6 +424,13 @@ static void quiesce(struct virtio_device *d, unsigned q)
 	gpu_answer_questions(g);
 	gpu_fences_reset(g->fences);
 	gpu_share_set_busy(&g->share, false);
+}
+
+/* A query of the guest's may have its result later. */
+static void stopped(struct virtio_device *d, unsigned q)
+{
+	if (q == VIRTIO_GPU_QUEUE_CONTROL)
+		pause_renderer(gpu_from_device(d), true);
 }
 
 /* Section 5.7.4: only events_clear can be written; each 1 in it clears that event. */
@@ -492,6 +509,7 @@ static const struct virtio_device_ops gpu_ops = {
 	.kick = kick,
 	.reset = reset,
 	.quiesce = quiesce,
+	.stopped = stopped,
 	.config = config,
 	.destroy = destroy,
 };

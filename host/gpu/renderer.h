@@ -143,6 +143,12 @@ struct renderer_ops {
 	int (*create_fence)(struct renderer *r, const struct renderer_timeline *timeline, uint64_t seq);
 
 	/*
+	 * While paused, memory of the guest's is not written by what earlier calls led to: that comes when it is paused no
+	 * more. Calls that write it are not made meanwhile. NULL: there is nothing of the kind.
+	 */
+	void (*pause)(struct renderer *r, bool paused);
+
+	/*
 	 * Forget the guest: contexts are gone, resources were destroyed by gpu.c before; fence_done of older fences is
 	 * not called any more.
 	 */

@@ -268,6 +268,11 @@ static void reset(struct renderer *r)
 	virgl_fences_forget(&v->fences);
 }
 
+static void pause_all(struct renderer *r, bool paused)
+{
+	virgl_fences_pause(&virgl_from(r)->fences, paused);
+}
+
 static int create_fence(struct renderer *r, const struct renderer_timeline *timeline, uint64_t seq)
 {
 	struct virgl *v = virgl_from(r);
@@ -777,5 +782,6 @@ const struct renderer_ops renderer_virgl_ops = {
 	.submit = submit,
 	.context_restore = context_restore,
 	.create_fence = create_fence,
+	.pause = pause_all,
 	.reset = reset,
 };

@@ -80,7 +80,7 @@ static int make_room(struct virgl_fences *f)
 
 static void poll_later(struct virgl_fences *f)
 {
-	if (!f->has_poll && f->head != f->tail)
+	if (!f->has_poll && !f->paused && f->head != f->tail)
 		loop_arm_timer(f->config->loop, &f->timer, loop_now_ns() + POLL_NS);
 }
 
@@ -202,6 +202,22 @@ void virgl_fences_forget(struct virgl_fences *f)
 {
 	f->head = f->tail;
 	loop_cancel_timer(f->config->loop, &f->timer);
+}
+
+/* Results of queries are written when the library is polled; its fence thread waits for that with what comes after them. */
+void virgl_fences_pause(struct virgl_fences *f, bool paused)
+{
+	f->paused = paused;
+	if (paused) {
+		loop_cancel_timer(f->config->loop, &f->timer);
+		if (f->has_poll)
+			loop_remove_fd(f->config->loop, &f->poll);
+		f->has_poll = false;
+		return;
+	}
+	/* The timer does as well. */
+	f->has_poll = f->poll.fd >= 0 && loop_add_fd(f->config->loop, &f->poll, EPOLLIN) == 0;
+	poll_later(f);
 }
 
 bool virgl_fences_drain(struct virgl_fences *f)

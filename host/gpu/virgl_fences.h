@@ -35,6 +35,7 @@ struct virgl_fences {
 	struct loop_fd poll;	 /* the library wants virgl_renderer_poll() */
 	struct loop_timer timer; /* instead, where it has no such descriptor */
 	bool has_wake, has_poll;
+	bool paused;
 };
 
 /* Before virgl_renderer_init(). @config and @enter are used later. Returns 0 or a negative errno. */
@@ -52,6 +53,8 @@ int virgl_fences_add(struct virgl_fences *f, const struct renderer_timeline *tim
 void virgl_fences_context_gone(struct virgl_fences *f);
 /* Forget what is waited for. */
 void virgl_fences_forget(struct virgl_fences *f);
+/* As renderer_ops.pause. */
+void virgl_fences_pause(struct virgl_fences *f, bool paused);
 /* Wait until the library waits for nothing any more. False when the GPU does not finish in 5 s. */
 bool virgl_fences_drain(struct virgl_fences *f);
 

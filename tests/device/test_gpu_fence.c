@@ -473,6 +473,29 @@ static void a_queue_that_stops_gives_its_fences_back(void **state)
 	gpu_world_destroy(w);
 }
 
+static void the_renderer_pauses_while_the_control_queue_is_stopped(void **state)
+{
+	struct gpu_world *w = world_3d();
+	struct virtq_setup setup = fake_guest_ring(w->guest, VIRTIO_GPU_QUEUE_CONTROL)->setup;
+
+	(void)state;
+	setup.resume = true;
+	for (unsigned round = 0; round < 2; round++) {
+		setup.position = virtq_position(w->device->queues[VIRTIO_GPU_QUEUE_CONTROL]);
+		virtio_device_stop_queue(w->device, VIRTIO_GPU_QUEUE_CONTROL);
+		assert_true(w->renderer->paused);
+		assert_int_equal(virtio_device_start_queue(w->device, VIRTIO_GPU_QUEUE_CONTROL, &setup), 0);
+		assert_false(w->renderer->paused);
+	}
+	virtio_device_stop_queue(w->device, VIRTIO_GPU_QUEUE_CURSOR);
+	assert_false(w->renderer->paused);
+	/* Another driver knows nothing of it. */
+	virtio_device_stop_queue(w->device, VIRTIO_GPU_QUEUE_CONTROL);
+	fake_guest_reset(w->guest);
+	assert_false(w->renderer->paused);
+	gpu_world_destroy(w);
+}
+
 static void a_device_may_be_destroyed_with_fences_outstanding(void **state)
 {
 	struct gpu_world *w = world_3d();
@@ -548,6 +571,7 @@ int main(void)
 		cmocka_unit_test(without_context_init_there_are_no_rings),
 		cmocka_unit_test(a_reset_finishes_everything_and_late_news_is_dropped),
 		cmocka_unit_test(a_queue_that_stops_gives_its_fences_back),
+		cmocka_unit_test(the_renderer_pauses_while_the_control_queue_is_stopped),
 		cmocka_unit_test(a_device_may_be_destroyed_with_fences_outstanding),
 		cmocka_unit_test(too_many_waiting_are_refused),
 		cmocka_unit_test(fences_of_the_2d_renderer_are_done_at_once),

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 
 #include "protocol/virtio_gpu.h"
 #include "tests/lib/gpu3d_test.h"
+#include "tests/lib/tap.h"
 
 #define GLOBAL (-1)
 
@@ -248,6 +250,58 @@ static void what_was_read_is_there_with_its_fence(void **state)
 	}
 }
 
+/* A query's result comes when the GPU has it, whether or not a request waits for it. */
+static void no_query_writes_while_the_ring_is_stopped(void **state)
+{
+	enum { OCCLUSION_COUNTER = 0, NEW = 0, DONE = 1 };
+	struct virtq *q;
+	struct gpu3d_resource result;
+	unsigned pending = 0;
+
+	(void)state;
+	t = gpu3d_needed();
+	q = t->device->queues[VIRTIO_GPU_QUEUE_CONTROL];
+	prepare_target();
+	result = gpu3d_buffer(t, 11, VIRGL_BIND_CUSTOM, 64);
+	put_command(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_QUERY,
+		    (const uint32_t[]){20, OCCLUSION_COUNTER, 0, result.id}, 4);
+	assert_int_equal(gpu3d_submit(t), OK);
+	for (unsigned i = 0; i < 10; i++) {
+		struct virtq_setup setup = fake_guest_ring(t->guest, VIRTIO_GPU_QUEUE_CONTROL)->setup;
+		struct fake_request *r;
+
+		memset(result.pages, NEW, 64);
+		put_command(VIRGL_CCMD_BEGIN_QUERY, 0, (const uint32_t[]){20}, 1);
+		put_work(200);
+		put_command(VIRGL_CCMD_END_QUERY, 0, (const uint32_t[]){20}, 1);
+		put_command(VIRGL_CCMD_GET_QUERY_RESULT, 0, (const uint32_t[]){20, 0}, 2);
+		r = gpu3d_submit_async(t, i + 1, GLOBAL);
+		while (virtq_in_flight(q) == 0 && !r->done)
+			fake_guest_run_until(t->guest, NULL, NULL, 0);
+		virtq_pause(q, true);
+		virtio_device_quiesce_queue(t->device, VIRTIO_GPU_QUEUE_CONTROL);
+		assert_int_equal(virtq_in_flight(q), 0);
+		setup.resume = true;
+		setup.position = virtq_position(q);
+		virtio_device_stop_queue(t->device, VIRTIO_GPU_QUEUE_CONTROL);
+		if (result.pages[0] == NEW) {
+			pending++;
+			fake_guest_run_until(t->guest, NULL, NULL, 200);
+			assert_int_equal(result.pages[0], NEW);
+		}
+		assert_int_equal(virtio_device_start_queue(t->device, VIRTIO_GPU_QUEUE_CONTROL, &setup), 0);
+		fake_guest_poll(t->guest, VIRTIO_GPU_QUEUE_CONTROL);
+		assert_true(r->done);
+		fake_guest_free_request(t->guest, r);
+		/* And then it does, also without another request. */
+		for (unsigned n = 0; n < 5000 && result.pages[0] == NEW; n++)
+			fake_guest_run_until(t->guest, NULL, NULL, 2);
+		assert_int_equal(result.pages[0], DONE);
+	}
+	if (pending == 0)
+		tap_skip("this GPU had every result before the ring stopped");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +311,7 @@ int main(void)
 		GPU3D_CASE(fences_end_with_their_context),
 		GPU3D_CASE(reset_with_fences_outstanding),
 		GPU3D_CASE(query_result_is_there_with_its_fence),
+		GPU3D_CASE(no_query_writes_while_the_ring_is_stopped),
 		GPU3D_CASE(what_was_read_is_there_with_its_fence),
 	};
 

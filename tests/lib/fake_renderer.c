@@ -312,6 +312,15 @@ static void reset(struct renderer *r)
 	f->resets++;
 }
 
+static void pause_all(struct renderer *r, bool paused)
+{
+	struct fake_renderer *f = from_base(r);
+
+	if (f->paused == paused)
+		abort();
+	f->paused = paused;
+}
+
 const struct renderer_ops fake_renderer_ops = {
 	.name = "fake",
 	.create = create,
@@ -333,6 +342,7 @@ const struct renderer_ops fake_renderer_ops = {
 	.context_detach = context_detach,
 	.submit = submit,
 	.create_fence = create_fence,
+	.pause = pause_all,
 	.reset = reset,
 };
 

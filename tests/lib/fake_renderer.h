@@ -37,6 +37,7 @@ struct fake_renderer {
 	uint64_t last_seq;
 	/* The next op that can fail does, with this errno, once. */
 	int fail_next;
+	bool paused;
 	bool is_idle; /* what a fence would wait for is done when it is made */
 	/* What came last. */
 	struct renderer_transfer transfer;
