@@ -290,9 +290,10 @@ int sandbox_spawn(struct sandbox *s, int (*run)(struct sandbox *s, void *arg), v
 /* ---- the worker, before drivers are loaded ---- */
 
 /*
- * Beyond the hard limit that is there none is raised. Files: a memfd of the largest picture fits. Locked memory: FFmpeg
- * brings libgcrypt, which complains without. Message queues are of no use here; processes are threads, and are counted
- * by user, so only where the user is one of our own namespace.
+ * Beyond the hard limit that is there none is raised. Files: a memfd of the largest picture (16384x16384) fits, with what is
+ * said of it behind it (host/virtio/object.c). Locked memory: FFmpeg brings libgcrypt, which complains without. Message
+ * queues are of no use here; processes are threads, and are counted by user, so only where the user is one of our own
+ * namespace.
  */
 static const struct {
 	unsigned resource;
@@ -300,7 +301,7 @@ static const struct {
 	bool own_user; /* only in a user namespace */
 } limits[] = {
 	{RLIMIT_CORE, 0, false},	   {RLIMIT_NOFILE, 4096, false},
-	{RLIMIT_FSIZE, 1024 * MIB, false}, {RLIMIT_MEMLOCK, 64 * 1024, false},
+	{RLIMIT_FSIZE, 1025 * MIB, false}, {RLIMIT_MEMLOCK, 64 * 1024, false},
 	{RLIMIT_MSGQUEUE, 0, false},	   {RLIMIT_NPROC, 0, true},
 };
 

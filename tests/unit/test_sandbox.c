@@ -401,6 +401,23 @@ static int act_allowed(struct sandbox *s)
 	return prctl(PR_SET_NAME, "named", 0, 0, 0) ? 10 : GOOD;
 }
 
+/* Of a picture that other devices of the guest see, with its tail; and of one that is too large. */
+static int act_large_files(struct sandbox *s)
+{
+	int fd = memfd_create("picture", MFD_CLOEXEC);
+
+	(void)s;
+	if (fd < 0 || ftruncate(fd, (off_t)16384 * 16384 * 4 + 4096))
+		return 1;
+	return ftruncate(fd, (off_t)1 << 31) == 0 || errno != EFBIG ? 2 : GOOD;
+}
+
+static void the_largest_picture_has_room_and_a_larger_one_is_an_error(void **state)
+{
+	(void)state;
+	assert_int_equal(run(NULL, act_large_files), GOOD);
+}
+
 static void what_a_driver_needs_works(void **state)
 {
 	(void)state;
@@ -603,6 +620,7 @@ int main(void)
 		cmocka_unit_test(the_directory_given_is_written_and_no_other),
 		cmocka_unit_test(shader_cache_has_an_end),
 		cmocka_unit_test(what_a_driver_needs_works),
+		cmocka_unit_test(the_largest_picture_has_room_and_a_larger_one_is_an_error),
 		cmocka_unit_test(no_thread_is_slowed_down_by_its_number),
 		cmocka_unit_test(abort_ends_it_by_another_signal),
 		cmocka_unit_test(only_given_descriptors_and_no_privileges_are_left),
