@@ -131,6 +131,9 @@ extern const struct display_output_ops display_png_ops;
 extern const struct display_output_ops display_vnc_ops;
 extern const struct display_output_ops display_fd_ops; /* vhost_gpu.c */
 
+/* @spec, as below, names an output that there is, with whatever argument. */
+bool display_is_known(const char *spec);
+
 /*
  * Make the output that @spec names: NAME, NAME:ARGUMENT, NAME=ARGUMENT or NAME,OPTIONS ("png:DIR,every=10",
  * "vnc,password=FILE"); NULL is "none". As ops->create.

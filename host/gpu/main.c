@@ -3,6 +3,7 @@
  * mullion-gpu: the virtio-gpu device as a program of its own, for any VMM that speaks vhost-user.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,12 @@ static void print_capabilities(void)
 	       host_has_render_node() ? "    \"render-node\",\n" : "");
 }
 
+/* Of a socket, as --display takes it: names of outputs have neither at their beginning. */
+static bool is_path(const char *display)
+{
+	return *display == '/' || *display == '.';
+}
+
 /* -1: go on; else the exit status. */
 static int parse(struct program *p, struct words *w, int argc, char **argv)
 {
@@ -119,6 +126,12 @@ static int parse(struct program *p, struct words *w, int argc, char **argv)
 				return status;
 		}
 	}
+	if (p->display && !is_path(p->display) && !display_is_known(p->display))
+		return program_usage(
+			p,
+			"--display takes none, png:DIR[,every=N], vnc[:ADDR], fd:N, or the path of a socket with "
+			"/ or ./ before it, not ",
+			p->display);
 	if (p->display && !strncmp(p->display, "fd:", 3)) {
 		if (!program_number(p->display + 3, 1 << 20, &number))
 			return program_usage(p, "--display fd: takes the number of an open socket, not ", p->display + 3);
@@ -155,7 +168,7 @@ static int connect_display(struct program *p, struct words *w)
 	const char *path = p->display;
 	int err;
 
-	if (!path || (*path != '/' && *path != '.'))
+	if (!path || !is_path(path))
 		return -1;
 	if (strlen(path) >= sizeof(address.sun_path))
 		return program_usage(p, "--display takes the path of a socket, which has 107 bytes at most, not ",

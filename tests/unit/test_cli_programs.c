@@ -74,6 +74,10 @@ static void the_gpu_s_own_words_are_checked(void **state)
 		{"--socket-path a --display vnc", 2, "--display vnc needs --sandbox off"},
 		{"--socket-path a --display vnc --sandbox off --spare", 2,
 		 "--spare is not possible with --display vnc"},
+		{"--socket-path a --display screen.sock", 2,
+		 "the path of a socket with / or ./ before it, not screen.sock"},
+		{"--socket-path a --display pngs:x", 2, "--display takes none, png:DIR[,every=N], vnc[:ADDR], fd:N"},
+		{"--socket-path a --display ./nowhere.sock", 1, "no display at ./nowhere.sock: No such file"},
 		{"--socket-path a --display /nowhere/display", 1, "no display at /nowhere/display: No such file"},
 	};
 
