@@ -7,7 +7,8 @@
 #   uml-build.sh --path   only print the path (nothing may be there yet)
 #
 # Needs the packages linux-source flex bison bc libelf-dev xz-utils. The kernel is kept in
-# ${XDG_CACHE_HOME:-~/.cache}/mullion/uml, in a folder named after a hash of its recipe and of the source's version.
+# ${XDG_CACHE_HOME:-~/.cache}/mullion/uml, in a folder named after a hash of its recipe (what is below "The recipe") and of
+# the source's version.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,7 +18,8 @@ die() { echo "uml: $*" >&2; exit 1; }
 # The newest source that is installed, and what tells its builds apart.
 source=$(ls -v /usr/src/linux-source-*.tar.xz 2>/dev/null | tail -n 1)
 stamp=$(stat -c '%n %s %Y' "$source" 2>/dev/null || echo none)
-key=$( { cat "$here/uml-build.sh" "$here/uml.config" "$here/uml-idle.patch"; echo "$stamp"; } | sha256sum | cut -c1-10)
+recipe() { sed -n '/^# The recipe/,$p' "$here/uml-build.sh"; cat "$here/uml.config" "$here/uml-idle.patch"; }
+key=$( { recipe; echo "$stamp"; } | sha256sum | cut -c1-10)
 folder=$cache/$key
 if [ "${1:-}" = --path ]; then
 	echo "$folder/linux"
@@ -36,9 +38,13 @@ mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock 9
 [ -x "$folder/linux" ] && { echo "$folder/linux"; exit 0; }
+# Of builds that were killed: whoever works in one has the lock.
+rm -rf "$cache"/build.?????? "$cache"/*.new
 work=$(mktemp -d "$cache/build.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 log=$cache/build.log
+
+# The recipe
 echo "uml: building $(basename "$source" .tar.xz) for ARCH=um; log in $log" >&2
 {
 	tar -xf "$source" -C "$work" --strip-components=1 --wildcards \
