@@ -125,7 +125,7 @@ static int start_worker(struct keeper *k)
 	if (place.degraded || (!lease_has_state(&k->lease) && !k->is_waiting))
 		keeper_drop_spare(k);
 	if (!lease_has_state(&k->lease) && !k->is_waiting) {
-		keeper_settle_objects(k);
+		keeper_drop_left_objects(k);
 		err = fresh_state(k);
 	}
 	if (err)

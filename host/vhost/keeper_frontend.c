@@ -72,6 +72,7 @@ void keeper_answer_waiting(struct keeper *k, const struct message *m)
 	}
 	if (!result)
 		result = (uint64_t)-lease_note(&k->lease, w);
+	keeper_settle_objects(k);
 	/* Looked at afterwards too: it may be asked for in the very message that negotiates it. */
 	wants = wants ||
 		(w->header.flags & VHOST_USER_NEED_REPLY && k->lease.protocol_features & PROTOCOL_BIT(REPLY_ACK));

@@ -224,8 +224,8 @@ static int link_received(void *owner, struct message *m)
 				 "%s: a ring can't go on in the new worker; the guest has to reset the device",
 				 k->config->name);
 		/* The device was made again while it answered. */
-		if (--k->repeated_count == 0)
-			keeper_settle_objects(k);
+		k->repeated_count--;
+		keeper_settle_objects(k);
 		return 0;
 	case REPLY_FRONTEND:
 		/* All that a worker is asked for a frontend is answered by 8 bytes: a number, or a ring and its position. */

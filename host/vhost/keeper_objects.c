@@ -167,6 +167,12 @@ void keeper_leave_objects(struct keeper *k)
 
 void keeper_settle_objects(struct keeper *k)
 {
+	if (k->repeated_count == 0 && lease_any_ring_runs(&k->lease))
+		keeper_drop_left_objects(k);
+}
+
+void keeper_drop_left_objects(struct keeper *k)
+{
 	for (unsigned i = k->object_count; i-- > 0;) {
 		struct vhost_user_object name = k->objects[i].name;
 

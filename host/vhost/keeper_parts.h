@@ -162,8 +162,13 @@ int keeper_frontend_shared(struct keeper *k, struct message *m);
 int keeper_get_object(struct keeper *k, struct message *m);
 /* The worker died: the next one finds its objects here. */
 void keeper_leave_objects(struct keeper *k);
-/* The next one has begun: what it did not find is nobody's. */
+/*
+ * The next one may have begun: what it did not find then is nobody's. A device looks for what its journal names when the first
+ * ring runs, which may be long after the worker is there: the machine may have paused.
+ */
 void keeper_settle_objects(struct keeper *k);
+/* Nobody will look for what was left. */
+void keeper_drop_left_objects(struct keeper *k);
 /* The guest is gone. */
 void keeper_forget_objects(struct keeper *k);
 /* Nobody will answer what the frontend was asked about them. */

@@ -101,7 +101,7 @@ static bool is_startable(const struct lease *l, const struct lease_ring *r)
 	       (!l->has_status || vhost_status_is_ready(l->status));
 }
 
-static bool any_ring_runs(const struct lease *l)
+bool lease_any_ring_runs(const struct lease *l)
 {
 	for (unsigned i = 0; i < LEASE_MAX_RINGS; i++) {
 		if (lease_ring_runs(l, i))
@@ -116,7 +116,7 @@ static int note_status(struct lease *l, const struct message *m)
 		return -EINVAL;
 	l->has_status = true;
 	/* 0 with all rings stopped before is a machine that pauses. */
-	if (!m->payload.u64 && any_ring_runs(l))
+	if (!m->payload.u64 && lease_any_ring_runs(l))
 		return note_reset(l, m);
 	l->status = (uint8_t)m->payload.u64;
 	return 0;
@@ -205,7 +205,7 @@ static int note_base(struct lease *l, const struct message *m)
 	if (!r)
 		return -EINVAL;
 	/* A driver that starts over: see vhost_rings_set_base(), which drops all rings too. */
-	if (r->started || (r->base && m->payload.state.num != r->base && !any_ring_runs(l)))
+	if (r->started || (r->base && m->payload.state.num != r->base && !lease_any_ring_runs(l)))
 		note_reset(l, m);
 	r->base = m->payload.state.num;
 	r->has_base = true;
@@ -343,7 +343,7 @@ bool lease_ring_runs(const struct lease *l, unsigned index)
 
 bool lease_has_state(const struct lease *l)
 {
-	return l->was_enabled || any_ring_runs(l);
+	return l->was_enabled || lease_any_ring_runs(l);
 }
 
 /* ---- saying it again ---- */

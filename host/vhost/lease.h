@@ -60,6 +60,7 @@ void lease_note_position(struct lease *l, uint32_t index, uint32_t base);
 
 /* A device with this lease is at work, or was when the machine paused: it has state. */
 bool lease_has_state(const struct lease *l);
+bool lease_any_ring_runs(const struct lease *l);
 /* Ring @index was started and not stopped since; it may be disabled. */
 bool lease_ring_runs(const struct lease *l, unsigned index);
 

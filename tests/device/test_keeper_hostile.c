@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+/* What a keeper believes of a worker that the guest has taken over, and keeps of one that died. No other process is there. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/lib/keeper_inside.h"
+
+static const uint64_t protocol = PROTOCOL_BIT(REPLY_ACK) | PROTOCOL_BIT(BACKEND_REQ) | PROTOCOL_BIT(CONFIG) |
+				 PROTOCOL_BIT(STATUS) | PROTOCOL_BIT(SHARED_OBJECT);
+
+/* A message of the frontend's that is to be answered with @wanted by the keeper or its worker. */
+static void ask(struct keeper_inside *i, uint32_t request, const void *payload, size_t bytes, int fd)
+{
+	struct vhost_user_header h;
+	uint64_t result = 1;
+	int none;
+
+	keeper_inside_say(i->frontend, request, VHOST_USER_NEED_REPLY, payload, bytes, fd);
+	keeper_inside_answer_all(i);
+	assert_true(keeper_inside_hear(i->frontend, &h, &result, sizeof(result), &none));
+	assert_int_equal(h.request, request);
+	assert_int_equal(result, 0);
+}
+
+static void connect_frontend(struct keeper_inside *i)
+{
+	const uint64_t features = VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+	int pair[2];
+
+	keeper_inside_begin(i);
+	keeper_inside_answer_all(i);
+	ask(i, VHOST_USER_SET_PROTOCOL_FEATURES, &protocol, sizeof(protocol), -1);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	ask(i, VHOST_USER_SET_BACKEND_REQ_FD, NULL, 0, pair[1]);
+	close(pair[1]);
+	i->frontend_backend = pair[0];
+	ask(i, VHOST_USER_SET_FEATURES, &features, sizeof(features), -1);
+}
+
+static void start_ring(struct keeper_inside *i)
+{
+	const struct vhost_user_vring_state num = {0, 16}, on = {0, 1};
+	const struct vhost_user_vring_addr addr = {.desc = 0x10000, .avail = 0x11000, .used = 0x12000};
+	const uint64_t index = 0, ready = 15;
+	const int kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	ask(i, VHOST_USER_SET_STATUS, &ready, sizeof(ready), -1);
+	ask(i, VHOST_USER_SET_VRING_NUM, &num, sizeof(num), -1);
+	ask(i, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), -1);
+	ask(i, VHOST_USER_SET_VRING_KICK, &index, sizeof(index), kick);
+	ask(i, VHOST_USER_SET_VRING_ENABLE, &on, sizeof(on), -1);
+	close(kick);
+	assert_true(lease_ring_runs(&i->keeper.lease, 0));
+}
+
+static void stop_ring(struct keeper_inside *i)
+{
+	const struct vhost_user_vring_state ring = {0, 0};
+	struct vhost_user_header h;
+	uint64_t state;
+	int none;
+
+	keeper_inside_say(i->frontend, VHOST_USER_GET_VRING_BASE, 0, &ring, sizeof(ring), -1);
+	keeper_inside_answer_all(i);
+	assert_true(keeper_inside_hear(i->frontend, &h, &state, sizeof(state), &none));
+	assert_false(lease_ring_runs(&i->keeper.lease, 0));
+}
+
+/* The worker announces an object, and the frontend has nothing against it. */
+static void share(struct keeper_inside *i, uint8_t name)
+{
+	const struct vhost_user_object o = {.uuid = {name}};
+	const int fd = memfd_create("object", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct vhost_user_header h;
+	uint8_t payload[16];
+	const uint64_t good = 0;
+	int none;
+
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	keeper_inside_say(i->worker_backend, VHOST_USER_BACKEND_SHARED_OBJECT_ADD, VHOST_USER_NEED_REPLY, &o, sizeof(o),
+			  fd);
+	close(fd);
+	keeper_inside_turn(i);
+	assert_true(keeper_inside_hear(i->frontend_backend, &h, payload, sizeof(payload), &none));
+	keeper_inside_say(i->frontend_backend, h.request, VHOST_USER_REPLY, &good, sizeof(good), -1);
+	keeper_inside_turn(i);
+	assert_true(keeper_inside_hear(i->worker_backend, &h, payload, sizeof(payload), &none));
+}
+
+static void the_next_worker_s_device_begins_before_objects_are_nobody_s(void **state)
+{
+	struct keeper_inside i;
+	struct vhost_user_header h;
+	struct vhost_user_object o;
+	int none;
+
+	(void)state;
+	connect_frontend(&i);
+	start_ring(&i);
+	share(&i, 7);
+	/* A machine that pauses: what the device knew is in its journal, for when it runs again. */
+	stop_ring(&i);
+	keeper_inside_replace_worker(&i);
+	keeper_inside_answer_all(&i);
+	assert_int_equal(i.keeper.object_count, 1);
+	assert_false(keeper_inside_hear(i.frontend_backend, &h, &o, sizeof(o), &none));
+	/* It runs, and the worker has not looked for it. */
+	start_ring(&i);
+	assert_int_equal(i.keeper.object_count, 0);
+	assert_true(keeper_inside_hear(i.frontend_backend, &h, &o, sizeof(o), &none));
+	assert_int_equal(h.request, VHOST_USER_BACKEND_SHARED_OBJECT_REMOVE);
+	assert_int_equal(o.uuid[0], 7);
+	/* While it runs, nothing waits. */
+	share(&i, 8);
+	keeper_inside_replace_worker(&i);
+	keeper_inside_answer_all(&i);
+	assert_int_equal(i.keeper.object_count, 0);
+	keeper_inside_end(&i);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_next_worker_s_device_begins_before_objects_are_nobody_s),
+	};
+
+	return cmocka_run_group_tests_name("keeper hostile", tests, NULL, NULL);
+}
