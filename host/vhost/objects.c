@@ -36,8 +36,8 @@ static int ask(struct vhost_objects *s, uint32_t request, const uint8_t *uuid, i
 
 	if (!s->agreed || !s->socket->open)
 		return -EOPNOTSUPP;
-	/* The question before may have one that comes too late. */
-	if (settle(s, deadline_ns))
+	/* The question before may have one that came too late; until it does, nobody waits again. */
+	if (s->is_asked && (message_socket_turn(s->socket, 0) || s->is_asked))
 		return -EBUSY;
 	drop_fd(s);
 	err = message_send_fds(s->socket, request, VHOST_USER_NEED_REPLY, uuid, sizeof(struct vhost_user_object), &fd,

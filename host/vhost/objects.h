@@ -4,7 +4,8 @@
  * device publishes is announced by VHOST_USER_BACKEND_SHARED_OBJECT_ADD, what it looks for is asked by LOOKUP, on the channel
  * for our requests. Unlike a frontend the keeper is given the descriptor with ADD, since it keeps it for after our death.
  *
- * There is one question at a time, and the device waits for the answer: nobody on the way waits for a device.
+ * There is one question at a time, and the device waits for the answer: nobody on the way waits for a device. A frontend that
+ * does not answer costs that wait once: there are no more questions, and what they were for is refused, until it has.
  *
  * Thread: the device's loop.
  */

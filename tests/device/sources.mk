@@ -47,6 +47,8 @@ keeper-test-src := tests/lib/keeper_world.c $(vhost-test-src)
 test_vhost_inflight-src := $(vhost-test-src)
 device-tests += test_vhost_shmem
 test_vhost_shmem-src := $(vhost-test-src)
+device-tests += test_vhost_objects
+test_vhost_objects-src := tests/lib/keeper_inside.c $(vhost-test-src)
 device-tests += test_vhost_spare
 test_vhost_spare-src := $(vhost-test-src)
 # Both ends of what is asked of an isolated device.
