@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The 3D renderer: virglrenderer (0.10 and later) on contexts of our own EGL display (egl.h). Its parts: streams are
- * checked by virgl_stream.c, fences kept by virgl_fences.c, frames read by virgl_pixels.c, pictures of other devices taken
+ * checked by virgl_stream.c and executed by virgl_submit.c, fences kept by virgl_fences.c, frames read by virgl_pixels.c, pictures of other devices taken
  * over by virgl_shares.c, versions of the library told apart by virgl_library.c.
  *
  * virgl_renderer_reset() is not used: it stops the library's fence thread for good. Contexts are destroyed one by
@@ -30,6 +30,7 @@
 #include "host/gpu/virgl_shares.h"
 #include "host/gpu/virgl_state.h"
 #include "host/gpu/virgl_stream.h"
+#include "host/gpu/virgl_submit.h"
 #include "host/gpu/warm_up.h"
 #include "protocol/virgl.h"
 #include "protocol/virtio.h"
@@ -63,6 +64,7 @@ struct virgl {
 	struct virgl_fences fences;
 	struct virgl_state *state; /* NULL: no journal */
 	bool started;		   /* virgl_renderer_init() was successful */
+	bool software;		   /* the CPU draws */
 	bool entered;		   /* the library's context is current on the loop's thread */
 	bool has_read; /* the last submission or transfer read a picture, for which the GPU had to be waited for */
 	struct context *contexts;
@@ -243,7 +245,8 @@ static int create(const struct renderer_config *config, struct renderer **out, c
 		return err;
 	}
 	in_use = true;
-	if (gpu_egl_info(v->egl)->software)
+	v->software = gpu_egl_info(v->egl)->software;
+	if (v->software)
 		keep_heap();
 	err = gpu_warm_up(v->egl, wrong, sizeof(wrong));
 	if (err < 0)
@@ -715,7 +718,7 @@ static int execute(struct virgl *v, struct context *c, void *commands, size_t by
 		return err;
 	enter(v);
 	v->base.object_uploads += virgl_shares_take_over_all(v->shares);
-	err = virgl_library_error(virgl_renderer_submit_cmd(commands, (int)c->id, (int)(bytes / 4)));
+	err = virgl_submit(c->id, commands, bytes / 4, v->software);
 	if (look_for_reset(v))
 		err = -ENOTRECOVERABLE;
 	c->lost = err < 0;

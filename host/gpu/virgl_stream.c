@@ -158,3 +158,12 @@ int virgl_stream_check(struct virgl_stream *s, const uint32_t *words, size_t cou
 	*s = now;
 	return 0;
 }
+
+size_t virgl_stream_piece(const uint32_t *words, size_t count, size_t least)
+{
+	size_t piece = 0;
+
+	while (piece < count && piece < least)
+		piece += 1 + (words[piece] >> 16);
+	return piece;
+}

@@ -49,4 +49,7 @@ int virgl_stream_check(struct virgl_stream *s, const uint32_t *words, size_t cou
 /* The same for one command that was checked: which sub-context is current after it. @w: the words after its header. */
 void virgl_stream_follow(struct virgl_stream *s, uint32_t header, const uint32_t *w, size_t length);
 
+/* Of a submission that was checked: the words of its first commands that are @least words together, or of all of them. */
+size_t virgl_stream_piece(const uint32_t *words, size_t count, size_t least);
+
 #endif

@@ -218,6 +218,36 @@ static void constants_and_indices_and_scissor(void **state)
 			assert_pixel(&target, x, y, x >= 8 && x < 24 && y >= 16 && y < 40 ? 0xff336699 : 0xff000000);
 }
 
+/* Where the CPU draws, it is executed in pieces and flushed between some of them. */
+static void a_long_submission_is_drawn_in_order(void **state)
+{
+	enum { DRAWS = 2000 };
+	struct virgl_rasterizer rs = virgl_rasterizer_default;
+	uint32_t rgba[4] = {VIRGL_FLOAT_0, VIRGL_FLOAT_0, VIRGL_FLOAT_0, VIRGL_FLOAT_1};
+	struct gpu3d_resource target;
+
+	(void)state;
+	t = gpu3d_needed();
+	target = scene(constant_shader, whole, 6);
+	rs.flags |= VIRGL_RS_SCISSOR;
+	virgl_create_rasterizer(&t->stream, 20, &rs);
+	virgl_bind_object(&t->stream, VIRGL_OBJECT_RASTERIZER, 20);
+	/* Each over what came before it but for the rows that are finished. */
+	for (unsigned i = 0; i < DRAWS; i++) {
+		rgba[0] = gpu3d_bits((float)(i % 256) / 255.0f);
+		rgba[1] = gpu3d_bits((float)(i / 256) / 255.0f);
+		virgl_set_constants(&t->stream, PIPE_SHADER_FRAGMENT, rgba, 4);
+		virgl_set_scissor(&t->stream, 0, i * SIZE / DRAWS, SIZE, SIZE);
+		virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 6);
+	}
+	draw_and_read(&target, 0);
+	for (uint32_t y = 0; y < SIZE; y++) {
+		const uint32_t last = ((y + 1) * DRAWS + SIZE - 1) / SIZE - 1;
+
+		assert_pixel(&target, y, y, 0xff000000 | last % 256 << 16 | last / 256 << 8);
+	}
+}
+
 static void blending_and_depth_order(void **state)
 {
 	/* Near and opaque green first, then far and half transparent white: the depth test keeps the green. */
@@ -466,6 +496,7 @@ int main(void)
 		GPU3D_CASE(colours_are_interpolated_in_full_precision),
 		GPU3D_CASE(texture_shows_its_texels),
 		GPU3D_CASE(constants_and_indices_and_scissor),
+		GPU3D_CASE(a_long_submission_is_drawn_in_order),
 		GPU3D_CASE(blending_and_depth_order),
 		GPU3D_CASE(blit_scales_and_copy_copies),
 		GPU3D_CASE(inline_write_and_stream_transfer),

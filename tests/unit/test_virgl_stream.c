@@ -171,6 +171,37 @@ static void reading_is_noticed(void **state)
 	assert_false(stream.reads);
 }
 
+/* Whole commands, all of them once and in order, and none smaller than asked for but the last. */
+static void pieces_are_whole_commands(void **state)
+{
+	size_t at[40], commands = 0;
+
+	(void)state;
+	while (e.used + 14 <= 300 && commands < 40) {
+		at[commands++] = e.used;
+		if (commands % 3)
+			virgl_set_sub_context(&e, 1);
+		else
+			virgl_draw_arrays(&e, PIPE_PRIM_TRIANGLES, 0, 3);
+	}
+	for (size_t least = 1; least <= e.used + 1; least++) {
+		size_t begin = 0, next = 0;
+
+		while (begin < e.used) {
+			size_t piece = virgl_stream_piece(words + begin, e.used - begin, least);
+
+			assert_true(piece > 0 && piece <= e.used - begin);
+			assert_true(piece >= least || begin + piece == e.used);
+			/* Without its last command it would be too small. */
+			while (next < commands && at[next] < begin + piece)
+				next++;
+			assert_true(next == commands ? begin + piece == e.used : begin + piece == at[next]);
+			assert_true(at[next - 1] - begin < least);
+			begin += piece;
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,6 +210,7 @@ int main(void)
 		cmocka_unit_test_setup(partial_shader_may_not_be_used, fresh),
 		cmocka_unit_test_setup(shader_sizes_are_limited, fresh),
 		cmocka_unit_test_setup(reading_is_noticed, fresh),
+		cmocka_unit_test_setup(pieces_are_whole_commands, fresh),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#include "host/gpu/virgl_submit.h"
+
+#include <epoxy/gl.h>
+#include <virglrenderer.h>
+
+#include "host/base/loop.h"
+#include "host/gpu/virgl_library.h"
+#include "host/gpu/virgl_stream.h"
+
+/* A dozen draws. */
+#define PIECE_WORDS 256u
+/* With frames of 1000 draws, 100 to 400 us were alike. */
+#define FLUSH_NS 200000ull
+
+static int submit(uint32_t ctx_id, uint32_t *words, size_t count)
+{
+	return virgl_library_error(virgl_renderer_submit_cmd(words, (int)ctx_id, (int)count));
+}
+
+/*
+ * A driver that draws by the CPU keeps what it is told until it is flushed, and only then its threads begin. They are to
+ * draw what came first while the rest of a long submission is read, so it is flushed now and then. A GPU begins by itself.
+ */
+int virgl_submit(uint32_t ctx_id, uint32_t *words, size_t count, bool software)
+{
+	uint64_t flushed_ns, now;
+	size_t at = 0, piece;
+	int err;
+
+	if (!software || count <= PIECE_WORDS)
+		return submit(ctx_id, words, count);
+	flushed_ns = loop_now_ns();
+	for (;;) {
+		piece = virgl_stream_piece(words + at, count - at, PIECE_WORDS);
+		err = submit(ctx_id, words + at, piece);
+		at += piece;
+		if (err < 0 || at == count)
+			return err;
+		now = loop_now_ns();
+		if (now - flushed_ns < FLUSH_NS)
+			continue;
+		glFlush();
+		flushed_ns = now;
+	}
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A submission that was checked (virgl_stream.h), executed by virglrenderer.
+ * Thread: the gpu loop.
+ */
+#ifndef MULLION_HOST_GPU_VIRGL_SUBMIT_H
+#define MULLION_HOST_GPU_VIRGL_SUBMIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * @count: above 0. @software: the CPU draws, and may begin before all was read. Returns 0, or a negative errno of the
+ * library's: what it did of it is not known.
+ */
+int virgl_submit(uint32_t ctx_id, uint32_t *words, size_t count, bool software);
+
+#endif
