@@ -19,6 +19,7 @@ enum step {
 	STEP_COUNTED,    /* the ring's position in the shared memory is behind it */
 	STEP_RECOVERING, /* a new process looks at what there is */
 	STEP_RECOVERED,  /* and has put it right */
+	STEP_REBUILDING, /* it begins to make a GPU context again, or what was set in a submission that it skips */
 	STEP_STOPPED,    /* a ring was stopped: by the frontend, or by a reset, which stops all of them */
 	STEP_COUNT
 };

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/base/step.h"
 #include "host/gpu/device.h"
 
 uint32_t gpu_get_capset_info(struct gpu *g, struct gpu_command *cmd)
@@ -245,35 +246,91 @@ uint32_t gpu_transfer_from_host_3d(struct gpu *g, struct gpu_command *cmd)
 	return transfer_3d(g, cmd, g->renderer->ops->transfer_from_host, gpu_content_downloaded);
 }
 
+/*
+ * The context, and what is for it in g->submit_buffer, where the guest can't rewrite it: the renderer parses these bytes
+ * more than once. NULL: *code says why not.
+ */
+static struct gpu_context *take_commands(struct gpu *g, struct gpu_command *cmd, uint32_t *code)
+{
+	const size_t bytes = cmd->u.submit.size;
+	struct gpu_context *ctx = find_context(g, cmd, code);
+
+	if (!ctx)
+		return NULL;
+	if (ctx->lost) {
+		*code = gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_UNSPEC,
+				   "context %u was lost when the GPU's process died", ctx->id);
+		return NULL;
+	}
+	if (bytes > g->limits.command_bytes) {
+		*code = gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY, "context %u: %zu bytes; the limit is %u",
+				   cmd->ctx_id, bytes, g->limits.command_bytes);
+		return NULL;
+	}
+	if (bytes > g->submit_buffer_bytes) {
+		void *larger = realloc(g->submit_buffer, bytes);
+
+		if (!larger) {
+			*code = gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY,
+					   "context %u: the host has no memory for %zu bytes", cmd->ctx_id, bytes);
+			return NULL;
+		}
+		g->submit_buffer = larger;
+		g->submit_buffer_bytes = bytes;
+	}
+	if (reader_copy(cmd->rest, g->submit_buffer, bytes) < 0) {
+		*code = gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER, "context %u: %zu bytes are not there",
+				   cmd->ctx_id, bytes);
+		return NULL;
+	}
+	return ctx;
+}
+
 uint32_t gpu_submit_3d(struct gpu *g, struct gpu_command *cmd)
 {
 	const size_t bytes = cmd->u.submit.size;
 	uint32_t code = VIRTIO_GPU_RESP_OK_NODATA;
-	struct gpu_context *ctx = find_context(g, cmd, &code);
+	struct gpu_context *ctx = take_commands(g, cmd, &code);
 	int err;
 
-	if (!ctx)
+	if (!ctx || bytes == 0)
 		return code;
-	if (ctx->lost)
-		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_UNSPEC, "context %u was lost when the GPU's process died", ctx->id);
-	if (bytes > g->limits.command_bytes)
-		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY, "context %u: %zu bytes; the limit is %u",
-				  cmd->ctx_id, bytes, g->limits.command_bytes);
-	if (bytes == 0)
-		return code;
-	if (bytes > g->submit_buffer_bytes) {
-		void *larger = realloc(g->submit_buffer, bytes);
-
-		if (!larger)
-			return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY, "context %u: the host has no memory for %zu bytes",
-					  cmd->ctx_id, bytes);
-		g->submit_buffer = larger;
-		g->submit_buffer_bytes = bytes;
-	}
-	/* The renderer parses these bytes more than once: it must not see the guest rewrite them. */
-	if (reader_copy(cmd->rest, g->submit_buffer, bytes) < 0)
-		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER, "context %u: %zu bytes are not there", cmd->ctx_id,
-				  bytes);
 	err = g->renderer->ops->submit(g->renderer, cmd->ctx_id, g->submit_buffer, bytes);
-	return err < 0 ? gpu_renderer_failed(g, cmd, err, "context", cmd->ctx_id) : code;
+	if (err < 0)
+		return gpu_renderer_failed(g, cmd, err, "context", cmd->ctx_id);
+	if (ctx->deaths > 0 && ++ctx->done == GPU_CONTEXT_GOT_ON) {
+		ctx->deaths = 0;
+		gpu_record_context(g, ctx);
+	}
+	return code;
+}
+
+/*
+ * The draws are what most likely was at work, so they are not done again: a picture is missing, or a part of it. But what
+ * the guest sends next refers to what was made and set here, and without it would find the context in error. That may be
+ * what the process died of, too, so the death is counted first.
+ */
+void gpu_submit_3d_skipped(struct gpu *g, struct gpu_command *cmd)
+{
+	const struct renderer_ops *ops = g->renderer->ops;
+	const size_t bytes = cmd->u.submit.size;
+	uint32_t code;
+	struct gpu_context *ctx = take_commands(g, cmd, &code);
+	int err = -ENOTRECOVERABLE;
+
+	if (!ctx)
+		return;
+	ctx->deaths++;
+	ctx->done = 0;
+	gpu_record_context(g, ctx);
+	gpu_record_commit(g, 0);
+	step_reached(STEP_REBUILDING);
+	if (ctx->deaths < GPU_CONTEXT_DEATHS && ops->submit_without_draws)
+		err = bytes ? ops->submit_without_draws(g->renderer, ctx->id, g->submit_buffer, bytes) : 0;
+	if (err < 0)
+		gpu_mark_lost(g, ctx->id);
+	else
+		log_guest(LOG_TOPIC_GPU, &g->log_limit,
+			  "context %u (%s): what a submission of %zu bytes drew is left out", ctx->id, ctx->name,
+			  bytes);
 }

@@ -9,10 +9,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/*
+ * So many processes may die over a context, one after the other, before it is lost: a program that kills each of them would
+ * else take 3D from all (keeper.h: max_deaths). One would do for that, but a driver's crash can't be told from anything
+ * else that ends a process, and a program that has done nothing wrong should live on. A context has got on
+ * after so many submissions, not after one: programs make several for a frame, of which one may be the deadly one.
+ */
+#define GPU_CONTEXT_DEATHS 3u
+#define GPU_CONTEXT_GOT_ON 4u
+
 struct gpu_context {
 	uint32_t id; /* the guest's, never 0 */
 	uint32_t capset_id;
-	bool lost; /* a process died over it: what it holds is not known */
+	bool lost;	 /* what it holds is not known */
+	uint32_t deaths; /* of processes that were at work on it, since it last got on */
+	unsigned done;	 /* submissions since the last of them */
 	char name[64];
 	struct gpu_context *next; /* private to context.c */
 };

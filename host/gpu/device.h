@@ -162,5 +162,7 @@ uint32_t gpu_ctx_detach_resource(struct gpu *g, struct gpu_command *cmd);
 uint32_t gpu_transfer_to_host_3d(struct gpu *g, struct gpu_command *cmd);
 uint32_t gpu_transfer_from_host_3d(struct gpu *g, struct gpu_command *cmd);
 uint32_t gpu_submit_3d(struct gpu *g, struct gpu_command *cmd);
+/* One that a process died over: its draws are left out, or its context is lost. */
+void gpu_submit_3d_skipped(struct gpu *g, struct gpu_command *cmd);
 
 #endif

@@ -206,10 +206,10 @@ void gpu_answer(struct gpu *g, struct gpu_command *cmd, uint32_t code)
 /* ---- dispatch ---- */
 
 /* The process that executed it died: what it did of it is not known, so it is not done again. */
-static uint32_t refuse_unknown(struct gpu *g, const struct gpu_command *cmd)
+static uint32_t refuse_unknown(struct gpu *g, struct gpu_command *cmd)
 {
 	if (cmd->type == VIRTIO_GPU_CMD_SUBMIT_3D)
-		gpu_mark_lost(g, cmd->ctx_id);
+		gpu_submit_3d_skipped(g, cmd);
 	return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_UNSPEC, "context %u: the process that executed it died", cmd->ctx_id);
 }
 
@@ -236,7 +236,7 @@ static void handle(struct gpu *g, struct chain *c, unsigned queue)
 		return;
 	}
 	if (chain_stage(c) == CHAIN_EXECUTING) {
-		gpu_answer(g, &cmd, refuse_unknown(g, &cmd));
+		gpu_answer(g, &cmd, code ? code : refuse_unknown(g, &cmd));
 		return;
 	}
 	if (code != 0 || !cmd.row->repeatable)

@@ -160,7 +160,7 @@ void gpu_record_resource_gone(struct gpu *g, const struct gpu_resource *res)
 
 void gpu_record_context(struct gpu *g, const struct gpu_context *ctx)
 {
-	struct gpu_context_record record = {.capset_id = ctx->capset_id, .lost = ctx->lost};
+	struct gpu_context_record record = {.capset_id = ctx->capset_id, .lost = ctx->lost, .deaths = ctx->deaths};
 
 	if (!g->journal)
 		return;

@@ -58,6 +58,7 @@ struct gpu_resource_record {
 struct gpu_context_record {
 	uint32_t capset_id;
 	uint32_t lost;
+	uint32_t deaths;
 	char name[64];
 };
 

@@ -132,6 +132,11 @@ struct renderer_ops {
 	/* @commands: the renderer's own copy (gpu.c copied it out of guest memory); @bytes is a multiple of 4. */
 	int (*submit)(struct renderer *r, uint32_t ctx_id, void *commands, size_t bytes);
 	/*
+	 * A submission that was being executed when another process died: what it made, set and uploaded, but not what it
+	 * drew, computed or read. @commands are changed. An error: the context is lost. Optional.
+	 */
+	int (*submit_without_draws)(struct renderer *r, uint32_t ctx_id, void *commands, size_t bytes);
+	/*
 	 * Give a new context, whose resources are attached and filled, what the journal's records say it held. An error:
 	 * it is lost, and gpu.c submits nothing to it. Optional.
 	 */

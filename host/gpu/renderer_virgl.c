@@ -744,6 +744,11 @@ static int submit(struct renderer *r, uint32_t ctx_id, void *commands, size_t by
 	return err;
 }
 
+static int submit_without_draws(struct renderer *r, uint32_t ctx_id, void *commands, size_t bytes)
+{
+	return submit(r, ctx_id, commands, 4 * virgl_state_without_draws(commands, bytes / 4));
+}
+
 static int context_restore(struct renderer *r, uint32_t ctx_id)
 {
 	struct virgl *v = virgl_from(r);
@@ -783,6 +788,7 @@ const struct renderer_ops renderer_virgl_ops = {
 	.context_attach = context_attach,
 	.context_detach = context_detach,
 	.submit = submit,
+	.submit_without_draws = submit_without_draws,
 	.context_restore = context_restore,
 	.create_fence = create_fence,
 	.pause = pause_all,

@@ -3,9 +3,11 @@
  * A device made again from its journal. Records become requests to the handlers, so that everything is checked as it
  * was when the guest asked for it.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/base/step.h"
 #include "host/gpu/device.h"
 #include "host/gpu/export.h"
 #include "host/virtio/shared_heap.h"
@@ -152,6 +154,7 @@ static bool restore_context(struct restore *r, const struct journal_key *key, co
 {
 	const struct gpu_context_record *record = payload;
 	const struct gpu_command cmd = command(key->id[0]);
+	struct gpu_context *ctx;
 	char name[64];
 
 	if (bytes != sizeof(*record) || !r->g->renderer->ops->context_create)
@@ -164,7 +167,9 @@ static bool restore_context(struct restore *r, const struct journal_key *key, co
 	name[sizeof(name) - 1] = '\0';
 	if (gpu_make_context(r->g, &cmd, record->capset_id, name) != VIRTIO_GPU_RESP_OK_NODATA)
 		goto gone;
-	gpu_context_find(r->g->contexts, key->id[0])->lost = record->lost;
+	ctx = gpu_context_find(r->g->contexts, key->id[0]);
+	ctx->lost = record->lost;
+	ctx->deaths = record->deaths;
 	r->contexts++;
 	return true;
 
@@ -185,15 +190,33 @@ static bool restore_attachment(struct restore *r, const struct journal_key *key,
 	       gpu_ctx_attach_resource(r->g, &cmd) == VIRTIO_GPU_RESP_OK_NODATA;
 }
 
-/* What each holds; records of a lost one may be left. */
+/*
+ * What @ctx holds. It may be why the process died, so this one says where it is: should it die here as well, the next one
+ * knows, and does not try for ever.
+ */
+static int restore_context_state(struct gpu *g, struct gpu_context *ctx)
+{
+	int err;
+
+	if (ctx->deaths >= GPU_CONTEXT_DEATHS)
+		return -ENOTRECOVERABLE;
+	ctx->deaths++;
+	gpu_record_context(g, ctx);
+	gpu_record_commit(g, 0);
+	step_reached(STEP_REBUILDING);
+	err = g->renderer->ops->context_restore(g->renderer, ctx->id);
+	ctx->deaths--;
+	gpu_record_context(g, ctx);
+	return err;
+}
+
+/* Records of a lost one may be left. */
 static void restore_context_states(struct restore *r)
 {
-	struct renderer *renderer = r->g->renderer;
 	struct gpu_context_table *t = r->g->contexts;
 
 	for (struct gpu_context *ctx = gpu_context_first(t); ctx; ctx = gpu_context_next(t, ctx)) {
-		if (ctx->lost || !renderer->ops->context_restore ||
-		    renderer->ops->context_restore(renderer, ctx->id) == 0)
+		if (ctx->lost || !r->g->renderer->ops->context_restore || restore_context_state(r->g, ctx) == 0)
 			continue;
 		gpu_mark_lost(r->g, ctx->id);
 		r->no_context++;

@@ -207,7 +207,7 @@ static int collect(struct rebuild *r, uint32_t *current)
 
 		if (key.type < GPU_RECORD_VIRGL || key.id[0] != r->ctx_id)
 			continue;
-		if (key.type == VIRGL_RECORD_TOO_LARGE)
+		if (key.type == VIRGL_RECORD_TOO_LARGE || key.type == VIRGL_RECORD_IN_PART)
 			return -ENODATA;
 		if (bytes % sizeof(*words) != 0 || bytes < 2 * sizeof(*words) || key.type >= VIRGL_RECORD_LAST)
 			return -EINVAL;

@@ -32,6 +32,7 @@ struct virgl_state {
 	/* Of the submission at hand. */
 	uint32_t ctx_id, sub;
 	bool full;	    /* the journal is */
+	bool in_part;	    /* some of it counts already */
 	bool targets_drawn; /* those of the framebuffer are known to be on the GPU */
 	unsigned count;
 	struct waiting waiting[WAITING_MAX];
@@ -121,15 +122,26 @@ static size_t bytes_of(const uint32_t *command)
 	return (1 + (*command >> 16)) * sizeof(*command);
 }
 
+/*
+ * A part of a submission may count before the rest, if it is a large one. When the process dies in between, which takes
+ * microseconds, its context is lost: it is not known how much to add.
+ */
+static void make_room(struct virgl_state *s)
+{
+	const struct journal_key key = {VIRGL_RECORD_IN_PART, {s->ctx_id}};
+
+	if (journal_pending(s->journal) < PENDING_MAX)
+		return;
+	if (!s->in_part && journal_put(s->journal, &key, NULL, 0) < 0)
+		s->full = true;
+	s->in_part = true;
+	journal_commit(s->journal, 0);
+}
+
 static void put2(struct virgl_state *s, const struct journal_key *key, const void *first, size_t first_bytes,
 		 const uint32_t *command)
 {
-	/*
-	 * A part of a submission may count before the rest: when the process dies in between, the request was being
-	 * executed, so its context is lost anyway.
-	 */
-	if (journal_pending(s->journal) >= PENDING_MAX)
-		journal_commit(s->journal, 0);
+	make_room(s);
 	if (journal_put2(s->journal, key, first, first_bytes, command, bytes_of(command)) < 0)
 		s->full = true;
 }
@@ -148,8 +160,7 @@ static void drop(struct virgl_state *s, enum virgl_record type, uint32_t third)
 
 	if (!journal_get(s->journal, &key, &bytes))
 		return;
-	if (journal_pending(s->journal) >= PENDING_MAX)
-		journal_commit(s->journal, 0);
+	make_room(s);
 	journal_drop(s->journal, &key);
 }
 
@@ -464,12 +475,14 @@ static void record_command(struct virgl_state *s, struct virgl_stream *stream, c
 void virgl_state_record(struct virgl_state *s, uint32_t ctx_id, struct virgl_stream *stream, const uint32_t *words,
 			size_t count)
 {
-	const struct journal_key too_large = {VIRGL_RECORD_TOO_LARGE, {ctx_id}};
+	const struct journal_key too_large = {VIRGL_RECORD_TOO_LARGE, {ctx_id}},
+				 in_part = {VIRGL_RECORD_IN_PART, {ctx_id}};
 	const uint32_t sub_before = stream->subs[stream->current].id;
 
 	s->ctx_id = ctx_id;
 	s->sub = sub_before;
 	s->targets_drawn = false;
+	s->in_part = false;
 	s->full = journal_has(s->journal, &too_large);
 	if (s->full)
 		return;
@@ -481,6 +494,70 @@ void virgl_state_record(struct virgl_state *s, uint32_t ctx_id, struct virgl_str
 
 		put(s, VIRGL_RECORD_CURRENT, 0, 0, command);
 	}
+	if (s->in_part)
+		journal_drop(s->journal, &in_part);
 	if (s->full)
 		give_up(s);
+}
+
+/* ---- what is done after a death ---- */
+
+/* Uploads come from the guest's memory, or from the submission itself, and are asked for once. */
+static bool is_upload(uint32_t header, const uint32_t *w, size_t length)
+{
+	switch (header & 0xff) {
+	case VIRGL_CCMD_RESOURCE_INLINE_WRITE:
+		return true;
+	case VIRGL_CCMD_TRANSFER3D:
+		return length >= VIRGL_WORDS_TRANSFER3D && w[12] == VIRGL_TRANSFER_TO_HOST;
+	case VIRGL_CCMD_COPY_TRANSFER3D:
+		return length >= VIRGL_WORDS_COPY_TRANSFER3D && !(w[13] & VIRGL_COPY_TRANSFER_FROM_HOST);
+	default:
+		return false;
+	}
+}
+
+static bool is_kept(uint32_t header)
+{
+	const uint32_t command = header & 0xff;
+
+	switch (command) {
+	case VIRGL_CCMD_CREATE_OBJECT:
+	case VIRGL_CCMD_DESTROY_OBJECT:
+	case VIRGL_CCMD_CREATE_SUB_CTX:
+	case VIRGL_CCMD_SET_SUB_CTX:
+	case VIRGL_CCMD_DESTROY_SUB_CTX:
+	case VIRGL_CCMD_PIPE_RESOURCE_SET_TYPE:
+	/* A guest waits for the result of a query. */
+	case VIRGL_CCMD_BEGIN_QUERY:
+	case VIRGL_CCMD_END_QUERY:
+	case VIRGL_CCMD_GET_QUERY_RESULT:
+		return true;
+	default:
+		return command < sizeof(rows) / sizeof(rows[0]) && rows[command].distinction != NOT_A_STATE;
+	}
+}
+
+size_t virgl_state_without_draws(uint32_t *words, size_t count)
+{
+	size_t to = 0, bytes;
+
+	for (size_t at = 0, end; at < count; at = end) {
+		const size_t length = words[at] >> 16;
+
+		if (length > count - at - 1)
+			return count;
+		end = at + 1 + length;
+	}
+	for (size_t at = 0, end; at < count; at = end) {
+		const size_t length = words[at] >> 16;
+
+		end = at + 1 + length;
+		if (!is_kept(words[at]) && !is_upload(words[at], words + at + 1, length))
+			continue;
+		bytes = (end - at) * sizeof(*words);
+		memmove(words + to, words + at, bytes);
+		to += end - at;
+	}
+	return to;
 }

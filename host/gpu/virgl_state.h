@@ -23,6 +23,7 @@
 /* Types of records, with their keys; payloads are whole commands. All come from the guest. */
 enum virgl_record {
 	VIRGL_RECORD_TOO_LARGE = GPU_RECORD_VIRGL, /* context; nothing else of it is kept */
+	VIRGL_RECORD_IN_PART,			   /* context; of its last submission not all is kept */
 	VIRGL_RECORD_RESOURCE_TYPE,		   /* context, resource */
 	VIRGL_RECORD_CURRENT,			   /* context; SET_SUB_CTX */
 	/* From here on all belong to a sub-context, which is their second id; 0 is the one every context starts with. */
@@ -49,8 +50,15 @@ void virgl_state_record(struct virgl_state *s, uint32_t ctx_id, struct virgl_str
 			size_t count);
 
 /*
+ * Take out of a submission what is neither kept nor an upload: what draws, computes or reads. Returns how many words are
+ * left. It needn't have been checked: where it makes no sense it is left as it is.
+ */
+size_t virgl_state_without_draws(uint32_t *words, size_t count);
+
+/*
  * The stream that makes what journal_next() of @j has of the context, in *words (from malloc(); NULL if there is nothing).
- * Which resources are attached to it is asked of journal_has(). Returns 0, -ENOMEM, -ENODATA when the context was too large to be kept, -EINVAL when a record makes no sense.
+ * Which resources are attached to it is asked of journal_has(). Returns 0, -ENOMEM, -ENODATA when the context was too large to be kept or a
+ * submission was kept in part, -EINVAL when a record makes no sense.
  */
 int virgl_state_build(struct journal *j, uint32_t ctx_id, uint32_t **words, size_t *count);
 

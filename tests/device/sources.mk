@@ -11,7 +11,7 @@ device-tests += test_gpu_virgl_draw test_gpu_virgl_fence test_gpu_virgl_poll tes
 	test_gpu_virgl_garbage test_gpu_virgl_cycles test_gpu_virgl_reset
 test_gpu_virgl_reset-src := $(gpu3d-src)
 test_gpu_virgl_cycles-src := $(gpu3d-src)
-test_gpu_virgl_restore-src := $(gpu3d-src)
+test_gpu_virgl_restore-src := tests/lib/died_request.c $(gpu3d-src)
 test_gpu_virgl_garbage-src := $(gpu3d-src)
 device-tests += test_gpu_sandbox
 test_gpu_sandbox-src = tests/lib/elsewhere.c $(host-sandbox-src) $(gpu3d-src)

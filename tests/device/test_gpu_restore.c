@@ -15,8 +15,10 @@
 #include <unistd.h>
 
 #include "host/gpu/content.h"
+#include "host/gpu/context.h"
 #include "host/gpu/record.h"
 #include "host/virtio/object.h"
+#include "tests/lib/died_request.h"
 #include "tests/lib/gpu_world.h"
 #include "tests/lib/journal_open.h"
 
@@ -291,6 +293,105 @@ static void lost_context_draws_no_more(void **state)
 	/* Made again by the guest it is as good as new. */
 	assert_int_equal(gpu_context_gone(w, 2), OK);
 	assert_int_equal(gpu_context(w, 2, 0, "again"), OK);
+	assert_int_equal(gpu_submit(w, 2, "abcd", 4), OK);
+	end(w);
+}
+
+/* A process dies over a submission to @ctx_id, and the next one answers it. */
+static uint32_t die_over(struct gpu_world *w, uint32_t ctx_id)
+{
+	const struct {
+		struct virtio_gpu_cmd_submit submit;
+		uint32_t words[2];
+	} request = {
+		.submit = {.hdr = {.type = VIRTIO_GPU_CMD_SUBMIT_3D,
+				   .flags = VIRTIO_GPU_FLAG_FENCE,
+				   .fence_id = 77,
+				   .ctx_id = ctx_id},
+			   .size = 8},
+	};
+	struct virtio_gpu_ctrl_hdr answer;
+	struct fake_request *r;
+
+	die(w);
+	r = died_request(w->guest, w->device, &request, sizeof(request), sizeof(answer));
+	assert_int_equal(fake_guest_wait(w->guest, r, 20000), 0);
+	memcpy(&answer, r->out, sizeof(answer));
+	fake_guest_free_request(w->guest, r);
+	assert_int_equal(answer.flags, VIRTIO_GPU_FLAG_FENCE);
+	assert_int_equal(answer.fence_id, 77);
+	return answer.type;
+}
+
+static void context_that_processes_die_over_goes_on_until_there_are_too_many(void **state)
+{
+	struct gpu_world *w = start(true);
+
+	(void)state;
+	assert_int_equal(gpu_context(w, 1, 0, "good"), OK);
+	assert_int_equal(gpu_context(w, 2, 0, "deadly"), OK);
+	for (unsigned death = 1; death <= GPU_CONTEXT_DEATHS; death++) {
+		const bool lost = death == GPU_CONTEXT_DEATHS;
+
+		assert_int_equal(die_over(w, 2), VIRTIO_GPU_RESP_ERR_UNSPEC);
+		assert_int_equal(w->renderer->restores, 2);
+		assert_int_equal(w->renderer->skips, !lost);
+		assert_int_equal(gpu_submit(w, 2, "abcd", 4), lost ? VIRTIO_GPU_RESP_ERR_UNSPEC : OK);
+		assert_int_equal(gpu_submit(w, 1, "abcd", 4), OK);
+	}
+	die(w);
+	assert_int_equal(w->renderer->restores, 1);
+	assert_int_equal(gpu_submit(w, 2, "abcd", 4), VIRTIO_GPU_RESP_ERR_UNSPEC);
+	assert_int_equal(gpu_submit(w, 1, "abcd", 4), OK);
+	end(w);
+}
+
+static void context_that_got_on_has_all_its_deaths_before_it(void **state)
+{
+	struct gpu_world *w = start(true);
+
+	(void)state;
+	assert_int_equal(gpu_context(w, 2, 0, "x"), OK);
+	for (unsigned death = 1; death <= 4; death++) {
+		assert_int_equal(die_over(w, 2), VIRTIO_GPU_RESP_ERR_UNSPEC);
+		/* Each other time. */
+		for (unsigned i = 0; death % 2 == 0 && i < GPU_CONTEXT_GOT_ON; i++)
+			assert_int_equal(gpu_submit(w, 2, "abcd", 4), OK);
+		assert_int_equal(gpu_submit(w, 2, "abcd", 4), OK);
+	}
+	end(w);
+}
+
+static void context_that_cannot_be_rebuilt_is_not_tried_for_ever(void **state)
+{
+	struct gpu_context_record record = {.capset_id = 1, .deaths = GPU_CONTEXT_DEATHS - 1, .name = "x"};
+	struct gpu_world *w = start(true);
+
+	(void)state;
+	assert_int_equal(gpu_context(w, 1, 1, "good"), OK);
+	assert_int_equal(gpu_context(w, 2, 1, "x"), OK);
+	forge(GPU_RECORD_CONTEXT, 2, 0, &record, sizeof(record));
+	die(w);
+	assert_int_equal(w->renderer->restores, 2);
+	assert_int_equal(gpu_submit(w, 2, "abcd", 4), OK);
+	/* Another process begins with it, and dies. */
+	record.deaths++;
+	forge(GPU_RECORD_CONTEXT, 2, 0, &record, sizeof(record));
+	die(w);
+	assert_int_equal(w->renderer->restores, 1);
+	assert_int_equal(gpu_submit(w, 2, "abcd", 4), VIRTIO_GPU_RESP_ERR_UNSPEC);
+	assert_int_equal(gpu_submit(w, 1, "abcd", 4), OK);
+	end(w);
+}
+
+static void submission_of_no_context_is_passed_over(void **state)
+{
+	struct gpu_world *w = start(true);
+
+	(void)state;
+	assert_int_equal(gpu_context(w, 2, 0, "x"), OK);
+	assert_int_equal(die_over(w, 3), VIRTIO_GPU_RESP_ERR_UNSPEC);
+	assert_int_equal(w->renderer->skips, 0);
 	assert_int_equal(gpu_submit(w, 2, "abcd", 4), OK);
 	end(w);
 }
@@ -619,6 +720,10 @@ int main(void)
 		cmocka_unit_test(uuid_stays),
 		cmocka_unit_test(contexts_and_what_is_attached_are_there_again),
 		cmocka_unit_test(lost_context_draws_no_more),
+		cmocka_unit_test(context_that_processes_die_over_goes_on_until_there_are_too_many),
+		cmocka_unit_test(context_that_got_on_has_all_its_deaths_before_it),
+		cmocka_unit_test(context_that_cannot_be_rebuilt_is_not_tried_for_ever),
+		cmocka_unit_test(submission_of_no_context_is_passed_over),
 		cmocka_unit_test(reset_leaves_nothing),
 		cmocka_unit_test(refused_request_leaves_nothing),
 		cmocka_unit_test(backing_that_is_not_guest_memory_is_left_out),

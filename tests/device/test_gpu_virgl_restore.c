@@ -18,9 +18,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "host/base/step.h"
+#include "host/gpu/context.h"
 #include "host/gpu/virgl_state.h"
 #include "host/virtio/journal.h"
 #include "protocol/virtio_gpu.h"
+#include "tests/lib/died_request.h"
 #include "tests/lib/gpu3d_test.h"
 #include "tests/lib/journal_open.h"
 #include "tests/lib/tap.h"
@@ -56,12 +59,14 @@ struct shared {
 	uint32_t pixels[SIZE * SIZE];
 	uint32_t screen[SIZE * SIZE];
 	unsigned frames;
+	bool ended;	/* the last process did all it was to do */
 	char log[8192]; /* of the last process */
 };
 
 static struct shared *shared;
 static struct fake_guest *guest;
 static int journal_fd;
+static enum step dies_at = STEP_COUNT; /* processes do, the first time that they are there */
 
 /* ---- in a child ---- */
 
@@ -82,13 +87,9 @@ static void clear_to(float red, float green, float blue, float alpha)
 	virgl_clear(&t->stream, PIPE_CLEAR_COLOR0, rgba, VIRGL_DOUBLE_1, 0);
 }
 
-/* Sub-context 1 draws the texture, sub-context 2 a colour over the right half. Nothing is drawn yet. */
-static void set_up(void)
+static void make_resources(void)
 {
-	const uint32_t color[4] = {gpu3d_bits(0.5f), 0, gpu3d_bits(1.0f), gpu3d_bits(1.0f)};
-	struct virgl_rasterizer scissored = virgl_rasterizer_default;
-	const uint32_t surface = 4;
-	uint32_t view = 20, sampler = 21, pixel = 1;
+	uint32_t pixel = 1;
 
 	shared->target = gpu3d_texture(t, 10, BGRA, TARGET, SIZE, SIZE, 0);
 	shared->texture = gpu3d_texture(t, 12, BGRA, VIRGL_BIND_SAMPLER_VIEW, SIZE, SIZE, 0);
@@ -98,7 +99,14 @@ static void set_up(void)
 		pixel = pixel * 1664525u + 1013904223u;
 		memcpy(shared->texture.pages + i, &pixel, 4);
 	}
-	require(gpu3d_upload(t, &shared->buffer) == OK && gpu3d_upload(t, &shared->texture) == OK, "upload");
+}
+
+/* Sub-context 1 draws the texture. */
+static void set_up_first(void)
+{
+	const uint32_t surface = 4;
+	uint32_t view = 20, sampler = 21;
+
 	gpu3d_plain_state(t);
 	gpu3d_draw_to(t, surface, &shared->target, BGRA);
 	gpu3d_shaders(t, 5, gpu3d_vertex_shader, 6, texture_shader);
@@ -108,6 +116,14 @@ static void set_up(void)
 	virgl_set_sampler_views(&t->stream, PIPE_SHADER_FRAGMENT, 0, &view, 1);
 	virgl_bind_sampler_states(&t->stream, PIPE_SHADER_FRAGMENT, 0, &sampler, 1);
 	require(gpu3d_submit(t) == OK, "the first sub-context");
+}
+
+/* Sub-context 2 draws a colour over the right half. In the stream only. */
+static void set_up_second(void)
+{
+	const uint32_t color[4] = {gpu3d_bits(0.5f), 0, gpu3d_bits(1.0f), gpu3d_bits(1.0f)};
+	struct virgl_rasterizer scissored = virgl_rasterizer_default;
+	const uint32_t surface = 4;
 
 	virgl_create_sub_context(&t->stream, 2);
 	virgl_set_sub_context(&t->stream, 2);
@@ -120,6 +136,15 @@ static void set_up(void)
 	gpu3d_shaders(t, 5, gpu3d_vertex_shader, 6, constant_shader);
 	virgl_set_constants(&t->stream, PIPE_SHADER_FRAGMENT, color, 4);
 	gpu3d_vertices(t, 7, &shared->buffer, 2);
+}
+
+/* Both. Nothing is drawn yet. */
+static void set_up(void)
+{
+	make_resources();
+	require(gpu3d_upload(t, &shared->buffer) == OK && gpu3d_upload(t, &shared->texture) == OK, "upload");
+	set_up_first();
+	set_up_second();
 	require(gpu3d_submit(t) == OK, "the second sub-context");
 	require(gpu3d_set_scanout(t, 10, SIZE, SIZE) == OK, "the scanout");
 }
@@ -157,15 +182,19 @@ static void process(bool first, bool with_journal, void (*work)(void))
 	pid_t pid;
 
 	assert_true(log >= 0);
+	shared->ended = false;
 	fflush(NULL);
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		struct journal *j = NULL;
 		const char *why;
+		char at[16];
 
 		tap_begin_child();
 		dup2(log, STDERR_FILENO);
+		snprintf(at, sizeof(at), "%u:1", (unsigned)dies_at);
+		step_die_at(at);
 		require(!with_journal || journal_open(journal_fd, &j) == 0, "opening the journal");
 		if (gpu3d_create_on(&t, guest, "virgl", j, &why) < 0)
 			_exit(NO_3D);
@@ -174,6 +203,7 @@ static void process(bool first, bool with_journal, void (*work)(void))
 		else
 			gpu3d_take_over(t, USED_BYTES);
 		work();
+		shared->ended = true;
 		kill(getpid(), SIGKILL);
 	}
 	waitpid(pid, &status, 0);
@@ -286,6 +316,97 @@ static void content_that_was_on_the_gpu_alone_is_reported_lost(void **state)
 	assert_null(strstr(shared->log, "lost"));
 }
 
+/* ---- a process dies over a submission ---- */
+
+/* The stream, as the first request: the process before this one died over it. */
+static void skip_stream(void)
+{
+	static struct {
+		struct virtio_gpu_cmd_submit submit;
+		uint32_t words[GPU3D_STREAM_WORDS];
+	} request;
+	const size_t bytes = t->stream.used * 4;
+	struct virtio_gpu_ctrl_hdr answer;
+	struct fake_request *r;
+
+	request.submit = (struct virtio_gpu_cmd_submit){
+		.hdr = {.type = VIRTIO_GPU_CMD_SUBMIT_3D, .ctx_id = t->ctx},
+		.size = (uint32_t)bytes,
+	};
+	memcpy(request.words, t->words, bytes);
+	r = died_request(guest, t->device, &request, sizeof(request.submit) + bytes, sizeof(answer));
+	require(fake_guest_wait(guest, r, 20000) == 0, "waiting for the answer");
+	memcpy(&answer, r->out, sizeof(answer));
+	require(answer.type == VIRTIO_GPU_RESP_ERR_UNSPEC, "it was executed again, it seems");
+	fake_guest_free_request(guest, r);
+	virgl_encoder_init(&t->stream, t->words, GPU3D_STREAM_WORDS);
+}
+
+static void set_up_half(void)
+{
+	make_resources();
+	require(gpu3d_upload(t, &shared->texture) == OK, "upload");
+	set_up_first();
+	require(gpu3d_set_scanout(t, 10, SIZE, SIZE) == OK, "the scanout");
+}
+
+/* The other half, between draws that must not be there. */
+static void skip_other_half(void)
+{
+	const struct virgl_region all = {.width = sizeof(whole), .height = 1, .depth = 1};
+
+	virgl_set_sub_context(&t->stream, 1);
+	clear_to(1, 0, 0, 1);
+	virgl_transfer(&t->stream, VIRGL_TRANSFER_TO_HOST, 11, 0, &all, 0, 0, 0);
+	set_up_second();
+	virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 6);
+	skip_stream();
+	require(gpu3d_read_back(t, &shared->target) == OK, "reading back");
+	for (size_t i = 0; i < shared->target.bytes; i++)
+		require(shared->target.pages[i] == 0, "it was drawn again");
+}
+
+static void skip_other_half_and_draw(void)
+{
+	skip_other_half();
+	draw_frame();
+}
+
+static void what_a_submission_set_is_there_without_its_draws(void **state)
+{
+	(void)state;
+	draw_undisturbed();
+	first(set_up_half);
+	next(skip_other_half_and_draw);
+	assert_memory_equal(shared->pixels, undisturbed, sizeof(undisturbed));
+	assert_non_null(strstr(shared->log, "left out"));
+	if (strstr(shared->log, "lost"))
+		fail_msg("something was lost: %s", shared->log);
+	/* It was recorded as what is executed is. */
+	memset(shared->pixels, 0, sizeof(shared->pixels));
+	next(draw_frame);
+	assert_memory_equal(shared->pixels, undisturbed, sizeof(undisturbed));
+}
+
+/* Of more changes than are recorded at a time. */
+static void set_up_and_make_many(void)
+{
+	set_up();
+	for (uint32_t i = 0; i < 400; i++)
+		virgl_create_sampler_state(&t->stream, 1000 + i, &virgl_sampler_nearest);
+	require(gpu3d_submit(t) == OK, "many objects");
+}
+
+static void large_submission_is_recorded_whole(void **state)
+{
+	(void)state;
+	draw_undisturbed();
+	first(set_up_and_make_many);
+	next(draw_frame);
+	assert_memory_equal(shared->pixels, undisturbed, sizeof(undisturbed));
+	assert_null(strstr(shared->log, "lost"));
+}
+
 static char long_shader[400000];
 
 static void begin_long_shader(void)
@@ -370,6 +491,39 @@ static void context_that_cannot_be_made_again_is_lost(void **state)
 	next(find_one_lost);
 }
 
+static void context_of_which_a_submission_is_there_in_part_is_lost(void **state)
+{
+	const struct journal_key key = {VIRGL_RECORD_IN_PART, {1}};
+	struct journal *j;
+
+	(void)state;
+	first(use_two_contexts);
+	assert_int_equal(journal_open(journal_fd, &j), 0);
+	assert_int_equal(journal_put(j, &key, NULL, 0), 0);
+	journal_commit(j, 0);
+	journal_close(j);
+	next(find_one_lost);
+}
+
+/* Every process that begins to make the first context again dies. */
+static void context_that_kills_who_makes_it_again_is_lost(void **state)
+{
+	(void)state;
+#ifndef MULLION_STEPS
+	print_message("SKIP: built without STEPS=1, so nothing dies at a step\n");
+	skip();
+#endif
+	first(use_two_contexts);
+	for (unsigned i = 0; i < GPU_CONTEXT_DEATHS; i++) {
+		dies_at = STEP_REBUILDING;
+		next(find_one_lost);
+		assert_int_equal(shared->ended, 0);
+	}
+	dies_at = STEP_COUNT;
+	next(find_one_lost);
+	assert_int_equal(shared->ended, 1);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -379,6 +533,10 @@ int main(void)
 		CASE(content_that_was_on_the_gpu_alone_is_reported_lost),
 		CASE(long_shader_is_completed_after_a_death),
 		CASE(context_that_cannot_be_made_again_is_lost),
+		CASE(what_a_submission_set_is_there_without_its_draws),
+		CASE(large_submission_is_recorded_whole),
+		CASE(context_of_which_a_submission_is_there_in_part_is_lost),
+		CASE(context_that_kills_who_makes_it_again_is_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -269,6 +269,19 @@ static int submit(struct renderer *r, uint32_t ctx_id, void *commands, size_t by
 	return outcome(f);
 }
 
+static int submit_without_draws(struct renderer *r, uint32_t ctx_id, void *commands, size_t bytes)
+{
+	from_base(r)->skips++;
+	return submit(r, ctx_id, commands, bytes);
+}
+
+static int context_restore(struct renderer *r, uint32_t ctx_id)
+{
+	require(fake_renderer_context(from_base(r), ctx_id) != NULL, "no context to restore");
+	from_base(r)->restores++;
+	return 0;
+}
+
 static int create_fence(struct renderer *r, const struct renderer_timeline *timeline, uint64_t seq)
 {
 	struct fake_renderer *f = from_base(r);
@@ -341,6 +354,8 @@ const struct renderer_ops fake_renderer_ops = {
 	.context_attach = context_attach,
 	.context_detach = context_detach,
 	.submit = submit,
+	.submit_without_draws = submit_without_draws,
+	.context_restore = context_restore,
 	.create_fence = create_fence,
 	.pause = pause_all,
 	.reset = reset,

@@ -46,7 +46,7 @@ struct fake_renderer {
 	size_t command_bytes;
 	uint32_t submit_ctx;
 	int buffer; /* what stands for a dma-buf of any resource */
-	unsigned submits, transfers, attaches, detaches, backings, resets;
+	unsigned submits, skips, restores, transfers, attaches, detaches, backings, resets;
 };
 
 extern const struct renderer_ops fake_renderer_ops;
