@@ -442,6 +442,9 @@ static void record_command(struct virgl_state *s, struct virgl_stream *stream, c
 		virgl_stream_follow(stream, *command, w, length);
 		s->sub = stream->subs[stream->current].id;
 		break;
+	case VIRGL_CCMD_PIPE_RESOURCE_CREATE:
+		put(s, VIRGL_RECORD_WAITING, w[10], 0, command);
+		break;
 	case VIRGL_CCMD_PIPE_RESOURCE_SET_TYPE:
 		put(s, VIRGL_RECORD_RESOURCE_TYPE, w[0], 0, command);
 		break;
@@ -483,4 +486,11 @@ void virgl_state_record(struct virgl_state *s, uint32_t ctx_id, struct virgl_str
 	}
 	if (s->full)
 		give_up(s);
+}
+
+void virgl_state_taken(struct virgl_state *s, uint32_t ctx_id, uint32_t blob_id)
+{
+	const struct journal_key key = {VIRGL_RECORD_WAITING, {ctx_id, blob_id}};
+
+	journal_drop(s->journal, &key);
 }
