@@ -58,6 +58,7 @@ enum virgl_command {
 	VIRGL_CCMD_COPY_TRANSFER3D = 45,
 	VIRGL_CCMD_SET_TWEAKS = 46,
 	VIRGL_CCMD_CLEAR_TEXTURE = 47,
+	VIRGL_CCMD_PIPE_RESOURCE_CREATE = 48,
 	VIRGL_CCMD_PIPE_RESOURCE_SET_TYPE = 49,
 	VIRGL_CCMD_LINK_SHADER = 52,
 	/* Commands up to here are known to 0.10; later versions append. */
@@ -82,6 +83,7 @@ enum virgl_command_words {
 	VIRGL_WORDS_UNIFORM_BUFFER = 5,
 	VIRGL_WORDS_TRANSFER3D = 13,
 	VIRGL_WORDS_COPY_TRANSFER3D = 14,
+	VIRGL_WORDS_PIPE_RESOURCE_CREATE = 11, /* the words of RESOURCE_CREATE_3D from the target on, and a blob_id */
 };
 
 enum virgl_object_type {

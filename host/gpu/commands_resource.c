@@ -122,9 +122,9 @@ static bool bytes_of_3d(const struct virtio_gpu_resource_create_3d *w, uint64_t 
 	return true;
 }
 
-uint32_t gpu_resource_create_3d(struct gpu *g, struct gpu_command *cmd)
+uint32_t gpu_make_3d(struct gpu *g, const struct gpu_command *cmd, const struct virtio_gpu_resource_create_3d *w,
+		     const struct virtio_gpu_resource_create_blob *blob)
 {
-	const struct virtio_gpu_resource_create_3d *w = &cmd->u.create_3d;
 	struct gpu_resource *res;
 	uint64_t bytes;
 	uint32_t code = 0;
@@ -154,7 +154,18 @@ uint32_t gpu_resource_create_3d(struct gpu *g, struct gpu_command *cmd)
 		.nr_samples = w->nr_samples,
 		.flags = w->flags,
 	};
+	if (blob) {
+		res->blob_mem = blob->blob_mem;
+		res->blob_flags = blob->blob_flags;
+		res->blob_id = blob->blob_id;
+		res->size_bytes = blob->size;
+	}
 	return render_resource(g, cmd, res);
+}
+
+uint32_t gpu_resource_create_3d(struct gpu *g, struct gpu_command *cmd)
+{
+	return gpu_make_3d(g, cmd, &cmd->u.create_3d, NULL);
 }
 
 /* Memory entry @index, which is the next one. False: command.c was wrong, and they are not all there. */
@@ -228,10 +239,6 @@ static uint32_t create_host_blob(struct gpu *g, struct gpu_command *cmd)
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_UNSPEC,
 				  "resource %u: this device has no host blobs (host-visible=0); use blob_mem GUEST",
 				  w->resource_id);
-	if (w->blob_id)
-		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_UNSPEC,
-				  "resource %u: blob_id %llu: objects of a context can't be exported; 0 is plain memory",
-				  w->resource_id, (unsigned long long)w->blob_id);
 	if ((w->blob_flags & ~KNOWN_BLOB_FLAGS) != 0 || w->size == 0 || w->nr_entries != (cmd->ranges ? 1 : 0))
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
 				  "resource %u: flags 0x%x, size %llu, %u memory entries: unknown flag, no size, or entries, "
@@ -257,17 +264,97 @@ static uint32_t create_host_blob(struct gpu *g, struct gpu_command *cmd)
 	return render_resource(g, cmd, res);
 }
 
+/* Pages in which the guest has a copy of @res, by transfers. */
+static uint32_t add_shadow(struct gpu *g, struct gpu_command *cmd, struct gpu_resource *res)
+{
+	uint32_t code = read_backing(g, cmd, res, cmd->u.create_blob.nr_entries);
+	int err = 0;
+
+	if (code != 0)
+		return code;
+	if (g->renderer->ops->backing_attach)
+		err = g->renderer->ops->backing_attach(g->renderer, res);
+	if (err < 0) {
+		gpu_resource_drop_backing(g->resources, res);
+		return gpu_renderer_failed(g, cmd, err, "resource", res->id);
+	}
+	gpu_record_backing(g, res);
+	return 0;
+}
+
+/*
+ * What a submission of the context has named by PIPE_RESOURCE_CREATE. It is as any 3D resource is, but that SET_SCANOUT_BLOB
+ * shows it: the GPU's driver chooses how it lies in memory, so it can't be mapped.
+ */
+static uint32_t create_object_blob(struct gpu *g, struct gpu_command *cmd)
+{
+	const struct virtio_gpu_resource_create_blob *w = &cmd->u.create_blob;
+	const struct gpu_context *ctx = gpu_context_find(g->contexts, cmd->ctx_id);
+	const bool shadowed = w->blob_mem == VIRTIO_GPU_BLOB_MEM_HOST3D_GUEST;
+	struct virtio_gpu_resource_create_3d made;
+	struct gpu_resource_shape s;
+	uint32_t code;
+
+	if (!ctx)
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID,
+				  "resource %u: no context %u; create it first", w->resource_id, cmd->ctx_id);
+	if ((w->blob_flags & ~KNOWN_BLOB_FLAGS) != 0 || w->size == 0 || shadowed != (w->nr_entries > 0))
+		return gpu_refuse(
+			g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
+			"resource %u: flags 0x%x, size %llu, %u memory entries: unknown flag, no size, or entries, "
+			"which are for blobs of both memories alone",
+			w->resource_id, w->blob_flags, (unsigned long long)w->size, w->nr_entries);
+	if (w->blob_flags & VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE)
+		return gpu_refuse(
+			g, cmd, VIRTIO_GPU_RESP_ERR_UNSPEC,
+			"resource %u: objects of a context can't be mapped: leave USE_MAPPABLE out, or take blob_id 0, "
+			"which is plain memory",
+			w->resource_id);
+	if (ctx->lost || !g->renderer->ops->object_take ||
+	    g->renderer->ops->object_take(g->renderer, cmd->ctx_id, w->blob_id, &s) < 0)
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
+				  "resource %u: context %u has no object of blob_id %llu that waits for a resource",
+				  w->resource_id, cmd->ctx_id, (unsigned long long)w->blob_id);
+	made = (struct virtio_gpu_resource_create_3d){
+		.resource_id = w->resource_id,
+		.target = s.target,
+		.format = s.format,
+		.bind = s.bind,
+		.width = s.width,
+		.height = s.height,
+		.depth = s.depth,
+		.array_size = s.array_size,
+		.last_level = s.last_level,
+		.nr_samples = s.nr_samples,
+		.flags = s.flags,
+	};
+	code = gpu_make_3d(g, cmd, &made, w);
+	if (code == VIRTIO_GPU_RESP_OK_NODATA && shadowed) {
+		struct gpu_resource *res = gpu_resource_find(g->resources, w->resource_id);
+		const uint32_t wrong = add_shadow(g, cmd, res);
+
+		if (wrong != 0) {
+			gpu_drop_resource(g, res);
+			code = wrong;
+		}
+	}
+	return code;
+}
+
 uint32_t gpu_resource_create_blob(struct gpu *g, struct gpu_command *cmd)
 {
 	const struct virtio_gpu_resource_create_blob *w = &cmd->u.create_blob;
 	struct gpu_resource *res;
 	uint32_t code = 0;
 
+	if (w->blob_id != 0 &&
+	    (w->blob_mem == VIRTIO_GPU_BLOB_MEM_HOST3D || w->blob_mem == VIRTIO_GPU_BLOB_MEM_HOST3D_GUEST))
+		return create_object_blob(g, cmd);
 	if (w->blob_mem == VIRTIO_GPU_BLOB_MEM_HOST3D)
 		return create_host_blob(g, cmd);
 	if (w->blob_mem == VIRTIO_GPU_BLOB_MEM_HOST3D_GUEST)
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_UNSPEC,
-				  "resource %u: this device has no blobs of both memories; use blob_mem GUEST or HOST3D",
+				  "resource %u: blobs of both memories are objects of a context, and blob_id is 0",
 				  w->resource_id);
 	if (w->blob_mem != VIRTIO_GPU_BLOB_MEM_GUEST || (w->blob_flags & ~KNOWN_BLOB_FLAGS) != 0 || w->size == 0)
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
@@ -347,7 +434,8 @@ uint32_t gpu_resource_attach_backing(struct gpu *g, struct gpu_command *cmd)
 
 	if (!res)
 		return code;
-	if (res->kind == GPU_RESOURCE_BLOB)
+	/* What is restored has a backing for a reason. */
+	if (gpu_is_blob(res) && !cmd->ranges)
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID,
 				  "resource %u is a blob; its pages came with RESOURCE_CREATE_BLOB", res->id);
 	if (res->backing)
@@ -373,7 +461,7 @@ uint32_t gpu_resource_detach_backing(struct gpu *g, struct gpu_command *cmd)
 
 	if (!res)
 		return code;
-	if (res->kind == GPU_RESOURCE_BLOB)
+	if (gpu_is_blob(res))
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID, "resource %u is a blob; unref it instead",
 				  res->id);
 	if (!res->backing)

@@ -93,7 +93,7 @@ uint32_t gpu_set_scanout(struct gpu *g, struct gpu_command *cmd)
 	if (!res)
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID, "scanout %u: no resource %u; create it first",
 				  w->scanout_id, w->resource_id);
-	if (res->kind == GPU_RESOURCE_BLOB)
+	if (gpu_is_blob(res))
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID,
 				  "scanout %u: resource %u is a blob; use SET_SCANOUT_BLOB", w->scanout_id, w->resource_id);
 	if (w->r.width == 0 || w->r.height == 0 || w->r.width > GPU_MAX_SIZE || w->r.height > GPU_MAX_SIZE ||
@@ -102,6 +102,26 @@ uint32_t gpu_set_scanout(struct gpu *g, struct gpu_command *cmd)
 				  "scanout %u: %ux%u at %u,%u is not in resource %u of %ux%u", w->scanout_id, w->r.width,
 				  w->r.height, w->r.x, w->r.y, res->id, res->shape.width, res->shape.height);
 	memset(&picture, 0, sizeof(picture)); /* compared as bytes: no stray padding */
+	picture.rect = (struct display_rect){w->r.x, w->r.y, w->r.width, w->r.height};
+	return show(g, cmd, s, res, &picture);
+}
+
+/* An object of a context, whose size and format are known, and whose stride is the host's affair. */
+static uint32_t show_object(struct gpu *g, const struct gpu_command *cmd, struct gpu_scanout *s,
+			    struct gpu_resource *res, const struct gpu_format *format)
+{
+	const struct virtio_gpu_set_scanout_blob *w = &cmd->u.set_scanout_blob;
+	const struct gpu_format *own = gpu_format_find(res->shape.format);
+	struct gpu_picture picture;
+
+	if (!own || !gpu_format_is_alike(own, format) || w->width > res->shape.width || w->height > res->shape.height ||
+	    w->offsets[0] != 0)
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
+				  "scanout %u: a picture of %ux%u, format %u, from byte %u on; resource %u is one of "
+				  "%ux%u, format %u",
+				  w->scanout_id, w->width, w->height, w->format, w->offsets[0], res->id,
+				  res->shape.width, res->shape.height, res->shape.format);
+	memset(&picture, 0, sizeof(picture));
 	picture.rect = (struct display_rect){w->r.x, w->r.y, w->r.width, w->r.height};
 	return show(g, cmd, s, res, &picture);
 }
@@ -125,7 +145,7 @@ uint32_t gpu_set_scanout_blob(struct gpu *g, struct gpu_command *cmd)
 	if (!res)
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID, "scanout %u: no resource %u; create it first",
 				  w->scanout_id, w->resource_id);
-	if (res->kind != GPU_RESOURCE_BLOB)
+	if (!gpu_is_blob(res))
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID,
 				  "scanout %u: resource %u is not a blob; use SET_SCANOUT", w->scanout_id, w->resource_id);
 	format = gpu_format_find(w->format);
@@ -139,6 +159,8 @@ uint32_t gpu_set_scanout_blob(struct gpu *g, struct gpu_command *cmd)
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
 				  "scanout %u: %ux%u at %u,%u is not in the picture of %ux%u", w->scanout_id, w->r.width,
 				  w->r.height, w->r.x, w->r.y, w->width, w->height);
+	if (res->kind == GPU_RESOURCE_3D)
+		return show_object(g, cmd, s, res, format);
 	if (w->strides[0] < w->width * GPU_PIXEL_BYTES || w->strides[0] % GPU_PIXEL_BYTES != 0 ||
 	    w->offsets[0] % GPU_PIXEL_BYTES != 0)
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,

@@ -83,6 +83,16 @@ uint32_t gpu_renderer_failed(struct gpu *g, const struct gpu_command *cmd, int e
 	((cmd)->answer = (const char *)(object) + sizeof(struct virtio_gpu_ctrl_hdr), \
 	 (cmd)->answer_bytes = sizeof(*(object)) - sizeof(struct virtio_gpu_ctrl_hdr))
 
+/* RESOURCE_CREATE_BLOB made it. */
+static inline bool gpu_is_blob(const struct gpu_resource *res)
+{
+	return res->blob_mem != 0;
+}
+
+/* RESOURCE_CREATE_3D as @w says; @blob: it is what RESOURCE_CREATE_BLOB makes of an object of a context; else NULL. */
+uint32_t gpu_make_3d(struct gpu *g, const struct gpu_command *cmd, const struct virtio_gpu_resource_create_3d *w,
+		     const struct virtio_gpu_resource_create_blob *blob);
+
 /* Take a resource out of the renderer, off the scanouts and out of the table. */
 void gpu_drop_resource(struct gpu *g, struct gpu_resource *res);
 

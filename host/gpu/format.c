@@ -37,6 +37,17 @@ const struct gpu_format *gpu_format_at(unsigned index)
 	return index < FORMAT_COUNT ? &formats[index] : NULL;
 }
 
+bool gpu_format_is_alike(const struct gpu_format *a, const struct gpu_format *b)
+{
+	for (unsigned i = 0; a->name[i]; i++) {
+		const bool may_differ = a->name[i] == 'A' || a->name[i] == 'X';
+
+		if (may_differ ? b->name[i] != 'A' && b->name[i] != 'X' : a->name[i] != b->name[i])
+			return false;
+	}
+	return true;
+}
+
 int gpu_format_convert(const struct gpu_format *format, const void *src, uint32_t src_stride, void *dst,
 		       uint32_t dst_stride, uint32_t width, uint32_t height)
 {

@@ -25,6 +25,9 @@ const struct gpu_format *gpu_format_find(uint32_t number);
 /* The formats one after the other, for tests and tools; NULL past the last. */
 const struct gpu_format *gpu_format_at(unsigned index);
 
+/* The same colours at the same places, whatever the fourth component means. */
+bool gpu_format_is_alike(const struct gpu_format *a, const struct gpu_format *b);
+
 /*
  * Convert @width x @height pixels to DRM_FORMAT_ARGB8888 (opaque when the source has no alpha). Strides are
  * multiples of 4 and both pointers are aligned to 4. Returns 0, -EINVAL, -ENOMEM.

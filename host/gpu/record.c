@@ -224,6 +224,12 @@ void gpu_record_scanout(struct gpu *g, const struct gpu_scanout *s)
 		record.picture_height = p->height;
 		record.stride_bytes = p->stride_bytes;
 		record.offset = p->offset;
+	} else if (gpu_is_blob(s->res)) {
+		/* As SET_SCANOUT_BLOB would have it. */
+		record.format = s->res->shape.format;
+		record.picture_width = s->res->shape.width;
+		record.picture_height = s->res->shape.height;
+		record.stride_bytes = s->res->shape.width * GPU_PIXEL_BYTES;
 	}
 	put(g, GPU_RECORD_SCANOUT, s->index, 0, &record, sizeof(record));
 }

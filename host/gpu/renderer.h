@@ -95,6 +95,11 @@ struct renderer_ops {
 	int (*resource_create)(struct renderer *r, struct gpu_resource *res);
 	void (*resource_destroy)(struct renderer *r, struct gpu_resource *res);
 	/*
+	 * What RESOURCE_CREATE_BLOB is to make of the object @blob_id that a submission of the context named; the object is gone
+	 * then. -ENOENT: there is none. Optional.
+	 */
+	int (*object_take)(struct renderer *r, uint32_t ctx_id, uint64_t blob_id, struct gpu_resource_shape *out);
+	/*
 	 * Another device may write the picture of @res, and maybe read it, in res->object: put what it shows there, if
 	 * that is new, else show what is there (@is_old). From now on show what is there; or, if the picture must be somewhere else, set is_write_only and
 	 * take over what was written (virtio_object_writes()) before each use. res->object lives until

@@ -541,27 +541,6 @@ static int transfer_from_host(struct renderer *r, struct gpu_resource *res, cons
 
 /* ---- pixels ---- */
 
-/* Ask once which texture a resource is. The library asserts what is checked here. */
-static void describe(struct resource *own, const struct gpu_resource *res)
-{
-	union virgl_library_resource_info info;
-
-	own->described = true;
-	if (res->kind == GPU_RESOURCE_BLOB || res->shape.nr_samples > 1 ||
-	    (res->kind == GPU_RESOURCE_3D && res->shape.target != PIPE_TEXTURE_2D))
-		return;
-	if (res->shape.format >= VIRGL_FORMAT_Z16_UNORM && res->shape.format <= VIRGL_FORMAT_S8_UINT)
-		return;
-	/* Binds the texture in the current context; in the library's own that harms no guest. */
-	virgl_renderer_force_ctx_0();
-	if (virgl_library_error(virgl_renderer_resource_get_info((int)res->id, &info.info)) < 0)
-		return;
-	own->picture.texture = info.info.tex_id;
-	own->picture.flip = info.info.flags & VIRGL_RESOURCE_Y_0_TOP;
-	own->picture.width = res->shape.width;
-	own->picture.height = res->shape.height;
-}
-
 /*
  * A reset of the GPU, after it hung, takes all contexts with it, and what is drawn from then on is lost without a word. With
  * a journal this process ends, for another one to make all of it again; without, each context says that it is lost.
@@ -592,7 +571,8 @@ static void prepare_picture(struct virgl *v, struct resource *own, const struct 
 	/* A guest that submits nothing shows what was there, or nothing. */
 	look_for_reset(v);
 	if (!own->described)
-		describe(own, res);
+		virgl_pixels_describe(&own->picture, res);
+	own->described = true;
 }
 
 static int read_pixels(struct renderer *r, struct gpu_resource *res, const struct renderer_box *box, void *dst,
@@ -706,6 +686,23 @@ static void context_detach(struct renderer *r, uint32_t ctx_id, struct gpu_resou
 
 /* ---- commands ---- */
 
+/* What is hidden from the library must stay for virgl_state_record(). */
+static int hand_over(const struct virgl *v, const struct context *c, void *commands, size_t bytes)
+{
+	void *copy = c->stream.creates ? malloc(bytes) : NULL;
+	int err;
+
+	if (!c->stream.creates)
+		return virgl_submit(c->id, commands, bytes / 4, v->software);
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, commands, bytes);
+	virgl_stream_hide(copy, bytes / 4);
+	err = virgl_submit(c->id, copy, bytes / 4, v->software);
+	free(copy);
+	return err;
+}
+
 static int execute(struct virgl *v, struct context *c, void *commands, size_t bytes)
 {
 	int err;
@@ -718,7 +715,7 @@ static int execute(struct virgl *v, struct context *c, void *commands, size_t by
 		return err;
 	enter(v);
 	v->base.object_uploads += virgl_shares_take_over_all(v->shares);
-	err = virgl_submit(c->id, commands, bytes / 4, v->software);
+	err = hand_over(v, c, commands, bytes);
 	if (look_for_reset(v))
 		err = -ENOTRECOVERABLE;
 	c->lost = err < 0;
@@ -749,6 +746,17 @@ static int submit_without_draws(struct renderer *r, uint32_t ctx_id, void *comma
 	return submit(r, ctx_id, commands, 4 * virgl_state_without_draws(commands, bytes / 4));
 }
 
+static int object_take(struct renderer *r, uint32_t ctx_id, uint64_t blob_id, struct gpu_resource_shape *out)
+{
+	struct virgl *v = virgl_from(r);
+	struct context *c = find_context(v, ctx_id);
+	int err = c && !c->lost ? virgl_stream_take(&c->stream, blob_id, out) : -ENOENT;
+
+	if (err == 0 && v->state)
+		virgl_state_taken(v->state, ctx_id, (uint32_t)blob_id);
+	return err;
+}
+
 static int context_restore(struct renderer *r, uint32_t ctx_id)
 {
 	struct virgl *v = virgl_from(r);
@@ -775,6 +783,7 @@ const struct renderer_ops renderer_virgl_ops = {
 	.capset = capset,
 	.resource_create = resource_create,
 	.resource_destroy = resource_destroy,
+	.object_take = object_take,
 	.resource_share = resource_share,
 	.resource_unshare = resource_unshare,
 	.backing_attach = backing_attach,

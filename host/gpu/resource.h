@@ -19,7 +19,7 @@ struct virtio_object;
 enum gpu_resource_kind {
 	GPU_RESOURCE_2D,   /* RESOURCE_CREATE_2D */
 	GPU_RESOURCE_3D,   /* RESOURCE_CREATE_3D */
-	GPU_RESOURCE_BLOB, /* RESOURCE_CREATE_BLOB */
+	GPU_RESOURCE_BLOB, /* RESOURCE_CREATE_BLOB of plain memory; of an object of a context it is GPU_RESOURCE_3D */
 };
 
 /* RESOURCE_CREATE_3D's words (virtio 1.4, section 5.7.6.8; values are gallium's). 2D resources fill them in too. */
@@ -33,7 +33,7 @@ struct gpu_resource {
 	uint32_t id; /* the guest's, never 0 */
 	enum gpu_resource_kind kind;
 	struct gpu_resource_shape shape;
-	uint32_t blob_mem, blob_flags;
+	uint32_t blob_mem, blob_flags; /* VIRTIO_GPU_BLOB_MEM_*, 0: RESOURCE_CREATE_BLOB did not make it */
 	uint64_t blob_id, size_bytes; /* size_bytes: of a blob, or what the limit accounts for */
 	/* Backing: whole ranges of guest memory, checked; owned by the resource. Of a host blob: its memory, one range. */
 	struct iovec *backing;

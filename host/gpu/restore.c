@@ -51,6 +51,7 @@ static uint32_t make_resource(struct gpu *g, uint32_t id, const struct gpu_resou
 {
 	const struct gpu_resource_shape *s = &record->shape;
 	const struct gpu_range *ranges = (const struct gpu_range *)(record + 1);
+	struct virtio_gpu_resource_create_blob blob = {0};
 	struct gpu_command cmd = command(0);
 
 	switch (record->kind) {
@@ -74,7 +75,11 @@ static uint32_t make_resource(struct gpu *g, uint32_t id, const struct gpu_resou
 			.nr_samples = s->nr_samples,
 			.flags = s->flags,
 		};
-		return gpu_resource_create_3d(g, &cmd);
+		blob.blob_mem = record->blob_mem;
+		blob.blob_flags = record->blob_flags;
+		blob.blob_id = record->blob_id;
+		blob.size = record->size_bytes;
+		return gpu_make_3d(g, &cmd, &cmd.u.create_3d, record->blob_mem ? &blob : NULL);
 	case GPU_RESOURCE_BLOB:
 		cmd.ranges = ranges;
 		cmd.u.create_blob.resource_id = id;

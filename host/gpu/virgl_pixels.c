@@ -6,6 +6,11 @@
 #include <unistd.h>
 
 #include <epoxy/gl.h>
+#include <virglrenderer.h>
+
+#include "host/gpu/resource.h"
+#include "host/gpu/virgl_library.h"
+#include "protocol/virgl.h"
 
 int virgl_pixels_init(struct virgl_pixels *p, struct gpu_egl *egl)
 {
@@ -16,6 +21,26 @@ int virgl_pixels_init(struct virgl_pixels *p, struct gpu_egl *egl)
 	glBindFramebuffer(GL_READ_FRAMEBUFFER, p->framebuffer);
 	p->reads_bgra = !gpu_egl_info(egl)->gles || epoxy_has_gl_extension("GL_EXT_read_format_bgra");
 	return gpu_egl_make_current(egl, NULL);
+}
+
+void virgl_pixels_describe(struct virgl_picture *picture, const struct gpu_resource *res)
+{
+	union virgl_library_resource_info info;
+
+	/* The library asserts what is checked here. */
+	if (res->kind == GPU_RESOURCE_BLOB || res->shape.nr_samples > 1 ||
+	    (res->kind == GPU_RESOURCE_3D && res->shape.target != PIPE_TEXTURE_2D))
+		return;
+	if (res->shape.format >= VIRGL_FORMAT_Z16_UNORM && res->shape.format <= VIRGL_FORMAT_S8_UINT)
+		return;
+	/* Binds the texture in the current context; in the library's own that harms no guest. */
+	virgl_renderer_force_ctx_0();
+	if (virgl_library_error(virgl_renderer_resource_get_info((int)res->id, &info.info)) < 0)
+		return;
+	picture->texture = info.info.tex_id;
+	picture->flip = info.info.flags & VIRGL_RESOURCE_Y_0_TOP;
+	picture->width = res->shape.width;
+	picture->height = res->shape.height;
 }
 
 void virgl_pixels_finish(struct virgl_pixels *p)

@@ -12,6 +12,8 @@
 #include "host/display/display.h"
 #include "host/gpu/egl.h"
 
+struct gpu_resource;
+
 struct virgl_pixels {
 	struct gpu_egl *egl;
 	unsigned framebuffer; /* in gpu_egl_own_context() */
@@ -28,6 +30,9 @@ struct virgl_picture {
 	bool flip;   /* row 0 of the picture is the texture's last */
 	bool opaque; /* alpha means nothing: 0xff is put */
 };
+
+/* Ask the library which texture @res is; @picture, but for @opaque, stays zeroed for one that can't be read as a picture. */
+void virgl_pixels_describe(struct virgl_picture *picture, const struct gpu_resource *res);
 
 /*
  * The picture's texture as a dma-buf that displays can use, without a copy, until finish_buffer(). Returns 0, -ENOTSUP

@@ -225,6 +225,15 @@ static int collect(struct rebuild *r, uint32_t *current)
 				return err;
 			continue;
 		}
+		if (key.type == VIRGL_RECORD_WAITING) {
+			if ((words[0] & 0xff) != VIRGL_CCMD_PIPE_RESOURCE_CREATE ||
+			    bytes / sizeof(*words) != 1 + (words[0] >> 16))
+				return -EINVAL;
+			err = add(r, words, bytes / sizeof(*words));
+			if (err < 0)
+				return err;
+			continue;
+		}
 		if (r->piece_count == r->piece_capacity) {
 			size_t capacity = r->piece_capacity ? 2 * r->piece_capacity : 256;
 			struct piece *larger = realloc(r->pieces, capacity * sizeof(*larger));

@@ -453,6 +453,9 @@ static void record_command(struct virgl_state *s, struct virgl_stream *stream, c
 		virgl_stream_follow(stream, *command, w, length);
 		s->sub = stream->subs[stream->current].id;
 		break;
+	case VIRGL_CCMD_PIPE_RESOURCE_CREATE:
+		put(s, VIRGL_RECORD_WAITING, w[10], 0, command);
+		break;
 	case VIRGL_CCMD_PIPE_RESOURCE_SET_TYPE:
 		put(s, VIRGL_RECORD_RESOURCE_TYPE, w[0], 0, command);
 		break;
@@ -528,6 +531,7 @@ static bool is_kept(uint32_t header)
 	case VIRGL_CCMD_SET_SUB_CTX:
 	case VIRGL_CCMD_DESTROY_SUB_CTX:
 	case VIRGL_CCMD_PIPE_RESOURCE_SET_TYPE:
+	case VIRGL_CCMD_PIPE_RESOURCE_CREATE:
 	/* A guest waits for the result of a query. */
 	case VIRGL_CCMD_BEGIN_QUERY:
 	case VIRGL_CCMD_END_QUERY:
@@ -560,4 +564,11 @@ size_t virgl_state_without_draws(uint32_t *words, size_t count)
 		to += end - at;
 	}
 	return to;
+}
+
+void virgl_state_taken(struct virgl_state *s, uint32_t ctx_id, uint32_t blob_id)
+{
+	const struct journal_key key = {VIRGL_RECORD_WAITING, {ctx_id, blob_id}};
+
+	journal_drop(s->journal, &key);
 }

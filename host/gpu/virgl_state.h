@@ -25,7 +25,8 @@ enum virgl_record {
 	VIRGL_RECORD_TOO_LARGE = GPU_RECORD_VIRGL, /* context; nothing else of it is kept */
 	VIRGL_RECORD_IN_PART,			   /* context; of its last submission not all is kept */
 	VIRGL_RECORD_RESOURCE_TYPE,		   /* context, resource */
-	VIRGL_RECORD_CURRENT,			   /* context; SET_SUB_CTX */
+	VIRGL_RECORD_WAITING, /* context, blob_id; PIPE_RESOURCE_CREATE without a resource so far */
+	VIRGL_RECORD_CURRENT, /* context; SET_SUB_CTX */
 	/* From here on all belong to a sub-context, which is their second id; 0 is the one every context starts with. */
 	VIRGL_RECORD_SUB_CONTEXT, /* CREATE_SUB_CTX */
 	VIRGL_RECORD_OBJECT,	  /* handle; all parts of a long shader, one after the other */
@@ -48,6 +49,9 @@ void virgl_state_destroy(struct virgl_state *s); /* NULL is fine */
  */
 void virgl_state_record(struct virgl_state *s, uint32_t ctx_id, struct virgl_stream *stream, const uint32_t *words,
 			size_t count);
+
+/* An object of PIPE_RESOURCE_CREATE has its resource. */
+void virgl_state_taken(struct virgl_state *s, uint32_t ctx_id, uint32_t blob_id);
 
 /*
  * Take out of a submission what is neither kept nor an upload: what draws, computes or reads. Returns how many words are

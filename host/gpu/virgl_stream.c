@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "protocol/virgl.h"
 
@@ -98,6 +99,47 @@ static bool is_partial(const struct virgl_stream *s, uint32_t handle)
 	return false;
 }
 
+static unsigned find_object(const struct virgl_stream *s, uint64_t blob_id)
+{
+	unsigned i = 0;
+
+	while (i < s->object_count && s->objects[i].blob_id != blob_id)
+		i++;
+	return i;
+}
+
+/* A second one of the same number takes the place of the first, which nobody has a name for any more. */
+static int create_object(struct virgl_stream *s, const uint32_t *w, size_t length)
+{
+	unsigned i;
+
+	if (length != VIRGL_WORDS_PIPE_RESOURCE_CREATE)
+		return -EINVAL;
+	i = find_object(s, w[10]);
+	if (i == VIRGL_STREAM_OBJECTS)
+		return -ENOMEM;
+	if (i == s->object_count)
+		s->object_count++;
+	s->objects[i] = (struct virgl_stream_object){
+		.blob_id = w[10],
+		.shape =
+			{
+				.target = w[0],
+				.format = w[1],
+				.bind = w[2],
+				.width = w[3],
+				.height = w[4],
+				.depth = w[5],
+				.array_size = w[6],
+				.last_level = w[7],
+				.nr_samples = w[8],
+				.flags = w[9],
+			},
+	};
+	s->creates = true;
+	return 0;
+}
+
 static int check_command(struct virgl_stream *s, uint32_t header, const uint32_t *w, size_t length)
 {
 	if (length == 0)
@@ -120,6 +162,8 @@ static int check_command(struct virgl_stream *s, uint32_t header, const uint32_t
 			if (is_partial(s, w[i]))
 				return -EINVAL;
 		return 0;
+	case VIRGL_CCMD_PIPE_RESOURCE_CREATE:
+		return create_object(s, w, length);
 	case VIRGL_CCMD_TRANSFER3D:
 		s->reads |= length >= VIRGL_WORDS_TRANSFER3D && w[12] == VIRGL_TRANSFER_FROM_HOST;
 		return 0;
@@ -143,7 +187,7 @@ int virgl_stream_check(struct virgl_stream *s, const uint32_t *words, size_t cou
 {
 	struct virgl_stream now = *s;
 
-	now.reads = false;
+	now.reads = now.creates = false;
 	for (size_t at = 0; at < count;) {
 		size_t length = words[at] >> 16;
 		int err;
@@ -166,4 +210,24 @@ size_t virgl_stream_piece(const uint32_t *words, size_t count, size_t least)
 	while (piece < count && piece < least)
 		piece += 1 + (words[piece] >> 16);
 	return piece;
+}
+
+int virgl_stream_take(struct virgl_stream *s, uint64_t blob_id, struct gpu_resource_shape *out)
+{
+	unsigned i = find_object(s, blob_id);
+
+	if (i == s->object_count)
+		return -ENOENT;
+	*out = s->objects[i].shape;
+	s->object_count--;
+	memmove(&s->objects[i], &s->objects[i + 1], (s->object_count - i) * sizeof(s->objects[i]));
+	return 0;
+}
+
+void virgl_stream_hide(uint32_t *words, size_t count)
+{
+	for (size_t at = 0; at < count; at += 1 + (words[at] >> 16)) {
+		if ((words[at] & 0xff) == VIRGL_CCMD_PIPE_RESOURCE_CREATE)
+			words[at] = VIRGL_HEADER(VIRGL_CCMD_NOP, 0, words[at] >> 16);
+	}
 }

@@ -7,6 +7,8 @@
  * - A long shader's text comes in parts and the library takes memory for the whole at once: at most
  *   VIRGL_STREAM_SHADER_BYTES.
  * - A shader that is not complete may not be bound or linked (0.10.4 uses a null pointer).
+ * - PIPE_RESOURCE_CREATE says what a later RESOURCE_CREATE_BLOB is to make. The library would take memory for it at once, which
+ *   no limit of the guest's counts; so it is kept here, at most VIRGL_STREAM_OBJECTS, and made when there is a resource.
  *
  * Thread: the gpu loop.
  */
@@ -17,9 +19,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "host/gpu/resource.h"
+
 #define VIRGL_STREAM_SUB_CONTEXTS 64u
 #define VIRGL_STREAM_SHADER_BYTES (16u << 20)
 #define VIRGL_STREAM_SHADER_TYPES 6u
+#define VIRGL_STREAM_OBJECTS 32u
 
 /* A long shader whose text is not all there. */
 struct virgl_stream_shader {
@@ -32,11 +37,20 @@ struct virgl_stream_sub_context {
 	struct virgl_stream_shader partial[VIRGL_STREAM_SHADER_TYPES];
 };
 
+/* What waits for its RESOURCE_CREATE_BLOB. */
+struct virgl_stream_object {
+	uint32_t blob_id;
+	struct gpu_resource_shape shape;
+};
+
 /* What is known of one context; zeroed storage is a new one. */
 struct virgl_stream {
 	unsigned count;	  /* of subs that the guest made */
 	unsigned current; /* 0: the one every context starts with; n: subs[n] */
 	bool reads;	  /* the submission that was checked last reads pictures for the guest */
+	bool creates;	  /* it has commands for virgl_stream_hide() */
+	unsigned object_count;
+	struct virgl_stream_object objects[VIRGL_STREAM_OBJECTS];
 	struct virgl_stream_sub_context subs[VIRGL_STREAM_SUB_CONTEXTS + 1];
 };
 
@@ -51,5 +65,11 @@ void virgl_stream_follow(struct virgl_stream *s, uint32_t header, const uint32_t
 
 /* Of a submission that was checked: the words of its first commands that are @least words together, or of all of them. */
 size_t virgl_stream_piece(const uint32_t *words, size_t count, size_t least);
+
+/* Take the object @blob_id out. Returns 0, or -ENOENT: there is none. */
+int virgl_stream_take(struct virgl_stream *s, uint64_t blob_id, struct gpu_resource_shape *out);
+
+/* Make what the library is not to see commands without an effect, in a submission that was checked. */
+void virgl_stream_hide(uint32_t *words, size_t count);
 
 #endif

@@ -183,6 +183,48 @@ static void what_is_drawn_is_shown_without_a_copy(void **state)
 	}
 }
 
+/* RESOURCE_CREATE_BLOB of an object that the context's stream named. */
+static void an_object_of_a_context_is_shown_without_a_copy(void **state)
+{
+	const struct gpu_resource_shape shape = {
+		.target = PIPE_TEXTURE_2D,
+		.format = BGRA,
+		.bind = SCANOUT_TARGET,
+		.width = WIDTH,
+		.height = HEIGHT,
+		.depth = 1,
+		.array_size = 1,
+	};
+	struct gpu3d_resource r = {.id = 10, .width = WIDTH, .height = HEIGHT, .stride = WIDTH * 4};
+	uint32_t picture[WIDTH * HEIGHT];
+	struct place w;
+
+	(void)state;
+	open_place(&w, BOTH);
+	gpu3d_name_object(&w.t, 7, &shape);
+	assert_int_equal(gpu3d_submit(&w.t), OK);
+	assert_int_equal(
+		gpu3d_object_blob(&w.t, &r, 7, VIRTIO_GPU_BLOB_MEM_HOST3D, VIRTIO_GPU_BLOB_FLAG_USE_SHAREABLE, 0), OK);
+	assert_int_equal(gpu3d_attach(&w.t, r.id), OK);
+	assert_int_equal(gpu3d_set_scanout_blob(&w.t, r.id, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, WIDTH, HEIGHT), OK);
+	for (unsigned round = 0; round < 3; round++) {
+		const uint32_t color[4] = {round == 0 ? 0x3f800000u : 0, round == 1 ? 0x3f800000u : 0,
+					   round == 2 ? 0x3f800000u : 0, 0x3f800000u};
+
+		gpu3d_draw_to(&w.t, 4 + round, &r, BGRA);
+		virgl_clear(&w.t.stream, PIPE_CLEAR_COLOR0, color, 0, 0);
+		assert_int_equal(gpu3d_submit(&w.t), OK);
+		flush(&w, &r);
+		for (uint32_t i = 0; i < WIDTH * HEIGHT; i++)
+			picture[i] = 0xffu << (16 - 8 * round);
+		expect(&w, picture, WIDTH, HEIGHT);
+	}
+	assert_int_equal(w.viewer.shared->buffers, 1);
+	assert_int_not_equal(w.viewer.shared->fourcc, 0);
+	assert_int_equal(w.viewer.shared->pixel_updates, 0);
+	close_place(&w);
+}
+
 static void two_buffers_in_turn_are_shown(void **state)
 {
 	struct gpu3d_resource targets[2];
@@ -363,6 +405,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_drawn_is_shown_without_a_copy),
+		cmocka_unit_test(an_object_of_a_context_is_shown_without_a_copy),
 		cmocka_unit_test(two_buffers_in_turn_are_shown),
 		cmocka_unit_test(a_part_of_a_picture_upside_down_is_the_right_one),
 		cmocka_unit_test(a_viewer_that_never_answers_holds_up_nobody),

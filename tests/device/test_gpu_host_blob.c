@@ -114,8 +114,9 @@ static void what_makes_no_sense_is_refused(void **state)
 	assert_int_equal(create(w, 9, 4096, 8), BAD_PARAMETER);
 	assert_int_equal(create(w, 9, REGION + 1, MAPPABLE), NO_MEMORY);
 	assert_int_equal(create(w, 9, UINT64_MAX, MAPPABLE), NO_MEMORY);
-	c.blob_id = 5; /* of a context's object */
-	assert_int_equal(gpu_command(w, VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, &c, sizeof(c)), UNSPEC);
+	c.blob_id = 5; /* of an object of a context, and there is none */
+	assert_int_equal(gpu_command(w, VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, &c, sizeof(c)),
+			 VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID);
 	c.blob_id = 0;
 	c.nr_entries = 1;
 	assert_int_equal(gpu_command(w, VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, &c, sizeof(c)), BAD_PARAMETER);

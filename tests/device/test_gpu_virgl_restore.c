@@ -524,6 +524,87 @@ static void context_that_kills_who_makes_it_again_is_lost(void **state)
 	assert_int_equal(shared->ended, 1);
 }
 
+static const struct gpu_resource_shape object = {
+	.target = PIPE_TEXTURE_2D,
+	.format = BGRA,
+	.bind = TARGET | VIRGL_BIND_SCANOUT,
+	.width = SIZE,
+	.height = SIZE,
+	.depth = 1,
+	.array_size = 1,
+};
+
+/* Resource @id of object @blob_id. */
+static void take_object(uint32_t id, uint32_t blob_id, uint32_t mem)
+{
+	shared->target = (struct gpu3d_resource){.id = id, .width = SIZE, .height = SIZE, .stride = SIZE * 4};
+	require(gpu3d_object_blob(t, &shared->target, blob_id, mem, VIRTIO_GPU_BLOB_FLAG_USE_SHAREABLE,
+				  mem == VIRTIO_GPU_BLOB_MEM_HOST3D_GUEST ? SIZE * SIZE * 4 : 0) == OK,
+		"making a resource of an object");
+	require(gpu3d_attach(t, id) == OK, "attaching it");
+}
+
+static void show_object(float red)
+{
+	gpu3d_draw_to(t, 60, &shared->target, BGRA);
+	clear_to(red, 0, 0, 1);
+	require(gpu3d_submit(t) == OK, "drawing to the object");
+	require(gpu3d_flush(t, shared->target.id, 0, 0, SIZE, SIZE) == OK, "showing it");
+	memcpy(shared->screen, t->screen->pixels, sizeof(shared->screen));
+}
+
+/* One is shown, one waits. */
+static void use_an_object(void)
+{
+	gpu3d_name_object(t, 7, &object);
+	gpu3d_name_object(t, 8, &object);
+	require(gpu3d_submit(t) == OK, "naming objects");
+	take_object(20, 7, VIRTIO_GPU_BLOB_MEM_HOST3D);
+	require(gpu3d_set_scanout_blob(t, 20, BGRA, SIZE, SIZE) == OK, "the scanout");
+	show_object(1.0f);
+}
+
+static void draw_to_it_again(void)
+{
+	show_object(1.0f);
+}
+
+static void take_the_one_that_waits(void)
+{
+	struct gpu3d_resource r = {.id = 30, .width = SIZE, .height = SIZE, .stride = SIZE * 4};
+
+	require(gpu3d_object_blob(t, &r, 7, VIRTIO_GPU_BLOB_MEM_HOST3D, 0, 0) != OK, "an object is there twice");
+	take_object(21, 8, VIRTIO_GPU_BLOB_MEM_HOST3D_GUEST);
+	for (uint32_t i = 0; i < SIZE * SIZE; i++)
+		memcpy(shared->target.pages + (size_t)i * 4, &(uint32_t){0xff000000u | i}, 4);
+	require(gpu3d_upload(t, &shared->target) == OK, "the upload");
+	require(gpu3d_set_scanout_blob(t, 21, BGRA, SIZE, SIZE) == OK, "the scanout");
+}
+
+static void look_at_the_screen(void)
+{
+	memcpy(shared->screen, t->screen->pixels, sizeof(shared->screen));
+}
+
+static void objects_are_made_again(void **state)
+{
+	(void)state;
+	first(use_an_object);
+	for (unsigned i = 0; i < SIZE * SIZE; i++)
+		assert_int_equal(shared->screen[i] & 0xffffff, 0xff0000);
+	memset(shared->screen, 0, sizeof(shared->screen));
+	next(draw_to_it_again);
+	if (!strstr(shared->log, "1 pictures or buffers are lost") || strstr(shared->log, "scanouts show nothing"))
+		fail_msg("not what there was: %s", shared->log);
+	for (unsigned i = 0; i < SIZE * SIZE; i++)
+		assert_int_equal(shared->screen[i] & 0xffffff, 0xff0000);
+	/* What waited goes on to wait; and what has pages of the guest's is fetched from there. */
+	next(take_the_one_that_waits);
+	next(look_at_the_screen);
+	for (unsigned i = 0; i < SIZE * SIZE; i++)
+		assert_int_equal(shared->screen[i] & 0xffffff, i);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -537,6 +618,7 @@ int main(void)
 		CASE(large_submission_is_recorded_whole),
 		CASE(context_of_which_a_submission_is_there_in_part_is_lost),
 		CASE(context_that_kills_who_makes_it_again_is_lost),
+		CASE(objects_are_made_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -184,7 +184,28 @@ static void what_was_shown_before_stays(void **state)
 
 /* ---- sampled ---- */
 
-static void a_decoded_picture_is_drawn_from(void **state)
+/* A texture that is a blob of an object of the context. */
+static struct gpu3d_resource texture_of_object(struct gpu3d *t, uint32_t id, uint32_t bind)
+{
+	struct gpu3d_resource r = {.id = id, .width = WIDTH, .height = HEIGHT, .stride = WIDTH * 4};
+
+	gpu3d_name_object(t, 77,
+			  &(struct gpu_resource_shape){.target = PIPE_TEXTURE_2D,
+						       .format = VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM,
+						       .bind = bind,
+						       .width = WIDTH,
+						       .height = HEIGHT,
+						       .depth = 1,
+						       .array_size = 1});
+	assert_int_equal(gpu3d_submit(t), OK);
+	assert_int_equal(gpu3d_object_blob(t, &r, 77, VIRTIO_GPU_BLOB_MEM_HOST3D,
+					   VIRTIO_GPU_BLOB_FLAG_USE_SHAREABLE | VIRTIO_GPU_BLOB_FLAG_USE_CROSS_DEVICE, 0),
+			 OK);
+	assert_int_equal(gpu3d_attach(t, id), OK);
+	return r;
+}
+
+static void draw_from(bool is_blob)
 {
 	const struct virgl_region all = {.width = WIDTH, .height = HEIGHT, .depth = 1};
 	struct gpu3d_resource from, to;
@@ -192,9 +213,12 @@ static void a_decoded_picture_is_drawn_from(void **state)
 	uint8_t uuid[16];
 	struct pair p;
 
-	(void)state;
 	open_pair(&p, "virgl", false);
-	from = gpu3d_texture(p.gpu, 1, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, VIRGL_BIND_SAMPLER_VIEW, WIDTH, HEIGHT, 0);
+	if (is_blob)
+		from = texture_of_object(p.gpu, 1, VIRGL_BIND_SAMPLER_VIEW);
+	else
+		from = gpu3d_texture(p.gpu, 1, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, VIRGL_BIND_SAMPLER_VIEW, WIDTH, HEIGHT,
+				     0);
 	to = gpu3d_texture(p.gpu, 2, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, VIRGL_BIND_RENDER_TARGET, WIDTH, HEIGHT, 0);
 	shared_assign_uuid(p.gpu, from.id, uuid);
 	start_film(&p, VIRTIO_VIDEO_FORMAT_BGRA8888);
@@ -222,6 +246,18 @@ static void a_decoded_picture_is_drawn_from(void **state)
 	gpu_get_stats(p.gpu->device, &stats);
 	assert_int_equal(stats.object_uploads, 2);
 	close_pair(&p);
+}
+
+static void a_decoded_picture_is_drawn_from(void **state)
+{
+	(void)state;
+	draw_from(false);
+}
+
+static void a_decoded_picture_is_drawn_from_a_blob_of_a_context(void **state)
+{
+	(void)state;
+	draw_from(true);
 }
 
 static void the_guests_own_upload_comes_after_what_was_decoded_before(void **state)
@@ -506,6 +542,7 @@ int main(void)
 		cmocka_unit_test(the_picture_may_be_smaller_than_the_resource),
 		cmocka_unit_test(what_was_shown_before_stays),
 		cmocka_unit_test(a_decoded_picture_is_drawn_from),
+		cmocka_unit_test(a_decoded_picture_is_drawn_from_a_blob_of_a_context),
 		cmocka_unit_test(the_guests_own_upload_comes_after_what_was_decoded_before),
 		cmocka_unit_test(a_texture_is_no_input_of_an_encoder),
 		cmocka_unit_test(a_blob_is_its_pages),

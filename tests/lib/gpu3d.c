@@ -197,6 +197,17 @@ int gpu3d_resource(struct gpu3d *t, uint32_t id, const struct gpu_resource_shape
 	return gpu3d_request(t, &cmd, sizeof(cmd), NULL, 0);
 }
 
+/* New pages for @r, given back at the next boot. */
+static void add_pages(struct gpu3d *t, struct gpu3d_resource *r, size_t bytes)
+{
+	r->bytes = bytes;
+	r->gpa = fake_guest_alloc(t->guest, bytes, 4096);
+	r->pages = fake_guest_ptr(t->guest, r->gpa, bytes);
+	check(t->backing_count < GPU3D_BACKINGS, "that many backings");
+	t->backings[t->backing_count].gpa = r->gpa;
+	t->backings[t->backing_count++].bytes = bytes;
+}
+
 int gpu3d_attach_backing(struct gpu3d *t, struct gpu3d_resource *r, size_t bytes)
 {
 	struct {
@@ -208,15 +219,56 @@ int gpu3d_attach_backing(struct gpu3d *t, struct gpu3d_resource *r, size_t bytes
 			.nr_entries = 1},
 	};
 
-	r->bytes = bytes;
-	r->gpa = fake_guest_alloc(t->guest, bytes, 4096);
-	r->pages = fake_guest_ptr(t->guest, r->gpa, bytes);
-	check(t->backing_count < GPU3D_BACKINGS, "that many backings");
-	t->backings[t->backing_count].gpa = r->gpa;
-	t->backings[t->backing_count++].bytes = bytes;
+	add_pages(t, r, bytes);
 	request.entry.addr = r->gpa;
 	request.entry.length = (uint32_t)bytes;
 	return gpu3d_request(t, &request, sizeof(request), NULL, 0);
+}
+
+void gpu3d_name_object(struct gpu3d *t, uint32_t blob_id, const struct gpu_resource_shape *shape)
+{
+	const uint32_t words[1 + VIRGL_WORDS_PIPE_RESOURCE_CREATE] = {
+		VIRGL_HEADER(VIRGL_CCMD_PIPE_RESOURCE_CREATE, 0, VIRGL_WORDS_PIPE_RESOURCE_CREATE),
+		shape->target,
+		shape->format,
+		shape->bind,
+		shape->width,
+		shape->height,
+		shape->depth,
+		shape->array_size,
+		shape->last_level,
+		shape->nr_samples,
+		shape->flags,
+		blob_id,
+	};
+
+	check(t->stream.used + sizeof(words) / sizeof(words[0]) <= GPU3D_STREAM_WORDS, "room in the stream");
+	memcpy(t->words + t->stream.used, words, sizeof(words));
+	t->stream.used += sizeof(words) / sizeof(words[0]);
+}
+
+int gpu3d_object_blob(struct gpu3d *t, struct gpu3d_resource *r, uint32_t blob_id, uint32_t mem, uint32_t flags,
+		      size_t shadow_bytes)
+{
+	struct {
+		struct virtio_gpu_resource_create_blob cmd;
+		struct virtio_gpu_mem_entry entry;
+	} request = {
+		.cmd = {.hdr = header(t, VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB),
+			.resource_id = r->id,
+			.blob_mem = mem,
+			.blob_flags = flags,
+			.nr_entries = shadow_bytes ? 1 : 0,
+			.blob_id = blob_id,
+			.size = (uint64_t)r->stride * r->height},
+	};
+
+	if (shadow_bytes) {
+		add_pages(t, r, shadow_bytes);
+		request.entry.addr = r->gpa;
+		request.entry.length = (uint32_t)shadow_bytes;
+	}
+	return gpu3d_request(t, &request, shadow_bytes ? sizeof(request) : sizeof(request.cmd), NULL, 0);
 }
 
 int gpu3d_attach(struct gpu3d *t, uint32_t id)
@@ -352,6 +404,21 @@ int gpu3d_set_scanout(struct gpu3d *t, uint32_t id, uint32_t width, uint32_t hei
 		.hdr = header(t, VIRTIO_GPU_CMD_SET_SCANOUT),
 		.r = {.width = width, .height = height},
 		.resource_id = id,
+	};
+
+	return gpu3d_request(t, &cmd, sizeof(cmd), NULL, 0);
+}
+
+int gpu3d_set_scanout_blob(struct gpu3d *t, uint32_t id, uint32_t format, uint32_t width, uint32_t height)
+{
+	struct virtio_gpu_set_scanout_blob cmd = {
+		.hdr = header(t, VIRTIO_GPU_CMD_SET_SCANOUT_BLOB),
+		.r = {.width = width, .height = height},
+		.resource_id = id,
+		.width = width,
+		.height = height,
+		.format = format,
+		.strides = {width * 4},
 	};
 
 	return gpu3d_request(t, &cmd, sizeof(cmd), NULL, 0);

@@ -87,6 +87,14 @@ struct gpu3d_resource gpu3d_texture(struct gpu3d *t, uint32_t id, uint32_t forma
 struct gpu3d_resource gpu3d_buffer(struct gpu3d *t, uint32_t id, uint32_t bind, size_t bytes);
 int gpu3d_attach_backing(struct gpu3d *t, struct gpu3d_resource *r, size_t bytes);
 int gpu3d_attach(struct gpu3d *t, uint32_t id);
+/* Into the stream: an object of the context that waits for its RESOURCE_CREATE_BLOB. */
+void gpu3d_name_object(struct gpu3d *t, uint32_t blob_id, const struct gpu_resource_shape *shape);
+/*
+ * RESOURCE_CREATE_BLOB of it, VIRTIO_GPU_BLOB_MEM_* @mem, for which @r has id, size and stride; @shadow_bytes: of new pages,
+ * which @r gets, 0: none.
+ */
+int gpu3d_object_blob(struct gpu3d *t, struct gpu3d_resource *r, uint32_t blob_id, uint32_t mem, uint32_t flags,
+		      size_t shadow_bytes);
 int gpu3d_unref(struct gpu3d *t, uint32_t id);
 /* The whole of level 0, between backing and renderer. */
 int gpu3d_upload(struct gpu3d *t, const struct gpu3d_resource *r);
@@ -100,6 +108,8 @@ struct fake_request *gpu3d_submit_async(struct gpu3d *t, uint64_t fence, int rin
 void gpu3d_finish(struct gpu3d *t);
 
 int gpu3d_set_scanout(struct gpu3d *t, uint32_t id, uint32_t width, uint32_t height);
+/* All of a picture of that size. */
+int gpu3d_set_scanout_blob(struct gpu3d *t, uint32_t id, uint32_t format, uint32_t width, uint32_t height);
 int gpu3d_flush(struct gpu3d *t, uint32_t id, uint32_t x, uint32_t y, uint32_t width, uint32_t height);
 
 /* ---- drawing ---- */

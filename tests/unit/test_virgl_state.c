@@ -386,6 +386,66 @@ static void rubbish_does_no_harm(void **state)
 	assert_true(built > 50);
 }
 
+static void name_object(uint32_t blob_id, uint32_t width)
+{
+	const uint32_t words[] = {
+		VIRGL_HEADER(VIRGL_CCMD_PIPE_RESOURCE_CREATE, 0, VIRGL_WORDS_PIPE_RESOURCE_CREATE),
+		2,
+		1,
+		0,
+		width,
+		5,
+		1,
+		1,
+		0,
+		0,
+		0,
+		blob_id,
+	};
+
+	memcpy(w.words + w.encoder.used, words, sizeof(words));
+	w.encoder.used += sizeof(words) / sizeof(words[0]);
+}
+
+static void objects_wait_until_they_have_a_resource(void **state)
+{
+	struct gpu_resource_shape shape;
+
+	(void)state;
+	name_object(7, 100);
+	name_object(8, 200);
+	submit();
+	assert_string_equal(rebuilt(), "48:2,1,0,100 48:2,1,0,200");
+	name_object(7, 300);
+	submit();
+	assert_int_equal(virgl_stream_take(&w.stream, 8, &shape), 0);
+	virgl_state_taken(w.state, CONTEXT, 8);
+	/* One that is not there. */
+	virgl_state_taken(w.state, CONTEXT, 9);
+	journal_commit(w.journal, 0);
+	assert_string_equal(rebuilt(), "48:2,1,0,300");
+}
+
+static void forged_objects_are_refused(void **state)
+{
+	const uint32_t forged[][3] = {
+		{VIRGL_HEADER(VIRGL_CCMD_PIPE_RESOURCE_CREATE, 0, 3), 0, 0},
+		{VIRGL_HEADER(VIRGL_CCMD_CLEAR, 0, 2), 0, 0},
+	};
+	const struct journal_key key = {VIRGL_RECORD_WAITING, {CONTEXT, 7}};
+	uint32_t *words;
+	size_t count;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(journal_put(w.journal, &key, forged[i], sizeof(forged[i])), 0);
+		journal_commit(w.journal, 0);
+		close_process();
+		open_process();
+		assert_int_equal(virgl_state_build(w.journal, CONTEXT, &words, &count), -EINVAL);
+	}
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -402,6 +462,8 @@ int main(void)
 		CASE(content_follows_draws_and_transfers),
 		CASE(too_large_context_is_not_kept),
 		CASE(rubbish_does_no_harm),
+		CASE(objects_wait_until_they_have_a_resource),
+		CASE(forged_objects_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

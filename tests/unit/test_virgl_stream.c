@@ -202,6 +202,71 @@ static void pieces_are_whole_commands(void **state)
 	}
 }
 
+static void name_object(uint32_t blob_id, uint32_t words_after)
+{
+	uint32_t *w = words + e.used;
+
+	w[0] = VIRGL_HEADER(VIRGL_CCMD_PIPE_RESOURCE_CREATE, 0, words_after);
+	for (uint32_t i = 1; i <= words_after; i++)
+		w[i] = 100 * blob_id + i;
+	if (words_after == VIRGL_WORDS_PIPE_RESOURCE_CREATE)
+		w[words_after] = blob_id;
+	e.used += 1 + words_after;
+}
+
+static void objects_wait_for_their_resource(void **state)
+{
+	struct gpu_resource_shape shape;
+
+	(void)state;
+	for (uint32_t id = 1; id <= VIRGL_STREAM_OBJECTS; id++)
+		name_object(id, VIRGL_WORDS_PIPE_RESOURCE_CREATE);
+	assert_int_equal(check(), 0);
+	assert_true(stream.creates);
+	name_object(1000, VIRGL_WORDS_PIPE_RESOURCE_CREATE);
+	assert_int_equal(check(), -ENOMEM);
+	name_object(3, VIRGL_WORDS_PIPE_RESOURCE_CREATE);
+	assert_int_equal(check(), 0);
+	assert_int_equal(virgl_stream_take(&stream, 1000, &shape), -ENOENT);
+	/* Only half of a blob_id comes in the stream. */
+	assert_int_equal(virgl_stream_take(&stream, UINT64_C(1) << 32 | 3, &shape), -ENOENT);
+	assert_int_equal(virgl_stream_take(&stream, 3, &shape), 0);
+	assert_int_equal(shape.target, 301);
+	assert_int_equal(shape.format, 302);
+	assert_int_equal(shape.bind, 303);
+	assert_int_equal(shape.width, 304);
+	assert_int_equal(shape.height, 305);
+	assert_int_equal(shape.depth, 306);
+	assert_int_equal(shape.array_size, 307);
+	assert_int_equal(shape.last_level, 308);
+	assert_int_equal(shape.nr_samples, 309);
+	assert_int_equal(shape.flags, 310);
+	assert_int_equal(virgl_stream_take(&stream, 3, &shape), -ENOENT);
+	for (uint32_t id = 1; id <= VIRGL_STREAM_OBJECTS; id++)
+		assert_int_equal(virgl_stream_take(&stream, id, &shape), id == 3 ? -ENOENT : 0);
+	virgl_draw_arrays(&e, PIPE_PRIM_TRIANGLES, 0, 3);
+	assert_int_equal(check(), 0);
+	assert_false(stream.creates);
+	for (uint32_t length = 1; length < 20; length++) {
+		name_object(1, length);
+		assert_int_equal(check(), length == VIRGL_WORDS_PIPE_RESOURCE_CREATE ? 0 : -EINVAL);
+	}
+}
+
+static void objects_are_hidden(void **state)
+{
+	uint32_t before[WORDS];
+
+	(void)state;
+	virgl_draw_arrays(&e, PIPE_PRIM_TRIANGLES, 0, 3);
+	name_object(7, VIRGL_WORDS_PIPE_RESOURCE_CREATE);
+	virgl_create_sub_context(&e, 48);
+	memcpy(before, words, sizeof(before));
+	virgl_stream_hide(words, e.used);
+	before[1 + VIRGL_WORDS_DRAW_VBO] = VIRGL_HEADER(VIRGL_CCMD_NOP, 0, VIRGL_WORDS_PIPE_RESOURCE_CREATE);
+	assert_memory_equal(words, before, e.used * sizeof(words[0]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -211,6 +276,8 @@ int main(void)
 		cmocka_unit_test_setup(shader_sizes_are_limited, fresh),
 		cmocka_unit_test_setup(reading_is_noticed, fresh),
 		cmocka_unit_test_setup(pieces_are_whole_commands, fresh),
+		cmocka_unit_test_setup(objects_wait_for_their_resource, fresh),
+		cmocka_unit_test_setup(objects_are_hidden, fresh),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
