@@ -238,15 +238,24 @@ static void watch_worker(struct loop_timer *t)
 	uint64_t now = loop_now_ns();
 	uint64_t passed = now - k->watched_ns;
 	uint64_t limit = pulse ? k->config->hang_ns : START_LIMIT_NS;
+	uint64_t owed_limit = k->ready ? k->config->hang_ns : START_LIMIT_NS;
 
 	/* While we did not run (a debugger, a machine that was suspended), the worker may not have run either. */
-	k->still_ns = pulse == k->pulse ? k->still_ns + (passed < 2 * WATCH_NS ? passed : WATCH_NS) : 0;
+	passed = passed < 2 * WATCH_NS ? passed : WATCH_NS;
+	k->still_ns = pulse == k->pulse ? k->still_ns + passed : 0;
+	k->owed_ns = k->link.open && k->reply_count ? k->owed_ns + passed : 0;
 	k->pulse = pulse;
 	k->watched_ns = now;
 	if (k->worker.pid && limit && k->still_ns > limit) {
 		log_line(LOG_TOPIC_VHOST, LOG_ERROR,
 			 "%s: the worker does not come to the end of its work for %llu s: it is killed",
 			 k->config->name, (unsigned long long)(limit / 1000000000u));
+		worker_kill(&k->worker);
+	} else if (k->worker.pid && owed_limit && k->owed_ns > owed_limit) {
+		/* One that a guest took over may keep the pulse, and have the frontend wait for ever. */
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: the worker does not answer for %llu s: it is killed",
+			 k->config->name, (unsigned long long)(owed_limit / 1000000000u));
+		k->owed_ns = 0;
 		worker_kill(&k->worker);
 	} else if (k->worker.pid && k->leaving && now - k->left_ns > STOP_LIMIT_MS * 1000000ull) {
 		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "%s: the worker does not end with its frontend: it is killed",

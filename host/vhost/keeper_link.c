@@ -182,6 +182,7 @@ static int link_received(void *owner, struct message *m)
 	if (!k->reply_count || m->fd_count)
 		return -EPROTO;
 	what = k->replies[k->reply_first];
+	k->owed_ns = 0;
 	k->reply_first = (k->reply_first + 1) % MAX_REPLIES;
 	k->reply_count--;
 	switch (what) {
@@ -232,6 +233,9 @@ static int link_received(void *owner, struct message *m)
 		if (!k->is_waiting || m->header.request != k->waiting.header.request ||
 		    m->header.size != sizeof(uint64_t))
 			return -EPROTO;
+		if (m->header.request == VHOST_USER_GET_VRING_BASE &&
+		    m->payload.state.index != k->waiting.payload.state.index)
+			return -EPROTO;
 		keeper_answer_waiting(k, m);
 		return 0;
 	}
@@ -256,6 +260,7 @@ int keeper_open_link(struct keeper *k, int fd)
 
 	k->ready = k->leaving = false;
 	k->reply_first = k->reply_count = 0;
+	k->owed_ns = 0;
 	k->link_count++;
 	err = message_socket_open(&k->link, k->loop, fd, &link_ops, k);
 	if (err)

@@ -90,6 +90,7 @@ struct keeper {
 	unsigned repeated_count; /* REPLY_REPEATED that are still to come */
 	enum reply_for replies[MAX_REPLIES];
 	unsigned reply_first, reply_count;
+	uint64_t owed_ns; /* for how long the first of them has been waited for */
 	struct loop_timer watch_timer;
 	uint64_t watched_ns;	/* when the timer last came */
 	uint64_t pulse, still_ns; /* the worker's pulse then, and for how long it has been the same */

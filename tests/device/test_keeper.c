@@ -133,6 +133,41 @@ static bool is_seen(void *arg)
 	return r->done;
 }
 
+static void pretend(struct keeper_shared *s)
+{
+	s->result = 1;
+	keeper_world_pretend();
+}
+
+static bool is_pretending(void *arg)
+{
+	return ((struct keeper_world *)arg)->shared->result == 1;
+}
+
+/* The frontend waits for the answer, and its machine with it. */
+static void ask_status(struct keeper_world *w)
+{
+	struct vhost_answer a;
+
+	assert_true(fake_guest_run_until(w->peer->guest, is_pretending, w, 30000));
+	assert_true(vhost_peer_call(w->peer, VHOST_USER_GET_STATUS, NULL, 0, &a));
+}
+
+static void one_that_keeps_its_pulse_but_answers_nothing_is_replaced(void **state)
+{
+	struct keeper_world w;
+
+	(void)state;
+	keeper_world_begin(&w, &rings[2], KEEPER_WELL);
+	w.shared->taken_over = pretend;
+	keeper_world_start(&w);
+	assert_int_equal(keeper_world_serve(&w, 0, 0, ask_status), 1);
+	assert_int_equal(w.shared->workers, 2);
+	assert_true(keeper_world_log_has(&w, "the worker does not answer"));
+	assert_int_equal(keeper_world_serve(&w, 0, 50, NULL), 0);
+	assert_int_equal(keeper_world_end(&w), 0);
+}
+
 static void a_ring_without_descriptors_goes_on_too(void **state)
 {
 	struct keeper_world w;
@@ -270,6 +305,7 @@ int main(void)
 		cmocka_unit_test(another_config_space_is_told),
 		cmocka_unit_test(a_worker_that_hangs_is_replaced),
 		cmocka_unit_test(a_command_without_end_is_ended_and_not_done_again),
+		cmocka_unit_test(one_that_keeps_its_pulse_but_answers_nothing_is_replaced),
 		cmocka_unit_test(a_ring_without_descriptors_goes_on_too),
 		cmocka_unit_test(a_worker_that_can_not_start_ends_the_program),
 		cmocka_unit_test(a_first_worker_that_talks_nonsense_ends_the_program),

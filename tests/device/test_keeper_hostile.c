@@ -129,9 +129,60 @@ static void the_next_worker_s_device_begins_before_objects_are_nobody_s(void **s
 	keeper_inside_end(&i);
 }
 
+/* What the worker says instead of a word that the keeper could use. */
+static const struct {
+	const char *name;
+	bool is_asked; /* GET_VRING_BASE waits */
+	uint32_t request, flags;
+	uint64_t payload;
+	size_t bytes;
+	bool with_fd;
+} lies[] = {
+	{"an answer that nobody waits for", false, VHOST_USER_GET_STATUS, VHOST_USER_REPLY, 0, 8, false},
+	{"an answer to another question", true, VHOST_USER_GET_STATUS, VHOST_USER_REPLY, 0, 8, false},
+	{"a short answer", true, VHOST_USER_GET_VRING_BASE, VHOST_USER_REPLY, 0, 4, false},
+	{"an answer with a descriptor", true, VHOST_USER_GET_VRING_BASE, VHOST_USER_REPLY, 0, 8, true},
+	{"another ring", true, VHOST_USER_GET_VRING_BASE, VHOST_USER_REPLY, 1, 8, false},
+	{"a ring that there isn't", true, VHOST_USER_GET_VRING_BASE, VHOST_USER_REPLY, 0xffffffff, 8, false},
+};
+
+static void a_worker_that_lies_is_given_up_and_the_next_one_answers(void **state)
+{
+	const struct vhost_user_vring_state ring = {0, 0};
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(lies) / sizeof(lies[0]); n++) {
+		struct keeper_inside i;
+		struct vhost_user_header h;
+		uint8_t payload[MESSAGE_MAX_BYTES];
+		uint64_t answer = 1;
+		int fd;
+
+		connect_frontend(&i);
+		start_ring(&i);
+		if (lies[n].is_asked) {
+			keeper_inside_say(i.frontend, VHOST_USER_GET_VRING_BASE, 0, &ring, sizeof(ring), -1);
+			keeper_inside_turn(&i);
+			assert_true(keeper_inside_hear(i.link, &h, payload, sizeof(payload), &fd));
+		}
+		keeper_inside_say(i.link, lies[n].request, lies[n].flags, &lies[n].payload, lies[n].bytes,
+				  lies[n].with_fd ? i.link : -1);
+		keeper_inside_turn(&i);
+		if (!keeper_inside_gave_up(&i) || !i.keeper.frontend.open)
+			fail_msg("%s was believed", lies[n].name);
+		i.keeper.memory->rings[0].active = 1;
+		keeper_inside_replace_worker(&i);
+		keeper_inside_answer_all(&i);
+		assert_int_equal(keeper_inside_hear(i.frontend, &h, &answer, sizeof(answer), &fd), lies[n].is_asked);
+		assert_int_equal(answer, lies[n].is_asked ? 0 : 1);
+		keeper_inside_end(&i);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_worker_that_lies_is_given_up_and_the_next_one_answers),
 		cmocka_unit_test(the_next_worker_s_device_begins_before_objects_are_nobody_s),
 	};
 

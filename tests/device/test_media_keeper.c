@@ -25,7 +25,8 @@
 #include "tests/lib/media_player.h"
 #include "tests/lib/tap.h"
 
-static const struct video_keeper_options decoder = {.device = "kind=decoder,proto=virtio-media,timeout=60"};
+static const struct video_keeper_options decoder = {
+	.device = "kind=decoder,proto=virtio-media,timeout=60,codec=avdec_h264"};
 
 static void a_guest_decodes_from_inside_the_sandbox(void **state)
 {

@@ -20,6 +20,8 @@ fuzz_journal-src := tests/fuzz/driver.c
 fuzz-targets += fuzz_vhost_server fuzz_lease
 fuzz_vhost_server-src = tests/fuzz/driver.c $(vhost-test-src)
 fuzz_lease-src = tests/fuzz/driver.c $(vhost-test-src)
+fuzz-targets += fuzz_keeper
+fuzz_keeper-src = tests/fuzz/driver.c tests/lib/keeper_inside.c $(vhost-test-src)
 # ctl-test-src is in tests/unit/sources.mk.
 fuzz-targets += fuzz_ctl
 fuzz_ctl-src := tests/fuzz/driver.c $(ctl-test-src)

@@ -48,6 +48,9 @@ struct keeper_shared {
 	char missing[512]; /* of the sandbox; "": nothing */
 };
 
+/* In a worker: keep the pulse, and do nothing else for ever. */
+_Noreturn void keeper_world_pretend(void);
+
 struct keeper_world {
 	struct keeper_shared *shared;
 	struct vhost_peer *peer;
