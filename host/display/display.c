@@ -30,8 +30,8 @@ int display_create(struct loop *loop, const char *spec, struct input_sink *input
 			return (*ops)->create(loop, argument, input, out);
 	}
 	log_line(LOG_TOPIC_DISPLAY, LOG_ERROR,
-		 "no display '%.*s'; there are none, png:DIR[,every=N], vnc[:ADDR], fd:N and, of mullion-gpu, a socket's path "
-		 "(with / or . first)",
+		 "no display '%.*s'; there are none, png:DIR[,every=N], vnc[:ADDR], fd:N and, of mullion-gpu, a "
+		 "socket's path (with / or . first)",
 		 (int)length, spec);
 	return -EINVAL;
 }
