@@ -274,6 +274,48 @@ static void contexts_and_what_is_attached_are_there_again(void **state)
 	end(w);
 }
 
+/* The GPU's own, and one with pages. */
+static void blobs_of_a_context_are_there_again(void **state)
+{
+	struct gpu_world *w = start(true);
+	struct {
+		struct virtio_gpu_resource_create_blob c;
+		struct virtio_gpu_mem_entry entry;
+	} blob = {
+		.c = {.resource_id = 3, .blob_mem = VIRTIO_GPU_BLOB_MEM_HOST3D, .blob_id = 7, .size = 2048},
+		.entry = {.addr = fake_guest_alloc(w->guest, 4096, 4096), .length = 2048},
+	};
+	struct virtio_gpu_set_scanout_blob shown = {
+		.r = {4, 0, 28, 16}, .resource_id = 3, .width = 32, .height = 16, .format = BGRX};
+	struct virtio_gpu_transfer_host_3d t = {.box = {0, 0, 0, 32, 16, 1}, .resource_id = 4, .stride = 128};
+
+	(void)state;
+	assert_int_equal(gpu_context(w, 1, 0, "first"), OK);
+	w->ctx_id = 1;
+	assert_int_equal(gpu_command(w, VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, &blob, sizeof(blob.c)), OK);
+	blob.c.resource_id = 4;
+	blob.c.blob_mem = VIRTIO_GPU_BLOB_MEM_HOST3D_GUEST;
+	blob.c.nr_entries = 1;
+	assert_int_equal(gpu_command(w, VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, &blob, sizeof(blob)), OK);
+	assert_int_equal(gpu_command(w, VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D, &t, sizeof(t)), OK);
+	assert_int_equal(gpu_command(w, VIRTIO_GPU_CMD_SET_SCANOUT_BLOB, &shown, sizeof(shown)), OK);
+	for (unsigned death = 0; death < 2; death++) {
+		const struct shown *s;
+
+		die(w);
+		assert_int_equal(w->renderer->resource_count, 2);
+		assert_int_equal(w->renderer->backings, 1);
+		assert_int_equal(w->renderer->transfers, 1);
+		s = &w->display->shown[0];
+		assert_int_equal(s->frames, 1);
+		assert_int_equal(s->width, 28);
+		assert_int_equal(s->pixels[0], fake_renderer_pixel(3, 4, 0));
+		/* It is what it was: a blob. */
+		assert_int_equal(gpu_scan(w, 1, 3, gpu_rect(0, 0, 32, 16)), VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID);
+	}
+	end(w);
+}
+
 static void lost_context_draws_no_more(void **state)
 {
 	struct gpu_world *w = start(true);
@@ -719,6 +761,7 @@ int main(void)
 		cmocka_unit_test(what_was_undone_stays_undone),
 		cmocka_unit_test(uuid_stays),
 		cmocka_unit_test(contexts_and_what_is_attached_are_there_again),
+		cmocka_unit_test(blobs_of_a_context_are_there_again),
 		cmocka_unit_test(lost_context_draws_no_more),
 		cmocka_unit_test(context_that_processes_die_over_goes_on_until_there_are_too_many),
 		cmocka_unit_test(context_that_got_on_has_all_its_deaths_before_it),

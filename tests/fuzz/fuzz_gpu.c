@@ -351,6 +351,14 @@ size_t fuzz_seed(unsigned index, uint8_t *buf, size_t cap)
 	put(&s, (uint8_t[]){OP_HOME, 4, OP_HOME, 4}, 4);
 	/* 3D. */
 	COMMAND(&s, 14, 0, 0, 4, 2, 'a', 'b');
+	/* Objects of its as blobs, the second with pages; one is shown. */
+	put(&s, (uint8_t[]){0x80, 12, 0, 1, 0x80, 9, 2, 2, 0, 5, 0, 32, 0, 0, 0}, 15);
+	put(&s, (uint8_t[]){0x80, 12, 0, 1, 0x82, 10, 3, 2, 2, 6, 0, 32, 0, 0, 2, 0, 0}, 17);
+	COMMAND(&s, 13, 0, 0, 0, 0, 32, 16, 0, 9, 32, 16, 2);
+	COMMAND(&s, 4, 0, 0, 0, 0, 32, 16, 9);
+	COMMAND(&s, 16, 0, 0, 10);
+	COMMAND(&s, 19, 0, 0, 0, 0, 0, 32, 16, 1, 0, 0, 10);
+	COMMAND(&s, 2, 0, 0, 9);
 	COMMAND(&s, 18, 1, 0, 7, 2, 1, 2, 16, 16, 1, 1);
 	COMMAND(&s, 6, 0, 1, 7, 1);
 	COMMAND(&s, 16, 0, 0, 7);

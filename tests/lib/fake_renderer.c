@@ -10,6 +10,7 @@
 
 #include "host/display/display.h"
 #include "host/display/format.h"
+#include "protocol/virgl.h"
 #include "protocol/virtio.h"
 #include "protocol/virtio_gpu.h"
 
@@ -108,6 +109,20 @@ static void resource_destroy(struct renderer *r, struct gpu_resource *res)
 	require(res->renderer == f, "resource destroyed twice");
 	res->renderer = NULL;
 	f->resource_count--;
+}
+
+static int object_take(struct renderer *r, uint32_t ctx_id, uint64_t blob_id, struct gpu_resource_shape *out)
+{
+	require(fake_renderer_context(from_base(r), ctx_id) != NULL, "an object of no context");
+	if (blob_id >= FAKE_OBJECTS)
+		return -ENOENT;
+	*out = (struct gpu_resource_shape){.target = PIPE_TEXTURE_2D,
+					   .format = VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM,
+					   .width = 32,
+					   .height = 16,
+					   .depth = 1,
+					   .array_size = 1};
+	return 0;
 }
 
 static int backing_attach(struct renderer *r, struct gpu_resource *res)
@@ -343,6 +358,7 @@ const struct renderer_ops fake_renderer_ops = {
 	.capset = capset,
 	.resource_create = resource_create,
 	.resource_destroy = resource_destroy,
+	.object_take = object_take,
 	.backing_attach = backing_attach,
 	.backing_detach = backing_detach,
 	.transfer_to_host = transfer_to_host,

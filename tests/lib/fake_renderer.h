@@ -14,6 +14,9 @@
 /* Resources from here on can't be shown without a copy. */
 #define FAKE_NO_BUFFER 100u
 
+/* A context has an object of each blob_id below: a picture of 32x16 in B8G8R8X8. */
+#define FAKE_OBJECTS 100u
+
 struct fake_fence {
 	struct renderer_timeline timeline;
 	uint64_t seq;
