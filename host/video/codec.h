@@ -80,6 +80,13 @@ struct codec_stats {
 
 #define CODEC_LENT 1 /* of encode() */
 
+/* What a codec can do of a format. */
+struct codec_abilities {
+	uint32_t profiles; /* a bit for each row of coded->profiles */
+	uint32_t levels;   /* a bit for each, from coded->first_level on */
+	bool wide;	   /* pictures of 10 bits */
+};
+
 struct codec {
 	const struct codec_ops *ops;
 };
@@ -88,6 +95,9 @@ struct codec_ops {
 	const char *name;
 	/* Can this host do that? @element as in codec_config. */
 	bool (*can)(const struct video_coded_format *coded, bool encoder, const char *element);
+	/* And what of it, where it can. */
+	void (*abilities)(const struct video_coded_format *coded, bool encoder, const char *element,
+			  struct codec_abilities *out);
 	/* Returns 0, -ENOTSUP if there is no such codec, -ENOMEM, or -EAGAIN if too many hang already. */
 	int (*create)(const struct codec_config *config, struct codec **out);
 	/* Returns at once; config->changed is not called any more. */

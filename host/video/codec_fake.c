@@ -192,6 +192,14 @@ static bool can(const struct video_coded_format *coded, bool encoder, const char
 	return !element || strcmp(element, "fake") == 0;
 }
 
+static void abilities(const struct video_coded_format *coded, bool encoder, const char *element,
+		      struct codec_abilities *out)
+{
+	(void)coded;
+	(void)element;
+	*out = (struct codec_abilities){.profiles = UINT32_MAX, .levels = UINT32_MAX, .wide = !encoder};
+}
+
 static int create(const struct codec_config *config, struct codec **out)
 {
 	struct codec_fake *f = calloc(1, sizeof(*f));
@@ -434,6 +442,7 @@ static void stats(const struct codec *c, struct codec_stats *out)
 const struct codec_ops codec_fake_ops = {
 	.name = "fake",
 	.can = can,
+	.abilities = abilities,
 	.create = create,
 	.destroy = destroy,
 	.has_room = has_room,

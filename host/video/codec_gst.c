@@ -129,6 +129,18 @@ static bool can(const struct video_coded_format *coded, bool encoder, const char
 	return factory != NULL;
 }
 
+static void abilities(const struct video_coded_format *coded, bool encoder, const char *element,
+		      struct codec_abilities *out)
+{
+	GstElementFactory *factory = gst_elements_find(coded, encoder, element);
+
+	*out = (struct codec_abilities){0};
+	if (!factory)
+		return;
+	gst_elements_ask(factory, coded, encoder, out);
+	gst_object_unref(factory);
+}
+
 /* ---- input ---- */
 
 static bool has_room(struct codec *c)
@@ -569,6 +581,7 @@ static void stats(const struct codec *c, struct codec_stats *out)
 const struct codec_ops codec_gst_ops = {
 	.name = "gstreamer",
 	.can = can,
+	.abilities = abilities,
 	.create = create,
 	.destroy = destroy,
 	.has_room = has_room,

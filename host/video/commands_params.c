@@ -173,6 +173,7 @@ uint32_t video_query_control(struct video *v, struct video_command *cmd)
 	struct virtio_video_query_control_format w;
 	struct virtio_video_query_control_resp resp = {0};
 	const struct video_coded_format *coded;
+	const struct video_offer *offer;
 	uint32_t values[32];
 
 	if (number != VIRTIO_VIDEO_CONTROL_PROFILE && number != VIRTIO_VIDEO_CONTROL_LEVEL)
@@ -180,17 +181,20 @@ uint32_t video_query_control(struct video *v, struct video_command *cmd)
 	if (read_obj(cmd->rest, &w) < 0)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER, "the format is missing behind control %u",
 				    number);
-	coded = video_find_coded(v, w.format);
-	if (!coded)
+	offer = video_find_offer(v, w.format);
+	if (!offer)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER, "coded format 0x%x is not offered", w.format);
+	coded = offer->coded;
 	if (number == VIRTIO_VIDEO_CONTROL_PROFILE) {
-		for (unsigned i = 0; i < VIDEO_MAX_PROFILES && coded->profiles[i].number != 0; i++) {
-			if (!v->config.encoder || !coded->profiles[i].decode_only)
+		for (unsigned i = 0; i < VIDEO_MAX_PROFILES; i++) {
+			if (offer->can.profiles >> i & 1)
 				values[resp.num++] = coded->profiles[i].number;
 		}
 	} else {
-		for (uint32_t level = coded->first_level; level != 0 && level <= coded->last_level; level++)
-			values[resp.num++] = level;
+		for (uint32_t i = 0; i < 32; i++) {
+			if (offer->can.levels >> i & 1)
+				values[resp.num++] = coded->first_level + i;
+		}
 	}
 	if (resp.num == 0)
 		return refuse_control(v, cmd, number);
@@ -218,19 +222,26 @@ uint32_t video_get_control(struct video *v, struct video_command *cmd)
 	return VIRTIO_VIDEO_RESP_OK_GET_CONTROL;
 }
 
-static bool is_allowed(const struct video_stream *s, const struct control *c, uint32_t value)
+static bool is_allowed(const struct video *v, const struct video_stream *s, const struct control *c, uint32_t value)
 {
+	const struct video_offer *offer = video_find_offer(v, s->coded->number);
+
 	if (c->number == VIRTIO_VIDEO_CONTROL_PROFILE) {
 		const struct video_profile *profile = video_profile_find(s->coded, value);
 
-		return profile && !profile->decode_only;
+		/* What they are at first may be none that the codec lists. */
+		return profile && (profile == s->coded->profiles ||
+				   offer->can.profiles >> (profile - s->coded->profiles) & 1);
 	}
 	if (c->number == VIRTIO_VIDEO_CONTROL_LEVEL)
-		return value >= s->coded->first_level && value <= s->coded->last_level;
+		return value == VIRTIO_VIDEO_LEVEL_H264_4_0 ||
+		       (value >= s->coded->first_level && value <= s->coded->last_level &&
+			offer->can.levels >> (value - s->coded->first_level) & 1);
 	return value >= c->min && value <= c->max;
 }
 
-bool video_controls_are_possible(const struct video_stream *s, const struct codec_controls *values)
+bool video_controls_are_possible(const struct video *v, const struct video_stream *s,
+				 const struct codec_controls *values)
 {
 	for (unsigned i = 0; i < sizeof(controls) / sizeof(controls[0]); i++) {
 		const struct control *c = &controls[i];
@@ -239,7 +250,7 @@ bool video_controls_are_possible(const struct video_stream *s, const struct code
 		uint32_t value;
 
 		memcpy(&value, (const char *)values + c->offset, sizeof(value));
-		if (is_none ? value != 0 : !is_allowed(s, c, value))
+		if (is_none ? value != 0 : !is_allowed(v, s, c, value))
 			return false;
 	}
 	return values->frame_rate >= 1 && values->frame_rate <= MAX_FRAME_RATE;
@@ -262,7 +273,7 @@ uint32_t video_set_control(struct video *v, struct video_command *cmd)
 	if (read_obj(cmd->rest, &w) < 0)
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER, "the value is missing behind control %u",
 				    number);
-	if (!is_allowed(cmd->stream, c, w.value))
+	if (!is_allowed(v, cmd->stream, c, w.value))
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER, "control %u can't be %u", number, w.value);
 	memcpy((char *)&cmd->stream->controls + c->offset, &w.value, sizeof(w.value));
 	cmd->stream->controls.level_chosen |= number == VIRTIO_VIDEO_CONTROL_LEVEL;

@@ -67,13 +67,13 @@ uint32_t video_query_capability(struct video *v, struct video_command *cmd)
 
 	for (unsigned i = 0; (format = video_picture_format_at(i)) != NULL; i++)
 		pictures += v->config.dialect->picture_number(format) != 0;
-	resp.num_descs = coded ? v->coded_count : pictures;
+	resp.num_descs = coded ? v->offer_count : pictures;
 	add(&w, &resp.num_descs, sizeof(resp) - sizeof(resp.hdr));
-	for (unsigned i = 0; coded && i < v->coded_count; i++)
-		add_format(&w, v->coded[i]->number, pictures);
+	for (unsigned i = 0; coded && i < v->offer_count; i++)
+		add_format(&w, v->offers[i].coded->number, pictures);
 	for (unsigned i = 0; !coded && (format = video_picture_format_at(i)) != NULL; i++) {
 		if (v->config.dialect->picture_number(format) != 0)
-			add_format(&w, v->config.dialect->picture_number(format), v->coded_count);
+			add_format(&w, v->config.dialect->picture_number(format), v->offer_count);
 	}
 	cmd->answer = v->answer;
 	cmd->answer_bytes = w.used;

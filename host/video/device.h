@@ -42,8 +42,8 @@ struct video {
 	unsigned stream_count;
 	uint64_t buffer_bytes; /* of all streams */
 	/* Coded formats that the host can do: rows of format.h. */
-	const struct video_coded_format *coded[VIDEO_MAX_CODED];
-	unsigned coded_count;
+	struct video_offer offers[VIDEO_MAX_CODED];
+	unsigned offer_count;
 	/* The answer behind its header; one at a time, until the answer point copied it out. */
 	uint8_t answer[VIDEO_ANSWER_MAX];
 	struct video_stats stats;
@@ -70,12 +70,14 @@ bool video_has_memory_type(const struct video *v, uint32_t type);
 
 /* The row of @number if this device offers it, or NULL. */
 const struct video_coded_format *video_find_coded(const struct video *v, uint32_t number);
+const struct video_offer *video_find_offer(const struct video *v, uint32_t number);
 
 /* The picture format that the dialect calls @number, or NULL. */
 const struct video_picture_format *video_find_picture(const struct video *v, uint32_t number);
 
 /* Every value of @controls is one that SET_CONTROL or SET_PARAMS of @s could have set. */
-bool video_controls_are_possible(const struct video_stream *s, const struct codec_controls *controls);
+bool video_controls_are_possible(const struct video *v, const struct video_stream *s,
+				 const struct codec_controls *controls);
 
 /* Handlers: a VIRTIO_VIDEO_RESP_* code each. commands_stream.c: */
 uint32_t video_query_capability(struct video *v, struct video_command *cmd);

@@ -15,9 +15,11 @@ static const struct video_coded_format coded[] = {
 		.caps = "video/x-h264,stream-format=byte-stream,alignment=au",
 		.parser = "h264parse",
 		.headers = VIDEO_HEADERS_H264,
-		.profiles = {{VIRTIO_VIDEO_PROFILE_H264_BASELINE, "profile={(string)constrained-baseline,(string)baseline}", false},
-			     {VIRTIO_VIDEO_PROFILE_H264_MAIN, "profile=main", false},
-			     {VIRTIO_VIDEO_PROFILE_H264_HIGH, "profile=high", false}},
+		.profiles = {{VIRTIO_VIDEO_PROFILE_H264_BASELINE,
+			      "profile={(string)constrained-baseline,(string)baseline}", false, false},
+			     {VIRTIO_VIDEO_PROFILE_H264_MAIN, "profile=main", false, false},
+			     {VIRTIO_VIDEO_PROFILE_H264_HIGH, "profile=high", false, false},
+			     {VIRTIO_VIDEO_PROFILE_H264_HIGH10, "profile=high-10", false, true}},
 		.first_level = VIRTIO_VIDEO_LEVEL_H264_1_0,
 		.last_level = VIRTIO_VIDEO_LEVEL_H264_5_1,
 		.decoder_package = "gstreamer1.0-libav",
@@ -30,9 +32,9 @@ static const struct video_coded_format coded[] = {
 		.caps = "video/x-h265,stream-format=byte-stream,alignment=au",
 		.parser = "h265parse",
 		.headers = VIDEO_HEADERS_HEVC,
-		.profiles = {{VIRTIO_VIDEO_PROFILE_HEVC_MAIN, "profile=main", false},
-			     {VIRTIO_VIDEO_PROFILE_HEVC_MAIN10, "profile=main-10", true},
-			     {VIRTIO_VIDEO_PROFILE_HEVC_MAIN_STILL_PICTURE, "profile=main-still-picture", true}},
+		.profiles = {{VIRTIO_VIDEO_PROFILE_HEVC_MAIN, "profile=main", false, false},
+			     {VIRTIO_VIDEO_PROFILE_HEVC_MAIN10, "profile=main-10", false, true},
+			     {VIRTIO_VIDEO_PROFILE_HEVC_MAIN_STILL_PICTURE, "profile=main-still-picture", true, false}},
 		.decoder_package = "gstreamer1.0-libav",
 		.encoder_package = "gstreamer1.0-plugins-bad",
 	},
@@ -41,7 +43,7 @@ static const struct video_coded_format coded[] = {
 		.name = "vp8",
 		.halves_chroma = true,
 		.caps = "video/x-vp8",
-		.profiles = {{VIRTIO_VIDEO_PROFILE_VP8_PROFILE0, NULL, false}},
+		.profiles = {{VIRTIO_VIDEO_PROFILE_VP8_PROFILE0, NULL, false, false}},
 		.decoder_package = "gstreamer1.0-plugins-good",
 		.encoder_package = "gstreamer1.0-plugins-good",
 	},
@@ -51,7 +53,8 @@ static const struct video_coded_format coded[] = {
 		.may_be_wide = true,
 		.caps = "video/x-vp9",
 		.parser = "vp9parse",
-		.profiles = {{VIRTIO_VIDEO_PROFILE_VP9_PROFILE0, NULL, false}},
+		.profiles = {{VIRTIO_VIDEO_PROFILE_VP9_PROFILE0, "profile=(string)0", false, false},
+			     {VIRTIO_VIDEO_PROFILE_VP9_PROFILE2, "profile=(string)2", false, true}},
 		.decoder_package = "gstreamer1.0-plugins-good",
 		.encoder_package = "gstreamer1.0-plugins-good",
 	},
@@ -163,4 +166,15 @@ const struct video_profile *video_profile_find(const struct video_coded_format *
 			return &format->profiles[i];
 	}
 	return NULL;
+}
+
+const struct video_profile *video_profile_for(const struct video_coded_format *format, uint32_t number, bool wide)
+{
+	const struct video_profile *profile = video_profile_find(format, number);
+
+	for (unsigned i = 0; wide && !(profile && profile->wide) && i < VIDEO_MAX_PROFILES; i++) {
+		if (format->profiles[i].wide)
+			profile = &format->profiles[i];
+	}
+	return profile;
 }

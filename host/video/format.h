@@ -15,6 +15,7 @@ struct video_profile {
 	uint32_t number; /* VIRTIO_VIDEO_PROFILE_* */
 	const char *caps; /* what an encoder's output is then, for GStreamer; NULL: nothing to say */
 	bool decode_only; /* no encoder here is asked for it */
+	bool wide;	  /* of 10 bits a sample */
 };
 
 /* How the parameter sets of a bitstream are told from its pictures (headers.h). */
@@ -74,5 +75,7 @@ const struct video_picture_format *video_picture_format_named(const char *name);
 
 /* The format's profile with that number, or NULL. */
 const struct video_profile *video_profile_find(const struct video_coded_format *format, uint32_t number);
+/* What an encoder of @wide pictures makes that is to make @number: one that has room for their bits. NULL: nothing to say. */
+const struct video_profile *video_profile_for(const struct video_coded_format *format, uint32_t number, bool wide);
 
 #endif

@@ -110,6 +110,60 @@ GstElementFactory *gst_elements_find(const struct video_coded_format *coded, boo
 	return factory;
 }
 
+/* ---- what it can ---- */
+
+/* Of H.264, from the first level on. */
+static const uint8_t level_idc[] = {10, 11, 12, 13, 20, 21, 22, 30, 31, 32, 40, 41, 42, 50, 51};
+
+bool gst_elements_does(GstElementFactory *factory, const struct video_coded_format *coded, bool encoder,
+		       const char *fields)
+{
+	char text[240];
+	GstCaps *caps;
+	bool can;
+
+	snprintf(text, sizeof(text), "%s%s%s", coded->caps, fields ? "," : "", fields ? fields : "");
+	caps = gst_caps_from_string(text);
+	can = does(factory, caps, encoder);
+	gst_caps_unref(caps);
+	return can;
+}
+
+/* Pictures of 10 bits, on the other side. */
+static bool does_wide(GstElementFactory *factory, bool encoder)
+{
+	GstCaps *caps = gst_caps_from_string(GST_ELEMENTS_WIDE_CAPS);
+	const bool can = does(factory, caps, !encoder);
+
+	gst_caps_unref(caps);
+	return can;
+}
+
+void gst_elements_ask(GstElementFactory *factory, const struct video_coded_format *coded, bool encoder,
+		      struct codec_abilities *out)
+{
+	bool has_wide = false, does_one = false;
+
+	*out = (struct codec_abilities){.wide = coded->may_be_wide && does_wide(factory, encoder)};
+	for (unsigned i = 0; i < VIDEO_MAX_PROFILES && coded->profiles[i].number != 0; i++) {
+		const struct video_profile *p = &coded->profiles[i];
+		const bool can = (!p->wide || out->wide) && gst_elements_does(factory, coded, encoder, p->caps);
+
+		out->profiles |= (uint32_t)can << i;
+		has_wide |= p->wide;
+		does_one |= p->wide && can;
+	}
+	/* What it takes must go somewhere. */
+	out->wide = out->wide && (!has_wide || does_one);
+	for (uint32_t i = 0; coded->last_level != 0 && i <= coded->last_level - coded->first_level; i++) {
+		const unsigned idc = level_idc[i];
+		char level[32];
+
+		snprintf(level, sizeof(level), idc % 10 ? "level=(string)%u.%u" : "level=(string)%u", idc / 10, idc % 10);
+		out->levels |= (uint32_t)gst_elements_does(factory, coded, encoder, level) << i;
+	}
+}
+
 /* ---- encoders ---- */
 
 /* GStreamer sets what a driver has of them, by the names that V4L2 gives to its controls, and leaves the others out. */
@@ -194,7 +248,6 @@ static void set_properties(GstElement *element, const char *list)
 /* set_properties() with numbers put in. */
 static void set_filled(GstElement *element, const char *list, const struct encoder *e, const struct codec_controls *c)
 {
-	static const uint8_t level_idc[] = {10, 11, 12, 13, 20, 21, 22, 30, 31, 32, 40, 41, 42, 50, 51};
 	const uint32_t level = c->level - VIRTIO_VIDEO_LEVEL_H264_1_0;
 	const struct {
 		const char *word;

@@ -12,6 +12,9 @@
 
 #include "host/video/codec.h"
 
+/* Pictures of 10 bits, as encoders get them. */
+#define GST_ELEMENTS_WIDE_CAPS "video/x-raw,format={P010_10LE,I420_10LE}"
+
 /* Initialise GStreamer, once. Returns false, after printing why, if that fails. */
 bool gst_elements_init(void);
 
@@ -20,6 +23,13 @@ bool gst_elements_init(void);
  * NULL if there is none; the caller unrefs it.
  */
 GstElementFactory *gst_elements_find(const struct video_coded_format *coded, bool encoder, const char *name);
+
+/* What @factory's element, which does @coded, says that it can do of it. */
+void gst_elements_ask(GstElementFactory *factory, const struct video_coded_format *coded, bool encoder,
+		      struct codec_abilities *out);
+/* Does it @coded with these fields of its caps, too? NULL: none. */
+bool gst_elements_does(GstElementFactory *factory, const struct video_coded_format *coded, bool encoder,
+		       const char *fields);
 
 /* Find no hardware from now on, but by name: its driver may be what this process died of before. */
 void gst_elements_leave_hardware(void);

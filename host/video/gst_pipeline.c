@@ -331,13 +331,18 @@ static GstCaps *input_caps(struct codec_gst *g)
 	return gst_video_info_to_caps(&g->input_info);
 }
 
-static GstCaps *packet_caps(const struct codec_config *config)
+static GstCaps *packet_caps(const struct codec_gst *g, GstElementFactory *factory)
 {
-	const struct video_profile *profile = video_profile_find(config->coded, config->controls.profile);
+	const struct video_coded_format *coded = g->config.coded;
+	const struct video_profile *profile =
+		video_profile_for(coded, g->config.controls.profile, g->layout.format->wide);
+	const char *fields = profile ? profile->caps : NULL;
 	char text[160];
 
-	snprintf(text, sizeof(text), "%s%s%s", config->coded->caps, profile && profile->caps ? "," : "",
-		 profile && profile->caps ? profile->caps : "");
+	/* What it has no word for is its own to choose. */
+	if (!gst_elements_does(factory, coded, true, fields))
+		fields = NULL;
+	snprintf(text, sizeof(text), "%s%s%s", coded->caps, fields ? "," : "", fields ? fields : "");
 	return gst_caps_from_string(text);
 }
 
@@ -380,9 +385,10 @@ int gst_pipeline_build(struct codec_gst *g, GstElementFactory *factory)
 {
 	static GstAppSinkCallbacks callbacks = {.new_sample = on_sample, .eos = on_end};
 	const bool encoder = g->config.encoder;
+	const bool is_wide = encoder && g->layout.format->wide;
 	bool is_filtered;
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	GstElement *parser, *convert, *filter, *src, *sink;
+	GstElement *parser, *convert, *keeper, *filter, *src, *sink;
 	GstBus *bus;
 
 	pthread_once(&once, register_meta);
@@ -394,9 +400,11 @@ int gst_pipeline_build(struct codec_gst *g, GstElementFactory *factory)
 	/* Decoders that offer more would make what GStreamer likes best, by a conversion. */
 	is_filtered = encoder || g->config.coded->halves_chroma;
 	filter = is_filtered ? gst_element_factory_make("capsfilter", NULL) : NULL;
+	/* Encoders take what has fewer bits, too, and would get it. */
+	keeper = is_wide ? gst_element_factory_make("capsfilter", NULL) : NULL;
 	parser = !encoder && g->config.coded->parser ? gst_element_factory_make(g->config.coded->parser, NULL) : NULL;
-	if (!src || !sink || !convert || !g->coder || (is_filtered && !filter)) {
-		GstElement *made[] = {src, sink, convert, g->coder, filter, parser};
+	if (!src || !sink || !convert || !g->coder || (is_filtered && !filter) || (is_wide && !keeper)) {
+		GstElement *made[] = {src, sink, convert, g->coder, keeper, filter, parser};
 
 		for (unsigned i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
 			if (made[i])
@@ -414,7 +422,9 @@ int gst_pipeline_build(struct codec_gst *g, GstElementFactory *factory)
 	if (encoder) {
 		gst_elements_set_up_encoder(g->coder, &g->config.controls, false);
 		import_if_possible(g);
-		set_caps(G_OBJECT(filter), packet_caps(&g->config));
+		set_caps(G_OBJECT(filter), packet_caps(g, factory));
+		if (keeper)
+			set_caps(G_OBJECT(keeper), gst_caps_from_string(GST_ELEMENTS_WIDE_CAPS));
 	} else {
 		gst_elements_set_up_decoder(g->coder);
 		set_caps(G_OBJECT(sink), gst_caps_from_string(PICTURE_CAPS));
@@ -423,9 +433,9 @@ int gst_pipeline_build(struct codec_gst *g, GstElementFactory *factory)
 	}
 	/* Either order: decoder, then convert; convert, then encoder. The filter is behind the coder. */
 	if (!link_all(g,
-		      (GstElement *[]){src, parser, encoder ? convert : NULL, g->coder, filter,
+		      (GstElement *[]){src, parser, encoder ? convert : NULL, keeper, g->coder, filter,
 				       encoder ? NULL : convert, sink},
-		      7))
+		      8))
 		return -ENOTSUP;
 	add_probe(src, "src", GST_PAD_PROBE_TYPE_BUFFER, on_taken, g);
 	add_probe(g->coder, "sink", GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, on_coder_input, g);

@@ -596,8 +596,8 @@ int media_create(const struct video_config *config_in, struct loop *loop, const 
 		destroy(&m->device);
 		return err;
 	}
-	m->coded_count = video_find_formats(&m->config, media_has_fourcc, m->coded, names, sizeof(names));
-	if (m->coded_count == 0) {
+	m->offer_count = video_find_formats(&m->config, media_has_fourcc, m->offers, names, sizeof(names));
+	if (m->offer_count == 0) {
 		log_line(LOG_TOPIC_VIDEO, LOG_ERROR,
 			 "media: %s%s has nothing to offer; mullion doctor says what to install",
 			 m->config.element ? "codec=" : "this host", m->config.element ? m->config.element : "");

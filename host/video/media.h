@@ -160,8 +160,8 @@ struct media {
 	struct virtio_device device;
 	struct video_config config;
 	char element[48]; /* config.element */
-	const struct video_coded_format *coded[VIDEO_MAX_CODED];
-	unsigned coded_count;
+	struct video_offer offers[VIDEO_MAX_CODED];
+	unsigned offer_count;
 	struct media_session *sessions;
 	unsigned session_count, running; /* those whose OUTPUT queue is on */
 	uint32_t last_id;

@@ -17,10 +17,10 @@ struct control {
 	uint8_t kinds; /* MEDIA_DECODER | MEDIA_ENCODER */
 	uint32_t type, flags;
 	int32_t min, max, initial;
-	uint64_t choices; /* of a menu: a bit each */
+	uint64_t choices; /* of a menu that does not depend on the codec: a bit each */
 	const char *const *menu;
 	uint32_t format; /* VIRTIO_VIDEO_FORMAT_* that it is about; 0: any */
-	/* What a menu's choices are to the codec, from numbers[0] on; 0: not offered. */
+	/* What a menu's choices are to the codec, from numbers[0] on; 0: there is none. */
 	const uint32_t *numbers;
 	/* Tell the encoder. NULL: there is nothing to tell. */
 	void (*apply)(struct video_stream *stream, int32_t value, const struct control *c);
@@ -68,12 +68,13 @@ static void apply_level(struct video_stream *stream, int32_t value, const struct
 
 static const char *const mode_menu[] = {"Variable Bitrate", "Constant Bitrate"};
 static const uint32_t mode_numbers[] = {VIRTIO_VIDEO_BITRATE_MODE_VBR, VIRTIO_VIDEO_BITRATE_MODE_CBR};
-static const char *const h264_profile_menu[] = {"Baseline", "Constrained Baseline", "Main", "Extended", "High"};
+static const char *const h264_profile_menu[] = {"Baseline", "Constrained Baseline", "Main", "Extended", "High", "High 10"};
 static const uint32_t h264_profile_numbers[] = {
 	[V4L2_MPEG_VIDEO_H264_PROFILE_BASELINE] = VIRTIO_VIDEO_PROFILE_H264_BASELINE,
 	[V4L2_MPEG_VIDEO_H264_PROFILE_CONSTRAINED_BASELINE] = VIRTIO_VIDEO_PROFILE_H264_BASELINE,
 	[V4L2_MPEG_VIDEO_H264_PROFILE_MAIN] = VIRTIO_VIDEO_PROFILE_H264_MAIN,
 	[V4L2_MPEG_VIDEO_H264_PROFILE_HIGH] = VIRTIO_VIDEO_PROFILE_H264_HIGH,
+	[V4L2_MPEG_VIDEO_H264_PROFILE_HIGH_10] = VIRTIO_VIDEO_PROFILE_H264_HIGH10,
 };
 static const char *const h264_level_menu[] = {"1", "1b",  "1.1", "1.2", "1.3", "2",   "2.1", "2.2",
 					      "3", "3.1", "3.2", "4",	"4.1", "4.2", "5",   "5.1"};
@@ -87,23 +88,31 @@ static const uint32_t h264_level_numbers[] = {
 	[V4L2_MPEG_VIDEO_H264_LEVEL_4_2] = 0x10c, [V4L2_MPEG_VIDEO_H264_LEVEL_5_0] = 0x10d,
 	[V4L2_MPEG_VIDEO_H264_LEVEL_5_1] = 0x10e,
 };
-static const char *const hevc_profile_menu[] = {"Main"};
-static const uint32_t hevc_profile_numbers[] = {VIRTIO_VIDEO_PROFILE_HEVC_MAIN};
-static const char *const number_menu[] = {"0"};
+static const char *const hevc_profile_menu[] = {"Main", "Main Still Picture", "Main 10"};
+static const uint32_t hevc_profile_numbers[] = {
+	[V4L2_MPEG_VIDEO_HEVC_PROFILE_MAIN] = VIRTIO_VIDEO_PROFILE_HEVC_MAIN,
+	[V4L2_MPEG_VIDEO_HEVC_PROFILE_MAIN_STILL_PICTURE] = VIRTIO_VIDEO_PROFILE_HEVC_MAIN_STILL_PICTURE,
+	[V4L2_MPEG_VIDEO_HEVC_PROFILE_MAIN_10] = VIRTIO_VIDEO_PROFILE_HEVC_MAIN10,
+};
+static const char *const vp8_profile_menu[] = {"0"};
 static const uint32_t vp8_profile_numbers[] = {VIRTIO_VIDEO_PROFILE_VP8_PROFILE0};
-static const uint32_t vp9_profile_numbers[] = {VIRTIO_VIDEO_PROFILE_VP9_PROFILE0};
+static const char *const vp9_profile_menu[] = {"0", "1", "2"};
+static const uint32_t vp9_profile_numbers[] = {
+	[V4L2_MPEG_VIDEO_VP9_PROFILE_0] = VIRTIO_VIDEO_PROFILE_VP9_PROFILE0,
+	[V4L2_MPEG_VIDEO_VP9_PROFILE_2] = VIRTIO_VIDEO_PROFILE_VP9_PROFILE2,
+};
 
 #define LAST(menu) ((int32_t)(sizeof(menu) / sizeof((menu)[0])) - 1)
-/* A menu of one format. Decoders only show what they take. */
-#define PROFILE(v4l2, label, kind, menu_flags, names, codec_numbers, start, offered, wire)                             \
+/* A menu of one format, of what the codec can. Decoders only show what they take. */
+#define PROFILE(v4l2, label, kind, menu_flags, names, codec_numbers, wire)                                             \
 	{                                                                                                              \
 		.id = V4L2_CID_MPEG_VIDEO_##v4l2, .name = label, .kinds = kind, .type = V4L2_CTRL_TYPE_MENU,           \
-		.flags = menu_flags, .max = LAST(names), .initial = start, .choices = offered, .menu = names,          \
-		.numbers = codec_numbers, .format = VIRTIO_VIDEO_FORMAT_##wire, .apply = apply_profile,                \
+		.flags = menu_flags, .max = LAST(names), .menu = names, .numbers = codec_numbers,                      \
+		.format = VIRTIO_VIDEO_FORMAT_##wire, .apply = apply_profile,                                          \
 	}
-#define PROFILES(v4l2, label, names, codec_numbers, start, offered, wire)                                              \
-	PROFILE(v4l2, label, MEDIA_DECODER, V4L2_CTRL_FLAG_READ_ONLY, names, codec_numbers, start, offered, wire),     \
-		PROFILE(v4l2, label, MEDIA_ENCODER, 0, names, codec_numbers, start, offered, wire)
+#define PROFILES(v4l2, label, names, codec_numbers, wire)                                                              \
+	PROFILE(v4l2, label, MEDIA_DECODER, V4L2_CTRL_FLAG_READ_ONLY, names, codec_numbers, wire),                     \
+		PROFILE(v4l2, label, MEDIA_ENCODER, 0, names, codec_numbers, wire)
 
 #define CLASS(number, label)                                                                                           \
 	{                                                                                                              \
@@ -175,30 +184,62 @@ static const struct control controls[] = {
 	 .type = V4L2_CTRL_TYPE_MENU,
 	 .max = LAST(h264_level_menu),
 	 .initial = V4L2_MPEG_VIDEO_H264_LEVEL_4_0,
-	 .choices = 0xfffd,
 	 .menu = h264_level_menu,
 	 .numbers = h264_level_numbers,
 	 .format = VIRTIO_VIDEO_FORMAT_H264,
 	 .apply = apply_level},
-	PROFILES(H264_PROFILE, "H264 Profile", h264_profile_menu, h264_profile_numbers,
-		 V4L2_MPEG_VIDEO_H264_PROFILE_BASELINE, 0x17, H264),
-	PROFILES(VP8_PROFILE, "VP8 Profile", number_menu, vp8_profile_numbers, 0, 1, VP8),
-	PROFILES(VP9_PROFILE, "VP9 Profile", number_menu, vp9_profile_numbers, 0, 1, VP9),
-	PROFILES(HEVC_PROFILE, "HEVC Profile", hevc_profile_menu, hevc_profile_numbers, 0, 1, HEVC),
+	PROFILES(H264_PROFILE, "H264 Profile", h264_profile_menu, h264_profile_numbers, H264),
+	PROFILES(VP8_PROFILE, "VP8 Profile", vp8_profile_menu, vp8_profile_numbers, VP8),
+	PROFILES(VP9_PROFILE, "VP9 Profile", vp9_profile_menu, vp9_profile_numbers, VP9),
+	PROFILES(HEVC_PROFILE, "HEVC Profile", hevc_profile_menu, hevc_profile_numbers, HEVC),
 };
 #define CONTROL_COUNT (sizeof(controls) / sizeof(controls[0]))
 _Static_assert(CONTROL_COUNT <= MEDIA_CONTROL_ROWS, "a session has a value for each control");
+
+/* Can the codec do choice number @number of @c, which is of its format? */
+static bool can(const struct video_offer *offer, const struct control *c, uint32_t number)
+{
+	const struct video_profile *profile;
+
+	if (number == 0)
+		return false;
+	if (c->apply == apply_level)
+		return offer->can.levels >> (number - offer->coded->first_level) & 1;
+	profile = video_profile_find(offer->coded, number);
+	return profile && offer->can.profiles >> (profile - offer->coded->profiles) & 1;
+}
+
+/* Of a menu: what of it this device has, a bit each. */
+static uint64_t choices_of(const struct media *m, const struct control *c)
+{
+	uint64_t choices = c->choices;
+
+	for (unsigned i = 0; c->format != 0 && i < m->offer_count; i++) {
+		for (int32_t k = 0; c->format == m->offers[i].coded->number && k <= c->max; k++)
+			choices |= (uint64_t)can(&m->offers[i], c, c->numbers[k]) << k;
+	}
+	return choices;
+}
 
 /* Does this device have it? A menu of a format only if the host does the format. */
 static bool has_control(const struct media *m, const struct control *c)
 {
 	if (!(c->kinds & (m->config.encoder ? MEDIA_ENCODER : MEDIA_DECODER)))
 		return false;
-	for (unsigned i = 0; i < m->coded_count; i++) {
-		if (c->format == m->coded[i]->number)
-			return true;
-	}
-	return c->format == 0;
+	return c->format == 0 || choices_of(m, c) != 0;
+}
+
+static int32_t max_of(const struct media *m, const struct control *c)
+{
+	return c->format == 0 ? c->max : 63 - __builtin_clzll(choices_of(m, c));
+}
+
+/* The first choice where what the row says is none. */
+static int32_t initial_of(const struct media *m, const struct control *c)
+{
+	if (c->format == 0 || choices_of(m, c) >> c->initial & 1)
+		return c->initial;
+	return __builtin_ctzll(choices_of(m, c));
 }
 
 /* The row of @id, or CONTROL_COUNT. */
@@ -224,7 +265,7 @@ static unsigned next_control(const struct media *m, uint32_t id)
 void media_init_controls(struct media_session *s)
 {
 	for (unsigned i = 0; i < CONTROL_COUNT; i++) {
-		s->controls[i] = controls[i].initial;
+		s->controls[i] = has_control(s->media, &controls[i]) ? initial_of(s->media, &controls[i]) : 0;
 		s->control[i] = (struct media_note){.kind = MEDIA_NOTE_CONTROL, .session = s, .index = i};
 	}
 	media_apply_controls(s);
@@ -279,9 +320,9 @@ int media_queryctrl(struct media_session *s, struct media_ioctl *i)
 		.id = c->id,
 		.type = c->type,
 		.minimum = c->min,
-		.maximum = c->max,
+		.maximum = max_of(s->media, c),
 		.step = step_of(c),
-		.default_value = c->initial,
+		.default_value = initial_of(s->media, c),
 		.flags = c->flags,
 	};
 	snprintf((char *)q->name, sizeof(q->name), "%s", c->name);
@@ -300,9 +341,9 @@ int media_query_ext_ctrl(struct media_session *s, struct media_ioctl *i)
 		.id = c->id,
 		.type = c->type,
 		.minimum = c->min,
-		.maximum = c->max,
+		.maximum = max_of(s->media, c),
 		.step = (__u64)step_of(c),
-		.default_value = c->initial,
+		.default_value = initial_of(s->media, c),
 		.flags = c->flags,
 		.elem_size = sizeof(int32_t),
 		.elems = 1,
@@ -318,7 +359,7 @@ int media_querymenu(struct media_session *s, struct media_ioctl *i)
 	const struct control *c = &controls[row];
 	const uint32_t id = q->id, index = q->index;
 
-	if (row == CONTROL_COUNT || !c->menu || index > (uint32_t)c->max || !(c->choices >> index & 1))
+	if (row == CONTROL_COUNT || !c->menu || index > (uint32_t)c->max || !(choices_of(s->media, c) >> index & 1))
 		return -EINVAL; /* no such choice */
 	*q = (struct v4l2_querymenu){.id = id, .index = index};
 	snprintf((char *)q->name, sizeof(q->name), "%s", c->menu[index]);
@@ -328,7 +369,7 @@ int media_querymenu(struct media_session *s, struct media_ioctl *i)
 /* ---- values ---- */
 
 /* Bring *@value to what the control can have. Returns 0, -ERANGE, or -EINVAL for a choice that is not offered. */
-static int check_value(const struct control *c, int32_t *value)
+static int check_value(const struct media *m, const struct control *c, int32_t *value)
 {
 	switch (c->type) {
 	case V4L2_CTRL_TYPE_INTEGER:
@@ -338,9 +379,9 @@ static int check_value(const struct control *c, int32_t *value)
 		*value = *value != 0;
 		return 0;
 	case V4L2_CTRL_TYPE_MENU:
-		if (*value < 0 || *value > c->max)
+		if (*value < 0 || *value > max_of(m, c))
 			return -ERANGE;
-		return c->choices >> *value & 1 ? 0 : -EINVAL;
+		return choices_of(m, c) >> *value & 1 ? 0 : -EINVAL;
 	default:
 		*value = 0;
 		return 0;
@@ -381,7 +422,7 @@ int media_s_ctrl(struct media_session *s, struct media_ioctl *i)
 		return MEDIA_REFUSE(i, -EINVAL, "no control 0x%x", i->u.control.id);
 	if (controls[row].flags & V4L2_CTRL_FLAG_READ_ONLY)
 		return MEDIA_REFUSE(i, -EACCES, "%s can't be set", controls[row].name);
-	err = check_value(&controls[row], &i->u.control.value);
+	err = check_value(s->media, &controls[row], &i->u.control.value);
 	if (err < 0)
 		return MEDIA_REFUSE(i, err, "%s can't be %d", controls[row].name, i->u.control.value);
 	set_value(s, row, i->u.control.value);
@@ -396,7 +437,7 @@ bool media_restore_controls(struct media_session *s, const int32_t *values, cons
 
 		if (!has_control(s->media, &controls[i]))
 			continue;
-		if (check_value(&controls[i], &value) < 0)
+		if (check_value(s->media, &controls[i], &value) < 0)
 			return false;
 		s->controls[i] = value;
 		s->wants_control[i] = wants[i] & MEDIA_SUBSCRIBED ? wants[i] : 0;
@@ -432,12 +473,12 @@ static int check_control(const struct media_session *s, const struct media_ioctl
 	if (get) {
 		if (c->flags & V4L2_CTRL_FLAG_WRITE_ONLY)
 			return -EACCES;
-		e->value = which == V4L2_CTRL_WHICH_DEF_VAL ? c->initial : s->controls[row];
+		e->value = which == V4L2_CTRL_WHICH_DEF_VAL ? initial_of(s->media, c) : s->controls[row];
 		return 0;
 	}
 	if (c->flags & V4L2_CTRL_FLAG_READ_ONLY)
 		return -EACCES;
-	err = check_value(c, &value);
+	err = check_value(s->media, c, &value);
 	e->value = value;
 	return err;
 }
@@ -503,9 +544,9 @@ void media_describe_control(const struct media_session *s, unsigned row, struct 
 		.value = s->controls[row],
 		.flags = c->flags,
 		.minimum = c->min,
-		.maximum = c->max,
+		.maximum = max_of(s->media, c),
 		.step = step_of(c),
-		.default_value = c->initial,
+		.default_value = initial_of(s->media, c),
 	};
 }
 

@@ -51,9 +51,9 @@ bool media_has_fourcc(const struct video_coded_format *format)
 /* What the device runs for it, or NULL if this host can't. */
 const struct video_coded_format *media_format_of(const struct media *m, const struct media_coded_format *coded)
 {
-	for (unsigned i = 0; i < m->coded_count; i++) {
-		if (strcmp(m->coded[i]->name, coded->name) == 0)
-			return m->coded[i];
+	for (unsigned i = 0; i < m->offer_count; i++) {
+		if (strcmp(m->offers[i].coded->name, coded->name) == 0)
+			return m->offers[i].coded;
 	}
 	return NULL;
 }
@@ -84,11 +84,21 @@ const struct video_picture_format *media_picture_of(const struct media_raw_forma
 	return video_picture_format_named(raw->name);
 }
 
+/* Decoders round pictures that have more, and make more of those that have less. */
+static bool has_wide(const struct media *m, const struct video_coded_format *coded)
+{
+	unsigned i = 0;
+
+	while (m->offers[i].coded != coded)
+		i++;
+	return m->config.encoder ? m->offers[i].can.wide : coded->may_be_wide;
+}
+
 /* Number @index of those that pictures of @coded can have, or NULL past the last. */
 static const struct media_raw_format *raw_at(const struct media *m, const struct video_coded_format *coded,
 					     unsigned index)
 {
-	const bool wide = !m->config.encoder && coded->may_be_wide;
+	const bool wide = has_wide(m, coded);
 
 	for (unsigned i = 0; i < COUNT(raw_formats); i++) {
 		if ((wide || !media_picture_of(&raw_formats[i])->wide) && index-- == 0)
@@ -269,6 +279,7 @@ int media_try_fmt(struct media_session *s, struct media_ioctl *i)
 int media_s_fmt(struct media_session *s, struct media_ioctl *i)
 {
 	const struct video_coded_format *coded;
+	const struct media_raw_format *raw;
 	struct wanted w = {0};
 
 	if (!media_find_queue(i->u.format.type, &w.queue))
@@ -298,17 +309,22 @@ int media_s_fmt(struct media_session *s, struct media_ioctl *i)
 				   w.queue == VIDEO_INPUT ? w.height : s->stream->visible_height);
 		return 0;
 	}
+	/* Pictures of the other format may have been of more bits. */
+	raw = media_find_raw(s->media, coded, s->raw->fourcc);
+	raw = raw ? raw : &raw_formats[0];
+	if (raw != s->raw && s->queues[VIDEO_INPUT].count > 0)
+		return MEDIA_REFUSE(i, -EBUSY, "pictures of more bits have buffers; REQBUFS with 0 on OUTPUT first");
 	s->coded = w.coded;
 	s->coded_bytes = w.coded_bytes;
 	if (coded != s->stream->coded) {
 		stream_set_coded(s->stream, coded);
 		media_apply_controls(s);
 	}
-	/* Pictures of the other format may have been of more bits. */
-	s->raw = media_find_raw(s->media, coded, s->raw->fourcc);
-	s->raw = s->raw ? s->raw : &raw_formats[0];
+	s->raw = raw;
 	if (w.queue == VIDEO_INPUT)
-		stream_set_picture(s->stream, media_picture_of(s->raw), w.width, w.height);
+		stream_set_picture(s->stream, media_picture_of(raw), w.width, w.height);
+	else
+		stream_set_picture(s->stream, media_picture_of(raw), s->stream->visible_width, s->stream->visible_height);
 	return 0;
 }
 

@@ -156,7 +156,7 @@ int media_session_open_as(struct media *m, uint32_t id, struct media_session **o
 	const struct stream_config config = {
 		.id = id,
 		.encoder = m->config.encoder,
-		.coded = m->coded[0],
+		.coded = m->offers[0].coded,
 		.codec = m->config.codec,
 		.element = m->config.element,
 		.timeout_ms = m->config.timeout_ms,

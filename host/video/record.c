@@ -255,7 +255,7 @@ static bool restore_stream(struct restore *r, const struct journal_key *key, con
 	if (!e)
 		return false;
 	s = e->stream;
-	if (v->config.encoder && !video_controls_are_possible(s, &record->controls)) {
+	if (v->config.encoder && !video_controls_are_possible(v, s, &record->controls)) {
 		video_drop_stream(v, e);
 		return false;
 	}

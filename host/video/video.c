@@ -252,13 +252,20 @@ void video_drop_stream(struct video *v, struct video_stream_entry *e)
 	free(e);
 }
 
-const struct video_coded_format *video_find_coded(const struct video *v, uint32_t number)
+const struct video_offer *video_find_offer(const struct video *v, uint32_t number)
 {
-	for (unsigned i = 0; i < v->coded_count; i++) {
-		if (v->coded[i]->number == number)
-			return v->coded[i];
+	for (unsigned i = 0; i < v->offer_count; i++) {
+		if (v->offers[i].coded->number == number)
+			return &v->offers[i];
 	}
 	return NULL;
+}
+
+const struct video_coded_format *video_find_coded(const struct video *v, uint32_t number)
+{
+	const struct video_offer *offer = video_find_offer(v, number);
+
+	return offer ? offer->coded : NULL;
 }
 
 const struct video_picture_format *video_find_picture(const struct video *v, uint32_t number)
@@ -513,8 +520,27 @@ static bool has_number(const struct video_coded_format *format)
 	return format->number != 0;
 }
 
+static void find_abilities(const struct video_config *config, struct video_offer *offer)
+{
+	const struct video_coded_format *coded = offer->coded;
+	uint32_t profiles = 0, levels = 0;
+
+	config->codec->abilities(coded, config->encoder, config->element, &offer->can);
+	for (unsigned i = 0; i < VIDEO_MAX_PROFILES && coded->profiles[i].number != 0; i++) {
+		const struct video_profile *p = &coded->profiles[i];
+
+		/* Encoders of virtio-video get pictures of 8 bits. */
+		if (!config->encoder || (!p->decode_only && (!p->wide || (config->media && offer->can.wide))))
+			profiles |= 1u << i;
+	}
+	if (coded->last_level != 0)
+		levels = (2u << (coded->last_level - coded->first_level)) - 1;
+	offer->can.profiles &= profiles;
+	offer->can.levels &= levels;
+}
+
 unsigned video_find_formats(const struct video_config *config, bool (*suits)(const struct video_coded_format *format),
-			    const struct video_coded_format *out[VIDEO_MAX_CODED], char *names, size_t size)
+			    struct video_offer out[VIDEO_MAX_CODED], char *names, size_t size)
 {
 	const struct video_coded_format *format;
 	unsigned count = 0;
@@ -526,7 +552,8 @@ unsigned video_find_formats(const struct video_config *config, bool (*suits)(con
 		    !config->codec->can(format, config->encoder, config->element))
 			continue;
 		assert(count < VIDEO_MAX_CODED);
-		out[count++] = format;
+		out[count].coded = format;
+		find_abilities(config, &out[count++]);
 		if (used < size)
 			used += (size_t)snprintf(names + used, size - used, " %s", format->name);
 	}
@@ -563,8 +590,8 @@ int video_create(const struct video_config *config_in, struct loop *loop, const 
 		snprintf(v->element, sizeof(v->element), "%s", config_in->element);
 		v->config.element = v->element;
 	}
-	v->coded_count = video_find_formats(&v->config, has_number, v->coded, names, sizeof(names));
-	if (v->coded_count == 0) {
+	v->offer_count = video_find_formats(&v->config, has_number, v->offers, names, sizeof(names));
+	if (v->offer_count == 0) {
 		log_line(LOG_TOPIC_VIDEO, LOG_ERROR, "%s: %s%s has nothing to offer; mullion doctor says what to install", ops->name,
 			 v->config.element ? "codec=" : "this host", v->config.element ? v->config.element : "");
 		destroy(&v->device);

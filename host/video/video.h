@@ -31,6 +31,11 @@ struct virtio_objects;
 /* Coded formats that a device can offer. */
 #define VIDEO_MAX_CODED 9u
 
+struct video_offer {
+	const struct video_coded_format *coded;
+	struct codec_abilities can; /* profiles and levels that there are, and of them what the device has a use for */
+};
+
 struct video_config {
 	bool encoder;
 	bool media; /* virtio-media instead of virtio-video */
@@ -80,7 +85,7 @@ void video_get_stats(struct virtio_device *d, struct video_stats *out);
  * how many they are.
  */
 unsigned video_find_formats(const struct video_config *config, bool (*suits)(const struct video_coded_format *format),
-			    const struct video_coded_format *out[VIDEO_MAX_CODED], char *names, size_t size);
+			    struct video_offer out[VIDEO_MAX_CODED], char *names, size_t size);
 
 /* media.c, as video_create() and video_get_stats() for virtio-media. */
 bool media_is(const struct virtio_device *d);

@@ -104,8 +104,9 @@ test_media_trouble-src = tests/lib/media_player.c $(media-test-src)
 test_media_encode-src = tests/lib/media_player.c $(media-test-src)
 test_media_window-src = tests/lib/media_player.c $(media-test-src)
 test_media_stop-src = tests/lib/media_player.c $(media-test-src)
-device-tests += test_media_codec test_media_restore
+device-tests += test_media_codec test_media_ten_bits test_media_restore
 test_media_restore-src = tests/lib/journal_copy.c tests/lib/media_player.c $(media-test-src)
+test_media_ten_bits-src = tests/lib/media_client.c tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src)
 test_media_codec-src = tests/lib/media_client.c tests/lib/soft_picture.c tests/lib/clip.c tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src)
 # The same over a codec of the kernel, which few machines have: tests/linux/uml-codec.
 device-tests += test_media_fwht

@@ -626,8 +626,9 @@ static void controls_can_be_asked_for(void **state)
 	(void)state;
 	assert_int_equal(query_control(w, VIRTIO_VIDEO_CONTROL_PROFILE, H264, values, &count),
 			 VIRTIO_VIDEO_RESP_OK_QUERY_CONTROL);
-	assert_int_equal(count, 3);
+	assert_int_equal(count, 4);
 	assert_int_equal(values[0], VIRTIO_VIDEO_PROFILE_H264_BASELINE);
+	assert_int_equal(values[3], VIRTIO_VIDEO_PROFILE_H264_HIGH10);
 	assert_int_equal(query_control(w, VIRTIO_VIDEO_CONTROL_LEVEL, H264, values, &count),
 			 VIRTIO_VIDEO_RESP_OK_QUERY_CONTROL);
 	assert_int_equal(count, 15);

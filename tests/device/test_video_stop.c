@@ -88,11 +88,18 @@ static bool slow_can(const struct video_coded_format *coded, bool encoder, const
 	return codec_fake_ops.can(coded, encoder, element);
 }
 
+static void slow_abilities(const struct video_coded_format *coded, bool encoder, const char *element,
+			   struct codec_abilities *out)
+{
+	codec_fake_ops.abilities(coded, encoder, element, out);
+}
+
 static int slow_create(const struct codec_config *config, struct codec **out);
 
 static const struct codec_ops slow_ops = {
 	.name = "slow",
 	.can = slow_can,
+	.abilities = slow_abilities,
 	.create = slow_create,
 	.destroy = slow_destroy,
 	.has_room = slow_has_room,
