@@ -141,6 +141,9 @@ test_gpu_display-src = tests/lib/display_peer.c $(sort $(vhost-test-src) $(gpu-t
 device-tests += test_video_across
 test_video_across-src = tests/lib/film.c tests/lib/shared_pictures.c tests/lib/isolated_pair.c vmm/vhost_user.c vmm/vhost_user_session.c \
 	vmm/vhost_user_kinds.c vmm/shared_objects.c $(host-program-src) $(sort $(vhost-test-src) $(video-test-src) $(gpu3d-src))
+# Both programs, started and reset by many drivers.
+device-tests += test_program_cycles
+test_program_cycles-src = $(sort $(vhost-test-src) $(video-test-src) $(gpu-test-src))
 # The program mullion-gpu, and a VMM's display on the same GPU.
 device-tests += test_gpu_dmabuf
 test_gpu_dmabuf-src := tests/lib/dmabuf_viewer.c $(gpu-neighbour-src)
