@@ -21,6 +21,17 @@ struct gpu;
 struct gpu_command;
 struct gpu_range;
 
+/* What a process that takes over does with a command that the one before it was executing when it died. */
+enum gpu_again {
+	GPU_AGAIN_NEVER, /* it may be why: an error is the answer */
+	/*
+	 * It is done again, if that was not tried before. What that process did of it is gone, and drivers take no notice of
+	 * errors: they go on with a resource or a context that is not there, or that should be gone.
+	 */
+	GPU_AGAIN_ONCE,
+	GPU_AGAIN_ALWAYS, /* it changes nothing, so it counts as taken until it is answered */
+};
+
 /* One command: a row of the dispatch table (gpu.c). */
 struct gpu_command_row {
 	uint32_t type; /* VIRTIO_GPU_CMD_* */
@@ -33,7 +44,7 @@ struct gpu_command_row {
 	 * Returns a VIRTIO_GPU_RESP_* code, or GPU_PENDING and gpu_answer() follows; never touches the header of the answer.
 	 */
 	uint32_t (*handler)(struct gpu *g, struct gpu_command *cmd);
-	bool repeatable; /* changes nothing: a process that takes over does it again */
+	enum gpu_again again;
 };
 
 /* It is answered later; until then its chain is the handler's. */

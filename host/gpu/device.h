@@ -42,6 +42,7 @@ struct gpu {
 	struct journal *journal;     /* NULL: none, or not yet restored */
 	struct journal *unrestored;  /* until the driver is ready: what a process before this one left */
 	struct gpu_content *content; /* NULL without a journal */
+	unsigned tries;		     /* requests that are being done again after a death (record.h) */
 	struct gpu_share share;
 	bool dmabuf;   /* frames go to @remote without a copy, if they can */
 	bool paused;   /* the renderer is, while the control queue is stopped */

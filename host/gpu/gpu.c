@@ -20,12 +20,13 @@
 #define ROOM(type) ((uint16_t)sizeof(struct type))
 #define HEADER ROOM(virtio_gpu_ctrl_hdr)
 #define ROW(name, request, answer, feature, handler) \
-	{VIRTIO_GPU_CMD_##name, #name, ROOM(request), answer, VIRTIO_GPU_QUEUE_CONTROL, feature, handler, false}
+	{VIRTIO_GPU_CMD_##name, #name, ROOM(request), answer, VIRTIO_GPU_QUEUE_CONTROL, feature, handler, GPU_AGAIN_ONCE}
 #define QUESTION_ROW(name, request, answer, feature, handler) \
-	{VIRTIO_GPU_CMD_##name, #name, ROOM(request), ROOM(answer), VIRTIO_GPU_QUEUE_CONTROL, feature, handler, true}
+	{VIRTIO_GPU_CMD_##name, #name, ROOM(request), ROOM(answer), VIRTIO_GPU_QUEUE_CONTROL, feature, handler, \
+	 GPU_AGAIN_ALWAYS}
 #define CURSOR_ROW(name, handler) \
 	{VIRTIO_GPU_CMD_##name, #name, ROOM(virtio_gpu_update_cursor), 0, VIRTIO_GPU_QUEUE_CURSOR, GPU_ANY_FEATURES, handler, \
-	 false}
+	 GPU_AGAIN_ONCE}
 
 static const struct gpu_command_row rows[] = {
 	QUESTION_ROW(GET_DISPLAY_INFO, virtio_gpu_ctrl_hdr, virtio_gpu_resp_display_info, GPU_ANY_FEATURES,
@@ -49,9 +50,10 @@ static const struct gpu_command_row rows[] = {
 	    gpu_resource_map_blob),
 	ROW(RESOURCE_UNMAP_BLOB, virtio_gpu_resource_unmap_blob, HEADER, VIRTIO_GPU_F_RESOURCE_BLOB,
 	    gpu_resource_unmap_blob),
-	ROW(GET_CAPSET_INFO, virtio_gpu_get_capset_info, ROOM(virtio_gpu_resp_capset_info), VIRTIO_GPU_F_VIRGL,
-	    gpu_get_capset_info),
-	ROW(GET_CAPSET, virtio_gpu_get_capset, HEADER, VIRTIO_GPU_F_VIRGL, gpu_get_capset),
+	/* Linux takes what comes for the answer, an error too, and never asks again: programs would get what is no capset. */
+	QUESTION_ROW(GET_CAPSET_INFO, virtio_gpu_get_capset_info, virtio_gpu_resp_capset_info, VIRTIO_GPU_F_VIRGL,
+		     gpu_get_capset_info),
+	QUESTION_ROW(GET_CAPSET, virtio_gpu_get_capset, virtio_gpu_ctrl_hdr, VIRTIO_GPU_F_VIRGL, gpu_get_capset),
 	ROW(CTX_CREATE, virtio_gpu_ctx_create, HEADER, VIRTIO_GPU_F_VIRGL, gpu_ctx_create),
 	ROW(CTX_DESTROY, virtio_gpu_ctx_destroy, HEADER, VIRTIO_GPU_F_VIRGL, gpu_ctx_destroy),
 	ROW(CTX_ATTACH_RESOURCE, virtio_gpu_ctx_resource, HEADER, VIRTIO_GPU_F_VIRGL, gpu_ctx_attach_resource),
@@ -59,7 +61,8 @@ static const struct gpu_command_row rows[] = {
 	ROW(RESOURCE_CREATE_3D, virtio_gpu_resource_create_3d, HEADER, VIRTIO_GPU_F_VIRGL, gpu_resource_create_3d),
 	ROW(TRANSFER_TO_HOST_3D, virtio_gpu_transfer_host_3d, HEADER, VIRTIO_GPU_F_VIRGL, gpu_transfer_to_host_3d),
 	ROW(TRANSFER_FROM_HOST_3D, virtio_gpu_transfer_host_3d, HEADER, VIRTIO_GPU_F_VIRGL, gpu_transfer_from_host_3d),
-	ROW(SUBMIT_3D, virtio_gpu_cmd_submit, HEADER, VIRTIO_GPU_F_VIRGL, gpu_submit_3d),
+	{VIRTIO_GPU_CMD_SUBMIT_3D, "SUBMIT_3D", ROOM(virtio_gpu_cmd_submit), HEADER, VIRTIO_GPU_QUEUE_CONTROL,
+	 VIRTIO_GPU_F_VIRGL, gpu_submit_3d, GPU_AGAIN_NEVER},
 	/* Drivers leave no room for an answer on the cursor queue. */
 	CURSOR_ROW(UPDATE_CURSOR, gpu_update_cursor),
 	CURSOR_ROW(MOVE_CURSOR, gpu_move_cursor),
@@ -197,6 +200,7 @@ void gpu_answer(struct gpu *g, struct gpu_command *cmd, uint32_t code)
 	    writer_copy(w, cmd->answer, cmd->answer_bytes) < 0)
 		log_guest(LOG_TOPIC_GPU, &g->log_limit, "%s: answer cut: no room", cmd->row->name);
 	chain_keep_answer(c);
+	gpu_record_tried(g, chain_tag(c));
 	gpu_record_commit(g, chain_tag(c));
 	step_reached(STEP_RECORDED);
 	chain_set_stage(c, CHAIN_APPLIED);
@@ -235,11 +239,12 @@ static void handle(struct gpu *g, struct chain *c, unsigned queue)
 		give_back(g, &cmd, c, false);
 		return;
 	}
-	if (chain_stage(c) == CHAIN_EXECUTING) {
-		gpu_answer(g, &cmd, code ? code : refuse_unknown(g, &cmd));
+	if (chain_stage(c) == CHAIN_EXECUTING && code == 0 &&
+	    (cmd.row->again == GPU_AGAIN_NEVER || !gpu_record_try(g, chain_tag(c)))) {
+		gpu_answer(g, &cmd, refuse_unknown(g, &cmd));
 		return;
 	}
-	if (code != 0 || !cmd.row->repeatable)
+	if (chain_stage(c) == CHAIN_TAKEN && (code != 0 || cmd.row->again != GPU_AGAIN_ALWAYS))
 		chain_set_stage(c, CHAIN_EXECUTING);
 	if (code != 0)
 		gpu_refuse(g, &cmd, code, "%s", cmd.why);

@@ -269,8 +269,36 @@ void gpu_record_commit(struct gpu *g, uint64_t tag)
 		journal_commit(g->journal, tag);
 }
 
+static struct journal_key tried(uint64_t tag)
+{
+	return (struct journal_key){GPU_RECORD_TRIED, {(uint32_t)(tag >> 32), (uint32_t)tag}};
+}
+
+bool gpu_record_try(struct gpu *g, uint64_t tag)
+{
+	const struct journal_key key = tried(tag);
+
+	if (!g->journal || journal_has(g->journal, &key) || journal_put(g->journal, &key, NULL, 0) < 0)
+		return false;
+	journal_commit(g->journal, 0);
+	g->tries++;
+	return true;
+}
+
+void gpu_record_tried(struct gpu *g, uint64_t tag)
+{
+	const struct journal_key key = tried(tag);
+
+	/* A look into the journal for every request would be felt. */
+	if (g->tries == 0 || !journal_has(g->journal, &key))
+		return;
+	journal_drop(g->journal, &key);
+	g->tries--;
+}
+
 void gpu_record_clear(struct gpu *g)
 {
+	g->tries = 0;
 	if (g->journal)
 		journal_clear(g->journal);
 }

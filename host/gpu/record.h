@@ -31,6 +31,7 @@ enum gpu_record_type {
 	GPU_RECORD_SCANOUT,	 /* index */
 	GPU_RECORD_CURSOR,	 /* scanout */
 	GPU_RECORD_CURSOR_PLACE, /* scanout */
+	GPU_RECORD_TRIED,	 /* a request's tag, in two halves; no payload */
 	/* From here on all belong to a context, which is their first id. */
 	GPU_RECORD_CONTEXT,    /* context */
 	GPU_RECORD_ATTACHMENT, /* context, resource; no payload */
@@ -95,6 +96,13 @@ void gpu_record_cursor_place(struct gpu *g, const struct gpu_scanout *s);
 
 /* All of it counts from now on. @tag: the request's (chain_tag()), 0 for none. */
 void gpu_record_commit(struct gpu *g, uint64_t tag);
+/*
+ * The request with @tag was being executed by a process that died, and is about to be done again. False: that was tried before,
+ * or can't be recorded.
+ */
+bool gpu_record_try(struct gpu *g, uint64_t tag);
+/* It is answered. */
+void gpu_record_tried(struct gpu *g, uint64_t tag);
 /* The guest was reset: nothing is recorded. */
 void gpu_record_clear(struct gpu *g);
 

@@ -292,6 +292,15 @@ static bool restore_cursor_place(struct restore *r, const struct journal_key *ke
 	return true;
 }
 
+static bool restore_try(struct restore *r, const struct journal_key *key, const void *payload, size_t bytes)
+{
+	(void)key;
+	(void)payload;
+	(void)bytes;
+	r->g->tries++;
+	return true;
+}
+
 /* All of each picture, and the cursors. */
 static void repaint(struct gpu *g)
 {
@@ -353,6 +362,7 @@ void gpu_restore(struct gpu *g, struct journal *j)
 	go_through(&r, GPU_RECORD_SCANOUT, restore_scanout);
 	go_through(&r, GPU_RECORD_CURSOR, restore_cursor);
 	go_through(&r, GPU_RECORD_CURSOR_PLACE, restore_cursor_place);
+	go_through(&r, GPU_RECORD_TRIED, restore_try);
 	g->journal = j;
 	/* So that journal_has() knows which attachments are left. */
 	journal_commit(j, 0);

@@ -33,6 +33,8 @@ static int outcome(struct fake_renderer *f)
 {
 	int err = f->fail_next;
 
+	if (f->during)
+		f->during(f->during_owner);
 	f->fail_next = 0;
 	return err;
 }
@@ -73,7 +75,10 @@ static uint64_t features(struct renderer *r)
 
 static int capset_info(struct renderer *r, uint32_t index, struct renderer_capset *out)
 {
-	(void)r;
+	struct fake_renderer *f = from_base(r);
+
+	if (f->during)
+		f->during(f->during_owner);
 	if (index >= 2)
 		return -ENOENT;
 	*out = (struct renderer_capset){index + 1, index + 1, FAKE_CAPSET_BYTES + index * 4};

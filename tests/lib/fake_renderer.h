@@ -41,6 +41,8 @@ struct fake_renderer {
 	/* The next op that can fail does, with this errno, once. */
 	int fail_next;
 	bool paused;
+	void (*during)(void *owner); /* NULL, or called in each op that can fail, and in capset_info() */
+	void *during_owner;
 	bool is_idle; /* what a fence would wait for is done when it is made */
 	/* What came last. */
 	struct renderer_transfer transfer;
