@@ -23,10 +23,11 @@ struct gpu_range;
 
 /* What a process that takes over does with a command that the one before it was executing when it died. */
 enum gpu_again {
-	GPU_AGAIN_NEVER, /* it may be why: an error is the answer */
+	GPU_AGAIN_NEVER, /* it draws or copies, and may be why: an error is the answer */
 	/*
-	 * It is done again, if that was not tried before. What that process did of it is gone, and drivers take no notice of
-	 * errors: they go on with a resource or a context that is not there, or that should be gone.
+	 * It makes, frees or binds something, and is done again, if that was not tried before. What that process did of it is
+	 * gone, and drivers take no notice of errors: they go on with a resource or a context that is not there, or that should
+	 * be gone.
 	 */
 	GPU_AGAIN_ONCE,
 	GPU_AGAIN_ALWAYS, /* it changes nothing, so it counts as taken until it is answered */

@@ -20,49 +20,53 @@
 #define ROOM(type) ((uint16_t)sizeof(struct type))
 #define HEADER ROOM(virtio_gpu_ctrl_hdr)
 #define ROW(name, request, answer, feature, handler) \
+	{VIRTIO_GPU_CMD_##name, #name, ROOM(request), answer, VIRTIO_GPU_QUEUE_CONTROL, feature, handler, GPU_AGAIN_NEVER}
+/* It makes, frees or binds something. */
+#define OBJECT_ROW(name, request, answer, feature, handler) \
 	{VIRTIO_GPU_CMD_##name, #name, ROOM(request), answer, VIRTIO_GPU_QUEUE_CONTROL, feature, handler, GPU_AGAIN_ONCE}
 #define QUESTION_ROW(name, request, answer, feature, handler) \
 	{VIRTIO_GPU_CMD_##name, #name, ROOM(request), ROOM(answer), VIRTIO_GPU_QUEUE_CONTROL, feature, handler, \
 	 GPU_AGAIN_ALWAYS}
 #define CURSOR_ROW(name, handler) \
 	{VIRTIO_GPU_CMD_##name, #name, ROOM(virtio_gpu_update_cursor), 0, VIRTIO_GPU_QUEUE_CURSOR, GPU_ANY_FEATURES, handler, \
-	 GPU_AGAIN_ONCE}
+	 GPU_AGAIN_NEVER}
 
 static const struct gpu_command_row rows[] = {
 	QUESTION_ROW(GET_DISPLAY_INFO, virtio_gpu_ctrl_hdr, virtio_gpu_resp_display_info, GPU_ANY_FEATURES,
 		     gpu_get_display_info),
 	QUESTION_ROW(GET_EDID, virtio_gpu_cmd_get_edid, virtio_gpu_resp_edid, VIRTIO_GPU_F_EDID, gpu_get_edid),
-	ROW(RESOURCE_CREATE_2D, virtio_gpu_resource_create_2d, HEADER, GPU_ANY_FEATURES, gpu_resource_create_2d),
-	ROW(RESOURCE_UNREF, virtio_gpu_resource_unref, HEADER, GPU_ANY_FEATURES, gpu_resource_unref),
-	ROW(SET_SCANOUT, virtio_gpu_set_scanout, HEADER, GPU_ANY_FEATURES, gpu_set_scanout),
+	OBJECT_ROW(RESOURCE_CREATE_2D, virtio_gpu_resource_create_2d, HEADER, GPU_ANY_FEATURES, gpu_resource_create_2d),
+	OBJECT_ROW(RESOURCE_UNREF, virtio_gpu_resource_unref, HEADER, GPU_ANY_FEATURES, gpu_resource_unref),
+	OBJECT_ROW(SET_SCANOUT, virtio_gpu_set_scanout, HEADER, GPU_ANY_FEATURES, gpu_set_scanout),
 	ROW(RESOURCE_FLUSH, virtio_gpu_resource_flush, HEADER, GPU_ANY_FEATURES, gpu_resource_flush),
 	ROW(TRANSFER_TO_HOST_2D, virtio_gpu_transfer_to_host_2d, HEADER, GPU_ANY_FEATURES, gpu_transfer_to_host_2d),
-	ROW(RESOURCE_ATTACH_BACKING, virtio_gpu_resource_attach_backing, HEADER, GPU_ANY_FEATURES,
-	    gpu_resource_attach_backing),
-	ROW(RESOURCE_DETACH_BACKING, virtio_gpu_resource_detach_backing, HEADER, GPU_ANY_FEATURES,
-	    gpu_resource_detach_backing),
-	ROW(RESOURCE_ASSIGN_UUID, virtio_gpu_resource_assign_uuid, ROOM(virtio_gpu_resp_resource_uuid),
-	    VIRTIO_GPU_F_RESOURCE_UUID, gpu_resource_assign_uuid),
-	ROW(RESOURCE_CREATE_BLOB, virtio_gpu_resource_create_blob, HEADER, VIRTIO_GPU_F_RESOURCE_BLOB,
-	    gpu_resource_create_blob),
-	ROW(SET_SCANOUT_BLOB, virtio_gpu_set_scanout_blob, HEADER, VIRTIO_GPU_F_RESOURCE_BLOB, gpu_set_scanout_blob),
-	ROW(RESOURCE_MAP_BLOB, virtio_gpu_resource_map_blob, ROOM(virtio_gpu_resp_map_info), VIRTIO_GPU_F_RESOURCE_BLOB,
-	    gpu_resource_map_blob),
-	ROW(RESOURCE_UNMAP_BLOB, virtio_gpu_resource_unmap_blob, HEADER, VIRTIO_GPU_F_RESOURCE_BLOB,
-	    gpu_resource_unmap_blob),
+	OBJECT_ROW(RESOURCE_ATTACH_BACKING, virtio_gpu_resource_attach_backing, HEADER, GPU_ANY_FEATURES,
+		   gpu_resource_attach_backing),
+	OBJECT_ROW(RESOURCE_DETACH_BACKING, virtio_gpu_resource_detach_backing, HEADER, GPU_ANY_FEATURES,
+		   gpu_resource_detach_backing),
+	OBJECT_ROW(RESOURCE_ASSIGN_UUID, virtio_gpu_resource_assign_uuid, ROOM(virtio_gpu_resp_resource_uuid),
+		   VIRTIO_GPU_F_RESOURCE_UUID, gpu_resource_assign_uuid),
+	OBJECT_ROW(RESOURCE_CREATE_BLOB, virtio_gpu_resource_create_blob, HEADER, VIRTIO_GPU_F_RESOURCE_BLOB,
+		   gpu_resource_create_blob),
+	OBJECT_ROW(SET_SCANOUT_BLOB, virtio_gpu_set_scanout_blob, HEADER, VIRTIO_GPU_F_RESOURCE_BLOB,
+		   gpu_set_scanout_blob),
+	OBJECT_ROW(RESOURCE_MAP_BLOB, virtio_gpu_resource_map_blob, ROOM(virtio_gpu_resp_map_info),
+		   VIRTIO_GPU_F_RESOURCE_BLOB, gpu_resource_map_blob),
+	OBJECT_ROW(RESOURCE_UNMAP_BLOB, virtio_gpu_resource_unmap_blob, HEADER, VIRTIO_GPU_F_RESOURCE_BLOB,
+		   gpu_resource_unmap_blob),
 	/* Linux takes what comes for the answer, an error too, and never asks again: programs would get what is no capset. */
 	QUESTION_ROW(GET_CAPSET_INFO, virtio_gpu_get_capset_info, virtio_gpu_resp_capset_info, VIRTIO_GPU_F_VIRGL,
 		     gpu_get_capset_info),
 	QUESTION_ROW(GET_CAPSET, virtio_gpu_get_capset, virtio_gpu_ctrl_hdr, VIRTIO_GPU_F_VIRGL, gpu_get_capset),
-	ROW(CTX_CREATE, virtio_gpu_ctx_create, HEADER, VIRTIO_GPU_F_VIRGL, gpu_ctx_create),
-	ROW(CTX_DESTROY, virtio_gpu_ctx_destroy, HEADER, VIRTIO_GPU_F_VIRGL, gpu_ctx_destroy),
-	ROW(CTX_ATTACH_RESOURCE, virtio_gpu_ctx_resource, HEADER, VIRTIO_GPU_F_VIRGL, gpu_ctx_attach_resource),
-	ROW(CTX_DETACH_RESOURCE, virtio_gpu_ctx_resource, HEADER, VIRTIO_GPU_F_VIRGL, gpu_ctx_detach_resource),
-	ROW(RESOURCE_CREATE_3D, virtio_gpu_resource_create_3d, HEADER, VIRTIO_GPU_F_VIRGL, gpu_resource_create_3d),
+	OBJECT_ROW(CTX_CREATE, virtio_gpu_ctx_create, HEADER, VIRTIO_GPU_F_VIRGL, gpu_ctx_create),
+	OBJECT_ROW(CTX_DESTROY, virtio_gpu_ctx_destroy, HEADER, VIRTIO_GPU_F_VIRGL, gpu_ctx_destroy),
+	OBJECT_ROW(CTX_ATTACH_RESOURCE, virtio_gpu_ctx_resource, HEADER, VIRTIO_GPU_F_VIRGL, gpu_ctx_attach_resource),
+	OBJECT_ROW(CTX_DETACH_RESOURCE, virtio_gpu_ctx_resource, HEADER, VIRTIO_GPU_F_VIRGL, gpu_ctx_detach_resource),
+	OBJECT_ROW(RESOURCE_CREATE_3D, virtio_gpu_resource_create_3d, HEADER, VIRTIO_GPU_F_VIRGL,
+		   gpu_resource_create_3d),
 	ROW(TRANSFER_TO_HOST_3D, virtio_gpu_transfer_host_3d, HEADER, VIRTIO_GPU_F_VIRGL, gpu_transfer_to_host_3d),
 	ROW(TRANSFER_FROM_HOST_3D, virtio_gpu_transfer_host_3d, HEADER, VIRTIO_GPU_F_VIRGL, gpu_transfer_from_host_3d),
-	{VIRTIO_GPU_CMD_SUBMIT_3D, "SUBMIT_3D", ROOM(virtio_gpu_cmd_submit), HEADER, VIRTIO_GPU_QUEUE_CONTROL,
-	 VIRTIO_GPU_F_VIRGL, gpu_submit_3d, GPU_AGAIN_NEVER},
+	ROW(SUBMIT_3D, virtio_gpu_cmd_submit, HEADER, VIRTIO_GPU_F_VIRGL, gpu_submit_3d),
 	/* Drivers leave no room for an answer on the cursor queue. */
 	CURSOR_ROW(UPDATE_CURSOR, gpu_update_cursor),
 	CURSOR_ROW(MOVE_CURSOR, gpu_move_cursor),

@@ -168,6 +168,21 @@ static void what_makes_or_frees_something_is_done_again(void **state)
 	end(w);
 }
 
+static void what_draws_or_copies_is_never_done_again(void **state)
+{
+	struct virtio_gpu_transfer_host_3d transfer = {.box = {.w = 16, .h = 16, .d = 1}, .resource_id = 3};
+	struct virtio_gpu_resource_flush flush = {.r = {.width = 16, .height = 16}, .resource_id = 3};
+	struct gpu_world *w = start();
+
+	(void)state;
+	assert_int_equal(gpu_context(w, 1, 0, "x"), OK);
+	assert_int_equal(gpu_create_3d(w, 3, 16, 16), OK);
+	assert_int_equal(die_over(w, VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D, 1, &transfer, sizeof(transfer)), UNSPEC);
+	assert_int_equal(die_over(w, VIRTIO_GPU_CMD_TRANSFER_FROM_HOST_3D, 1, &transfer, sizeof(transfer)), UNSPEC);
+	assert_int_equal(die_over(w, VIRTIO_GPU_CMD_RESOURCE_FLUSH, 0, &flush, sizeof(flush)), UNSPEC);
+	end(w);
+}
+
 static void what_two_processes_died_over_is_refused(void **state)
 {
 	struct virtio_gpu_ctx_create create = {0};
@@ -193,6 +208,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_death_leaves_questions_to_be_asked_again),
 		cmocka_unit_test(what_makes_or_frees_something_is_done_again),
+		cmocka_unit_test(what_draws_or_copies_is_never_done_again),
 		cmocka_unit_test(what_two_processes_died_over_is_refused),
 	};
 
