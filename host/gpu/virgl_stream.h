@@ -36,6 +36,7 @@ struct virgl_stream_sub_context {
 struct virgl_stream {
 	unsigned count;	  /* of subs that the guest made */
 	unsigned current; /* 0: the one every context starts with; n: subs[n] */
+	bool queries;	  /* the submission that was checked last makes some */
 	bool reads;	  /* the submission that was checked last reads pictures for the guest */
 	struct virgl_stream_sub_context subs[VIRGL_STREAM_SUB_CONTEXTS + 1];
 };
