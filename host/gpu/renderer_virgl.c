@@ -735,7 +735,9 @@ static int submit(struct renderer *r, uint32_t ctx_id, void *commands, size_t by
 
 static int submit_without_draws(struct renderer *r, uint32_t ctx_id, void *commands, size_t bytes)
 {
-	return submit(r, ctx_id, commands, 4 * virgl_state_without_draws(commands, bytes / 4));
+	const size_t left = 4 * virgl_state_without_draws(commands, bytes / 4);
+
+	return left ? submit(r, ctx_id, commands, left) : 0;
 }
 
 static void context_lose(struct renderer *r, uint32_t ctx_id)

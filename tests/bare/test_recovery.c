@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * A GPU whose process is killed again and again while this guest draws (tests/bare/recovery does that): every request
- * is answered once. One that was being executed fails; then this guest does what a program does that lost its
+ * is answered once. One that was being executed fails; then this guest does what a program does that may have lost its
  * context: it makes another one. The runner looks at the last picture. Options: rounds=
  */
 #include <linux/errno.h>
@@ -87,7 +87,7 @@ static void clear(uint32_t r, uint32_t green, uint32_t b)
 	virgl_clear(&c.e, PIPE_CLEAR_COLOR0, color, VIRGL_DOUBLE_1, 0);
 }
 
-/* Fenced submissions in flight all at once, with 2D work between. False: the context is lost. */
+/* Fenced submissions in flight all at once, with 2D work between. False: one was refused. */
 static bool draw(unsigned round)
 {
 	bool good = true;
