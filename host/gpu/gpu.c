@@ -562,7 +562,9 @@ static uint64_t renderer_features(const struct gpu *g)
 int gpu_create(const struct gpu_config *config_in, struct loop *loop, const struct guest_mem *mem,
 	       struct virtio_device **out)
 {
-	struct renderer_config rc = {.loop = loop, .render_node = config_in->render_node, .fence_done = on_fence_done,
+	struct renderer_config rc = {.loop = loop,
+				     .render_node = config_in->render_node,
+				     .fence_done = on_fence_done,
 				     .query_lost = on_query_lost};
 	struct gpu *g;
 	int err;

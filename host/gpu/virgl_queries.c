@@ -43,12 +43,13 @@ static void keep(const struct virgl_queries *q, const struct renderer_config *co
 	const struct virgl_query *query = &q->ring[i % VIRGL_QUERIES];
 	const struct journal_key key = {VIRGL_RECORD_OBJECT, {ctx_id, 0, i % VIRGL_QUERIES}};
 	const uint32_t command[1 + VIRGL_WORDS_CREATE_QUERY] = {
-		VIRGL_HEADER(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_QUERY, VIRGL_WORDS_CREATE_QUERY), query->handle, 0, 0,
-		query->resource};
+		VIRGL_HEADER(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_QUERY, VIRGL_WORDS_CREATE_QUERY), query->handle, 0,
+		0, query->resource};
 
 	if (config->journal && journal_put(config->journal, &key, command, sizeof(command)) < 0)
 		log_line(LOG_TOPIC_GPU, LOG_WARN,
-			 "context %u, which is lost: a query does not fit in the journal; after another death who waits for it "
+			 "context %u, which is lost: a query does not fit in the journal; after another death who "
+			 "waits for it "
 			 "waits for ever",
 			 ctx_id);
 }
@@ -74,8 +75,8 @@ static void note_all(struct virgl_queries *q, const uint32_t *words, size_t coun
 		note(q, words + at);
 }
 
-static void refused(struct virgl_queries *q, const struct renderer_config *config, uint32_t ctx_id, const uint32_t *words,
-		    size_t count)
+static void refused(struct virgl_queries *q, const struct renderer_config *config, uint32_t ctx_id,
+		    const uint32_t *words, size_t count)
 {
 	for (size_t at = 0; is_whole(words, at, count); at += 1 + (words[at] >> 16)) {
 		if (note(q, words + at) && q->lost)
