@@ -74,6 +74,7 @@ enum virgl_command_words {
 	VIRGL_WORDS_CREATE_SAMPLER_VIEW = 6,
 	VIRGL_WORDS_CREATE_SAMPLER_STATE = 9,
 	VIRGL_WORDS_CREATE_SURFACE = 5,
+	VIRGL_WORDS_CREATE_QUERY = 4,
 	VIRGL_WORDS_CREATE_SHADER = 5, /* without stream output; the text follows */
 	VIRGL_WORDS_CLEAR = 8,
 	VIRGL_WORDS_DRAW_VBO = 12,
@@ -109,6 +110,14 @@ enum virgl_object_type {
 #define VIRGL_TRANSFER_FROM_HOST 2u
 /* COPY_TRANSFER3D's flags: from the resource to the staging one instead. */
 #define VIRGL_COPY_TRANSFER_FROM_HOST (1u << 1)
+
+/* What a query's resource begins with: the host writes it when there is a result, the state last. */
+struct virgl_query_result {
+	uint32_t state;
+	uint32_t result_bytes; /* 4 or 8 */
+	uint64_t result;
+};
+#define VIRGL_QUERY_DONE 1u
 
 /* RESOURCE_CREATE_3D bind words, and its flags. */
 #define VIRGL_BIND_DEPTH_STENCIL (1u << 0)

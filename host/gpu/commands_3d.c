@@ -257,11 +257,6 @@ static struct gpu_context *take_commands(struct gpu *g, struct gpu_command *cmd,
 
 	if (!ctx)
 		return NULL;
-	if (ctx->lost) {
-		*code = gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_UNSPEC,
-				   "context %u was lost when the GPU's process died", ctx->id);
-		return NULL;
-	}
 	if (bytes > g->limits.command_bytes) {
 		*code = gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY, "context %u: %zu bytes; the limit is %u",
 				   cmd->ctx_id, bytes, g->limits.command_bytes);
@@ -291,14 +286,17 @@ uint32_t gpu_submit_3d(struct gpu *g, struct gpu_command *cmd)
 	const size_t bytes = cmd->u.submit.size;
 	uint32_t code = VIRTIO_GPU_RESP_OK_NODATA;
 	struct gpu_context *ctx = take_commands(g, cmd, &code);
-	int err;
+	int err = 0;
 
-	if (!ctx || bytes == 0)
+	if (!ctx)
 		return code;
-	err = g->renderer->ops->submit(g->renderer, cmd->ctx_id, g->submit_buffer, bytes);
+	if (bytes > 0)
+		err = g->renderer->ops->submit(g->renderer, cmd->ctx_id, g->submit_buffer, bytes);
+	if (ctx->lost)
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_UNSPEC, "context %u was lost when the GPU's process died", ctx->id);
 	if (err < 0)
 		return gpu_renderer_failed(g, cmd, err, "context", cmd->ctx_id);
-	if (ctx->deaths > 0 && ++ctx->done == GPU_CONTEXT_GOT_ON) {
+	if (bytes > 0 && ctx->deaths > 0 && ++ctx->done == GPU_CONTEXT_GOT_ON) {
 		ctx->deaths = 0;
 		gpu_record_context(g, ctx);
 	}
@@ -316,7 +314,6 @@ void gpu_submit_3d_skipped(struct gpu *g, struct gpu_command *cmd)
 	const size_t bytes = cmd->u.submit.size;
 	uint32_t code;
 	struct gpu_context *ctx = take_commands(g, cmd, &code);
-	int err = -ENOTRECOVERABLE;
 
 	if (!ctx)
 		return;
@@ -325,12 +322,15 @@ void gpu_submit_3d_skipped(struct gpu *g, struct gpu_command *cmd)
 	gpu_record_context(g, ctx);
 	gpu_record_commit(g, 0);
 	step_reached(STEP_REBUILDING);
-	if (ctx->deaths < GPU_CONTEXT_DEATHS && ops->submit_without_draws)
-		err = bytes ? ops->submit_without_draws(g->renderer, ctx->id, g->submit_buffer, bytes) : 0;
-	if (err < 0)
+	if (ctx->lost || ctx->deaths >= GPU_CONTEXT_DEATHS || !ops->submit_without_draws) {
 		gpu_mark_lost(g, ctx->id);
-	else
+		if (bytes > 0)
+			ops->submit(g->renderer, ctx->id, g->submit_buffer, bytes);
+	} else if (bytes && ops->submit_without_draws(g->renderer, ctx->id, g->submit_buffer, bytes) < 0) {
+		gpu_mark_lost(g, ctx->id);
+	} else {
 		log_guest(LOG_TOPIC_GPU, &g->log_limit,
 			  "context %u (%s): what a submission of %zu bytes drew is left out", ctx->id, ctx->name,
 			  bytes);
+	}
 }

@@ -15,6 +15,7 @@
 #include "host/gpu/device.h"
 #include "host/gpu/export.h"
 #include "host/virtio/counters.h"
+#include "protocol/virgl.h"
 #include "protocol/virtio.h"
 
 #define ROOM(type) ((uint16_t)sizeof(struct type))
@@ -284,6 +285,26 @@ static void on_fence_done(void *owner, const struct renderer_timeline *timeline,
 
 	gpu_fences_done(g->fences, timeline, seq);
 	gpu_share_set_busy(&g->share, gpu_fences_waiting(g->fences, NULL));
+}
+
+/* The guest reads what its resource begins with until the state says that there is a result. */
+static void on_query_lost(void *owner, uint32_t resource_id)
+{
+	struct gpu *g = owner;
+	const struct gpu_resource *res = gpu_resource_find(g->resources, resource_id);
+	struct virgl_query_result *at;
+
+	if (!res || res->backing_count == 0 || res->backing[0].iov_len < sizeof(*at))
+		return;
+	at = res->backing[0].iov_base;
+	/* One that is there already stays, and a guest's driver has them at whole words. */
+	if ((uintptr_t)at % _Alignof(struct virgl_query_result) ||
+	    __atomic_load_n(&at->state, __ATOMIC_RELAXED) == VIRGL_QUERY_DONE)
+		return;
+	at->result = 0;
+	at->result_bytes = sizeof(at->result);
+	/* Release: the guest sees the result before the state. */
+	__atomic_store_n(&at->state, VIRGL_QUERY_DONE, __ATOMIC_RELEASE);
 }
 
 /* ---- what the guest made, unmade ---- */
@@ -563,7 +584,10 @@ static uint64_t renderer_features(const struct gpu *g)
 int gpu_create(const struct gpu_config *config_in, struct loop *loop, const struct guest_mem *mem,
 	       struct virtio_device **out)
 {
-	struct renderer_config rc = {.loop = loop, .render_node = config_in->render_node, .fence_done = on_fence_done};
+	struct renderer_config rc = {.loop = loop,
+				     .render_node = config_in->render_node,
+				     .fence_done = on_fence_done,
+				     .query_lost = on_query_lost};
 	struct gpu *g;
 	int err;
 

@@ -65,6 +65,8 @@ struct renderer_config {
 	 * of it on another thread posts first), never from inside create_fence.
 	 */
 	void (*fence_done)(void *owner, const struct renderer_timeline *timeline, uint64_t seq);
+	/* The guest waits for the result of a query in the backing of @resource_id, and that will not be found: give it one. */
+	void (*query_lost)(void *owner, uint32_t resource_id);
 	void *owner;
 };
 
@@ -141,6 +143,11 @@ struct renderer_ops {
 	 * drew, computed or read. @commands are changed. An error: the context is lost. Optional.
 	 */
 	int (*submit_without_draws)(struct renderer *r, uint32_t ctx_id, void *commands, size_t bytes);
+	/*
+	 * The context is lost, in this process or one before: give what the guest waits for and can't be told by an error. From now
+	 * on submit() does that, and fails. Optional.
+	 */
+	void (*context_lose)(struct renderer *r, uint32_t ctx_id);
 	/*
 	 * Give a new context, whose resources are attached and filled, what the journal's records say it held. An error:
 	 * it is lost, and gpu.c submits nothing to it. Optional.

@@ -27,6 +27,7 @@
 #include "host/gpu/virgl_fences.h"
 #include "host/gpu/virgl_library.h"
 #include "host/gpu/virgl_pixels.h"
+#include "host/gpu/virgl_queries.h"
 #include "host/gpu/virgl_shares.h"
 #include "host/gpu/virgl_state.h"
 #include "host/gpu/virgl_stream.h"
@@ -42,7 +43,8 @@
 struct context {
 	uint32_t id;
 	struct virgl_stream stream;
-	bool lost; /* the library refused a submission half way: what it did of it is not known */
+	struct virgl_queries queries;
+	bool lost; /* also when the library refused a submission half way: what it did of it is not known */
 	struct context *next;
 };
 
@@ -140,15 +142,29 @@ static void enter(void *owner)
 	v->entered = true;
 }
 
+static void context_destroy(struct renderer *r, uint32_t ctx_id)
+{
+	struct virgl *v = virgl_from(r);
+	struct context **link = &v->contexts;
+	struct context *c;
+
+	while (*link && (*link)->id != ctx_id)
+		link = &(*link)->next;
+	c = *link;
+	if (!c)
+		return;
+	*link = c->next;
+	enter(v);
+	virgl_renderer_context_destroy(ctx_id);
+	virgl_fences_context_gone(&v->fences);
+	virgl_queries_finish(&c->queries);
+	free(c);
+}
+
 static void destroy_contexts(struct virgl *v)
 {
-	while (v->contexts) {
-		struct context *c = v->contexts;
-
-		v->contexts = c->next;
-		virgl_renderer_context_destroy(c->id);
-		free(c);
-	}
+	while (v->contexts)
+		context_destroy(&v->base, v->contexts->id);
 }
 
 static void destroy(struct renderer *r)
@@ -653,24 +669,6 @@ static int context_create(struct renderer *r, uint32_t ctx_id, uint32_t capset_i
 	return 0;
 }
 
-static void context_destroy(struct renderer *r, uint32_t ctx_id)
-{
-	struct virgl *v = virgl_from(r);
-	struct context **link = &v->contexts;
-	struct context *c;
-
-	while (*link && (*link)->id != ctx_id)
-		link = &(*link)->next;
-	c = *link;
-	if (!c)
-		return;
-	*link = c->next;
-	enter(v);
-	virgl_renderer_context_destroy(ctx_id);
-	virgl_fences_context_gone(&v->fences);
-	free(c);
-}
-
 static int context_attach(struct renderer *r, uint32_t ctx_id, struct gpu_resource *res)
 {
 	enter(virgl_from(r));
@@ -732,11 +730,10 @@ static int submit(struct renderer *r, uint32_t ctx_id, void *commands, size_t by
 
 	if (!c)
 		return -ENOENT;
-	if (!v->state)
-		return execute(v, c, commands, bytes);
 	before = c->stream;
 	err = execute(v, c, commands, bytes);
-	if (err == 0)
+	virgl_queries_follow(&c->queries, &v->config, ctx_id, &c->stream, err, commands, bytes / 4);
+	if (err == 0 && v->state)
 		virgl_state_record(v->state, ctx_id, &before, commands, bytes / 4);
 	return err;
 }
@@ -759,6 +756,17 @@ static int object_take(struct renderer *r, uint32_t ctx_id, uint64_t blob_id, st
 	return err;
 }
 
+static void context_lose(struct renderer *r, uint32_t ctx_id)
+{
+	struct virgl *v = virgl_from(r);
+	struct context *c = find_context(v, ctx_id);
+
+	if (c) {
+		virgl_queries_lose(&c->queries, &v->config, ctx_id);
+		c->lost = true;
+	}
+}
+
 static int context_restore(struct renderer *r, uint32_t ctx_id)
 {
 	struct virgl *v = virgl_from(r);
@@ -769,6 +777,7 @@ static int context_restore(struct renderer *r, uint32_t ctx_id)
 
 	if (!c || !v->state)
 		return -ENOENT;
+	virgl_queries_restore(&c->queries, &v->config, ctx_id);
 	err = virgl_state_build(v->config.journal, ctx_id, &words, &count);
 	if (err == 0 && count > 0)
 		err = count <= INT32_MAX ? execute(v, c, words, count * sizeof(*words)) : -EFBIG;
@@ -800,6 +809,7 @@ const struct renderer_ops renderer_virgl_ops = {
 	.context_detach = context_detach,
 	.submit = submit,
 	.submit_without_draws = submit_without_draws,
+	.context_lose = context_lose,
 	.context_restore = context_restore,
 	.create_fence = create_fence,
 	.pause = pause_all,

@@ -221,6 +221,8 @@ static void restore_context_states(struct restore *r)
 	struct gpu_context_table *t = r->g->contexts;
 
 	for (struct gpu_context *ctx = gpu_context_first(t); ctx; ctx = gpu_context_next(t, ctx)) {
+		if (ctx->lost && r->g->renderer->ops->context_lose)
+			r->g->renderer->ops->context_lose(r->g->renderer, ctx->id);
 		if (ctx->lost || !r->g->renderer->ops->context_restore || restore_context_state(r->g, ctx) == 0)
 			continue;
 		gpu_mark_lost(r->g, ctx->id);

@@ -154,6 +154,7 @@ static int check_command(struct virgl_stream *s, uint32_t header, const uint32_t
 		destroy_sub_context(s, w[0]);
 		return 0;
 	case VIRGL_CCMD_CREATE_OBJECT:
+		s->queries |= (header >> 8 & 0xff) == VIRGL_OBJECT_QUERY;
 		return (header >> 8 & 0xff) == VIRGL_OBJECT_SHADER ? create_shader(s, w, length) : 0;
 	case VIRGL_CCMD_BIND_SHADER:
 		return is_partial(s, w[0]) ? -EINVAL : 0;
@@ -187,7 +188,7 @@ int virgl_stream_check(struct virgl_stream *s, const uint32_t *words, size_t cou
 {
 	struct virgl_stream now = *s;
 
-	now.reads = now.creates = false;
+	now.reads = now.creates = now.queries = false;
 	for (size_t at = 0; at < count;) {
 		size_t length = words[at] >> 16;
 		int err;

@@ -47,6 +47,7 @@ struct virgl_stream_object {
 struct virgl_stream {
 	unsigned count;	  /* of subs that the guest made */
 	unsigned current; /* 0: the one every context starts with; n: subs[n] */
+	bool queries;	  /* the submission that was checked last makes some */
 	bool reads;	  /* the submission that was checked last reads pictures for the guest */
 	bool creates;	  /* it has commands for virgl_stream_hide() */
 	unsigned object_count;

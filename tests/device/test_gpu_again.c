@@ -142,8 +142,14 @@ static void what_makes_or_frees_something_is_done_again(void **state)
 	struct virtio_gpu_ctx_destroy destroy;
 	struct virtio_gpu_ctx_resource attach = {.resource_id = 3};
 	struct virtio_gpu_resource_unref unref = {.resource_id = 3};
-	struct virtio_gpu_resource_create_3d c = {
-		.resource_id = 3, .target = 2, .format = 1, .bind = 2, .width = 16, .height = 16, .depth = 1, .array_size = 1};
+	struct virtio_gpu_resource_create_3d c = {.resource_id = 3,
+						  .target = 2,
+						  .format = 1,
+						  .bind = 2,
+						  .width = 16,
+						  .height = 16,
+						  .depth = 1,
+						  .array_size = 1};
 	struct gpu_world *w = start();
 
 	(void)state;

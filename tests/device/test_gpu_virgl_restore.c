@@ -55,7 +55,7 @@ static const float whole[6][8] = {
 
 /* What the processes of a case share besides guest memory and journal. */
 struct shared {
-	struct gpu3d_resource target, texture, buffer;
+	struct gpu3d_resource target, texture, buffer, results[2];
 	uint32_t pixels[SIZE * SIZE];
 	uint32_t screen[SIZE * SIZE];
 	unsigned frames;
@@ -505,6 +505,128 @@ static void context_of_which_a_submission_is_there_in_part_is_lost(void **state)
 	next(find_one_lost);
 }
 
+enum { QUERY = 60, WAIT_HOST = 2 }; /* the state that Mesa writes before it asks */
+
+/* The encoder has no queries. */
+static void put_words(uint32_t command, uint32_t object, const uint32_t *words, uint32_t count)
+{
+	t->words[t->stream.used] = VIRGL_HEADER(command, object, count);
+	memcpy(t->words + t->stream.used + 1, words, count * sizeof(*words));
+	t->stream.used += 1 + count;
+}
+
+static void make_query(uint32_t i)
+{
+	put_words(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_QUERY,
+		  (const uint32_t[]){QUERY + i, 0, 0, shared->results[i].id}, VIRGL_WORDS_CREATE_QUERY);
+}
+
+static void begin_to_wait(uint32_t i)
+{
+	const struct virgl_query_result none = {.state = WAIT_HOST, .result_bytes = 77, .result = 88};
+
+	memcpy(shared->results[i].pages, &none, sizeof(none));
+}
+
+static void ask_for_result(uint32_t i)
+{
+	begin_to_wait(i);
+	put_words(VIRGL_CCMD_BEGIN_QUERY, 0, (const uint32_t[]){QUERY + i}, 1);
+	put_words(VIRGL_CCMD_END_QUERY, 0, (const uint32_t[]){QUERY + i}, 1);
+	put_words(VIRGL_CCMD_GET_QUERY_RESULT, 0, (const uint32_t[]){QUERY + i, 0}, 2);
+}
+
+static void expect_result(uint32_t i)
+{
+	struct virgl_query_result result;
+
+	memcpy(&result, shared->results[i].pages, sizeof(result));
+	require(result.state == VIRGL_QUERY_DONE, "no result: a guest waits for it for ever");
+	require(result.result_bytes == 8 && result.result == 0, "another result");
+}
+
+static void ask_and_die(void)
+{
+	use_two_contexts();
+	t->ctx = 1;
+	for (uint32_t i = 0; i < 2; i++)
+		shared->results[i] = gpu3d_buffer(t, QUERY + i, VIRGL_BIND_CUSTOM, 64);
+	make_query(0);
+	ask_for_result(0);
+	require(gpu3d_submit(t) == OK, "a query");
+	gpu3d_finish(t);
+	/* As if that result had not come in time. */
+	begin_to_wait(0);
+	begin_to_wait(1);
+}
+
+static void ask_a_lost_context(void)
+{
+	expect_result(0);
+	ask_for_result(0);
+	require(gpu3d_submit(t) == VIRTIO_GPU_RESP_ERR_UNSPEC, "the lost context still draws");
+	expect_result(0);
+	make_query(1);
+	ask_for_result(1);
+	require(gpu3d_submit(t) == VIRTIO_GPU_RESP_ERR_UNSPEC, "the lost context draws again");
+	expect_result(1);
+}
+
+/* Its queries are known to the one after, too. */
+static void ask_it_again(void)
+{
+	for (uint32_t i = 0; i < 2; i++) {
+		ask_for_result(i);
+		require(gpu3d_submit(t) == VIRTIO_GPU_RESP_ERR_UNSPEC, "the lost context draws once more");
+		expect_result(i);
+	}
+}
+
+static void who_waits_for_a_query_of_a_lost_context_gets_a_result(void **state)
+{
+	const struct journal_key key = {VIRGL_RECORD_IN_PART, {1}};
+	struct journal *j;
+
+	(void)state;
+	first(ask_and_die);
+	assert_int_equal(journal_open(journal_fd, &j), 0);
+	assert_int_equal(journal_put(j, &key, NULL, 0), 0);
+	journal_commit(j, 0);
+	journal_close(j);
+	next(ask_a_lost_context);
+	next(ask_it_again);
+}
+
+static void be_refused_half_way(void)
+{
+	/* A blend object that virglrenderer refuses: too short. */
+	const uint32_t too_short[2] = {77, 0};
+
+	ask_and_die();
+	put_words(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_BLEND, too_short, 2);
+	make_query(1);
+	ask_for_result(0);
+	ask_for_result(1);
+	require(gpu3d_submit(t) != OK, "the bad command");
+	expect_result(0);
+	expect_result(1);
+	/* Handles that nobody has, and half a command. */
+	ask_for_result(0);
+	put_words(VIRGL_CCMD_GET_QUERY_RESULT, 0, (const uint32_t[]){12345, 0}, 2);
+	put_words(VIRGL_CCMD_GET_QUERY_RESULT, 0, (const uint32_t[]){QUERY + 1}, 1);
+	t->words[t->stream.used - 2] |= 7u << 16;
+	begin_to_wait(1);
+	require(gpu3d_submit(t) != OK, "the context that is lost");
+	expect_result(0);
+	require(shared->results[1].pages[0] == WAIT_HOST, "half a command was done");
+}
+
+static void so_does_who_waits_for_one_that_was_not_executed(void **state)
+{
+	(void)state;
+	first(be_refused_half_way);
+}
+
 /* Every process that begins to make the first context again dies. */
 static void context_that_kills_who_makes_it_again_is_lost(void **state)
 {
@@ -617,6 +739,8 @@ int main(void)
 		CASE(what_a_submission_set_is_there_without_its_draws),
 		CASE(large_submission_is_recorded_whole),
 		CASE(context_of_which_a_submission_is_there_in_part_is_lost),
+		CASE(who_waits_for_a_query_of_a_lost_context_gets_a_result),
+		CASE(so_does_who_waits_for_one_that_was_not_executed),
 		CASE(context_that_kills_who_makes_it_again_is_lost),
 		CASE(objects_are_made_again),
 	};

@@ -279,6 +279,8 @@ static int submit(struct renderer *r, uint32_t ctx_id, void *commands, size_t by
 
 	require(fake_renderer_context(f, ctx_id) != NULL, "submit to no context");
 	require(bytes > 0 && bytes % 4 == 0 && bytes <= f->config.limits->command_bytes, "odd command stream");
+	if (fake_renderer_context(f, ctx_id)->lost)
+		return -ENOTRECOVERABLE;
 	free(f->commands);
 	f->commands = malloc(bytes);
 	require(f->commands != NULL, "no memory");
@@ -287,6 +289,14 @@ static int submit(struct renderer *r, uint32_t ctx_id, void *commands, size_t by
 	f->submit_ctx = ctx_id;
 	f->submits++;
 	return outcome(f);
+}
+
+static void context_lose(struct renderer *r, uint32_t ctx_id)
+{
+	struct fake_context *c = fake_renderer_context(from_base(r), ctx_id);
+
+	require(c != NULL, "no context to lose");
+	c->lost = true;
 }
 
 static int submit_without_draws(struct renderer *r, uint32_t ctx_id, void *commands, size_t bytes)
@@ -376,6 +386,7 @@ const struct renderer_ops fake_renderer_ops = {
 	.context_detach = context_detach,
 	.submit = submit,
 	.submit_without_draws = submit_without_draws,
+	.context_lose = context_lose,
 	.context_restore = context_restore,
 	.create_fence = create_fence,
 	.pause = pause_all,

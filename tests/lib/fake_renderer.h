@@ -26,6 +26,7 @@ struct fake_context {
 	uint32_t id, capset_id;
 	char name[64];
 	unsigned attached;
+	bool lost;
 	struct fake_context *next;
 };
 
