@@ -277,6 +277,13 @@ static void on_fence_done(void *owner, const struct renderer_timeline *timeline,
 	gpu_share_set_busy(&g->share, gpu_fences_waiting(g->fences, NULL));
 }
 
+static bool has_more(void *owner)
+{
+	const struct gpu *g = owner;
+
+	return virtq_has_more(g->device.queues[VIRTIO_GPU_QUEUE_CONTROL]);
+}
+
 /* ---- what the guest made, unmade ---- */
 
 void gpu_blank_scanout(struct gpu *g, struct gpu_scanout *s)
@@ -536,7 +543,8 @@ static uint64_t renderer_features(const struct gpu *g)
 int gpu_create(const struct gpu_config *config_in, struct loop *loop, const struct guest_mem *mem,
 	       struct virtio_device **out)
 {
-	struct renderer_config rc = {.loop = loop, .render_node = config_in->render_node, .fence_done = on_fence_done};
+	struct renderer_config rc = {
+		.loop = loop, .render_node = config_in->render_node, .fence_done = on_fence_done, .has_more = has_more};
 	struct gpu *g;
 	int err;
 

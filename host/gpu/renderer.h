@@ -65,6 +65,8 @@ struct renderer_config {
 	 * of it on another thread posts first), never from inside create_fence.
 	 */
 	void (*fence_done)(void *owner, const struct renderer_timeline *timeline, uint64_t seq);
+	/* The guest has sent more, so it does more than wait for an answer. Called from inside create_fence only. */
+	bool (*has_more)(void *owner);
 	void *owner;
 };
 
