@@ -307,6 +307,13 @@ static void on_query_lost(void *owner, uint32_t resource_id)
 	__atomic_store_n(&at->state, VIRGL_QUERY_DONE, __ATOMIC_RELEASE);
 }
 
+static bool has_more(void *owner)
+{
+	const struct gpu *g = owner;
+
+	return virtq_has_more(g->device.queues[VIRTIO_GPU_QUEUE_CONTROL]);
+}
+
 /* ---- what the guest made, unmade ---- */
 
 void gpu_blank_scanout(struct gpu *g, struct gpu_scanout *s)
@@ -587,7 +594,8 @@ int gpu_create(const struct gpu_config *config_in, struct loop *loop, const stru
 	struct renderer_config rc = {.loop = loop,
 				     .render_node = config_in->render_node,
 				     .fence_done = on_fence_done,
-				     .query_lost = on_query_lost};
+				     .query_lost = on_query_lost,
+				     .has_more = has_more};
 	struct gpu *g;
 	int err;
 

@@ -67,6 +67,8 @@ struct renderer_config {
 	void (*fence_done)(void *owner, const struct renderer_timeline *timeline, uint64_t seq);
 	/* The guest waits for the result of a query in the backing of @resource_id, and that will not be found: give it one. */
 	void (*query_lost)(void *owner, uint32_t resource_id);
+	/* The guest has sent more, so it does more than wait for an answer. Called from inside create_fence only. */
+	bool (*has_more)(void *owner);
 	void *owner;
 };
 

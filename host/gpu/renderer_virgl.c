@@ -208,7 +208,7 @@ static void keep_heap(void)
 /* virgl_renderer_init() and what needs it. @why as in renderer_ops.create. */
 static int start_library(struct virgl *v, const char *egl_why, char *why, size_t why_size)
 {
-	int err = virgl_fences_init(&v->fences, &v->config, enter, v);
+	int err = virgl_fences_init(&v->fences, &v->config, v->software, enter, v);
 
 	if (err < 0) {
 		snprintf(why, why_size, "virgl: no eventfd: %s", strerror(-err));

@@ -2,6 +2,7 @@
 #include "host/gpu/virgl_fences.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -16,6 +17,13 @@
 #define DRAIN_NS 5000000000ull
 /* Polling where the library has no fence thread. */
 #define POLL_NS 1000000ull
+/*
+ * Where the CPU draws, a fence is looked for so long at once, as the library's thread and then the loop's would have to be
+ * woken for it. After one that took longer some are left to the library, as frames are like those before them: 1, 3, 7, ... at
+ * most so many.
+ */
+#define LOOK_NS 500000ull
+#define MAX_UNLOOKED 63u
 
 struct virgl_fence {
 	uint32_t id; /* the library's */
@@ -103,10 +111,11 @@ static void poll_expired(struct loop_timer *t)
 	poll_later(f);
 }
 
-int virgl_fences_init(struct virgl_fences *f, const struct renderer_config *config, void (*enter)(void *owner),
-		      void *owner)
+int virgl_fences_init(struct virgl_fences *f, const struct renderer_config *config, bool software,
+		      void (*enter)(void *owner), void *owner)
 {
 	f->config = config;
+	f->software = software;
 	f->enter = enter;
 	f->owner = owner;
 	f->timer = (struct loop_timer){.expired = poll_expired, .owner = f};
@@ -153,12 +162,39 @@ void virgl_fences_finish(struct virgl_fences *f)
 	*f = (struct virgl_fences){0};
 }
 
-/* Has the GPU done all that it was given in the current context? Waits for nothing. */
-static bool is_done_already(void)
+/* A guest that has sent more does not wait, and neither does the loop. */
+static bool may_look(const struct virgl_fences *f)
+{
+	return f->software && f->unlooked == 0 && !f->config->has_more(f->config->owner);
+}
+
+/* Until @sync is there or it takes too long. The threads that draw may need this CPU. */
+static GLenum look_for(struct virgl_fences *f, GLsync sync)
+{
+	const uint64_t until = loop_now_ns() + LOOK_NS;
+	GLenum state = GL_TIMEOUT_EXPIRED;
+
+	while (may_look(f)) {
+		sched_yield();
+		state = glClientWaitSync(sync, 0, 0);
+		if (state != GL_TIMEOUT_EXPIRED) {
+			f->back_off = 0;
+			break;
+		}
+		if (loop_now_ns() >= until)
+			f->unlooked = f->back_off = f->back_off < MAX_UNLOOKED ? 2 * f->back_off + 1 : MAX_UNLOOKED;
+	}
+	return state;
+}
+
+/* Has the GPU done all that it was given in the current context? */
+static bool is_done(struct virgl_fences *f)
 {
 	GLsync sync = glFenceSync(GL_SYNC_GPU_COMMANDS_COMPLETE, 0);
 	GLenum state = sync ? glClientWaitSync(sync, GL_SYNC_FLUSH_COMMANDS_BIT, 0) : GL_WAIT_FAILED;
 
+	if (state == GL_TIMEOUT_EXPIRED)
+		state = look_for(f, sync);
 	glDeleteSync(sync);
 	if (state != GL_ALREADY_SIGNALED && state != GL_CONDITION_SATISFIED)
 		return false;
@@ -171,8 +207,8 @@ int virgl_fences_add(struct virgl_fences *f, const struct renderer_timeline *tim
 {
 	int err;
 
-	/* The fence thread's turn, and then the loop's, would take longer than the rest of a small picture that is read. */
-	if (ask && is_done_already())
+	/* The fence thread's turn, and then the loop's, would take longer than the rest of a small picture. */
+	if ((ask || may_look(f)) && is_done(f))
 		return 1;
 	err = make_room(f);
 	if (err < 0)
@@ -181,6 +217,8 @@ int virgl_fences_add(struct virgl_fences *f, const struct renderer_timeline *tim
 	if (err < 0)
 		return err;
 	f->last_id++;
+	if (f->unlooked > 0)
+		f->unlooked--;
 	f->ring[f->tail++ & (f->capacity - 1)] =
 		(struct virgl_fence){.id = f->last_id, .timeline = *timeline, .seq = seq};
 	poll_later(f);

@@ -34,13 +34,16 @@ struct virgl_fences {
 	struct loop_fd wake;	 /* an eventfd: unlike a posted task it can be taken back */
 	struct loop_fd poll;	 /* the library wants virgl_renderer_poll() */
 	struct loop_timer timer; /* instead, where it has no such descriptor */
+	bool software;		 /* the CPU draws */
+	unsigned unlooked;	 /* then: so many fences are left to the library, as one took long */
+	unsigned back_off;	 /* what that was set to last */
 	bool has_wake, has_poll;
 	bool paused;
 };
 
-/* Before virgl_renderer_init(). @config and @enter are used later. Returns 0 or a negative errno. */
-int virgl_fences_init(struct virgl_fences *f, const struct renderer_config *config, void (*enter)(void *owner),
-		      void *owner);
+/* Before virgl_renderer_init(). @config and @enter are used later. @software: the CPU draws. Returns 0 or a negative errno. */
+int virgl_fences_init(struct virgl_fences *f, const struct renderer_config *config, bool software,
+		      void (*enter)(void *owner), void *owner);
 /* After it: watch what the library offers. Returns 0 or a negative errno. */
 int virgl_fences_start(struct virgl_fences *f);
 /* Stop watching; then free. Zeroed storage is fine. The library must not call virgl_fences_retired() after finish. */

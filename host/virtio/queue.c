@@ -297,6 +297,11 @@ bool virtq_has_left(const struct virtq *q)
 	return q->ops && q->inflight && inflight_has_next(q->inflight);
 }
 
+bool virtq_has_more(const struct virtq *q)
+{
+	return q->ops && !q->paused && !q->held && (virtq_has_left(q) || q->ops->has_more(q));
+}
+
 /* A request of the process before this one: 1, 0 if there is none, or -EPROTO. */
 static int fetch_left(struct virtq *q, struct chain *c, const char **why)
 {

@@ -103,6 +103,9 @@ void virtq_forget_left(struct virtq *q);
 /* Requests that a process before this one had in flight are still to come out of virtq_pop(), before any other. */
 bool virtq_has_left(const struct virtq *q);
 
+/* virtq_pop() would find something. Unlike it, this leaves the driver's notifications as they are. */
+bool virtq_has_more(const struct virtq *q);
+
 /* Chains popped and not finished. */
 unsigned virtq_in_flight(const struct virtq *q);
 

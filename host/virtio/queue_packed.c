@@ -168,6 +168,11 @@ static const char *packed_fetch_again(struct virtq *q, struct chain *c, const st
 	return NULL;
 }
 
+static bool packed_has_more(const struct virtq *q)
+{
+	return is_available(q, atomic_load_explicit(slot_flags(q, q->avail), memory_order_relaxed));
+}
+
 static void packed_disable_notify(struct virtq *q)
 {
 	q->notify_off = true;
@@ -186,7 +191,7 @@ static bool packed_enable_notify(struct virtq *q)
 	atomic_store_explicit(event_word(q->device_area), event, memory_order_relaxed);
 	/* Pairs with the driver's barrier between its descriptor and its look at the event structure. */
 	atomic_thread_fence(memory_order_seq_cst);
-	return is_available(q, atomic_load_explicit(slot_flags(q, q->avail), memory_order_relaxed));
+	return packed_has_more(q);
 }
 
 static bool wants_interrupt(const struct virtq *q, uint16_t old, bool old_wrap)
@@ -283,6 +288,7 @@ static uint16_t packed_shown(struct virtq *q, uint16_t at)
 const struct ring_ops ring_packed_ops = {
 	.start = packed_start,
 	.fetch = packed_fetch,
+	.has_more = packed_has_more,
 	.enable_notify = packed_enable_notify,
 	.disable_notify = packed_disable_notify,
 	.complete = packed_complete,

@@ -158,6 +158,11 @@ static int split_fetch(struct virtq *q, struct chain *c, const char **why)
 	return 1;
 }
 
+static bool split_has_more(const struct virtq *q)
+{
+	return atomic_load_explicit(avail_idx(q), memory_order_relaxed) != q->avail;
+}
+
 static void split_disable_notify(struct virtq *q)
 {
 	q->notify_off = true;
@@ -177,7 +182,7 @@ static bool split_enable_notify(struct virtq *q)
 	q->notify_off = false;
 	/* Pairs with the driver's barrier between its avail->idx and its look at the event index or flags. */
 	atomic_thread_fence(memory_order_seq_cst);
-	return atomic_load_explicit(avail_idx(q), memory_order_relaxed) != q->avail;
+	return split_has_more(q);
 }
 
 static bool split_complete(struct virtq *q, struct chain *const *c, unsigned n)
@@ -233,6 +238,7 @@ static uint16_t split_shown(struct virtq *q, uint16_t at)
 const struct ring_ops ring_split_ops = {
 	.start = split_start,
 	.fetch = split_fetch,
+	.has_more = split_has_more,
 	.enable_notify = split_enable_notify,
 	.disable_notify = split_disable_notify,
 	.complete = split_complete,

@@ -65,6 +65,8 @@ struct ring_ops {
 	int (*start)(struct virtq *q, const struct virtq_setup *setup);
 	/* 1: @c is filled. 0: nothing there. -EPROTO: *why says what is wrong. */
 	int (*fetch)(struct virtq *q, struct chain *c, const char **why);
+	/* The next fetch() will find something. */
+	bool (*has_more)(const struct virtq *q);
 	/* Let the driver notify again; then true if buffers came before it could see that. */
 	bool (*enable_notify)(struct virtq *q);
 	void (*disable_notify)(struct virtq *q);

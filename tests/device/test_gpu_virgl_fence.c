@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include <epoxy/gl.h>
+
 #include "protocol/virtio_gpu.h"
 #include "tests/lib/gpu3d_test.h"
 #include "tests/lib/tap.h"
@@ -78,7 +80,8 @@ static void unfenced_requests_overtake_a_fence(void **state)
 	t = gpu3d_needed();
 	prepare_target();
 	put_work(200);
-	slow = gpu3d_submit_async(t, 1, GLOBAL);
+	/* Both at once: a fence is waited for where it is made only if nothing else is to be done. */
+	slow = gpu3d_add_submission(t, 1, GLOBAL);
 	quick = fake_guest_add(t->guest, VIRTIO_GPU_QUEUE_CONTROL, &info, sizeof(info),
 			       sizeof(struct virtio_gpu_resp_display_info));
 	fake_guest_kick(t->guest, VIRTIO_GPU_QUEUE_CONTROL);
@@ -88,6 +91,32 @@ static void unfenced_requests_overtake_a_fence(void **state)
 	assert_true(quick->sequence < slow->sequence);
 	fake_guest_free_request(t->guest, quick);
 	fake_guest_free_request(t->guest, slow);
+}
+
+/* Where the CPU draws: without a turn of the loop, which an answer by way of the library's thread would take. */
+static void small_work_is_awaited_where_its_fence_is_made(void **state)
+{
+	struct fake_request *r;
+	unsigned at_once = 0;
+
+	(void)state;
+	t = gpu3d_needed();
+	prepare_target();
+	/* The renderer's context is current on this thread. */
+	if (!strstr((const char *)glGetString(GL_RENDERER), "llvmpipe")) {
+		print_message("SKIP: only where the CPU draws\n");
+		skip();
+	}
+	/* Once is enough: on a busy machine it may often take too long. */
+	for (unsigned i = 0; i < 500 && !at_once; i++) {
+		virgl_set_sub_context(&t->stream, 1);
+		r = gpu3d_add_submission(t, i + 1, GLOBAL);
+		t->device->ops->kick(t->device, VIRTIO_GPU_QUEUE_CONTROL);
+		at_once = virtq_in_flight(t->device->queues[VIRTIO_GPU_QUEUE_CONTROL]) == 0;
+		assert_int_equal(finish(r, i + 1), OK);
+		fake_guest_free_request(t->guest, r);
+	}
+	assert_true(at_once);
 }
 
 static void rings_of_contexts_are_timelines(void **state)
@@ -307,6 +336,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		GPU3D_CASE(any_ids_complete_in_the_order_of_sending),
 		GPU3D_CASE(unfenced_requests_overtake_a_fence),
+		GPU3D_CASE(small_work_is_awaited_where_its_fence_is_made),
 		GPU3D_CASE(rings_of_contexts_are_timelines),
 		GPU3D_CASE(fences_end_with_their_context),
 		GPU3D_CASE(reset_with_fences_outstanding),

@@ -357,6 +357,41 @@ static void kicks_are_saved_while_the_device_works(void **state)
 	each_kind(suppression);
 }
 
+static void look_ahead(struct world *w)
+{
+	struct virtq *q = w->e->device.queues[0];
+	struct fake_request *r[3];
+	struct chain *c;
+
+	assert_false(virtq_has_more(q));
+	r[0] = fake_guest_add(w->g, 0, "x", 1, 1);
+	r[1] = fake_guest_add(w->g, 0, "y", 1, 1);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(virtq_has_more(q));
+		assert_int_equal(virtq_pop(q, &c), 1);
+		echo_answer(c);
+	}
+	assert_false(virtq_has_more(q));
+	r[2] = fake_guest_add(w->g, 0, "z", 1, 1);
+	virtq_pause(q, true);
+	assert_false(virtq_has_more(q));
+	virtq_pause(q, false);
+	/* Looking takes nothing and mutes nobody. */
+	assert_true(virtq_has_more(q));
+	fake_guest_kick(w->g, 0);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(fake_guest_wait(w->g, r[i], 1000), 0);
+		fake_guest_free_request(w->g, r[i]);
+	}
+	assert_int_equal(fake_guest_kicks(w->g, 0), 1);
+}
+
+static void what_waits_is_seen_without_taking_it(void **state)
+{
+	(void)state;
+	each_kind(look_ahead);
+}
+
 static void masked(struct world *w)
 {
 	struct fake_request *r;
@@ -460,6 +495,7 @@ int main(void)
 		cmocka_unit_test(a_reset_forgets_requests_in_flight),
 		cmocka_unit_test(a_chain_outlives_its_device),
 		cmocka_unit_test(kicks_are_saved_while_the_device_works),
+		cmocka_unit_test(what_waits_is_seen_without_taking_it),
 		cmocka_unit_test(no_interrupts_when_the_driver_wants_none),
 		cmocka_unit_test(event_idx_saves_interrupts),
 		cmocka_unit_test(driver_and_device_on_two_threads),

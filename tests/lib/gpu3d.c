@@ -349,7 +349,7 @@ int gpu3d_read_back(struct gpu3d *t, const struct gpu3d_resource *r)
 	return transfer(t, VIRTIO_GPU_CMD_TRANSFER_FROM_HOST_3D, r);
 }
 
-struct fake_request *gpu3d_submit_async(struct gpu3d *t, uint64_t fence, int ring)
+struct fake_request *gpu3d_add_submission(struct gpu3d *t, uint64_t fence, int ring)
 {
 	static struct {
 		struct virtio_gpu_cmd_submit cmd;
@@ -373,8 +373,15 @@ struct fake_request *gpu3d_submit_async(struct gpu3d *t, uint64_t fence, int rin
 	r = fake_guest_add(t->guest, CONTROL, &request, sizeof(request.cmd) + bytes,
 			   sizeof(struct virtio_gpu_ctrl_hdr));
 	check(r, "adding a request");
-	fake_guest_kick(t->guest, CONTROL);
 	virgl_encoder_init(&t->stream, t->words, GPU3D_STREAM_WORDS);
+	return r;
+}
+
+struct fake_request *gpu3d_submit_async(struct gpu3d *t, uint64_t fence, int ring)
+{
+	struct fake_request *r = gpu3d_add_submission(t, fence, ring);
+
+	fake_guest_kick(t->guest, CONTROL);
 	return r;
 }
 

@@ -104,6 +104,8 @@ int gpu3d_read_back(struct gpu3d *t, const struct gpu3d_resource *r);
 int gpu3d_submit(struct gpu3d *t);
 /* @ring below 0: the global timeline. */
 struct fake_request *gpu3d_submit_async(struct gpu3d *t, uint64_t fence, int ring);
+/* The same, and the device is not told yet. */
+struct fake_request *gpu3d_add_submission(struct gpu3d *t, uint64_t fence, int ring);
 /* A fenced submission, waited for: all that was sent before is drawn. */
 void gpu3d_finish(struct gpu3d *t);
 
