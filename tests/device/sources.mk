@@ -133,6 +133,9 @@ test_video_keeper-src = $(video-keeper-test-src) vmm/isolate_control.c
 device-tests += test_media_keeper
 test_media_keeper-src = tests/lib/media_keeper.c tests/lib/media_player.c tests/lib/media_world.c tests/lib/fake_shmem.c \
 	$(video-keeper-test-src)
+device-tests += test_media_deaths
+# Its own word on leaks.
+test_media_deaths-src = $(filter-out tests/lib/codec_leaks.c,$(test_media_keeper-src))
 test_video_keeper_encode-src = tests/lib/round_trip.c tests/lib/soft_picture.c $(video-keeper-test-src)
 # Guests beside each other, each with a mullion-gpu of its own.
 gpu-neighbour-src := tests/lib/gpu_neighbour.c $(sort $(vhost-test-src) $(gpu3d-src))

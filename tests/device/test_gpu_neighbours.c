@@ -49,17 +49,20 @@ static const char *const whole[] = {"--gpu", "renderer=virgl", NULL};
 static void leaves_its_frames(const char *const *options)
 {
 	struct gpu_neighbour victim, hog;
-	double alone, beside;
+	double alone, beside, after;
 
 	need_program();
 	assert_int_equal(gpu_neighbour_start(&victim, program, whole, &steady), 0);
 	alone = gpu_neighbour_rate(&victim, 1500);
 	assert_int_equal(gpu_neighbour_start(&hog, program, options, &greedy), 0);
 	beside = gpu_neighbour_rate(&victim, 1500);
-	printf("# %.1f frames/s alone, %.1f beside one that drew %u\n", alone, beside, gpu_neighbour_frames(&hog));
-	assert_true(beside > 0.6 * alone);
+	printf("# %.1f frames/s alone, %.1f beside one that drew %u", alone, beside, gpu_neighbour_frames(&hog));
 	gpu_neighbour_stop(&hog);
+	/* What the machine has got to do besides may have begun meanwhile. */
+	after = gpu_neighbour_rate(&victim, 1500);
+	printf(", %.1f alone again\n", after);
 	gpu_neighbour_stop(&victim);
+	assert_true(beside > 0.6 * (after < alone ? after : alone));
 }
 
 static void a_greedy_guest_leaves_the_other_its_frames(void **state)
@@ -76,23 +79,34 @@ static void and_so_does_one_that_is_held_to_a_share(void **state)
 	leaves_its_frames(half);
 }
 
+/* Side by side, so that whatever else the machine does it does to both. */
 static void a_share_is_a_limit_and_not_the_end(void **state)
 {
 	static const char *const fifth[] = {"--gpu", "renderer=virgl,share=20", NULL};
-	struct gpu_neighbour n;
-	double free_rate, limited;
+	struct gpu_neighbour without, with;
+	double ratio = 1;
+	unsigned begun;
 
 	(void)state;
 	need_program();
-	assert_int_equal(gpu_neighbour_start(&n, program, whole, &greedy), 0);
-	free_rate = gpu_neighbour_rate(&n, 1500);
-	gpu_neighbour_stop(&n);
-	assert_int_equal(gpu_neighbour_start(&n, program, fifth, &greedy), 0);
-	limited = gpu_neighbour_rate(&n, 3000);
-	gpu_neighbour_stop(&n);
-	printf("# %.1f frames/s without a limit, %.1f with a fifth of the time\n", free_rate, limited);
-	assert_true(limited > 0);
-	assert_true(limited < 0.6 * free_rate);
+	assert_int_equal(gpu_neighbour_start(&without, program, whole, &greedy), 0);
+	assert_int_equal(gpu_neighbour_start(&with, program, fifth, &greedy), 0);
+	begun = gpu_neighbour_frames(&with);
+	/* A moment in which the one without a limit hardly ran says nothing. */
+	for (unsigned tries = 0; tries < 5 && ratio >= 0.6; tries++) {
+		const unsigned before = gpu_neighbour_frames(&without);
+		const double limited = gpu_neighbour_rate(&with, 2000) * 2;
+		const unsigned drawn = gpu_neighbour_frames(&without) - before;
+
+		printf("# %u frames without a limit, %.0f with a fifth of the time\n", drawn, limited);
+		ratio = limited / (drawn + 1);
+	}
+	for (unsigned i = 0; i < 600 && gpu_neighbour_frames(&with) == begun; i++)
+		usleep(100000);
+	assert_true(gpu_neighbour_frames(&with) > begun);
+	gpu_neighbour_stop(&with);
+	gpu_neighbour_stop(&without);
+	assert_true(ratio < 0.6);
 }
 
 int main(void)

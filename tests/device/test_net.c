@@ -508,6 +508,16 @@ static void bursts_are_handled_in_turns(void **state)
 	}
 }
 
+/* Let the device do all it can with what was written, however long that takes: nobody else takes part. Is @r done then? */
+static bool is_done_at_last(const struct fake_request *r)
+{
+	for (unsigned i = 0; i < 50 && !r->done; i++) {
+		assert_int_equal(loop_run_once(fake_guest_loop(g), 0), 0);
+		let_it_run(0);
+	}
+	return r->done;
+}
+
 /* More than the buffer between socket and guest holds, in frames that lie across its end. */
 static void a_long_stream_arrives_whole(void **state)
 {
@@ -535,15 +545,14 @@ static void a_long_stream_arrives_whole(void **state)
 
 				sent += n > 0 ? (size_t)n : 0;
 				/* Merged buffers appear together: post until it is enough. */
-				if (fake_guest_wait(g, r, 1) == -ETIMEDOUT) {
+				if (!is_done_at_last(r)) {
 					static struct fake_request *more[64];
 					unsigned count = 0;
 
 					more[count++] = r;
-					while (!more[0]->done) {
+					while (!is_done_at_last(more[0])) {
 						assert_true(count < 64);
 						more[count++] = post(2048);
-						(void)fake_guest_wait(g, more[count - 1], 1);
 					}
 					for (unsigned i = 0; i < count; i++) {
 						assert_true(more[i]->done);

@@ -44,6 +44,8 @@ void media_client_serve(struct media_client *c);
 void media_client_send(struct media_client *c, unsigned i);
 /* All of the clip, to its last picture. Returns false if the stream failed on the way. */
 bool media_client_play(struct media_client *c);
+/* Open a session, and play it to the midst of the clip: it has buffers on both queues. */
+void media_client_play_half(struct media_client *c, struct media_keeper *m);
 /* Take what comes until nothing is with the device any more, which is to be so in time. */
 void media_client_take_back(struct media_client *c);
 /* Of one that has failed: both queues are restarted. False if that failed too. */

@@ -19,6 +19,8 @@
 #include "protocol/virtio_media.h"
 #include "protocol/virtio_video.h"
 
+/* As long as a keeper gives its worker to start (host/vhost/keeper.c): where all is slow that may be what it takes. */
+#define START_PATIENCE_NS 120000000000ull
 #define TRANSPORT_BITS VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES)
 
 static _Noreturn void die(const char *what)
@@ -449,7 +451,7 @@ struct vhost_peer *vhost_peer_create_serving(const struct fake_guest_options *op
 	static struct virtio_device_ops ops;
 	struct vhost_peer *p = make(options, &peer_ops, false);
 
-	p->patience_ns = 30000000000ull;
+	p->patience_ns = START_PATIENCE_NS;
 	must(!create(arg, loop_of(p), p->mem, &p->served), "device");
 	ops = peer_ops;
 	ops.queue_max = p->served->ops->queue_max;
@@ -489,7 +491,7 @@ struct vhost_peer *vhost_peer_create_remote(const struct fake_guest_options *opt
 	struct vhost_peer *p = make(options, &peer_ops, false);
 
 	p->fd = fd;
-	p->patience_ns = 30000000000ull;
+	p->patience_ns = START_PATIENCE_NS;
 	return p;
 }
 
@@ -504,7 +506,7 @@ static struct vhost_peer *create_for(const struct fake_guest_options *options, i
 	ops.config_bytes = config_bytes;
 	p = make(options, &ops, false);
 	p->fd = fd;
-	p->patience_ns = 30000000000ull;
+	p->patience_ns = START_PATIENCE_NS;
 	must(vhost_peer_handshake(p), "handshake");
 	p->device.offered = p->features & ~TRANSPORT_BITS;
 	return p;

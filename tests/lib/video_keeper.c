@@ -53,6 +53,7 @@ static void make_film(const struct video_coded_format *format)
 		used += clip.bytes[i];
 	}
 	video_keeper_film->clip.count = clip.count;
+	video_keeper_film->has_libav = codec_gst_ops.can(format, false, "avdec_h264");
 	video_keeper_film->made = true;
 	_exit(0);
 }

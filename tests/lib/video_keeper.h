@@ -29,6 +29,7 @@ enum { VIDEO_KEEPER_FILM_BYTES = 1 << 18 };
 /* An H.264 clip and its pictures; made in a process of its own, where GStreamer may leave its threads behind. */
 extern struct video_keeper_film {
 	bool made;
+	bool has_libav;	  /* codec=avdec_h264 decodes it, too: a worker that has that alone starts in half the time */
 	struct clip clip; /* data points into @bytes */
 	struct sums sums;
 	uint8_t bytes[VIDEO_KEEPER_FILM_BYTES];
