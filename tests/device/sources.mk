@@ -101,6 +101,8 @@ test_media_window-src = tests/lib/media_player.c $(media-test-src)
 device-tests += test_media_codec test_media_restore
 test_media_restore-src = tests/lib/journal_copy.c tests/lib/media_player.c $(media-test-src)
 test_media_codec-src = tests/lib/media_client.c tests/lib/soft_picture.c tests/lib/clip.c tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src)
+device-tests += test_media_broken
+test_media_broken-src = tests/lib/media_client.c tests/lib/clip.c tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src)
 # The same over a codec of the kernel, which few machines have: tests/linux/uml-codec.
 device-tests += test_media_fwht
 test_media_fwht-src = tests/lib/media_client.c tests/lib/soft_picture.c tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src) \
