@@ -32,7 +32,7 @@ device-tests += test_virtio_status
 device-tests += test_net_host
 device-tests += test_gpu_fence test_gpu_3d test_gpu_restore test_gpu_degraded
 test_gpu_degraded-src = $(gpu-test-src)
-test_gpu_restore-src = $(gpu-test-src)
+test_gpu_restore-src = tests/lib/journal_copy.c $(gpu-test-src)
 device-tests += test_gpu_again
 test_gpu_again-src = $(gpu-test-src)
 device-tests += test_gpu_host_blob
@@ -111,6 +111,8 @@ device-tests += test_media_codec test_media_ten_bits test_media_restore
 test_media_restore-src = tests/lib/journal_copy.c tests/lib/media_player.c $(media-test-src)
 test_media_ten_bits-src = tests/lib/media_client.c tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src)
 test_media_codec-src = tests/lib/media_client.c tests/lib/soft_picture.c tests/lib/clip.c tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src)
+device-tests += test_media_broken
+test_media_broken-src = tests/lib/media_client.c tests/lib/clip.c tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src)
 # The same over a codec of the kernel, which few machines have: tests/linux/uml-codec.
 device-tests += test_media_fwht
 test_media_fwht-src = tests/lib/media_client.c tests/lib/soft_picture.c tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src) \

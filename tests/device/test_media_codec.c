@@ -210,130 +210,6 @@ static void films_survive_the_way_through_both_devices(void **state)
 			 "-ugly");
 }
 
-/* ---- broken AV1: test_codec_broken has the formats that virtio-video has, too ---- */
-
-#ifdef __SANITIZE_ADDRESS__
-#define MUTATIONS 200u
-#else
-#define MUTATIONS 1700u
-#endif
-
-static uint32_t random_state = 1;
-
-static uint32_t random_below(uint32_t n)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 17;
-	random_state ^= random_state << 5;
-	return random_state % n;
-}
-
-/* Flip bits, cut, and put nonsense into the headers. Returns how many bytes are left; 0: leave it out. */
-static size_t mutate(uint8_t *data, size_t bytes)
-{
-	switch (random_below(5)) {
-	case 0:
-		return 0;
-	case 1:
-		return random_below((uint32_t)bytes) + 1;
-	case 2:
-		for (uint32_t k = random_below(30); k > 0; k--)
-			data[random_below((uint32_t)bytes)] ^= (uint8_t)(1u << random_below(8));
-		return bytes;
-	case 3:
-		for (uint32_t k = random_below(8); k > 0; k--)
-			data[random_below(bytes < 40 ? (uint32_t)bytes : 40)] = (uint8_t)random_below(256);
-		return bytes;
-	default:
-		return bytes;
-	}
-}
-
-/* Take what came, whatever it is. False: the session failed, or its pictures are too large. */
-static bool take_anything(struct media_client *c)
-{
-	while (media_events_left(c->w, c->id)) {
-		const struct media_event e = media_next_event(c->w, c->id);
-		const struct v4l2_buffer *b = &e.u.dqbuf.buffer;
-
-		if (e.u.hdr.event == VIRTIO_MEDIA_EVT_EVENT) {
-			if (e.u.event.event.type == V4L2_EVENT_SOURCE_CHANGE &&
-			    c->at[1][MEDIA_CLIENT_BUFFERS - 1] == 0 && media_client_try_buffers(c, MEDIA_CAPTURE))
-				return false;
-		} else if (b->type == MEDIA_OUTPUT) {
-			c->free_inputs |= 1u << b->index;
-			if (b->flags & V4L2_BUF_FLAG_ERROR)
-				return false;
-		} else if (b->flags & V4L2_BUF_FLAG_LAST) {
-			media_client_drop_buffers(c, MEDIA_CAPTURE);
-			if (media_client_try_buffers(c, MEDIA_CAPTURE))
-				return false;
-		} else {
-			media_queue_buffer(c->w, c->id, MEDIA_CAPTURE, b->index, 0, 0);
-		}
-	}
-	return true;
-}
-
-static unsigned play_broken(const struct film *film)
-{
-	struct media_world *w = world(false);
-	uint8_t copy[MEDIA_CLIENT_CODED_BYTES];
-	struct media_client c;
-	unsigned count = 0;
-
-	media_client_open(&c, w);
-	assert_int_equal(media_subscribe_to(w, c.id, V4L2_EVENT_SOURCE_CHANGE, 0, 0), 0);
-	set_format(&c, MEDIA_OUTPUT, V4L2_PIX_FMT_AV1, 0);
-	media_client_make_buffers(&c, MEDIA_OUTPUT);
-	for (unsigned n = 0; n < FRAMES; n++) {
-		size_t bytes = film->bytes[n];
-		uint32_t i = 0;
-
-		assert_true(bytes <= sizeof(copy));
-		memcpy(copy, film->data[n], bytes);
-		bytes = mutate(copy, bytes);
-		count++;
-		for (unsigned k = 0; k < 6000 && !c.free_inputs; k++) {
-			if (!take_anything(&c))
-				goto failed;
-			nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-		}
-		/* A device that keeps them all is wedged. */
-		assert_int_not_equal(c.free_inputs, 0);
-		while (!(c.free_inputs >> i & 1))
-			i++;
-		c.free_inputs &= ~(1u << i);
-		memcpy(media_client_memory(&c, MEDIA_OUTPUT, i), copy, bytes);
-		if (media_queue_buffer(w, c.id, MEDIA_OUTPUT, i, (uint32_t)bytes, n) != 0)
-			break;
-	}
-failed:
-	media_close(w, c.id);
-	/* The device is well. */
-	media_client_open(&c, w);
-	set_format(&c, MEDIA_OUTPUT, V4L2_PIX_FMT_AV1, 0);
-	media_world_destroy(w);
-	return count;
-}
-
-static void broken_av1_breaks_nothing_else(void **state)
-{
-	const struct video_coded_format *f = video_coded_format_named("av1");
-	struct film film;
-	unsigned count = 0;
-
-	(void)state;
-	if (!codec_gst_ops.can(f, false, NULL) || !codec_gst_ops.can(f, true, NULL))
-		tap_skip("no decoder or no encoder of AV1: install gstreamer1.0-plugins-bad");
-	encode(V4L2_PIX_FMT_AV1, 0, &film);
-	while (count < MUTATIONS)
-		count += play_broken(&film);
-	free_film(&film);
-	printf("# av1: %u broken access units\n", count);
-	check_format(V4L2_PIX_FMT_AV1, f->name);
-}
-
 /* ---- decode what others made ---- */
 
 static void sum_picture(void *arg, const uint8_t *data, const struct virtio_media_event_dqbuf *e)
@@ -512,7 +388,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(films_survive_the_way_through_both_devices),
-		cmocka_unit_test(broken_av1_breaks_nothing_else),
 		cmocka_unit_test(jpegs_with_any_chroma_are_those_of_the_codec_alone),
 		cmocka_unit_test(pictures_of_ten_bits_keep_them_all),
 		cmocka_unit_test(a_level_that_was_set_is_the_films_even_the_default),

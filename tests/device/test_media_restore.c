@@ -382,6 +382,48 @@ static void a_journal_of_a_stranger_does_no_harm(void **state)
 	assert_true(whole > 20 && gone > 20);
 }
 
+/* What was written last is missing, from any place on; or a word of it is wrong. */
+static void a_torn_journal_gives_what_was_whole(void **state)
+{
+	unsigned kept[3] = {0};
+
+	(void)state;
+	for (uint64_t cut = 0, end_at = 1; cut < end_at; cut += 8) {
+		for (unsigned rubbish = 0; rubbish < 2; rubbish++) {
+			struct media_world *w = media_world_create(&keeps);
+			struct player running, idle;
+			bool first, second;
+			uint64_t whole;
+			uint32_t id;
+
+			player_start(&running, w);
+			player_open(&idle, w);
+			player_make_buffers(&idle, MEDIA_CAPTURE, PLAYER_OUTPUTS, idle.out, idle.out_at);
+			player_want(&idle, 1);
+			whole = journal_copy_tear(w->journal_fd, JOURNAL_BYTES, cut, rubbish);
+			end_at = whole + 8;
+			media_world_take_over(w);
+			first = use(w, running.id);
+			second = use(w, idle.id);
+			/* None after one that is missing; a record of rubbish may be that of anything. */
+			if (!rubbish) {
+				assert_true(first || !second);
+				kept[first + second]++;
+			}
+			if (cut >= whole)
+				assert_true(first && second);
+			/* And it is a device. */
+			assert_int_equal(media_open(w, &id), 0);
+			media_settle(w);
+			w->event_count = 0;
+			media_world_destroy(w);
+		}
+	}
+	printf("# torn: %u with both sessions, %u with one, %u with none\n", kept[2], kept[1], kept[0]);
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(kept[i] > 0);
+}
+
 static void a_journal_gives_no_more_than_may_be(void **state)
 {
 	struct media_world *w = media_world_create(&keeps);
@@ -447,6 +489,7 @@ int main(void)
 		cmocka_unit_test(a_mapping_that_nobody_was_told_of_is_undone),
 		cmocka_unit_test(an_encoder_is_given_back),
 		cmocka_unit_test(a_journal_of_a_stranger_does_no_harm),
+		cmocka_unit_test(a_torn_journal_gives_what_was_whole),
 		cmocka_unit_test(a_journal_gives_no_more_than_may_be),
 		cmocka_unit_test(buffers_have_the_planes_of_their_format),
 	};

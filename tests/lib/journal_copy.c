@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "tests/lib/journal_open.h"
 
@@ -69,4 +70,25 @@ void journal_copy_damage(struct journal_copy *c, unsigned *seed, unsigned rarity
 			break;
 		}
 	}
+}
+
+/* See the layout in host/virtio/journal.c. */
+uint64_t journal_copy_tear(int fd, size_t bytes, uint64_t cut, bool rubbish)
+{
+	const size_t head_bytes = 4096;
+	uint8_t *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	uint64_t whole, *committed;
+	uint32_t active;
+
+	assert_ptr_not_equal(at, MAP_FAILED);
+	memcpy(&active, at + 8, sizeof(active));
+	committed = (uint64_t *)(void *)(at + 16) + (active & 1);
+	whole = *committed;
+	assert_true(whole > 0 && whole < bytes / 2 && whole % 8 == 0);
+	if (cut < whole && rubbish)
+		memset(at + head_bytes + (active & 1) * ((bytes - head_bytes) / 2) + cut, 0xee, 8);
+	else if (cut < whole)
+		*committed = cut;
+	munmap(at, bytes);
+	return whole;
 }

@@ -6,6 +6,7 @@
 #ifndef MULLION_TESTS_LIB_JOURNAL_COPY_H
 #define MULLION_TESTS_LIB_JOURNAL_COPY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,5 +30,11 @@ void journal_copy_keep(struct journal_copy *c, int fd);
 int journal_copy_write(const struct journal_copy *c, size_t bytes);
 /* One to four changes: a length and a key each once in @rarity times, else a byte. */
 void journal_copy_damage(struct journal_copy *c, unsigned *seed, unsigned rarity);
+
+/*
+ * Tear the journal @fd of @bytes, as if its last writes had not got there: only the first @cut bytes of its records count. Or,
+ * if @rubbish, 8 bytes there are rubbish, in the midst of the rest. Returns how many counted before, a multiple of 8.
+ */
+uint64_t journal_copy_tear(int fd, size_t bytes, uint64_t cut, bool rubbish);
 
 #endif
