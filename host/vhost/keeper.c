@@ -21,6 +21,8 @@
 #define WATCH_NS 500000000ull
 /* A driver and its compiler may be slow to start where all is emulated. */
 #define START_LIMIT_NS 120000000000ull
+/* An answer takes a few turns of the worker's loop, and each may take as long as one that does not hang. */
+#define TURNS_AN_ANSWER 3u
 #define STOP_LIMIT_MS 10000
 #define DEATHS_NS 60000000000ull
 
@@ -238,7 +240,7 @@ static void watch_worker(struct loop_timer *t)
 	uint64_t now = loop_now_ns();
 	uint64_t passed = now - k->watched_ns;
 	uint64_t limit = pulse ? k->config->hang_ns : START_LIMIT_NS;
-	uint64_t owed_limit = k->ready ? k->config->hang_ns : START_LIMIT_NS;
+	uint64_t owed_limit = k->ready ? TURNS_AN_ANSWER * k->config->hang_ns : START_LIMIT_NS;
 
 	/* While we did not run (a debugger, a machine that was suspended), the worker may not have run either. */
 	passed = passed < 2 * WATCH_NS ? passed : WATCH_NS;
