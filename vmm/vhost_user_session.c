@@ -74,9 +74,15 @@ static const char *name_of(uint32_t request)
 
 /* ---- bytes ---- */
 
+static void allow(struct vhost_session *s, uint64_t limit_ns)
+{
+	s->limit_ns = limit_ns;
+	s->deadline_ns = loop_now_ns() + limit_ns;
+}
+
 void vhost_session_allow(struct vhost_session *s)
 {
-	s->deadline_ns = loop_now_ns() + VHOST_SESSION_LIMIT_NS;
+	allow(s, VHOST_SESSION_LIMIT_NS);
 }
 
 static int serve(struct vhost_session *s);
@@ -218,7 +224,7 @@ static int fail_transfer(struct vhost_session *s, uint32_t request, int err)
 {
 	if (err == -ETIMEDOUT)
 		return fail(s, err, "no answer to %s within %u s: is it stuck?", name_of(request),
-			    (unsigned)(VHOST_SESSION_LIMIT_NS / 1000000000ull));
+			    (unsigned)(s->limit_ns / 1000000000ull));
 	if (err == -EPIPE)
 		return fail(s, err, "it hung up at %s: see its own messages, and start it again", name_of(request));
 	return fail(s, err, "%s: %s", name_of(request), strerror(-err));
@@ -422,7 +428,7 @@ int vhost_session_open_fd(struct vhost_session *s, int fd)
 	if (fd < 0)
 		return fail(s, fd, "its program can't be started: %s", strerror(-fd));
 	s->fd = fd;
-	s->deadline_ns = loop_now_ns() + VHOST_SESSION_START_NS;
+	allow(s, VHOST_SESSION_START_NS);
 	return greet(s);
 }
 

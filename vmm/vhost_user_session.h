@@ -52,7 +52,7 @@ struct vhost_session {
 	} announced[VHOST_SESSION_MAX_ANNOUNCED];
 	unsigned announced_count;
 	bool changed;		/* its config space did, and nobody was told yet: see vhost_session_asked() */
-	uint64_t deadline_ns;	/* private */
+	uint64_t limit_ns, deadline_ns; /* private */
 	char why[256];		/* after a failure: what the backend did, and what to do */
 };
 
