@@ -232,6 +232,7 @@ static int decode_part(struct video_stream *s, uint8_t *data, size_t bytes, uint
 	const bool was_torn = s->units.is_torn;
 	int err = video_units_add(&s->units, (struct video_unit){data, bytes, timestamp});
 
+	s->units_due = false;
 	if (err == 0)
 		err = decode_units(s);
 	if (s->units.is_torn && !was_torn)
@@ -253,7 +254,7 @@ static void on_units_timer(struct loop_timer *t)
 {
 	struct video_stream *s = t->owner;
 
-	video_units_flush(&s->units);
+	s->units_due = true;
 	pump(s, false);
 }
 
@@ -281,8 +282,9 @@ static bool decode_held(struct video_stream *s, bool *progress)
 {
 	int err;
 
+	s->units_due = false;
+	*progress |= video_units_holds(&s->units);
 	video_units_flush(&s->units);
-	*progress |= s->units.is_flushed;
 	err = decode_units(s);
 	if (err < 0)
 		fail(s, strerror(-err));
@@ -294,7 +296,8 @@ static bool feed(struct video_stream *s, bool *progress)
 {
 	struct stream_side *side = &s->sides[VIDEO_INPUT];
 
-	if (s->units.is_flushed && s->codec && s->codec->ops->has_room(s->codec) && !decode_held(s, progress))
+	if (s->units_due && s->codec && !side->first_queued && s->codec->ops->has_room(s->codec) &&
+	    !decode_held(s, progress))
 		return false;
 	while (side->first_queued) {
 		struct video_buffer *b = side->first_queued;

@@ -105,6 +105,7 @@ struct video_stream {
 	struct video_headers headers;
 	struct video_units units; /* of a decoder's input */
 	struct loop_timer units_timer;
+	bool units_due; /* what they hold waits no longer; unless the codec had no room for what the guest has sent */
 	void *drain_request; /* DRAINING: the front's word on it */
 	bool drain_sent;     /* the codec was told */
 	bool drain_was_empty; /* nothing had been put in */

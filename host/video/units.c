@@ -9,8 +9,8 @@
 #include "host/video/headers.h"
 
 /* More is no access unit, and goes out as it is. */
-#define MAX_HELD (4u << 20)
-#define MAX_ROOM_AHEAD (1u << 20)
+#define MAX_HELD (2u << 20)
+#define MAX_ROOM_AHEAD (256u << 10)
 /* So many whole ones in a row, and nobody waits any more: the parts were errors of transmission. */
 #define ENOUGH_WHOLE 8u
 

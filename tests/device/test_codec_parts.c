@@ -19,9 +19,7 @@
 
 struct outcome {
 	struct sums sums;
-	/* By timestamp: it came, with the flag for errors. */
-	bool seen[2 * CLIP_MAX_PACKETS], wrong[2 * CLIP_MAX_PACKETS];
-	unsigned wrong_count;
+	bool seen[2 * CLIP_MAX_PACKETS]; /* by timestamp: it came without the flag for errors */
 };
 
 static void take_picture(struct client *c, const uint8_t *data, const struct virtio_video_resource_queue_resp *resp)
@@ -30,10 +28,6 @@ static void take_picture(struct client *c, const uint8_t *data, const struct vir
 
 	o->sums.sum[o->sums.count++] = sums_of(data, c->picture_bytes);
 	o->seen[resp->timestamp - CLIENT_FIRST_STAMP] = true;
-	if (resp->flags & VIRTIO_VIDEO_BUFFER_FLAG_ERR) {
-		o->wrong[resp->timestamp - CLIENT_FIRST_STAMP] = true;
-		o->wrong_count++;
-	}
 }
 
 static void send_part(struct client *c, const struct clip *clip, unsigned i, size_t from, size_t to)
@@ -69,12 +63,12 @@ static unsigned send_nals(struct client *c, const struct clip *clip, unsigned i)
 	return count;
 }
 
-static void check_sums(const struct outcome *o, const struct sums *outside)
+static void check_sums(const struct client *c, const struct outcome *o, const struct sums *outside)
 {
+	assert_int_equal(c->wrong, 0);
 	assert_int_equal(o->sums.count, outside->count);
 	for (unsigned i = 0; i < outside->count; i++)
 		assert_int_equal(o->sums.sum[i], outside->sum[i]);
-	assert_int_equal(o->wrong_count, 0);
 }
 
 /* @parts: 0: NAL units. */
@@ -95,7 +89,7 @@ static void check_parts(const struct video_coded_format *format, const struct cl
 	}
 	client_drain(&c);
 	assert_true(c.ended && !c.failed);
-	check_sums(&o, outside);
+	check_sums(&c, &o, outside);
 	if (parts == 0)
 		assert_true(nals >= 3 * CLIP_FRAMES);
 	/* And once more, from its middle, as after a seek. */
@@ -104,10 +98,11 @@ static void check_parts(const struct video_coded_format *format, const struct cl
 	client_clear_input(&c);
 	client_look(&c);
 	memset(&o, 0, sizeof(o));
+	c.wrong = 0;
 	for (unsigned i = 0; i < clip->count; i++)
 		send_cut(&c, clip, i, parts > 0 ? parts : 2);
 	client_drain(&c);
-	check_sums(&o, outside);
+	check_sums(&c, &o, outside);
 	video_world_destroy(w);
 }
 
@@ -159,14 +154,17 @@ static void check_torn(const struct video_coded_format *format)
 		send_cut(&c, &clip, i, i == torn || i >= later ? 2 : 1);
 	client_drain(&c);
 	assert_true(c.ended && !c.failed);
-	/* The decoder may leave it out. What it says of others, that refer to it, is its own. */
-	assert_true(o.wrong[torn] || !o.seen[torn]);
+	/* Both halves, as far as the decoder shows them; what it says of others, that refer to it, is its own. */
+	assert_false(o.seen[torn]);
+	assert_in_range(c.wrong, 1, CLIENT_OUTPUTS);
+	for (unsigned i = 0; i < c.wrong; i++)
+		assert_true(c.wrong_stamps[i] >= CLIENT_FIRST_STAMP + torn);
 	for (unsigned i = 0; i < torn; i++)
-		assert_false(o.wrong[i]);
+		assert_true(o.seen[i]);
 	/* From the key frame behind it on all are well, in parts or not: of so many pictures the last. */
 	for (unsigned i = 1; i <= CLIP_FRAMES - 10; i++)
 		same += o.sums.sum[o.sums.count - i] == outside.sum[outside.count - i];
-	printf("# %s: %u pictures of %u, %u marked\n", format->name, o.sums.count, outside.count, o.wrong_count);
+	printf("# %s: %u pictures of %u, %u marked\n", format->name, o.sums.count, outside.count, c.wrong);
 	assert_int_equal(same, CLIP_FRAMES - 10);
 	clip_free(&clip);
 	video_world_destroy(w);
