@@ -230,8 +230,8 @@ static bool is_allowed(const struct video *v, const struct video_stream *s, cons
 		const struct video_profile *profile = video_profile_find(s->coded, value);
 
 		/* What they are at first may be none that the codec lists. */
-		return profile && (profile == s->coded->profiles ||
-				   offer->can.profiles >> (profile - s->coded->profiles) & 1);
+		return profile &&
+		       (profile == s->coded->profiles || offer->can.profiles >> (profile - s->coded->profiles) & 1);
 	}
 	if (c->number == VIRTIO_VIDEO_CONTROL_LEVEL)
 		return value == VIRTIO_VIDEO_LEVEL_H264_4_0 ||

@@ -159,7 +159,8 @@ void gst_elements_ask(GstElementFactory *factory, const struct video_coded_forma
 		const unsigned idc = level_idc[i];
 		char level[32];
 
-		snprintf(level, sizeof(level), idc % 10 ? "level=(string)%u.%u" : "level=(string)%u", idc / 10, idc % 10);
+		snprintf(level, sizeof(level), idc % 10 ? "level=(string)%u.%u" : "level=(string)%u", idc / 10,
+			 idc % 10);
 		out->levels |= (uint32_t)gst_elements_does(factory, coded, encoder, level) << i;
 	}
 }

@@ -29,8 +29,7 @@ static bool is_parameters(enum unit unit)
 	return unit == UNIT_SEQUENCE || unit == UNIT_PICTURE;
 }
 
-/* The next start code 00 00 01 at or after @from, or @bytes. */
-static size_t find_start(const uint8_t *data, size_t bytes, size_t from)
+size_t video_headers_find(const uint8_t *data, size_t bytes, size_t from)
 {
 	while (from + 3 <= bytes) {
 		if (data[from + 2] > 1)
@@ -49,10 +48,10 @@ bool video_headers_scan(struct video_headers *h, enum video_headers_kind kind, c
 
 	if (kind == VIDEO_HEADERS_NONE)
 		return false;
-	for (size_t at = find_start(data, bytes, 0), end; at + 3 < bytes; at = end) {
+	for (size_t at = video_headers_find(data, bytes, 0), end; at + 3 < bytes; at = end) {
 		enum unit unit = unit_of(kind, data[at + 3]);
 
-		end = find_start(data, bytes, at + 3);
+		end = video_headers_find(data, bytes, at + 3);
 		if (!is_parameters(unit))
 			continue;
 		h->changes++;
@@ -71,7 +70,7 @@ bool video_headers_scan(struct video_headers *h, enum video_headers_kind kind, c
 /* Where the unit whose start code is at @start ends: before the zeros of the next start code. */
 static size_t unit_end(const uint8_t *data, size_t bytes, size_t start)
 {
-	size_t end = start + 3 < bytes ? find_start(data, bytes, start + 3) : bytes;
+	size_t end = start + 3 < bytes ? video_headers_find(data, bytes, start + 3) : bytes;
 
 	while (end < bytes && end > start + 3 && data[end - 1] == 0)
 		end--;
@@ -82,7 +81,7 @@ const uint8_t *video_headers_skip(enum video_headers_kind kind, const uint8_t *d
 				  size_t *n)
 {
 	while (*at < bytes) {
-		const size_t from = *at, start = find_start(data, bytes, from);
+		const size_t from = *at, start = video_headers_find(data, bytes, from);
 
 		*at = unit_end(data, bytes, start);
 		if (start + 3 < bytes && is_parameters(unit_of(kind, data[start + 3])))
@@ -95,7 +94,7 @@ const uint8_t *video_headers_skip(enum video_headers_kind kind, const uint8_t *d
 
 size_t video_headers_place(enum video_headers_kind kind, const uint8_t *data, size_t bytes)
 {
-	const size_t start = find_start(data, bytes, 0);
+	const size_t start = video_headers_find(data, bytes, 0);
 
 	return start + 3 < bytes && unit_of(kind, data[start + 3]) == UNIT_DELIMITER ? unit_end(data, bytes, start) : 0;
 }

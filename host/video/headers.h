@@ -23,6 +23,9 @@ struct video_headers {
 	uint8_t data[VIDEO_HEADERS_MAX]; /* in Annex B form, start codes included */
 };
 
+/* Where in @data the next start code 00 00 01 is, at or after @from; @bytes: there is none. */
+size_t video_headers_find(const uint8_t *data, size_t bytes, size_t from);
+
 /*
  * Look through @data, one access unit in Annex B form (the host's own copy), and remember the parameter sets in it.
  * Those that begin a new sequence replace all older ones. Returns true if it has any that do.

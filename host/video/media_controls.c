@@ -68,7 +68,8 @@ static void apply_level(struct video_stream *stream, int32_t value, const struct
 
 static const char *const mode_menu[] = {"Variable Bitrate", "Constant Bitrate"};
 static const uint32_t mode_numbers[] = {VIRTIO_VIDEO_BITRATE_MODE_VBR, VIRTIO_VIDEO_BITRATE_MODE_CBR};
-static const char *const h264_profile_menu[] = {"Baseline", "Constrained Baseline", "Main", "Extended", "High", "High 10"};
+static const char *const h264_profile_menu[] = {"Baseline", "Constrained Baseline", "Main", "Extended", "High",
+						"High 10"};
 static const uint32_t h264_profile_numbers[] = {
 	[V4L2_MPEG_VIDEO_H264_PROFILE_BASELINE] = VIRTIO_VIDEO_PROFILE_H264_BASELINE,
 	[V4L2_MPEG_VIDEO_H264_PROFILE_CONSTRAINED_BASELINE] = VIRTIO_VIDEO_PROFILE_H264_BASELINE,

@@ -324,7 +324,8 @@ int media_s_fmt(struct media_session *s, struct media_ioctl *i)
 	if (w.queue == VIDEO_INPUT)
 		stream_set_picture(s->stream, media_picture_of(raw), w.width, w.height);
 	else
-		stream_set_picture(s->stream, media_picture_of(raw), s->stream->visible_width, s->stream->visible_height);
+		stream_set_picture(s->stream, media_picture_of(raw), s->stream->visible_width,
+				   s->stream->visible_height);
 	return 0;
 }
 

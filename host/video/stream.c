@@ -15,6 +15,8 @@
 #define DEFAULT_CODED_BYTES (1u << 20)
 #define DEFAULT_BITRATE 4000000u
 #define DEFAULT_FRAME_RATE 30u
+/* A part of an access unit waits for the next one for such a part of what a codec may take. */
+#define PARTS_OF_TIMEOUT 100u
 
 /* ---- state ---- */
 
@@ -177,10 +179,18 @@ static void let_go_of_codec(struct video_stream *s)
 	s->codec = NULL;
 }
 
+/* Nothing that was put in is of use any more. */
+static void forget_input(struct video_stream *s)
+{
+	let_go_of_codec(s);
+	video_units_drop(&s->units);
+	loop_cancel_timer(s->config.loop, &s->units_timer);
+}
+
 static void fail(struct video_stream *s, const char *why)
 {
 	log_line(LOG_TOPIC_VIDEO, LOG_WARN, "stream %u: %s; the guest is told and may clear it and go on", s->config.id, why);
-	let_go_of_codec(s);
+	forget_input(s);
 	stream_enter(s, STREAM_FAILED);
 	cancel_queued(s, VIDEO_INPUT);
 	cancel_queued(s, VIDEO_OUTPUT);
@@ -206,6 +216,48 @@ static int make_codec(struct video_stream *s)
 	return s->config.codec->create(&c, &s->codec);
 }
 
+/* Give the codec the access units that are whole. */
+static int decode_units(struct video_stream *s)
+{
+	struct video_unit unit;
+	int err = 0;
+
+	while (err == 0 && video_units_take(&s->units, &unit))
+		err = s->codec->ops->decode(s->codec, unit.data, unit.bytes, unit.timestamp);
+	return err;
+}
+
+static int decode_part(struct video_stream *s, uint8_t *data, size_t bytes, uint64_t timestamp)
+{
+	const bool was_torn = s->units.is_torn;
+	int err = video_units_add(&s->units, (struct video_unit){data, bytes, timestamp});
+
+	s->units_due = false;
+	if (err == 0)
+		err = decode_units(s);
+	if (s->units.is_torn && !was_torn)
+		log_line(LOG_TOPIC_VIDEO, LOG_WARN,
+			 "stream %u: a picture came in parts and is damaged; one buffer for each access unit, please; "
+			 "from now on "
+			 "they are put together",
+			 s->config.id);
+	if (video_units_holds(&s->units))
+		loop_arm_timer(s->config.loop, &s->units_timer,
+			       loop_now_ns() + s->config.timeout_ms * 1000000ull / PARTS_OF_TIMEOUT);
+	else
+		loop_cancel_timer(s->config.loop, &s->units_timer);
+	return err;
+}
+
+/* No more of it came in time. */
+static void on_units_timer(struct loop_timer *t)
+{
+	struct video_stream *s = t->owner;
+
+	s->units_due = true;
+	pump(s, false);
+}
+
 /* The host's own copy of a bitstream, with the remembered parameter sets before it if a new codec starts without. */
 static int decode(struct video_stream *s, const struct video_buffer *b, bool first)
 {
@@ -219,10 +271,24 @@ static int decode(struct video_stream *s, const struct video_buffer *b, bool fir
 	video_cursor_init(&from, b, b->planes[0].offset);
 	video_cursor_read(&from, data + before, b->data_bytes);
 	if (!video_headers_scan(&s->headers, s->coded->headers, data + before, b->data_bytes))
-		return s->codec->ops->decode(s->codec, data, before + b->data_bytes, b->timestamp);
+		return decode_part(s, data, before + b->data_bytes, b->timestamp);
 	/* It brings its own. */
 	memmove(data, data + before, b->data_bytes);
-	return s->codec->ops->decode(s->codec, data, b->data_bytes, b->timestamp);
+	return decode_part(s, data, b->data_bytes, b->timestamp);
+}
+
+/* What is held of an access unit, as it is. Returns false if the stream failed. */
+static bool decode_held(struct video_stream *s, bool *progress)
+{
+	int err;
+
+	s->units_due = false;
+	*progress |= video_units_holds(&s->units);
+	video_units_flush(&s->units);
+	err = decode_units(s);
+	if (err < 0)
+		fail(s, strerror(-err));
+	return err == 0;
 }
 
 /* Give the codec what it has room for. Returns false if the stream failed. */
@@ -230,6 +296,9 @@ static bool feed(struct video_stream *s, bool *progress)
 {
 	struct stream_side *side = &s->sides[VIDEO_INPUT];
 
+	if (s->units_due && s->codec && !side->first_queued && s->codec->ops->has_room(s->codec) &&
+	    !decode_held(s, progress))
+		return false;
 	while (side->first_queued) {
 		struct video_buffer *b = side->first_queued;
 		const bool first = !s->codec;
@@ -260,6 +329,8 @@ static bool feed(struct video_stream *s, bool *progress)
 			finish_first(s, VIDEO_INPUT, &done);
 	}
 	if (s->state == STREAM_DRAINING && s->codec && !s->drain_sent) {
+		if (!decode_held(s, progress))
+			return false;
 		s->drain_sent = true;
 		s->codec->ops->drain(s->codec);
 		*progress = true;
@@ -331,7 +402,7 @@ static void deliver_frame(struct video_stream *s, const struct codec_output *out
 	struct stream_done done = {
 		.timestamp = out->timestamp,
 		.bytes = s->config.encoder ? (uint32_t)bytes : 0,
-		.error = err < 0 || out->damaged,
+		.error = err < 0 || out->damaged || video_units_is_torn(&s->units, out->timestamp),
 		.key_frame = s->config.encoder && out->key_frame,
 		.delta_frame = s->config.encoder && !out->key_frame,
 	};
@@ -441,6 +512,7 @@ int stream_create(const struct stream_config *config, struct video_stream **out)
 		s->sides[q].plane_bytes = DEFAULT_CODED_BYTES;
 	}
 	s->watchdog = (struct loop_timer){.expired = on_watchdog, .owner = s};
+	s->units_timer = (struct loop_timer){.expired = on_units_timer, .owner = s};
 	s->controls = (struct codec_controls){
 		.bitrate = DEFAULT_BITRATE,
 		.peak_bitrate = DEFAULT_BITRATE * 2,
@@ -460,6 +532,7 @@ void stream_destroy(struct video_stream *s)
 	stream_drop_buffers(s, VIDEO_INPUT);
 	stream_drop_buffers(s, VIDEO_OUTPUT);
 	loop_cancel_timer(s->config.loop, &s->watchdog);
+	forget_input(s);
 	free(s);
 }
 
@@ -583,7 +656,7 @@ void stream_clear(struct video_stream *s, enum video_queue q)
 	if (q == VIDEO_OUTPUT)
 		s->output_held = s->mark_owed = false;
 	if (restart)
-		let_go_of_codec(s);
+		forget_input(s);
 	if (cut_drain)
 		end_drain(s, true);
 	if (restart && s->state != STREAM_IDLE)
@@ -601,7 +674,7 @@ void stream_cancel(struct video_stream *s)
 	cancel_queued(s, VIDEO_INPUT);
 	cancel_queued(s, VIDEO_OUTPUT);
 	if (s->lent || s->drain_sent)
-		let_go_of_codec(s);
+		forget_input(s);
 	if (draining)
 		end_drain(s, true);
 	if (draining && s->codec)
@@ -646,6 +719,7 @@ void stream_set_coded(struct video_stream *s, const struct video_coded_format *c
 	s->coded = coded;
 	s->headers.changes += s->headers.bytes > 0;
 	s->headers.bytes = 0;
+	video_units_reset(&s->units, s->config.encoder ? VIDEO_HEADERS_NONE : coded->headers);
 	s->format_known = false;
 	s->controls.profile = coded->profiles[0].number;
 	s->controls.level = coded->last_level ? VIRTIO_VIDEO_LEVEL_H264_4_0 : 0;

@@ -26,6 +26,7 @@
 #include "host/video/format.h"
 #include "host/video/headers.h"
 #include "host/video/picture.h"
+#include "host/video/units.h"
 
 struct video_stream;
 
@@ -102,6 +103,9 @@ struct video_stream {
 	struct video_buffer *lent; /* inputs that it reads in place, oldest first; still queued as the guest sees it */
 	struct codec_stats stats; /* of the codecs before it */
 	struct video_headers headers;
+	struct video_units units; /* of a decoder's input */
+	struct loop_timer units_timer;
+	bool units_due; /* what they hold waits no longer; unless the codec had no room for what the guest has sent */
 	void *drain_request; /* DRAINING: the front's word on it */
 	bool drain_sent;     /* the codec was told */
 	bool drain_was_empty; /* nothing had been put in */

@@ -79,10 +79,11 @@ test_video_objects-src = tests/lib/film.c tests/lib/shared_pictures.c $(video-te
 # And over GStreamer's codecs.
 codec-test-src = tests/lib/codec_leaks.c tests/lib/codec_tests.c tests/lib/clip.c tests/lib/video_client.c $(video-test-src) \
 	$(host-video-gst-src)
-device-tests += test_codec_conformance test_codec_encode test_codec_broken test_codec_formats test_codec_controls
+device-tests += test_codec_parts test_codec_conformance test_codec_encode test_codec_broken test_codec_formats test_codec_controls
 test_codec_conformance-src = $(codec-test-src)
 test_codec_encode-src = tests/lib/round_trip.c tests/lib/soft_picture.c $(codec-test-src)
 test_codec_broken-src = $(codec-test-src)
+test_codec_parts-src = $(codec-test-src)
 test_codec_formats-src = $(codec-test-src)
 test_codec_controls-src = $(codec-test-src)
 media-test-src = tests/lib/media_world.c tests/lib/fake_shmem.c $(video-test-src)

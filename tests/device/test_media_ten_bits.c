@@ -289,9 +289,9 @@ static uint32_t profiles_of(bool encoder, const char *element, uint32_t format, 
 	} answer;
 	uint32_t choices = 0;
 
-	assert_int_equal(video_send(w, VIRTIO_VIDEO_CMD_QUERY_CONTROL, 0, &request, sizeof(request), &answer,
-				    sizeof(answer)),
-			 VIRTIO_VIDEO_RESP_OK_QUERY_CONTROL);
+	assert_int_equal(
+		video_send(w, VIRTIO_VIDEO_CMD_QUERY_CONTROL, 0, &request, sizeof(request), &answer, sizeof(answer)),
+		VIRTIO_VIDEO_RESP_OK_QUERY_CONTROL);
 	for (uint32_t i = 0; i < answer.head.num; i++)
 		choices |= 1u << (answer.values[i] - first);
 	video_world_destroy(w);

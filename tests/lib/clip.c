@@ -64,34 +64,34 @@ static void add_packet(void *arg, GstBuffer *buffer)
 /* Encoders for the clips of each format, with reordered pictures where it has them. */
 static const struct {
 	const char *format, *element, *properties;
+	const char *sliced; /* what makes slices of pictures; NULL: nothing does */
 } encoders[] = {
-	{"h264", "x264enc", "bframes=2 key-int-max=10 speed-preset=veryfast bitrate=800"},
-	{"hevc", "x265enc", "key-int-max=10 speed-preset=ultrafast bitrate=800 log-level=none"},
-	{"vp8", "vp8enc", "deadline=1 keyframe-max-dist=10 target-bitrate=800000"},
-	{"vp9", "vp9enc", "deadline=1 cpu-used=8 keyframe-max-dist=10 target-bitrate=800000"},
-	{"mpeg2", "mpeg2enc", "format=3 bitrate=800 min-gop-size=5 max-gop-size=10 ! mpegvideoparse"},
-	{"mpeg4", "avenc_mpeg4", "gop-size=10 bitrate=800000 max-bframes=2"},
+	{"h264", "x264enc", "bframes=2 key-int-max=10 speed-preset=veryfast bitrate=800", "option-string=slices=3"},
+	{"hevc", "x265enc", "key-int-max=10 speed-preset=ultrafast bitrate=800 log-level=none",
+	 "option-string=slices=3"},
+	{"vp8", "vp8enc", "deadline=1 keyframe-max-dist=10 target-bitrate=800000", NULL},
+	{"vp9", "vp9enc", "deadline=1 cpu-used=8 keyframe-max-dist=10 target-bitrate=800000", NULL},
+	{"mpeg2", "mpeg2enc", "format=3 bitrate=800 min-gop-size=5 max-gop-size=10 ! mpegvideoparse", NULL},
+	{"mpeg4", "avenc_mpeg4", "gop-size=10 bitrate=800000 max-bframes=2", NULL},
 	{"av1", "av1enc",
-	 "cpu-used=8 usage-profile=realtime end-usage=cbr target-bitrate=800 keyframe-max-dist=10 lag-in-frames=0"},
-	{"jpeg", "jpegenc", "quality=90"},
+	 "cpu-used=8 usage-profile=realtime end-usage=cbr target-bitrate=800 keyframe-max-dist=10 lag-in-frames=0",
+	 NULL},
+	{"jpeg", "jpegenc", "quality=90", NULL},
 };
 
-static const char *encoder_of(const struct video_coded_format *format, const char **properties)
+static unsigned row_of(const struct video_coded_format *format)
 {
 	for (unsigned i = 0; i < sizeof(encoders) / sizeof(encoders[0]); i++) {
-		if (strcmp(encoders[i].format, format->name) == 0) {
-			*properties = encoders[i].properties;
-			return encoders[i].element;
-		}
+		if (strcmp(encoders[i].format, format->name) == 0)
+			return i;
 	}
 	fail_msg("no encoder is named here for %s", format->name);
-	return NULL;
+	return 0;
 }
 
 bool clip_can_make(const struct video_coded_format *format)
 {
-	const char *properties;
-	GstElementFactory *factory = gst_element_factory_find(encoder_of(format, &properties));
+	GstElementFactory *factory = gst_element_factory_find(encoders[row_of(format)].element);
 
 	if (factory)
 		gst_object_unref(factory);
@@ -100,8 +100,7 @@ bool clip_can_make(const struct video_coded_format *format)
 
 bool clip_can_make_of(const struct video_coded_format *format, const char *raw)
 {
-	const char *properties;
-	GstElementFactory *factory = gst_element_factory_find(encoder_of(format, &properties));
+	GstElementFactory *factory = gst_element_factory_find(encoders[row_of(format)].element);
 	GstCaps *caps = gst_caps_new_simple("video/x-raw", "format", G_TYPE_STRING, raw, NULL);
 	bool can = factory && gst_element_factory_can_sink_any_caps(factory, caps);
 
@@ -111,20 +110,34 @@ bool clip_can_make_of(const struct video_coded_format *format, const char *raw)
 	return can;
 }
 
-void clip_make_of(const struct video_coded_format *format, unsigned width, unsigned height, const char *raw,
-		  struct clip *c)
+static void make(const struct video_coded_format *format, unsigned width, unsigned height, const char *raw,
+		 const char *more, struct clip *c)
 {
-	const char *properties, *encoder = encoder_of(format, &properties);
+	const unsigned row = row_of(format);
 	char text[600];
 
 	memset(c, 0, sizeof(*c));
 	snprintf(text, sizeof(text),
 		 "videotestsrc num-buffers=%u pattern=ball ! video/x-raw,format=%s,width=%u,height=%u,framerate=30/1 ! "
-		 "%s %s ! "
+		 "%s %s %s ! "
 		 "%s ! appsink name=out",
-		 CLIP_FRAMES, raw, width, height, encoder, properties, format->caps);
+		 CLIP_FRAMES, raw, width, height, encoders[row].element, encoders[row].properties, more, format->caps);
 	run_pipeline(text, add_packet, c);
 	assert_true(c->count >= CLIP_FRAMES);
+}
+
+void clip_make_of(const struct video_coded_format *format, unsigned width, unsigned height, const char *raw,
+		  struct clip *c)
+{
+	make(format, width, height, raw, "", c);
+}
+
+void clip_make_sliced(const struct video_coded_format *format, unsigned width, unsigned height, struct clip *c)
+{
+	const char *more = encoders[row_of(format)].sliced;
+
+	assert_non_null(more);
+	make(format, width, height, "I420", more, c);
 }
 
 uint64_t sums_of(const void *data, size_t n)

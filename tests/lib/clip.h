@@ -28,6 +28,8 @@ bool clip_can_make_of(const struct video_coded_format *format, const char *raw);
 void clip_make_of(const struct video_coded_format *format, unsigned width, unsigned height, const char *raw,
 		  struct clip *c);
 void clip_make(const struct video_coded_format *format, unsigned width, unsigned height, struct clip *c);
+/* The same with slices in each picture; of H.264 and HEVC. */
+void clip_make_sliced(const struct video_coded_format *format, unsigned width, unsigned height, struct clip *c);
 void clip_free(struct clip *c);
 
 /* One checksum a picture, in order. */

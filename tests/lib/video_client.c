@@ -79,6 +79,8 @@ static void take_output(struct client *c, uint32_t i)
 		resp.flags = VIRTIO_VIDEO_BUFFER_FLAG_ERR;
 	if (resp.flags & VIRTIO_VIDEO_BUFFER_FLAG_EOS)
 		c->ended = true;
+	else if (resp.flags & VIRTIO_VIDEO_BUFFER_FLAG_ERR && resp.timestamp)
+		c->wrong_stamps[c->wrong++ % CLIENT_OUTPUTS] = resp.timestamp;
 	else if (!(resp.flags & VIRTIO_VIDEO_BUFFER_FLAG_ERR) && c->each)
 		c->each(c, put_together(c, i, c->decoder ? c->picture_bytes : CLIENT_CODED_BYTES), &resp);
 	c->output[i] = video_queue(c->w, c->id, VIDEO_OUT, i, 0, 0);

@@ -24,6 +24,9 @@ struct client {
 	struct fake_request *input[CLIENT_INPUTS], *output[CLIENT_OUTPUTS], *event, *drain;
 	bool has_outputs, failed, ended;
 	unsigned formats;
+	/* Outputs with a timestamp and the flag for errors. */
+	unsigned wrong;
+	uint64_t wrong_stamps[CLIENT_OUTPUTS];
 	struct virtio_video_params params;
 	/* What came. */
 	void (*each)(struct client *c, const uint8_t *data, const struct virtio_video_resource_queue_resp *resp);

@@ -91,4 +91,6 @@ unit-tests += test_doctor_process
 test_doctor_process-src = vmm/doctor_process.c tests/lib/elsewhere.c $(host-sandbox-src)
 unit-tests += test_video_headers
 test_video_headers-src = host/video/headers.c
+unit-tests += test_video_units
+test_video_units-src = host/video/headers.c host/video/units.c
 unit-tests += test_virtio_object

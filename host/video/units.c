@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+#include "host/video/units.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/video/headers.h"
+
+/* More is no access unit, and goes out as it is. */
+#define MAX_HELD (2u << 20)
+#define MAX_ROOM_AHEAD (256u << 10)
+/* So many whole ones in a row, and nobody waits any more: the parts were errors of transmission. */
+#define ENOUGH_WHOLE 8u
+
+/* What a NAL unit is to the access unit that it is in. */
+enum nal {
+	NAL_REST,  /* nothing new */
+	NAL_BEGIN, /* no slice, but only before the first */
+	NAL_SLICE,
+	NAL_FIRST_SLICE,
+};
+
+/* Bytes behind the start code that nal_of() looks at. */
+static size_t nal_head(enum video_headers_kind kind)
+{
+	return kind == VIDEO_HEADERS_H264 ? 2 : 3;
+}
+
+/*
+ * H.264 7.4.1.2.3 and 7.3.3 (a slice begins with the number of its first macroblock: 0 is one bit, set); HEVC 7.4.2.4.4
+ * and 7.3.6.1 (first_slice_segment_in_pic_flag).
+ */
+static enum nal nal_of(enum video_headers_kind kind, const uint8_t *p)
+{
+	if (kind == VIDEO_HEADERS_H264) {
+		const unsigned type = p[0] & 0x1f;
+
+		if (type == 1 || type == 2 || type == 5)
+			return p[1] & 0x80 ? NAL_FIRST_SLICE : NAL_SLICE;
+		/* 14 is before each slice of some streams. */
+		return (type >= 6 && type <= 9) || (type >= 15 && type <= 18) ? NAL_BEGIN : NAL_REST;
+	} else {
+		const unsigned type = p[0] >> 1 & 0x3f;
+
+		if (type < 32)
+			return p[2] & 0x80 ? NAL_FIRST_SLICE : NAL_SLICE;
+		return (type >= 32 && type <= 35) || type == 39 || (type >= 41 && type <= 44) ||
+				       (type >= 48 && type <= 55)
+			       ? NAL_BEGIN
+			       : NAL_REST;
+	}
+}
+
+/* Zeros and a start code. */
+static bool begins_with_nal(const uint8_t *data, size_t bytes)
+{
+	size_t zeros = 0;
+
+	while (zeros < bytes && data[zeros] == 0)
+		zeros++;
+	return zeros >= 2 && zeros < bytes && data[zeros] == 1;
+}
+
+/*
+ * Does an input of these bytes go on with the access unit of the one before? Slices may come in any order (H.264's ASO), so
+ * a picture's first one anywhere makes it a unit of its own.
+ */
+static bool goes_on(const struct video_units *u, const uint8_t *data, size_t bytes)
+{
+	enum nal begin = NAL_REST;
+	bool is_first = true, has_slice = false;
+
+	if (!begins_with_nal(data, bytes))
+		return u->is_annex_b;
+	for (size_t at = video_headers_find(data, bytes, 0); at + 3 + nal_head(u->kind) <= bytes;
+	     at = video_headers_find(data, bytes, at + 3)) {
+		const enum nal nal = nal_of(u->kind, data + at + 3);
+
+		begin = is_first ? nal : begin;
+		is_first = false;
+		has_slice |= nal == NAL_SLICE;
+		if (nal == NAL_FIRST_SLICE)
+			return false;
+	}
+	return has_slice || (begin == NAL_REST && !is_first);
+}
+
+void video_units_drop(struct video_units *u)
+{
+	free(u->held.data);
+	u->held = (struct video_unit){0};
+	u->room = u->looked_at = 0;
+	u->parts = 0;
+	u->has_slice = u->is_flushed = u->is_torn = false;
+}
+
+void video_units_reset(struct video_units *u, enum video_headers_kind kind)
+{
+	video_units_drop(u);
+	*u = (struct video_units){.kind = kind};
+}
+
+/* Put @unit behind what is held. */
+static int hold(struct video_units *u, struct video_unit unit)
+{
+	uint8_t *data;
+
+	u->parts++;
+	if (!u->held.data) {
+		u->held = unit;
+		u->room = unit.bytes;
+		return 0;
+	}
+	if (u->room - u->held.bytes < unit.bytes) {
+		const size_t needed = u->held.bytes + unit.bytes;
+		const size_t room = needed + (needed < MAX_ROOM_AHEAD ? needed : MAX_ROOM_AHEAD);
+
+		data = realloc(u->held.data, room);
+		if (!data) {
+			free(unit.data);
+			return -ENOMEM;
+		}
+		u->held.data = data;
+		u->room = room;
+	}
+	memcpy(u->held.data + u->held.bytes, unit.data, unit.bytes);
+	u->held.bytes += unit.bytes;
+	free(unit.data);
+	return 0;
+}
+
+int video_units_add(struct video_units *u, struct video_unit unit)
+{
+	const uint64_t previous = u->previous;
+	bool more = false;
+
+	if (u->kind != VIDEO_HEADERS_NONE) {
+		more = goes_on(u, unit.data, unit.bytes);
+		u->is_annex_b |= !more && begins_with_nal(unit.data, unit.bytes);
+	}
+	u->previous = unit.timestamp;
+	switch (u->guest) {
+	case VIDEO_UNITS_UNKNOWN:
+		if (!u->is_annex_b)
+			u->is_flushed = true;
+		else if (more)
+			u->guest = VIDEO_UNITS_PARTS;
+		else if (u->has_slice)
+			u->guest = VIDEO_UNITS_WHOLE;
+		break;
+	case VIDEO_UNITS_WHOLE:
+		/* Its beginning is gone; from now on such are waited for. */
+		if (more) {
+			u->guest = VIDEO_UNITS_PARTS;
+			u->is_torn = true;
+			u->torn[0] = previous;
+			u->torn[1] = unit.timestamp;
+			u->is_flushed = true;
+			u->whole = 0;
+		}
+		break;
+	case VIDEO_UNITS_PARTS:
+		u->whole = more || u->parts > 1 ? 0 : u->whole + 1;
+		if (u->whole >= ENOUGH_WHOLE)
+			u->guest = VIDEO_UNITS_WHOLE;
+		break;
+	}
+	if (u->held.bytes + unit.bytes > MAX_HELD)
+		u->is_flushed = true;
+	return hold(u, unit);
+}
+
+/* Where the access unit that is held ends: there the next one begins. 0: not yet. */
+static size_t find_end(struct video_units *u)
+{
+	const uint8_t *data = u->held.data;
+	const size_t bytes = u->held.bytes;
+	size_t at = video_headers_find(data, bytes, u->looked_at), end = 0;
+
+	while (end == 0 && at + 3 + nal_head(u->kind) <= bytes) {
+		const enum nal nal = nal_of(u->kind, data + at + 3);
+
+		if (u->has_slice && (nal == NAL_BEGIN || nal == NAL_FIRST_SLICE)) {
+			end = at;
+			break;
+		}
+		u->has_slice |= nal == NAL_SLICE || nal == NAL_FIRST_SLICE;
+		at = video_headers_find(data, bytes, at + 3);
+	}
+	/* A start code may be cut, too. */
+	u->looked_at = at < bytes ? at : bytes > 2 ? bytes - 2 : 0;
+	while (end > 0 && data[end - 1] == 0)
+		end--;
+	return end;
+}
+
+static bool take_all(struct video_units *u, struct video_unit *out)
+{
+	*out = u->held;
+	u->held = (struct video_unit){0};
+	u->parts = 0;
+	u->looked_at = 0;
+	u->has_slice = false;
+	return true;
+}
+
+bool video_units_take(struct video_units *u, struct video_unit *out)
+{
+	const bool passes = u->kind == VIDEO_HEADERS_NONE || u->is_flushed;
+	struct video_unit rest = {0};
+	size_t end;
+
+	if (!u->held.data) {
+		u->is_flushed = false;
+		return false;
+	}
+	/* The usual way: nothing was held. */
+	if (passes || (u->guest == VIDEO_UNITS_WHOLE && u->parts == 1))
+		return take_all(u, out);
+	end = find_end(u);
+	if (end == 0)
+		return false;
+	rest.bytes = u->held.bytes - end;
+	rest.data = malloc(rest.bytes);
+	/* Then they go together, which a decoder may survive. */
+	if (!rest.data)
+		return take_all(u, out);
+	memcpy(rest.data, u->held.data + end, rest.bytes);
+	rest.timestamp = u->previous;
+	u->held.bytes = end;
+	take_all(u, out);
+	u->held = rest;
+	u->room = rest.bytes;
+	u->parts = 1;
+	return true;
+}
+
+void video_units_flush(struct video_units *u)
+{
+	u->is_flushed = u->held.data != NULL;
+	/* Until something goes on with it. */
+	if (u->held.data && u->guest == VIDEO_UNITS_UNKNOWN)
+		u->guest = VIDEO_UNITS_WHOLE;
+}
+
+bool video_units_is_torn(const struct video_units *u, uint64_t timestamp)
+{
+	return u->is_torn && (timestamp == u->torn[0] || timestamp == u->torn[1]);
+}

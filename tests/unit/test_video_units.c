@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+/* Access units put together from inputs that are parts of them: which come out, when, and under whose timestamp. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/video/units.h"
+
+#define SPS 0, 0, 0, 1, 0x67, 1, 2, 3
+#define FIRST(n) 0, 0, 0, 1, 0x65, 0x88, n, n
+#define NEXT(n) 0, 0, 1, 0x65, 0x40, n, n
+
+/* Three of two slices each, the first and the last with parameters before. */
+static const uint8_t film[] = {SPS, FIRST(1), NEXT(1), FIRST(2), NEXT(2), SPS, FIRST(3), NEXT(3)};
+static const size_t ends[] = {23, 38, sizeof(film)};
+/* HEVC's: video parameters, a first slice, another, and the next picture. */
+static const uint8_t hevc[] = {0, 0, 1,	   0x40, 1,    0xc, 0, 0, 1, 0x26, 1, 0xaf, 7, 0,
+			       0, 1, 0x26, 1,	 0x2f, 7,   0, 0, 1, 0x02, 1, 0xd0, 7};
+
+struct out {
+	uint8_t data[sizeof(film)];
+	size_t bytes;
+	unsigned count;
+	size_t ends[16];
+	uint64_t stamps[16];
+};
+
+static void take(struct video_units *u, struct out *o)
+{
+	struct video_unit unit;
+
+	while (video_units_take(u, &unit)) {
+		assert_true(o->count < 16 && o->bytes + unit.bytes <= sizeof(o->data));
+		memcpy(o->data + o->bytes, unit.data, unit.bytes);
+		o->bytes += unit.bytes;
+		o->ends[o->count] = o->bytes;
+		o->stamps[o->count++] = unit.timestamp;
+		free(unit.data);
+	}
+}
+
+static void add(struct video_units *u, const uint8_t *data, size_t bytes, uint64_t timestamp, struct out *o)
+{
+	struct video_unit unit = {malloc(bytes), bytes, timestamp};
+
+	assert_non_null(unit.data);
+	memcpy(unit.data, data, bytes);
+	assert_int_equal(video_units_add(u, unit), 0);
+	take(u, o);
+}
+
+static void check_film(struct video_units *u, struct out *o)
+{
+	video_units_flush(u);
+	take(u, o);
+	assert_int_equal(o->bytes, sizeof(film));
+	assert_memory_equal(o->data, film, sizeof(film));
+	assert_int_equal(o->count, 3);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(o->ends[i], ends[i]);
+	assert_false(video_units_holds(u));
+}
+
+static void units_cut_anywhere_come_out_whole(void **state)
+{
+	(void)state;
+	/* At every byte, and in pieces of every size that say what they are. */
+	for (size_t n = 5; n < sizeof(film); n++) {
+		struct video_units u = {0};
+		struct out two = {0}, many = {0};
+
+		video_units_reset(&u, VIDEO_HEADERS_H264);
+		for (size_t at = 0; at < sizeof(film); at += n)
+			add(&u, film + at, at + n < sizeof(film) ? n : sizeof(film) - at, at, &many);
+		/* Slice for slice, and then one with the next picture's first: that looks like whole ones. */
+		if (n < ends[0] && n != 16)
+			check_film(&u, &many);
+		video_units_reset(&u, VIDEO_HEADERS_H264);
+		add(&u, film, n < ends[0] ? n : ends[0], 1, &two);
+		if (n < ends[0])
+			add(&u, film + n, ends[0] - n, 1, &two);
+		assert_int_equal(two.count, 0);
+		add(&u, film + ends[0], ends[1] - ends[0], 2, &two);
+		/* Parameters by themselves are no part of a picture. */
+		assert_int_equal(two.count, n < ends[0] && n != 8 && n != 9 ? 1 : 2);
+		add(&u, film + ends[1], ends[2] - ends[1], 3, &two);
+		check_film(&u, &two);
+		for (unsigned i = 0; i < 3; i++)
+			assert_int_equal(two.stamps[i], i + 1);
+	}
+}
+
+static void whole_units_wait_only_for_the_second(void **state)
+{
+	struct video_units u = {0};
+	struct out o = {0};
+
+	(void)state;
+	video_units_reset(&u, VIDEO_HEADERS_H264);
+	add(&u, film, ends[0], 1, &o);
+	assert_int_equal(o.count, 0);
+	assert_true(video_units_holds(&u));
+	add(&u, film + ends[0], ends[1] - ends[0], 2, &o);
+	assert_int_equal(o.count, 2);
+	add(&u, film + ends[1], ends[2] - ends[1], 3, &o);
+	assert_int_equal(o.count, 3);
+	check_film(&u, &o);
+}
+
+static void who_waits_for_pictures_waits_once(void **state)
+{
+	struct video_units u = {0};
+	struct out o = {0};
+
+	(void)state;
+	video_units_reset(&u, VIDEO_HEADERS_H264);
+	add(&u, film, ends[0], 1, &o);
+	/* The time is over. */
+	video_units_flush(&u);
+	take(&u, &o);
+	assert_int_equal(o.count, 1);
+	add(&u, film + ends[0], ends[1] - ends[0], 2, &o);
+	assert_int_equal(o.count, 2);
+	video_units_reset(&u, VIDEO_HEADERS_H264);
+}
+
+static void pictures_torn_in_two_are_known(void **state)
+{
+	struct video_units u = {0};
+	struct out o = {0};
+
+	(void)state;
+	video_units_reset(&u, VIDEO_HEADERS_H264);
+	add(&u, film, ends[0], 1, &o);
+	add(&u, film + ends[0], 8, 2, &o);
+	assert_int_equal(o.count, 2);
+	assert_false(video_units_is_torn(&u, 2));
+	add(&u, film + ends[0] + 8, ends[1] - ends[0] - 8, 9, &o);
+	assert_true(video_units_is_torn(&u, 2) && video_units_is_torn(&u, 9));
+	assert_false(video_units_is_torn(&u, 1) || video_units_is_torn(&u, 3));
+	/* From now on they are put together. */
+	add(&u, film + ends[1], 16, 3, &o);
+	assert_int_equal(o.count, 3);
+	add(&u, film + ends[1] + 16, ends[2] - ends[1] - 16, 3, &o);
+	video_units_flush(&u);
+	take(&u, &o);
+	assert_int_equal(o.count, 4);
+	assert_int_equal(o.ends[2], ends[1]);
+	assert_int_equal(o.ends[3], ends[2]);
+	video_units_drop(&u);
+	assert_false(video_units_is_torn(&u, 2));
+	/* Until enough came whole in a row. */
+	for (unsigned i = 0; i < 20; i++) {
+		o = (struct out){0};
+		add(&u, film, ends[0], 100 + i, &o);
+		assert_int_equal(o.count, i == 0 ? 0 : i == 7 ? 2 : 1);
+		if (o.count > 0)
+			assert_int_equal(o.stamps[o.count - 1], i < 7 ? 99 + i : 100 + i);
+	}
+	video_units_reset(&u, VIDEO_HEADERS_H264);
+}
+
+static void hevc_is_put_together_too(void **state)
+{
+	(void)state;
+	for (size_t n = 4; n < 20; n++) {
+		struct video_units u = {0};
+		struct out o = {0};
+
+		video_units_reset(&u, VIDEO_HEADERS_HEVC);
+		add(&u, hevc, n, 1, &o);
+		add(&u, hevc + n, 20 - n, 1, &o);
+		assert_int_equal(o.count, 0);
+		add(&u, hevc + 20, sizeof(hevc) - 20, 2, &o);
+		video_units_flush(&u);
+		take(&u, &o);
+		assert_int_equal(o.count, 2);
+		assert_int_equal(o.ends[0], 20);
+		assert_int_equal(o.ends[1], sizeof(hevc));
+		assert_memory_equal(o.data, hevc, sizeof(hevc));
+	}
+}
+
+/* Formats without such units, and nonsense. */
+static void anything_else_passes(void **state)
+{
+	static const enum video_headers_kind kinds[] = {VIDEO_HEADERS_NONE, VIDEO_HEADERS_H264, VIDEO_HEADERS_HEVC};
+
+	(void)state;
+	for (unsigned k = 0; k < 3; k++) {
+		struct video_units u = {0};
+		struct out o = {0};
+
+		video_units_reset(&u, kinds[k]);
+		for (uint64_t i = 0; i < 5; i++) {
+			add(&u, (const uint8_t *)"nonsense", 8, i, &o);
+			assert_int_equal(o.count, i + 1);
+			assert_int_equal(o.stamps[i], i);
+		}
+		assert_false(video_units_holds(&u));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(units_cut_anywhere_come_out_whole),
+		cmocka_unit_test(whole_units_wait_only_for_the_second),
+		cmocka_unit_test(who_waits_for_pictures_waits_once),
+		cmocka_unit_test(pictures_torn_in_two_are_known),
+		cmocka_unit_test(hevc_is_put_together_too),
+		cmocka_unit_test(anything_else_passes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
