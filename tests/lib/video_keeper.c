@@ -97,6 +97,10 @@ static int prepare(struct program_worker *w)
 static int create_device(const struct device_setup *setup, struct virtio_device **out)
 {
 	home->shared->workers++;
+	if (*home->shared->next_dies_at) {
+		step_die_at(home->shared->next_dies_at);
+		*home->shared->next_dies_at = '\0';
+	}
 	gst_elements_init();
 	stuck_decoder_register(&home->shared->stuck);
 	return mullion_device_module.create(setup, out);
@@ -257,11 +261,21 @@ void video_keeper_arm(struct video_keeper *w, unsigned step, unsigned number)
 		usleep(1000);
 }
 
+void video_keeper_arm_next(struct video_keeper *w, unsigned step, unsigned number)
+{
+	snprintf(w->shared->next_dies_at, sizeof(w->shared->next_dies_at), "%u:%u", step, number);
+}
+
+void video_keeper_expect_deaths(const struct video_keeper *w, unsigned before, unsigned deaths)
+{
+	for (unsigned i = 0; i < 60000 && w->shared->workers < before + deaths; i++)
+		usleep(1000);
+	assert_int_equal(w->shared->workers, before + deaths);
+}
+
 void video_keeper_expect_death(const struct video_keeper *w, unsigned before)
 {
-	for (unsigned i = 0; i < 60000 && w->shared->workers == before; i++)
-		usleep(1000);
-	assert_int_equal(w->shared->workers, before + 1);
+	video_keeper_expect_deaths(w, before, 1);
 }
 
 /* ---- the guest ---- */

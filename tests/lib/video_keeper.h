@@ -41,6 +41,7 @@ struct video_keeper_shared {
 	atomic_bool forbidden; /* do what is not allowed */
 	atomic_bool stuck;     /* codecs don't stop */
 	char die_at[32];       /* a step, from now on; "": none */
+	char next_dies_at[32]; /* the same of the next worker, from its beginning on */
 };
 
 struct video_keeper {
@@ -80,7 +81,10 @@ void video_keeper_die(struct video_keeper *w);
 void video_keeper_settle_death(struct video_keeper *w);
 /* The worker dies when it reaches @step (host/base/step.h) for the @number-th time from now on. */
 void video_keeper_arm(struct video_keeper *w, unsigned step, unsigned number);
-/* It has died, perhaps with its last answer, and the next one has started; there had been @before. */
+/* So does the one that takes over from it, counted from its beginning. */
+void video_keeper_arm_next(struct video_keeper *w, unsigned step, unsigned number);
+/* They have died, the last one perhaps with its last answer, and the next one has started; there had been @before. */
+void video_keeper_expect_deaths(const struct video_keeper *w, unsigned before, unsigned deaths);
 void video_keeper_expect_death(const struct video_keeper *w, unsigned before);
 
 const struct video_coded_format *video_keeper_h264(void);
