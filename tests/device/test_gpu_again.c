@@ -174,6 +174,21 @@ static void what_makes_or_frees_something_is_done_again(void **state)
 	end(w);
 }
 
+/* A fenced one counts as being executed until a display has shown its picture. */
+static void flush_is_done_again(void **state)
+{
+	struct virtio_gpu_resource_flush flush = {.resource_id = 3, .r = {0, 0, 16, 16}};
+	struct gpu_world *w = start();
+
+	(void)state;
+	assert_int_equal(gpu_create_3d(w, 3, 16, 16), OK);
+	assert_int_equal(gpu_scan(w, 0, 3, gpu_rect(0, 0, 16, 16)), OK);
+	assert_int_equal(die_over(w, VIRTIO_GPU_CMD_RESOURCE_FLUSH, 0, &flush, sizeof(flush)), OK);
+	/* Painted again, and flushed. */
+	assert_int_equal(w->display->shown[0].frames, 2);
+	end(w);
+}
+
 static void what_two_processes_died_over_is_refused(void **state)
 {
 	struct virtio_gpu_ctx_create create = {0};
@@ -199,6 +214,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_death_leaves_questions_to_be_asked_again),
 		cmocka_unit_test(what_makes_or_frees_something_is_done_again),
+		cmocka_unit_test(flush_is_done_again),
 		cmocka_unit_test(what_two_processes_died_over_is_refused),
 	};
 
