@@ -214,9 +214,14 @@ void gpu_answer(struct gpu *g, struct gpu_command *cmd, uint32_t code)
 
 /* ---- dispatch ---- */
 
-/* The process that executed it died: what it did of it is not known, so it is not done again. */
-static uint32_t refuse_unknown(struct gpu *g, struct gpu_command *cmd)
+/*
+ * The process that executed it died: what it did of it is not known, so it is not done again. A flush, which may only have
+ * waited for the display, is done: all screens have been painted since.
+ */
+static uint32_t answer_unknown(struct gpu *g, struct gpu_command *cmd)
 {
+	if (cmd->type == VIRTIO_GPU_CMD_RESOURCE_FLUSH)
+		return VIRTIO_GPU_RESP_OK_NODATA;
 	if (cmd->type == VIRTIO_GPU_CMD_SUBMIT_3D)
 		gpu_submit_3d_skipped(g, cmd);
 	return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_UNSPEC, "context %u: the process that executed it died", cmd->ctx_id);
@@ -246,7 +251,7 @@ static void handle(struct gpu *g, struct chain *c, unsigned queue)
 	}
 	if (chain_stage(c) == CHAIN_EXECUTING && code == 0 &&
 	    (cmd.row->again == GPU_AGAIN_NEVER || !gpu_record_try(g, chain_tag(c)))) {
-		gpu_answer(g, &cmd, refuse_unknown(g, &cmd));
+		gpu_answer(g, &cmd, answer_unknown(g, &cmd));
 		return;
 	}
 	if (chain_stage(c) == CHAIN_TAKEN && (code != 0 || cmd.row->again != GPU_AGAIN_ALWAYS))

@@ -194,6 +194,9 @@ static void worker_ended(void *owner, int status)
 			return;
 		}
 		say_death(k, status);
+		/* One that ends by itself saw that the GPU was reset (renderer_virgl.c); that took the spare's contexts, too. */
+		if (WIFEXITED(status))
+			keeper_drop_spare(k);
 		k->deaths[k->death_count++ % (2 * k->config->max_deaths)] = now;
 		if (!k->died_ns)
 			k->died_ns = now;

@@ -177,7 +177,6 @@ static void what_makes_or_frees_something_is_done_again(void **state)
 static void what_draws_or_copies_is_never_done_again(void **state)
 {
 	struct virtio_gpu_transfer_host_3d transfer = {.box = {.w = 16, .h = 16, .d = 1}, .resource_id = 3};
-	struct virtio_gpu_resource_flush flush = {.r = {.width = 16, .height = 16}, .resource_id = 3};
 	struct gpu_world *w = start();
 
 	(void)state;
@@ -185,7 +184,21 @@ static void what_draws_or_copies_is_never_done_again(void **state)
 	assert_int_equal(gpu_create_3d(w, 3, 16, 16), OK);
 	assert_int_equal(die_over(w, VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D, 1, &transfer, sizeof(transfer)), UNSPEC);
 	assert_int_equal(die_over(w, VIRTIO_GPU_CMD_TRANSFER_FROM_HOST_3D, 1, &transfer, sizeof(transfer)), UNSPEC);
-	assert_int_equal(die_over(w, VIRTIO_GPU_CMD_RESOURCE_FLUSH, 0, &flush, sizeof(flush)), UNSPEC);
+	end(w);
+}
+
+/* A fenced one counts as being executed until a display has shown its picture. */
+static void flush_is_done_by_the_repaint(void **state)
+{
+	struct virtio_gpu_resource_flush flush = {.resource_id = 3, .r = {0, 0, 16, 16}};
+	struct gpu_world *w = start();
+
+	(void)state;
+	assert_int_equal(gpu_create_3d(w, 3, 16, 16), OK);
+	assert_int_equal(gpu_scan(w, 0, 3, gpu_rect(0, 0, 16, 16)), OK);
+	assert_int_equal(die_over(w, VIRTIO_GPU_CMD_RESOURCE_FLUSH, 0, &flush, sizeof(flush)), OK);
+	/* Not once more. */
+	assert_int_equal(w->display->shown[0].frames, 1);
 	end(w);
 }
 
@@ -215,6 +228,7 @@ int main(void)
 		cmocka_unit_test(a_death_leaves_questions_to_be_asked_again),
 		cmocka_unit_test(what_makes_or_frees_something_is_done_again),
 		cmocka_unit_test(what_draws_or_copies_is_never_done_again),
+		cmocka_unit_test(flush_is_done_by_the_repaint),
 		cmocka_unit_test(what_two_processes_died_over_is_refused),
 	};
 

@@ -85,6 +85,12 @@ static void ended(void *owner)
 	loop_stop(((struct job *)owner)->loop);
 }
 
+static void leave(int signal)
+{
+	(void)signal;
+	_exit(1);
+}
+
 static int work(void *owner, const struct worker_place *place)
 {
 	struct job j = {.shared = owner, .place = place};
@@ -94,6 +100,7 @@ static int work(void *owner, const struct worker_place *place)
 	struct vhost_server *server;
 	struct echo *e;
 
+	signal(SIGUSR1, leave);
 	if (loop_create("worker", &j.loop) || guest_mem_create(&mem) || echo_create(j.loop, mem, &e) ||
 	    journal_map(place->journal, &j.journal))
 		return 1;
@@ -249,6 +256,25 @@ static void a_spare_one_that_dies_is_no_loss(void **state)
 }
 
 /* One that is to do less is another. */
+/* As after a reset of the GPU, which hits all who have contexts there: it would end as well, and be another death. */
+static void after_one_that_ended_by_itself_it_is_not_used(void **state)
+{
+	struct world w;
+	int spare;
+
+	(void)state;
+	begin(&w, 20);
+	assert_int_equal(request(&w), 1);
+	wait_until(&w.shared->spares, 1);
+	spare = w.shared->spare;
+	kill(w.shared->worker, SIGUSR1);
+	assert_int_equal(request(&w), 2);
+	assert_int_not_equal(w.shared->worker, spare);
+	assert_true(kill(spare, 0) < 0 && errno == ESRCH);
+	assert_int_equal(w.shared->starts, 3);
+	assert_int_equal(end(&w), 0);
+}
+
 static void after_too_many_deaths_it_is_not_used(void **state)
 {
 	struct world w;
@@ -292,6 +318,7 @@ int main(void)
 		cmocka_unit_test(the_spare_one_takes_over),
 		cmocka_unit_test(without_one_yet_another_is_started),
 		cmocka_unit_test(a_spare_one_that_dies_is_no_loss),
+		cmocka_unit_test(after_one_that_ended_by_itself_it_is_not_used),
 		cmocka_unit_test(after_too_many_deaths_it_is_not_used),
 		cmocka_unit_test(a_hang_is_seen_with_one_standing_by),
 	};
