@@ -684,23 +684,6 @@ static void context_detach(struct renderer *r, uint32_t ctx_id, struct gpu_resou
 
 /* ---- commands ---- */
 
-/* What is hidden from the library must stay for virgl_state_record(). */
-static int hand_over(const struct virgl *v, const struct context *c, void *commands, size_t bytes)
-{
-	void *copy = c->stream.creates ? malloc(bytes) : NULL;
-	int err;
-
-	if (!c->stream.creates)
-		return virgl_submit(c->id, commands, bytes / 4, v->software);
-	if (!copy)
-		return -ENOMEM;
-	memcpy(copy, commands, bytes);
-	virgl_stream_hide(copy, bytes / 4);
-	err = virgl_submit(c->id, copy, bytes / 4, v->software);
-	free(copy);
-	return err;
-}
-
 static int execute(struct virgl *v, struct context *c, void *commands, size_t bytes)
 {
 	int err;
@@ -713,7 +696,7 @@ static int execute(struct virgl *v, struct context *c, void *commands, size_t by
 		return err;
 	enter(v);
 	v->base.object_uploads += virgl_shares_take_over_all(v->shares);
-	err = hand_over(v, c, commands, bytes);
+	err = virgl_submit(&c->stream, c->id, commands, bytes / 4, v->software);
 	if (look_for_reset(v))
 		err = -ENOTRECOVERABLE;
 	c->lost = err < 0;

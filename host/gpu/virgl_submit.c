@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "host/gpu/virgl_submit.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include <epoxy/gl.h>
 #include <virglrenderer.h>
 
 #include "host/base/loop.h"
 #include "host/gpu/virgl_library.h"
-#include "host/gpu/virgl_stream.h"
 
 /* A dozen draws. */
 #define PIECE_WORDS 256u
@@ -22,15 +25,12 @@ static int submit(uint32_t ctx_id, uint32_t *words, size_t count)
  * A driver that draws by the CPU keeps what it is told until it is flushed, and only then its threads begin. They are to
  * draw what came first while the rest of a long submission is read, so it is flushed now and then. A GPU begins by itself.
  */
-int virgl_submit(uint32_t ctx_id, uint32_t *words, size_t count, bool software)
+static int submit_in_pieces(uint32_t ctx_id, uint32_t *words, size_t count)
 {
-	uint64_t flushed_ns, now;
+	uint64_t flushed_ns = loop_now_ns(), now;
 	size_t at = 0, piece;
 	int err;
 
-	if (!software || count <= PIECE_WORDS)
-		return submit(ctx_id, words, count);
-	flushed_ns = loop_now_ns();
 	for (;;) {
 		piece = virgl_stream_piece(words + at, count - at, PIECE_WORDS);
 		err = submit(ctx_id, words + at, piece);
@@ -43,4 +43,27 @@ int virgl_submit(uint32_t ctx_id, uint32_t *words, size_t count, bool software)
 		glFlush();
 		flushed_ns = now;
 	}
+}
+
+static int submit_all(uint32_t ctx_id, uint32_t *words, size_t count, bool software)
+{
+	return software && count > PIECE_WORDS ? submit_in_pieces(ctx_id, words, count) : submit(ctx_id, words, count);
+}
+
+int virgl_submit(const struct virgl_stream *s, uint32_t ctx_id, uint32_t *words, size_t count, bool software)
+{
+	uint32_t *copy;
+	int err;
+
+	if (!s->creates)
+		return submit_all(ctx_id, words, count, software);
+	/* Hidden in a copy: virgl_state_record() is to see it. */
+	copy = malloc(count * sizeof(*words));
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, words, count * sizeof(*words));
+	virgl_stream_hide(copy, count);
+	err = submit_all(ctx_id, copy, count, software);
+	free(copy);
+	return err;
 }

@@ -10,10 +10,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "host/gpu/virgl_stream.h"
+
 /*
- * @count: above 0. @software: the CPU draws, and may begin before all was read. Returns 0, or a negative errno of the
- * library's: what it did of it is not known.
+ * @s: what the check said of it; the library does not see PIPE_RESOURCE_CREATE. @count: above 0. @software: the CPU draws,
+ * and may begin before all was read. Returns 0, -ENOMEM, or a negative errno of the library's: what it did of it is not known.
  */
-int virgl_submit(uint32_t ctx_id, uint32_t *words, size_t count, bool software);
+int virgl_submit(const struct virgl_stream *s, uint32_t ctx_id, uint32_t *words, size_t count, bool software);
 
 #endif
