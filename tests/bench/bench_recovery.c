@@ -24,6 +24,7 @@
 #include "host/virtio/journal.h"
 #include "protocol/virtio_gpu.h"
 #include "tests/bench/bench.h"
+#include "tests/lib/child_of.h"
 #include "tests/lib/fake_guest.h"
 #include "tests/lib/vhost_peer.h"
 
@@ -124,15 +125,10 @@ static pid_t keeper;
 /* The keeper's first child; a spare one is younger. In its own world it has another number. */
 static pid_t find_worker(void)
 {
-	char path[64];
-	FILE *f;
-	int pid = 0;
+	const pid_t pid = child_of(keeper, 0);
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)keeper, (int)keeper);
-	f = fopen(path, "r");
-	if (!f || fscanf(f, "%d", &pid) != 1)
+	if (!pid)
 		die("no worker to kill");
-	fclose(f);
 	return pid;
 }
 

@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/lib/child_of.h"
 #include "tests/lib/display_peer.h"
 #include "tests/lib/gpu_world.h"
 #include "tests/lib/program_path.h"
@@ -139,23 +140,6 @@ static void end(struct viewed *v)
 	vhost_peer_destroy(v->peer);
 }
 
-/* The one child of the program. */
-static pid_t worker_of(pid_t keeper)
-{
-	char path[64];
-	int pid = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)keeper, (int)keeper);
-	f = fopen(path, "re");
-	if (!f)
-		return 0;
-	if (fscanf(f, "%d", &pid) != 1)
-		pid = 0;
-	fclose(f);
-	return pid;
-}
-
 static void frames_get_to_whoever_listens(void **state)
 {
 	struct viewed v;
@@ -178,7 +162,7 @@ static void so_do_those_of_another_worker(void **state)
 	begin(&v);
 	draw(&v, 0x35);
 	expect(&v, 0x35);
-	worker = worker_of(v.pid);
+	worker = child_of(v.pid, 0);
 	if (!worker) {
 		end(&v);
 		tap_skip("this kernel does not list the children of a process");

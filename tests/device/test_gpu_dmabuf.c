@@ -10,7 +10,6 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +23,7 @@
 #include "protocol/vhost_user.h"
 #include "protocol/vhost_user_gpu.h"
 #include "protocol/virtio_gpu.h"
+#include "tests/lib/child_of.h"
 #include "tests/lib/dmabuf_viewer.h"
 #include "tests/lib/gpu3d_test.h"
 #include "tests/lib/program_path.h"
@@ -344,27 +344,6 @@ static void every_new_display_is_shown_all(void **state)
 	close_place(&w);
 }
 
-/* The one that draws; the keeper is its parent. Not each kernel lists children. */
-static pid_t worker_of(pid_t keeper)
-{
-	glob_t found;
-	pid_t worker = 0;
-
-	assert_int_equal(glob("/proc/[0-9]*/stat", GLOB_NOSORT, NULL, &found), 0);
-	for (size_t i = 0; i < found.gl_pathc; i++) {
-		FILE *f = fopen(found.gl_pathv[i], "re");
-		int pid, parent;
-
-		if (!f)
-			continue;
-		if (fscanf(f, "%d (%*[^)]) %*c %d", &pid, &parent) == 2 && parent == keeper)
-			worker = pid;
-		fclose(f);
-	}
-	globfree(&found);
-	return worker;
-}
-
 static void another_worker_shows_it_again(void **state)
 {
 	struct gpu3d_resource target;
@@ -376,7 +355,7 @@ static void another_worker_shows_it_again(void **state)
 	assert_int_equal(gpu3d_set_scanout(&w.t, 10, WIDTH, HEIGHT), OK);
 	for (unsigned round = 0; round < 3; round++) {
 		const unsigned before = w.viewer.shared->negotiated;
-		const pid_t worker = worker_of(w.keeper);
+		const pid_t worker = child_of(w.keeper, 0);
 
 		upload(&w, &target, round);
 		flush(&w, &target);

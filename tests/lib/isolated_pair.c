@@ -25,6 +25,7 @@
 #include "host/virtio/module.h"
 #include "host/virtio/object.h"
 #include "protocol/virtio_gpu.h"
+#include "tests/lib/child_of.h"
 #include "tests/lib/frame_output.h"
 #include "tests/lib/tap.h"
 #include "vmm/shared_objects.h"
@@ -302,16 +303,8 @@ void isolated_pair_close(struct isolated_pair *p)
 void isolated_pair_kill(struct isolated_pair *p, unsigned side)
 {
 	const unsigned before = p->shared->workers[side];
-	const int keeper = (int)p->sides[side].keeper;
-	char path[64];
-	int pid = 0;
-	FILE *f;
+	const pid_t pid = child_of(p->sides[side].keeper, 0);
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", keeper, keeper);
-	f = fopen(path, "re");
-	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%d", &pid), 1);
-	fclose(f);
 	assert_true(pid > 1);
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	for (unsigned i = 0; i < 60000 && p->shared->workers[side] == before; i++)

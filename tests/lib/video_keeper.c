@@ -24,6 +24,7 @@
 #include "host/video/prepare.h"
 #include "host/virtio/module.h"
 #include "protocol/virtio_media.h"
+#include "tests/lib/child_of.h"
 #include "tests/lib/stuck_decoder.h"
 #include "tests/lib/tap.h"
 
@@ -218,19 +219,7 @@ int video_keeper_end(struct video_keeper *w)
 
 pid_t video_keeper_worker(const struct video_keeper *w, unsigned which)
 {
-	char path[64];
-	int pid = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)w->keeper, (int)w->keeper);
-	f = fopen(path, "re");
-	assert_non_null(f);
-	for (unsigned i = 0; i <= which; i++) {
-		if (fscanf(f, "%d", &pid) != 1)
-			pid = 0;
-	}
-	fclose(f);
-	return pid;
+	return child_of(w->keeper, which);
 }
 
 void video_keeper_signal_worker(struct video_keeper *w, int signal)

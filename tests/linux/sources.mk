@@ -14,3 +14,10 @@ $(O)/linux/host_blob: $(O)/obj/tests/linux/host_blob.o
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(host-cc) -static -o $@ $^
+# Another one, for User Mode Linux, whose libraries are this machine's.
+all: $(if $(have-scene),$(O)/linux/object_blob)
+$(O)/obj/tests/linux/object_blob.o: extra-cflags = $(shell $(host-pkg-config) --cflags libdrm)
+$(O)/linux/object_blob: $(O)/obj/tests/linux/object_blob.o $(O)/obj/guest-drivers/bare/virgl.o
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(host-cc) $(sanitize) -o $@ $^ $(LDFLAGS) $(shell $(host-pkg-config) --libs libdrm)
