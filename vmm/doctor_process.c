@@ -308,7 +308,7 @@ static void check_limits(struct subject *s)
 	} rows[] = {
 		{"Max core file size", "core", true, 0},
 		{"Max open files", "open files", false, 4096},
-		{"Max file size", "file size", true, 1024 * MIB},
+		{"Max file size", "file size", true, 1025 * MIB},
 	};
 	char line[LINE_BYTES], text[LINE_BYTES] = "", number[32];
 	FILE *f = open_file(s->pid, "limits");
