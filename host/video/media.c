@@ -111,12 +111,17 @@ static void send_note(struct media *m, struct chain *c, struct media_note *n)
 
 		s->queues[n->queue].buffers[n->index]->state = MEDIA_FREE;
 		media_describe_buffer(s, n->queue, n->index, &e.buffer, e.planes);
+		if (log_enabled(LOG_TOPIC_VIDEO, LOG_TRACE))
+			log_line(LOG_TOPIC_VIDEO, LOG_TRACE, "session %u: DQBUF of type %u, buffer %u, flags 0x%x",
+				 s->id, e.buffer.type, n->index, e.buffer.flags);
 		err = write_obj(w, &e);
 		media_record_buffer(s, n->queue, s->queues[n->queue].buffers[n->index]);
 	} else {
 		struct virtio_media_event_event e = {.hdr = {VIRTIO_MEDIA_EVT_EVENT, s->id}};
 
 		write_note(n, &e.event);
+		if (log_enabled(LOG_TOPIC_VIDEO, LOG_TRACE))
+			log_line(LOG_TOPIC_VIDEO, LOG_TRACE, "session %u: event %u", s->id, e.event.type);
 		err = write_obj(w, &e);
 		media_record_session(s);
 	}
