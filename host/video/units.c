@@ -11,6 +11,8 @@
 /* More is no access unit, and goes out as it is. */
 #define MAX_HELD (2u << 20)
 #define MAX_ROOM_AHEAD (256u << 10)
+/* More in one input is no bitstream of anybody's, and its rest goes out as it is. */
+#define MAX_UNITS 32u
 /* So many whole ones in a row, and nobody waits any more: the parts were errors of transmission. */
 #define ENOUGH_WHOLE 8u
 
@@ -91,7 +93,7 @@ void video_units_drop(struct video_units *u)
 {
 	free(u->held.data);
 	u->held = (struct video_unit){0};
-	u->room = u->looked_at = 0;
+	u->start = u->room = u->looked_at = 0;
 	u->parts = 0;
 	u->has_slice = u->is_flushed = u->is_torn = false;
 }
@@ -100,6 +102,17 @@ void video_units_reset(struct video_units *u, enum video_headers_kind kind)
 {
 	video_units_drop(u);
 	*u = (struct video_units){.kind = kind};
+}
+
+/* What is held begins where its memory does. */
+static void close_up(struct video_units *u)
+{
+	if (u->start == 0)
+		return;
+	memmove(u->held.data, u->held.data + u->start, u->held.bytes - u->start);
+	u->held.bytes -= u->start;
+	u->looked_at -= u->start;
+	u->start = 0;
 }
 
 /* Put @unit behind what is held. */
@@ -113,6 +126,7 @@ static int hold(struct video_units *u, struct video_unit unit)
 		u->room = unit.bytes;
 		return 0;
 	}
+	close_up(u);
 	if (u->room - u->held.bytes < unit.bytes) {
 		const size_t needed = u->held.bytes + unit.bytes;
 		const size_t room = needed + (needed < MAX_ROOM_AHEAD ? needed : MAX_ROOM_AHEAD);
@@ -141,6 +155,7 @@ int video_units_add(struct video_units *u, struct video_unit unit)
 		u->is_annex_b |= !more && begins_with_nal(unit.data, unit.bytes);
 	}
 	u->previous = unit.timestamp;
+	u->units = 0;
 	switch (u->guest) {
 	case VIDEO_UNITS_UNKNOWN:
 		if (!u->is_annex_b)
@@ -167,7 +182,7 @@ int video_units_add(struct video_units *u, struct video_unit unit)
 			u->guest = VIDEO_UNITS_WHOLE;
 		break;
 	}
-	if (u->held.bytes + unit.bytes > MAX_HELD)
+	if (u->held.bytes - u->start + unit.bytes > MAX_HELD)
 		u->is_flushed = true;
 	return hold(u, unit);
 }
@@ -190,14 +205,15 @@ static size_t find_end(struct video_units *u)
 		at = video_headers_find(data, bytes, at + 3);
 	}
 	/* A start code may be cut, too. */
-	u->looked_at = at < bytes ? at : bytes > 2 ? bytes - 2 : 0;
-	while (end > 0 && data[end - 1] == 0)
+	u->looked_at = at < bytes ? at : bytes > u->start + 2 ? bytes - 2 : u->start;
+	while (end > u->start && data[end - 1] == 0)
 		end--;
 	return end;
 }
 
 static bool take_all(struct video_units *u, struct video_unit *out)
 {
+	close_up(u);
 	*out = u->held;
 	u->held = (struct video_unit){0};
 	u->parts = 0;
@@ -209,7 +225,6 @@ static bool take_all(struct video_units *u, struct video_unit *out)
 bool video_units_take(struct video_units *u, struct video_unit *out)
 {
 	const bool passes = u->kind == VIDEO_HEADERS_NONE || u->is_flushed;
-	struct video_unit rest = {0};
 	size_t end;
 
 	if (!u->held.data) {
@@ -222,18 +237,16 @@ bool video_units_take(struct video_units *u, struct video_unit *out)
 	end = find_end(u);
 	if (end == 0)
 		return false;
-	rest.bytes = u->held.bytes - end;
-	rest.data = malloc(rest.bytes);
+	*out = (struct video_unit){malloc(end - u->start), end - u->start, u->held.timestamp};
 	/* Then they go together, which a decoder may survive. */
-	if (!rest.data)
+	if (!out->data)
 		return take_all(u, out);
-	memcpy(rest.data, u->held.data + end, rest.bytes);
-	rest.timestamp = u->previous;
-	u->held.bytes = end;
-	take_all(u, out);
-	u->held = rest;
-	u->room = rest.bytes;
+	memcpy(out->data, u->held.data + u->start, out->bytes);
+	u->held.timestamp = u->previous;
+	u->start = u->looked_at = end;
+	u->has_slice = false;
 	u->parts = 1;
+	u->is_flushed = ++u->units == MAX_UNITS;
 	return true;
 }
 

@@ -30,11 +30,13 @@ struct video_units {
 	enum video_headers_kind kind;
 	enum video_units_guest guest;
 	struct video_unit held; /* data NULL: nothing */
+	size_t start;		/* in it: what was before has gone out */
 	size_t room, looked_at;
 	bool has_slice;	   /* in what is held */
 	bool is_annex_b;   /* a start code was seen where an input began */
 	bool is_flushed;   /* what is held goes out, whatever it is */
 	unsigned parts;	   /* of what is held */
+	unsigned units;	   /* that the last input has ended so far */
 	unsigned whole;	   /* units of one part, in a row */
 	bool is_torn;	   /* an input went on with the access unit of one that had gone out: two pictures are wrong */
 	uint64_t torn[2];  /* their timestamps */

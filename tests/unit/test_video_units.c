@@ -206,6 +206,43 @@ static void anything_else_passes(void **state)
 	}
 }
 
+/* A guest's, which is not to make a decoder's queue of a million. */
+static void thousands_in_one_input_come_out_as_few(void **state)
+{
+	static const uint8_t picture[] = {FIRST(1)};
+	const size_t bytes = 2000 * sizeof(picture);
+	struct video_units u = {0};
+	struct video_unit unit = {0}, out;
+	struct out none = {0};
+	size_t taken = 0, count = 0;
+
+	(void)state;
+	video_units_reset(&u, VIDEO_HEADERS_H264);
+	/* First that this guest sends parts. */
+	add(&u, film, 23 - 7, 1, &none);
+	add(&u, film + 23 - 7, 7, 1, &none);
+	assert_int_equal(u.guest, VIDEO_UNITS_PARTS);
+	unit = (struct video_unit){malloc(bytes), bytes, 2};
+	assert_non_null(unit.data);
+	for (size_t i = 0; i < bytes; i++)
+		unit.data[i] = picture[i % sizeof(picture)];
+	assert_int_equal(video_units_add(&u, unit), 0);
+	while (video_units_take(&u, &out)) {
+		/* What was held before comes first. */
+		if (count++ > 0)
+			assert_memory_equal(out.data, picture, sizeof(picture));
+		taken += out.bytes;
+		free(out.data);
+	}
+	assert_int_equal(taken, 23 + bytes);
+	assert_true(count > 3 && count < 40);
+	/* The next one is as ever. */
+	memset(&none, 0, sizeof(none));
+	add(&u, film, sizeof(film), 3, &none);
+	assert_int_equal(none.count, 2);
+	check_film(&u, &none);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,6 +251,7 @@ int main(void)
 		cmocka_unit_test(who_waits_for_pictures_waits_once),
 		cmocka_unit_test(pictures_torn_in_two_are_known),
 		cmocka_unit_test(hevc_is_put_together_too),
+		cmocka_unit_test(thousands_in_one_input_come_out_as_few),
 		cmocka_unit_test(anything_else_passes),
 	};
 
