@@ -27,6 +27,8 @@ static void give(const struct virgl_queries *q, const struct renderer_config *co
 {
 	const uint32_t count = q->made < VIRGL_QUERIES ? q->made : VIRGL_QUERIES;
 
+	if (!q->ring)
+		return;
 	for (uint32_t i = 1; i <= count; i++) {
 		const struct virgl_query *query = &q->ring[(q->made - i) % VIRGL_QUERIES];
 
@@ -49,8 +51,7 @@ static void keep(const struct virgl_queries *q, const struct renderer_config *co
 	if (config->journal && journal_put(config->journal, &key, command, sizeof(command)) < 0)
 		log_line(LOG_TOPIC_GPU, LOG_WARN,
 			 "context %u, which is lost: a query does not fit in the journal; after another death who "
-			 "waits for it "
-			 "waits for ever",
+			 "waits for it waits for ever",
 			 ctx_id);
 }
 
@@ -121,6 +122,8 @@ void virgl_queries_lose(struct virgl_queries *q, const struct renderer_config *c
 			give(q, config, key.id[2]);
 	}
 	q->lost = true;
+	if (!q->ring)
+		return;
 	first = q->made > VIRGL_QUERIES ? q->made - VIRGL_QUERIES : 0;
 	for (uint32_t i = first; i != q->made; i++)
 		keep(q, config, ctx_id, i);

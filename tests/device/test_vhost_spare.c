@@ -255,7 +255,6 @@ static void a_spare_one_that_dies_is_no_loss(void **state)
 	assert_int_equal(end(&w), 0);
 }
 
-/* One that is to do less is another. */
 /* As after a reset of the GPU, which hits all who have contexts there: it would end as well, and be another death. */
 static void after_one_that_ended_by_itself_it_is_not_used(void **state)
 {
@@ -275,6 +274,7 @@ static void after_one_that_ended_by_itself_it_is_not_used(void **state)
 	assert_int_equal(end(&w), 0);
 }
 
+/* One that is to do less is another. */
 static void after_too_many_deaths_it_is_not_used(void **state)
 {
 	struct world w;
