@@ -67,6 +67,18 @@ bool video_headers_scan(struct video_headers *h, enum video_headers_kind kind, c
 	return begun;
 }
 
+bool video_headers_begins(enum video_headers_kind kind, const uint8_t *data, size_t bytes)
+{
+	if (kind == VIDEO_HEADERS_NONE)
+		return false;
+	for (size_t at = video_headers_find(data, bytes, 0); at + 3 < bytes;
+	     at = video_headers_find(data, bytes, at + 3)) {
+		if (unit_of(kind, data[at + 3]) == UNIT_SEQUENCE)
+			return true;
+	}
+	return false;
+}
+
 /* Where the unit whose start code is at @start ends: before the zeros of the next start code. */
 static size_t unit_end(const uint8_t *data, size_t bytes, size_t start)
 {

@@ -32,6 +32,9 @@ size_t video_headers_find(const uint8_t *data, size_t bytes, size_t from);
  */
 bool video_headers_scan(struct video_headers *h, enum video_headers_kind kind, const uint8_t *data, size_t bytes);
 
+/* Has @data, one access unit, parameter sets that begin a new sequence? */
+bool video_headers_begins(enum video_headers_kind kind, const uint8_t *data, size_t bytes);
+
 /*
  * The next part of @data, in Annex B form, from *@at on that is no parameter set: returns where it starts, and how long it
  * is in @n; *@at goes behind it. NULL at the end.

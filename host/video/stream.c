@@ -177,6 +177,8 @@ static void let_go_of_codec(struct video_stream *s)
 	stream_add_running_stats(s, &s->stats);
 	s->codec->ops->destroy(s->codec);
 	s->codec = NULL;
+	free(s->lead);
+	s->lead = NULL;
 }
 
 /* Nothing that was put in is of use any more. */
@@ -184,6 +186,7 @@ static void forget_input(struct video_stream *s)
 {
 	let_go_of_codec(s);
 	video_units_drop(&s->units);
+	s->units_due = false;
 	loop_cancel_timer(s->config.loop, &s->units_timer);
 }
 
@@ -201,6 +204,8 @@ static void fail(struct video_stream *s, const char *why)
 
 static int make_codec(struct video_stream *s)
 {
+	const struct video_headers *h = &s->headers;
+	int err;
 	struct codec_config c = {
 		.encoder = s->config.encoder,
 		.coded = s->coded,
@@ -213,7 +218,42 @@ static int make_codec(struct video_stream *s)
 		.owner = s,
 	};
 
-	return s->config.codec->create(&c, &s->codec);
+	if (!s->config.encoder && h->bytes > 0) {
+		s->lead = malloc(h->bytes);
+		if (!s->lead)
+			return -ENOMEM;
+		memcpy(s->lead, h->data, h->bytes);
+		s->lead_bytes = h->bytes;
+	}
+	err = s->config.codec->create(&c, &s->codec);
+	if (err < 0) {
+		free(s->lead);
+		s->lead = NULL;
+	} else if (s->state == STREAM_IDLE) {
+		stream_enter(s, STREAM_RUNNING);
+	}
+	return err;
+}
+
+/* The first access unit for a codec: with the parameter sets of the one before, unless it brings its own. */
+static int put_lead(struct video_stream *s, struct video_unit *unit)
+{
+	uint8_t *data = NULL;
+	int err = 0;
+
+	if (!video_headers_begins(s->coded->headers, unit->data, unit->bytes)) {
+		data = realloc(s->lead, s->lead_bytes + unit->bytes);
+		err = data ? 0 : -ENOMEM;
+	}
+	if (data) {
+		memcpy(data + s->lead_bytes, unit->data, unit->bytes);
+		free(unit->data);
+		*unit = (struct video_unit){data, s->lead_bytes + unit->bytes, unit->timestamp};
+	} else {
+		free(s->lead);
+	}
+	s->lead = NULL;
+	return err;
 }
 
 /* Give the codec the access units that are whole. */
@@ -222,20 +262,26 @@ static int decode_units(struct video_stream *s)
 	struct video_unit unit;
 	int err = 0;
 
-	while (err == 0 && video_units_take(&s->units, &unit))
-		err = s->codec->ops->decode(s->codec, unit.data, unit.bytes, unit.timestamp);
+	while (err == 0 && video_units_take(&s->units, &unit)) {
+		if (s->lead)
+			err = put_lead(s, &unit);
+		if (err == 0)
+			err = s->codec->ops->decode(s->codec, unit.data, unit.bytes, unit.timestamp);
+		else
+			free(unit.data);
+	}
 	return err;
 }
 
 static int decode_part(struct video_stream *s, uint8_t *data, size_t bytes, uint64_t timestamp)
 {
-	const bool was_torn = s->units.is_torn;
+	const bool was_torn = s->units.was_torn;
 	int err = video_units_add(&s->units, (struct video_unit){data, bytes, timestamp});
 
 	s->units_due = false;
 	if (err == 0)
 		err = decode_units(s);
-	if (s->units.is_torn && !was_torn)
+	if (s->units.was_torn && !was_torn)
 		log_line(LOG_TOPIC_VIDEO, LOG_WARN,
 			 "stream %u: a picture came in parts and is damaged; one buffer for each access unit, please; "
 			 "from now on "
@@ -258,22 +304,17 @@ static void on_units_timer(struct loop_timer *t)
 	pump(s, false);
 }
 
-/* The host's own copy of a bitstream, with the remembered parameter sets before it if a new codec starts without. */
-static int decode(struct video_stream *s, const struct video_buffer *b, bool first)
+/* The host's own copy of a bitstream. */
+static int decode(struct video_stream *s, const struct video_buffer *b)
 {
-	const size_t before = first ? s->headers.bytes : 0;
 	struct video_cursor from;
-	uint8_t *data = malloc(before + b->data_bytes);
+	uint8_t *data = malloc(b->data_bytes);
 
 	if (!data)
 		return -ENOMEM;
-	memcpy(data, s->headers.data, before);
 	video_cursor_init(&from, b, b->planes[0].offset);
-	video_cursor_read(&from, data + before, b->data_bytes);
-	if (!video_headers_scan(&s->headers, s->coded->headers, data + before, b->data_bytes))
-		return decode_part(s, data, before + b->data_bytes, b->timestamp);
-	/* It brings its own. */
-	memmove(data, data + before, b->data_bytes);
+	video_cursor_read(&from, data, b->data_bytes);
+	video_headers_scan(&s->headers, s->coded->headers, data, b->data_bytes);
 	return decode_part(s, data, b->data_bytes, b->timestamp);
 }
 
@@ -283,9 +324,14 @@ static bool decode_held(struct video_stream *s, bool *progress)
 	int err;
 
 	s->units_due = false;
-	*progress |= video_units_holds(&s->units);
+	if (!video_units_holds(&s->units))
+		return true;
+	*progress = true;
+	/* The one before may have ended by itself. */
+	err = s->codec ? 0 : make_codec(s);
 	video_units_flush(&s->units);
-	err = decode_units(s);
+	if (err == 0)
+		err = decode_units(s);
 	if (err < 0)
 		fail(s, strerror(-err));
 	return err == 0;
@@ -296,12 +342,11 @@ static bool feed(struct video_stream *s, bool *progress)
 {
 	struct stream_side *side = &s->sides[VIDEO_INPUT];
 
-	if (s->units_due && s->codec && !side->first_queued && s->codec->ops->has_room(s->codec) &&
+	if (s->units_due && !side->first_queued && (!s->codec || s->codec->ops->has_room(s->codec)) &&
 	    !decode_held(s, progress))
 		return false;
 	while (side->first_queued) {
 		struct video_buffer *b = side->first_queued;
-		const bool first = !s->codec;
 		struct stream_done done = {.timestamp = s->config.encoder ? b->timestamp : 0};
 		int err;
 
@@ -310,14 +355,12 @@ static bool feed(struct video_stream *s, bool *progress)
 			finish_first(s, VIDEO_INPUT, &done);
 			continue;
 		}
-		err = first ? make_codec(s) : 0;
-		if (err == 0 && first && s->state == STREAM_IDLE)
-			stream_enter(s, STREAM_RUNNING);
+		err = s->codec ? 0 : make_codec(s);
 		if (err == 0 && !s->codec->ops->has_room(s->codec))
 			return true;
 		if (err == 0)
 			err = s->config.encoder ? s->codec->ops->encode(s->codec, b, b->timestamp, b->force_keyframe)
-						: decode(s, b, first);
+						: decode(s, b);
 		if (err < 0) {
 			fail(s, err == -ENOTSUP ? "this host has no such codec" : strerror(-err));
 			return false;
@@ -328,7 +371,7 @@ static bool feed(struct video_stream *s, bool *progress)
 		else
 			finish_first(s, VIDEO_INPUT, &done);
 	}
-	if (s->state == STREAM_DRAINING && s->codec && !s->drain_sent) {
+	if (s->state == STREAM_DRAINING && !s->drain_sent && (s->codec || video_units_holds(&s->units))) {
 		if (!decode_held(s, progress))
 			return false;
 		s->drain_sent = true;
@@ -402,7 +445,7 @@ static void deliver_frame(struct video_stream *s, const struct codec_output *out
 	struct stream_done done = {
 		.timestamp = out->timestamp,
 		.bytes = s->config.encoder ? (uint32_t)bytes : 0,
-		.error = err < 0 || out->damaged || video_units_is_torn(&s->units, out->timestamp),
+		.error = video_units_take_torn(&s->units, out->timestamp) || err < 0 || out->damaged,
 		.key_frame = s->config.encoder && out->key_frame,
 		.delta_frame = s->config.encoder && !out->key_frame,
 	};
@@ -488,7 +531,8 @@ static void pump(struct video_stream *s, bool codec_spoke)
 
 	if (s->paused)
 		return;
-	while (progress && s->state != STREAM_FAILED) {
+	/* The front may pause it when it is told of something. */
+	while (progress && !s->paused && s->state != STREAM_FAILED) {
 		progress = s->codec && give_back_released(s);
 		if (!feed(s, &progress) || !deliver(s, &out, &progress))
 			break;
@@ -497,7 +541,7 @@ static void pump(struct video_stream *s, bool codec_spoke)
 		moved |= progress;
 	}
 	waiting = s->drain_sent || s->sides[VIDEO_INPUT].first_queued || s->lent;
-	watch(s, s->codec && out.kind == CODEC_NOTHING && waiting, moved);
+	watch(s, s->codec && !s->paused && out.kind == CODEC_NOTHING && waiting, moved);
 }
 
 /* ---- what the front asks ---- */

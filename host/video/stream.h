@@ -104,6 +104,8 @@ struct video_stream {
 	struct codec_stats stats; /* of the codecs before it */
 	struct video_headers headers;
 	struct video_units units; /* of a decoder's input */
+	uint8_t *lead;		  /* parameter sets for a codec that has had none, from malloc(); NULL: there are none */
+	size_t lead_bytes;
 	struct loop_timer units_timer;
 	bool units_due; /* what they hold waits no longer; unless the codec had no room for what the guest has sent */
 	void *drain_request; /* DRAINING: the front's word on it */

@@ -66,13 +66,12 @@ static bool begins_with_nal(const uint8_t *data, size_t bytes)
 }
 
 /*
- * Does an input of these bytes go on with the access unit of the one before? Slices may come in any order (H.264's ASO), so
- * a picture's first one anywhere makes it a unit of its own.
+ * Does an input of these bytes go on with a picture that the one before began? Slices may come in any order (H.264's ASO), so
+ * a picture's first one anywhere makes it a unit of its own; without any it has what may stand behind a picture, or before.
  */
 static bool goes_on(const struct video_units *u, const uint8_t *data, size_t bytes)
 {
-	enum nal begin = NAL_REST;
-	bool is_first = true, has_slice = false;
+	bool has_slice = false;
 
 	if (!begins_with_nal(data, bytes))
 		return u->is_annex_b;
@@ -80,13 +79,11 @@ static bool goes_on(const struct video_units *u, const uint8_t *data, size_t byt
 	     at = video_headers_find(data, bytes, at + 3)) {
 		const enum nal nal = nal_of(u->kind, data + at + 3);
 
-		begin = is_first ? nal : begin;
-		is_first = false;
-		has_slice |= nal == NAL_SLICE;
 		if (nal == NAL_FIRST_SLICE)
 			return false;
+		has_slice |= nal == NAL_SLICE;
 	}
-	return has_slice || (begin == NAL_REST && !is_first);
+	return has_slice;
 }
 
 void video_units_drop(struct video_units *u)
@@ -95,7 +92,8 @@ void video_units_drop(struct video_units *u)
 	u->held = (struct video_unit){0};
 	u->start = u->room = u->looked_at = 0;
 	u->parts = 0;
-	u->has_slice = u->is_flushed = u->is_torn = false;
+	u->has_slice = u->is_flushed = u->was_torn = false;
+	u->torn_count = 0;
 }
 
 void video_units_reset(struct video_units *u, enum video_headers_kind kind)
@@ -145,17 +143,23 @@ static int hold(struct video_units *u, struct video_unit unit)
 	return 0;
 }
 
+/* The pictures of the input before and of one at @timestamp are of one access unit, but the first has gone out. */
+static void mark_torn(struct video_units *u, uint64_t timestamp)
+{
+	u->was_torn = true;
+	u->torn[0] = u->previous;
+	u->torn[1] = timestamp;
+	u->torn_count = 2;
+}
+
 int video_units_add(struct video_units *u, struct video_unit unit)
 {
-	const uint64_t previous = u->previous;
 	bool more = false;
 
 	if (u->kind != VIDEO_HEADERS_NONE) {
 		more = goes_on(u, unit.data, unit.bytes);
 		u->is_annex_b |= !more && begins_with_nal(unit.data, unit.bytes);
 	}
-	u->previous = unit.timestamp;
-	u->units = 0;
 	switch (u->guest) {
 	case VIDEO_UNITS_UNKNOWN:
 		if (!u->is_annex_b)
@@ -168,22 +172,28 @@ int video_units_add(struct video_units *u, struct video_unit unit)
 	case VIDEO_UNITS_WHOLE:
 		/* Its beginning is gone; from now on such are waited for. */
 		if (more) {
+			mark_torn(u, unit.timestamp);
 			u->guest = VIDEO_UNITS_PARTS;
-			u->is_torn = true;
-			u->torn[0] = previous;
-			u->torn[1] = unit.timestamp;
 			u->is_flushed = true;
 			u->whole = 0;
 		}
 		break;
 	case VIDEO_UNITS_PARTS:
+		/* This one came too late. */
+		if (more && !u->held.data)
+			mark_torn(u, unit.timestamp);
 		u->whole = more || u->parts > 1 ? 0 : u->whole + 1;
 		if (u->whole >= ENOUGH_WHOLE)
 			u->guest = VIDEO_UNITS_WHOLE;
 		break;
 	}
+	u->previous = unit.timestamp;
+	u->units = 0;
 	if (u->held.bytes - u->start + unit.bytes > MAX_HELD)
 		u->is_flushed = true;
+	/* Parameter sets have come before it. */
+	if (u->held.data && !u->has_slice)
+		u->held.timestamp = unit.timestamp;
 	return hold(u, unit);
 }
 
@@ -224,7 +234,6 @@ static bool take_all(struct video_units *u, struct video_unit *out)
 
 bool video_units_take(struct video_units *u, struct video_unit *out)
 {
-	const bool passes = u->kind == VIDEO_HEADERS_NONE || u->is_flushed;
 	size_t end;
 
 	if (!u->held.data) {
@@ -232,11 +241,11 @@ bool video_units_take(struct video_units *u, struct video_unit *out)
 		return false;
 	}
 	/* The usual way: nothing was held. */
-	if (passes || (u->guest == VIDEO_UNITS_WHOLE && u->parts == 1))
+	if (u->kind == VIDEO_HEADERS_NONE || (u->parts == 1 && (u->is_flushed || u->guest == VIDEO_UNITS_WHOLE)))
 		return take_all(u, out);
 	end = find_end(u);
 	if (end == 0)
-		return false;
+		return u->is_flushed && take_all(u, out);
 	*out = (struct video_unit){malloc(end - u->start), end - u->start, u->held.timestamp};
 	/* Then they go together, which a decoder may survive. */
 	if (!out->data)
@@ -246,7 +255,7 @@ bool video_units_take(struct video_units *u, struct video_unit *out)
 	u->start = u->looked_at = end;
 	u->has_slice = false;
 	u->parts = 1;
-	u->is_flushed = ++u->units == MAX_UNITS;
+	u->is_flushed |= ++u->units == MAX_UNITS;
 	return true;
 }
 
@@ -258,7 +267,13 @@ void video_units_flush(struct video_units *u)
 		u->guest = VIDEO_UNITS_WHOLE;
 }
 
-bool video_units_is_torn(const struct video_units *u, uint64_t timestamp)
+bool video_units_take_torn(struct video_units *u, uint64_t timestamp)
 {
-	return u->is_torn && (timestamp == u->torn[0] || timestamp == u->torn[1]);
+	for (unsigned i = 0; i < u->torn_count; i++) {
+		if (u->torn[i] != timestamp)
+			continue;
+		u->torn[i] = u->torn[--u->torn_count];
+		return true;
+	}
+	return false;
 }

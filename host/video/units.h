@@ -23,7 +23,7 @@ enum video_units_guest { VIDEO_UNITS_UNKNOWN, VIDEO_UNITS_WHOLE, VIDEO_UNITS_PAR
 struct video_unit {
 	uint8_t *data; /* from malloc() */
 	size_t bytes;
-	uint64_t timestamp; /* of the input that it began in */
+	uint64_t timestamp; /* of the input that its first slice began in */
 };
 
 struct video_units {
@@ -38,8 +38,9 @@ struct video_units {
 	unsigned parts;	   /* of what is held */
 	unsigned units;	   /* that the last input has ended so far */
 	unsigned whole;	   /* units of one part, in a row */
-	bool is_torn;	   /* an input went on with the access unit of one that had gone out: two pictures are wrong */
-	uint64_t torn[2];  /* their timestamps */
+	bool was_torn;	   /* an input went on with the access unit of one that had gone out: two pictures are wrong */
+	unsigned torn_count; /* of them, those that were not asked for */
+	uint64_t torn[2];    /* their timestamps */
 	uint64_t previous; /* the last input's */
 };
 
@@ -63,7 +64,7 @@ static inline bool video_units_holds(const struct video_units *u)
 	return u->held.data != NULL;
 }
 
-/* Is the picture of @timestamp one that was torn in two? */
-bool video_units_is_torn(const struct video_units *u, uint64_t timestamp);
+/* Is the picture of @timestamp one that was torn in two? Each is told of once, as timestamps may come again. */
+bool video_units_take_torn(struct video_units *u, uint64_t timestamp);
 
 #endif

@@ -23,7 +23,7 @@ static const uint8_t hevc[] = {0, 0, 1,	   0x40, 1,    0xc, 0, 0, 1, 0x26, 1, 0x
 			       0, 1, 0x26, 1,	 0x2f, 7,   0, 0, 1, 0x02, 1, 0xd0, 7};
 
 struct out {
-	uint8_t data[sizeof(film)];
+	uint8_t data[2 * sizeof(film)];
 	size_t bytes;
 	unsigned count;
 	size_t ends[16];
@@ -139,10 +139,12 @@ static void pictures_torn_in_two_are_known(void **state)
 	add(&u, film, ends[0], 1, &o);
 	add(&u, film + ends[0], 8, 2, &o);
 	assert_int_equal(o.count, 2);
-	assert_false(video_units_is_torn(&u, 2));
+	assert_false(video_units_take_torn(&u, 2));
 	add(&u, film + ends[0] + 8, ends[1] - ends[0] - 8, 9, &o);
-	assert_true(video_units_is_torn(&u, 2) && video_units_is_torn(&u, 9));
-	assert_false(video_units_is_torn(&u, 1) || video_units_is_torn(&u, 3));
+	assert_false(video_units_take_torn(&u, 1) || video_units_take_torn(&u, 3));
+	assert_true(video_units_take_torn(&u, 2) && video_units_take_torn(&u, 9));
+	/* Later ones with the same timestamps are good. */
+	assert_false(video_units_take_torn(&u, 2) || video_units_take_torn(&u, 9));
 	/* From now on they are put together. */
 	add(&u, film + ends[1], 16, 3, &o);
 	assert_int_equal(o.count, 3);
@@ -152,8 +154,10 @@ static void pictures_torn_in_two_are_known(void **state)
 	assert_int_equal(o.count, 4);
 	assert_int_equal(o.ends[2], ends[1]);
 	assert_int_equal(o.ends[3], ends[2]);
+	/* This one's second part comes after the time was over. */
+	add(&u, film + ends[1] + 16, ends[2] - ends[1] - 16, 4, &o);
+	assert_true(video_units_take_torn(&u, 4) && video_units_take_torn(&u, 3));
 	video_units_drop(&u);
-	assert_false(video_units_is_torn(&u, 2));
 	/* Until enough came whole in a row. */
 	for (unsigned i = 0; i < 20; i++) {
 		o = (struct out){0};
@@ -206,6 +210,71 @@ static void anything_else_passes(void **state)
 	}
 }
 
+/* What may stand behind a picture, or before one, in a buffer of its own. */
+static void what_is_no_picture_tears_none(void **state)
+{
+	static const uint8_t end_of_sequence[] = {0, 0, 0, 1, 0x0a}, filler[] = {0, 0, 0, 1, 0x0c, 0xff, 0xff, 0x80};
+	struct video_units u = {0};
+	struct out o = {0};
+
+	(void)state;
+	video_units_reset(&u, VIDEO_HEADERS_H264);
+	add(&u, film, ends[0], 1, &o);
+	add(&u, film + ends[0], ends[1] - ends[0], 2, &o);
+	add(&u, filler, sizeof(filler), 3, &o);
+	add(&u, end_of_sequence, sizeof(end_of_sequence), 4, &o);
+	assert_int_equal(o.count, 4);
+	assert_false(video_units_take_torn(&u, 2));
+	/* Nor are those that follow waited for. */
+	add(&u, film, ends[0], 5, &o);
+	assert_int_equal(o.count, 5);
+	video_units_reset(&u, VIDEO_HEADERS_H264);
+}
+
+static void a_picture_has_the_time_of_its_slice_not_of_its_parameters(void **state)
+{
+	struct video_units u = {0};
+	struct out o = {0};
+
+	(void)state;
+	video_units_reset(&u, VIDEO_HEADERS_H264);
+	add(&u, film, 8, 100, &o);
+	add(&u, film + 8, ends[0] - 8, 7, &o);
+	add(&u, film + ends[0], ends[1] - ends[0], 8, &o);
+	add(&u, film + ends[1], ends[2] - ends[1], 9, &o);
+	check_film(&u, &o);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(o.stamps[i], 7 + i);
+}
+
+/* More than is held, but it is known where one ends. */
+static void large_pictures_are_two(void **state)
+{
+	static const uint8_t first[] = {FIRST(1)};
+	const size_t sizes[] = {2000000, 300000};
+	struct video_units u = {0};
+	struct video_unit unit, out;
+
+	(void)state;
+	video_units_reset(&u, VIDEO_HEADERS_H264);
+	for (unsigned i = 0; i < 2; i++) {
+		unit = (struct video_unit){malloc(sizes[i]), sizes[i], i + 1};
+		assert_non_null(unit.data);
+		memset(unit.data, 0x55, sizes[i]);
+		memcpy(unit.data, first, sizeof(first));
+		assert_int_equal(video_units_add(&u, unit), 0);
+		if (i == 0)
+			assert_false(video_units_take(&u, &out));
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(video_units_take(&u, &out));
+		assert_int_equal(out.bytes, sizes[i]);
+		assert_int_equal(out.timestamp, i + 1);
+		free(out.data);
+	}
+	assert_false(video_units_take(&u, &out));
+}
+
 /* A guest's, which is not to make a decoder's queue of a million. */
 static void thousands_in_one_input_come_out_as_few(void **state)
 {
@@ -251,6 +320,9 @@ int main(void)
 		cmocka_unit_test(who_waits_for_pictures_waits_once),
 		cmocka_unit_test(pictures_torn_in_two_are_known),
 		cmocka_unit_test(hevc_is_put_together_too),
+		cmocka_unit_test(what_is_no_picture_tears_none),
+		cmocka_unit_test(a_picture_has_the_time_of_its_slice_not_of_its_parameters),
+		cmocka_unit_test(large_pictures_are_two),
 		cmocka_unit_test(thousands_in_one_input_come_out_as_few),
 		cmocka_unit_test(anything_else_passes),
 	};
