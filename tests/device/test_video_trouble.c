@@ -182,6 +182,32 @@ static void a_codec_that_breaks_is_replaced_unseen(void **state)
 	video_world_destroy(w);
 }
 
+/* The first part of an access unit that waits for more when the codec ends by itself is not lost. */
+static void what_waits_for_its_end_outlives_a_codec(void **state)
+{
+	static const uint8_t part[40] = {0, 0, 0, 1, 0x65, 0x88, 1, 2};
+	struct video_world *w = video_world_create(NULL);
+	struct fake_request *out, *broken, *drain;
+	struct video_stats before, after;
+	struct film s;
+
+	(void)state;
+	film_start(&s, w, 1);
+	out = film_want(&s, 0);
+	video_get_stats(w->device, &before);
+	broken = film_feed(&s, FAKE_BROKEN, 0, 0, 0);
+	memcpy(fake_guest_ptr(w->guest, s.in[7], sizeof(part)), part, sizeof(part));
+	film_expect_flags(w, video_queue(w, 1, VIDEO_IN, 7, sizeof(part), 0), 0);
+	film_expect_flags(w, broken, 0);
+	video_settle(w);
+	drain = video_drain(w, 1);
+	assert_int_equal(video_wait(w, drain).hdr.type, VIDEO_OK);
+	film_expect_flags(w, out, EOS);
+	video_get_stats(w->device, &after);
+	assert_int_equal(after.codec.bytes_in - before.codec.bytes_in, sizeof(struct fake_header) + sizeof(part));
+	video_world_destroy(w);
+}
+
 static void an_end_that_nobody_asked_for_is_none(void **state)
 {
 	struct video_world *w = video_world_create(NULL);
@@ -288,6 +314,7 @@ int main(void)
 		cmocka_unit_test(a_damaged_picture_is_marked),
 		cmocka_unit_test(garbage_gives_no_picture_and_no_trouble),
 		cmocka_unit_test(a_codec_that_breaks_is_replaced_unseen),
+		cmocka_unit_test(what_waits_for_its_end_outlives_a_codec),
 		cmocka_unit_test(an_end_that_nobody_asked_for_is_none),
 		cmocka_unit_test(a_drain_without_output_buffers_ends),
 		cmocka_unit_test(a_drain_ends_when_its_last_output_buffer_goes),
