@@ -136,7 +136,7 @@ help:
 $(O)/obj/host/gpu/%.o $(O)/obj/host/display/%.o: extra-cflags = $(gpu-cflags)
 $(O)/obj/vmm/ctl%.o: extra-cflags = $(json-cflags)
 $(call objects,$(host-video-gst-src) $(bench-video-gst-src) host/video/module.c host/video/gst_registry.c tests/lib/clip.c \
-	tests/lib/codec_tests.c tests/lib/stuck_decoder.c tests/lib/video_keeper.c): extra-cflags = $(video-cflags)
+	tests/lib/codec_run.c tests/lib/codec_tests.c tests/lib/stuck_decoder.c tests/lib/video_keeper.c): extra-cflags = $(video-cflags)
 $(O)/obj/%.o: %.c Makefile
 	$(call say,CC,$<)
 	@mkdir -p $(@D)

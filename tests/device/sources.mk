@@ -83,7 +83,7 @@ test_video_stop-src = tests/lib/film.c $(vhost-test-src) $(video-test-src)
 device-tests += test_video_objects
 test_video_objects-src = tests/lib/film.c tests/lib/shared_pictures.c $(video-test-src) $(gpu3d-src)
 # And over GStreamer's codecs.
-codec-test-src = tests/lib/codec_leaks.c tests/lib/codec_tests.c tests/lib/clip.c tests/lib/video_client.c $(video-test-src) \
+codec-test-src = tests/lib/codec_leaks.c tests/lib/codec_run.c tests/lib/codec_tests.c tests/lib/clip.c tests/lib/video_client.c $(video-test-src) \
 	$(host-video-gst-src)
 device-tests += test_codec_parts test_codec_conformance test_codec_encode test_codec_broken test_codec_formats test_codec_controls
 test_codec_conformance-src = $(codec-test-src)
@@ -109,13 +109,13 @@ test_media_window-src = tests/lib/media_player.c $(media-test-src)
 test_media_stop-src = tests/lib/media_player.c $(media-test-src)
 device-tests += test_media_codec test_media_ten_bits test_media_restore
 test_media_restore-src = tests/lib/journal_copy.c tests/lib/media_player.c $(media-test-src)
-test_media_ten_bits-src = tests/lib/media_client.c tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src)
-test_media_codec-src = tests/lib/media_client.c tests/lib/soft_picture.c tests/lib/clip.c tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src)
+test_media_ten_bits-src = tests/lib/media_client.c tests/lib/codec_leaks.c tests/lib/codec_run.c $(media-test-src) $(host-video-gst-src)
+test_media_codec-src = tests/lib/media_client.c tests/lib/soft_picture.c tests/lib/clip.c tests/lib/codec_leaks.c tests/lib/codec_run.c $(media-test-src) $(host-video-gst-src)
 device-tests += test_media_broken
-test_media_broken-src = tests/lib/media_client.c tests/lib/clip.c tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src)
+test_media_broken-src = tests/lib/media_client.c tests/lib/clip.c tests/lib/codec_leaks.c tests/lib/codec_run.c $(media-test-src) $(host-video-gst-src)
 # The same over a codec of the kernel, which few machines have: tests/linux/uml-codec.
 device-tests += test_media_fwht
-test_media_fwht-src = tests/lib/media_client.c tests/lib/soft_picture.c tests/lib/codec_leaks.c $(media-test-src) $(host-video-gst-src) \
+test_media_fwht-src = tests/lib/media_client.c tests/lib/soft_picture.c tests/lib/codec_leaks.c tests/lib/codec_run.c $(media-test-src) $(host-video-gst-src) \
 	$(host-sandbox-src)
 device-tests += test_codec_missing test_video_batch test_video_leaks
 test_video_leaks-src = tests/lib/round_trip.c tests/lib/soft_picture.c $(codec-test-src)

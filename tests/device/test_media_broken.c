@@ -17,6 +17,7 @@
 
 #include "host/video/gst_elements.h"
 #include "tests/lib/clip.h"
+#include "tests/lib/codec_run.h"
 #include "tests/lib/media_client.h"
 #include "tests/lib/tap.h"
 
@@ -244,13 +245,6 @@ int main(void)
 		cmocka_unit_test(broken_bitstreams_break_nothing_else),
 		cmocka_unit_test(eight_sessions_decode_side_by_side),
 	};
-	int failed;
 
-	if (!gst_elements_init())
-		tap_skip_all("GStreamer does not start");
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	/* Those that were let go of stop by themselves. */
-	for (unsigned i = 0; i < 3000 && codec_gst_ops.stopping() > 0; i++)
-		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-	return failed;
+	return codec_run_tests(tests, sizeof(tests) / sizeof(tests[0]));
 }

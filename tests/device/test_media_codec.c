@@ -13,10 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "host/video/gst_elements.h"
 #include "tests/lib/clip.h"
+#include "tests/lib/codec_run.h"
 #include "tests/lib/media_client.h"
 #include "tests/lib/soft_picture.h"
 #include "tests/lib/tap.h"
@@ -392,13 +392,6 @@ int main(void)
 		cmocka_unit_test(pictures_of_ten_bits_keep_them_all),
 		cmocka_unit_test(a_level_that_was_set_is_the_films_even_the_default),
 	};
-	int failed;
 
-	if (!gst_elements_init())
-		tap_skip_all("GStreamer does not start");
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	/* Those that were let go of stop by themselves. */
-	for (unsigned i = 0; i < 3000 && codec_gst_ops.stopping() > 0; i++)
-		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-	return failed;
+	return codec_run_tests(tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -23,6 +23,7 @@
 #include "host/video/buffer.h"
 #include "host/video/gst_elements.h"
 #include "host/video/picture.h"
+#include "tests/lib/codec_run.h"
 #include "tests/lib/media_client.h"
 #include "tests/lib/soft_picture.h"
 #include "tests/lib/tap.h"
@@ -454,7 +455,6 @@ int main(void)
 		cmocka_unit_test(a_seek_starts_anew),
 		cmocka_unit_test(sessions_run_beside_each_other),
 	};
-	int failed;
 
 	log_set_levels(getenv("MULLION_LOG"));
 	if (access("/dev/video0", R_OK | W_OK))
@@ -462,9 +462,5 @@ int main(void)
 	sandbox_status = run_in_the_sandbox();
 	if (sandbox_status == NO_CODEC || !gst_elements_init())
 		tap_skip_all("no codec of the kernel for FWHT: modprobe vicodec");
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	/* Those that were let go of stop by themselves. */
-	for (unsigned i = 0; i < 3000 && codec_gst_ops.stopping() > 0; i++)
-		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-	return failed;
+	return codec_run_tests(tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -14,9 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "host/video/gst_elements.h"
+#include "tests/lib/codec_run.h"
 #include "tests/lib/media_client.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/video_world.h"
@@ -354,13 +354,6 @@ int main(void)
 		cmocka_unit_test(a_codec_of_eight_bits_is_given_no_more),
 		cmocka_unit_test(profiles_are_those_of_the_element),
 	};
-	int failed;
 
-	if (!gst_elements_init())
-		tap_skip_all("GStreamer does not start");
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	/* Those that were let go of stop by themselves. */
-	for (unsigned i = 0; i < 3000 && codec_gst_ops.stopping() > 0; i++)
-		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-	return failed;
+	return codec_run_tests(tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -8,7 +8,6 @@
 
 #include <cmocka.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "host/video/gst_elements.h"
 #include "tests/lib/tap.h"
@@ -71,21 +70,4 @@ struct video_world *codec_world_of(bool encoder, const struct video_dialect *dia
 struct video_world *codec_world(bool encoder)
 {
 	return codec_world_of(encoder, NULL);
-}
-
-static void wait_for_codecs(void)
-{
-	for (unsigned i = 0; i < 3000 && codec_gst_ops.stopping() > 0; i++)
-		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-}
-
-int codec_run_tests(const struct CMUnitTest *tests, size_t count)
-{
-	int failed;
-
-	if (!gst_elements_init())
-		tap_skip_all("GStreamer does not start");
-	failed = _cmocka_run_group_tests("codec", tests, count, NULL, NULL);
-	wait_for_codecs();
-	return failed;
 }

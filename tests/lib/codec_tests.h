@@ -4,9 +4,8 @@
 #define MULLION_TESTS_LIB_CODEC_TESTS_H
 
 #include "tests/lib/clip.h"
+#include "tests/lib/codec_run.h"
 #include "tests/lib/video_client.h"
-
-struct CMUnitTest;
 
 /* Run @fn for each format that the device decodes (and encodes, if @encoder) here and of which clips can be made. */
 void codec_for_each_format(bool encoder, void (*fn)(const struct video_coded_format *format));
@@ -20,8 +19,5 @@ void codec_for_each_other(bool encoder, const char *const *names, void (*fn)(con
 /* A device with GStreamer's codecs, and a guest with 64 MiB. */
 struct video_world *codec_world(bool encoder);
 struct video_world *codec_world_of(bool encoder, const struct video_dialect *dialect);
-
-/* Run @tests, and wait for codecs that still stop. Returns how many failed. */
-int codec_run_tests(const struct CMUnitTest *tests, size_t count);
 
 #endif
