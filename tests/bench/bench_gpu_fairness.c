@@ -11,6 +11,7 @@
 
 #include "tests/bench/bench.h"
 #include "tests/lib/gpu_neighbour.h"
+#include "tests/lib/program_path.h"
 
 enum { RUNS = 5, MS = 700 };
 
