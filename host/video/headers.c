@@ -3,23 +3,28 @@
 
 #include <string.h>
 
-enum unit { UNIT_OTHER, UNIT_SEQUENCE, UNIT_PICTURE, UNIT_DELIMITER };
+enum unit { UNIT_OTHER, UNIT_SEQUENCE, UNIT_PICTURE, UNIT_DELIMITER, UNIT_END };
 
-/* H.264 table 7-1, HEVC table 7-1: VPS and SPS begin a sequence, a PPS belongs to it. */
+/* H.264 table 7-1, HEVC table 7-1: VPS and SPS begin a sequence, a PPS belongs to it; what ends one has nothing in it. */
 static enum unit unit_of(enum video_headers_kind kind, uint8_t first)
 {
 	if (kind == VIDEO_HEADERS_H264) {
 		const unsigned type = first & 0x1f;
 
-		return type == 7 ? UNIT_SEQUENCE : type == 8 ? UNIT_PICTURE : type == 9 ? UNIT_DELIMITER : UNIT_OTHER;
+		return type == 7		  ? UNIT_SEQUENCE
+		       : type == 8		  ? UNIT_PICTURE
+		       : type == 9		  ? UNIT_DELIMITER
+		       : type == 10 || type == 11 ? UNIT_END
+						  : UNIT_OTHER;
 	}
 	if (kind == VIDEO_HEADERS_HEVC) {
 		const unsigned type = first >> 1 & 0x3f;
 
-		return type == 32 || type == 33 ? UNIT_SEQUENCE
-		       : type == 34		? UNIT_PICTURE
-		       : type == 35		? UNIT_DELIMITER
-						: UNIT_OTHER;
+		return type == 32 || type == 33	  ? UNIT_SEQUENCE
+		       : type == 34		  ? UNIT_PICTURE
+		       : type == 35		  ? UNIT_DELIMITER
+		       : type == 36 || type == 37 ? UNIT_END
+						  : UNIT_OTHER;
 	}
 	return UNIT_OTHER;
 }
@@ -109,4 +114,26 @@ size_t video_headers_place(enum video_headers_kind kind, const uint8_t *data, si
 	const size_t start = video_headers_find(data, bytes, 0);
 
 	return start + 3 < bytes && unit_of(kind, data[start + 3]) == UNIT_DELIMITER ? unit_end(data, bytes, start) : 0;
+}
+
+size_t video_headers_cut_ends(enum video_headers_kind kind, uint8_t *data, size_t bytes)
+{
+	const size_t head = kind == VIDEO_HEADERS_H264 ? 1 : 2;
+	size_t kept = 0, from = 0; /* what was before @from is kept, in so many bytes */
+
+	if (kind == VIDEO_HEADERS_NONE)
+		return bytes;
+	for (size_t at = video_headers_find(data, bytes, 0), next; at + 3 + head < bytes; at = next) {
+		const size_t end = at + 3 + head;
+
+		next = video_headers_find(data, bytes, at + 3);
+		if (unit_of(kind, data[at + 3]) != UNIT_END || next <= end)
+			continue;
+		memmove(data + kept, data + from, end - from);
+		kept += end - from;
+		from = next;
+	}
+	if (from > 0)
+		memmove(data + kept, data + from, bytes - from);
+	return kept + bytes - from;
 }

@@ -42,6 +42,13 @@ bool video_headers_begins(enum video_headers_kind kind, const uint8_t *data, siz
 const uint8_t *video_headers_skip(enum video_headers_kind kind, const uint8_t *data, size_t bytes, size_t *at,
 				  size_t *n);
 
+/*
+ * Leave out what follows an end of sequence or of stream in its NAL unit, which is its header alone (H.264 7.3.2.5 and
+ * 7.3.2.6, HEVC 7.3.2.6 and 7.3.2.7), zeros included. @data: one access unit in Annex B form; returns how long it is then. The
+ * h264parse of GStreamer 1.26 follows a null pointer when there is anything.
+ */
+size_t video_headers_cut_ends(enum video_headers_kind kind, uint8_t *data, size_t bytes);
+
 /* Where in @data parameter sets may be put: behind an access unit delimiter, if it begins with one. */
 size_t video_headers_place(enum video_headers_kind kind, const uint8_t *data, size_t bytes);
 

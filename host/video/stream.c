@@ -263,6 +263,7 @@ static int decode_units(struct video_stream *s)
 	int err = 0;
 
 	while (err == 0 && video_units_take(&s->units, &unit)) {
+		unit.bytes = video_headers_cut_ends(s->coded->headers, unit.data, unit.bytes);
 		if (s->lead)
 			err = put_lead(s, &unit);
 		if (err == 0)

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "host/video/headers.h"
@@ -30,6 +31,36 @@ static void scan_remembers_parameter_sets(void **state)
 	assert_false(video_headers_scan(&h, VIDEO_HEADERS_H264, none, sizeof(none)));
 	assert_int_equal(h.bytes, sizeof(sets));
 	assert_false(video_headers_scan(&h, VIDEO_HEADERS_NONE, all, sizeof(all)));
+}
+
+static void check_cut(enum video_headers_kind kind, const uint8_t *in, size_t bytes, const uint8_t *out, size_t left)
+{
+	/* As much as there is, for sanitizers. */
+	uint8_t *data = malloc(bytes ? bytes : 1);
+
+	assert_non_null(data);
+	memcpy(data, in, bytes);
+	assert_int_equal(video_headers_cut_ends(kind, data, bytes), left);
+	assert_memory_equal(data, out, left);
+	free(data);
+}
+
+static void an_end_has_nothing_in_it(void **state)
+{
+	static const uint8_t in[] = {AUD, SLICE, 0, 0, 1, 11, 5, 6, 7, 8, SLICE2, 0, 0, 1, 10, 0, 0, 0, 0};
+	static const uint8_t out[] = {AUD, SLICE, 0, 0, 1, 11, SLICE2, 0, 0, 1, 10};
+	/* HEVC: a slice, an end of stream (37) and one of a sequence (36). */
+	static const uint8_t in5[] = {0, 0, 1, 2, 1, 9, 0, 0, 1, 0x4a, 1, 7, 0, 0, 1, 0x48, 1, 0, 0, 1, 0x48};
+	static const uint8_t out5[] = {0, 0, 1, 2, 1, 9, 0, 0, 1, 0x4a, 1, 0, 0, 1, 0x48, 1, 0, 0, 1, 0x48};
+
+	(void)state;
+	check_cut(VIDEO_HEADERS_H264, in, sizeof(in), out, sizeof(out));
+	check_cut(VIDEO_HEADERS_H264, out, sizeof(out), out, sizeof(out));
+	check_cut(VIDEO_HEADERS_H264, all, sizeof(all), all, sizeof(all));
+	check_cut(VIDEO_HEADERS_HEVC, in5, sizeof(in5), out5, sizeof(out5));
+	check_cut(VIDEO_HEADERS_NONE, in, sizeof(in), in, sizeof(in));
+	for (size_t bytes = 0; bytes <= 4; bytes++)
+		check_cut(VIDEO_HEADERS_H264, out + sizeof(out) - 4, bytes, out + sizeof(out) - 4, bytes);
 }
 
 /* What is left of the first @bytes bytes without parameter sets. */
@@ -75,6 +106,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(scan_remembers_parameter_sets),
+		cmocka_unit_test(an_end_has_nothing_in_it),
 		cmocka_unit_test(skip_leaves_parameter_sets_out),
 		cmocka_unit_test(place_is_behind_a_delimiter),
 	};
