@@ -32,9 +32,10 @@
 #define MAX_INPUT_BYTES (32u << 20)
 /*
  * A parser that was given more than that, and found nothing in it for the codec, keeps all of it and finds nothing any
- * more. Of few inputs only what is more than can wait in a pipeline.
+ * more. Of few inputs only what is more than can wait in a pipeline: in appsrc, in the parser, and held by it until the
+ * next begins.
  */
-#define MAX_UNSEEN_INPUTS 16u
+#define MAX_UNSEEN_INPUTS (MAX_INPUTS + 2)
 #define MAX_UNSEEN_BYTES (8u << 20)
 #define MAX_FEW_UNSEEN_BYTES (3 * MAX_INPUT_BYTES)
 /* Codecs that are being stopped. A guest that makes more of them than the host can stop is held up. */

@@ -19,8 +19,11 @@
 #include "tests/lib/codec_tests.h"
 #include "tests/lib/usage.h"
 
-/* Of CLIENT_CODED_BYTES each: 35 MiB. A parser may hold 8 MiB before it is given up, and have copied them. */
-enum { UNITS = 140, MOST_MIB = 16 };
+/*
+ * Of CLIENT_CODED_BYTES each: 70 MiB. A parser may hold 8 MiB before it is given up, and have copied them. What has no start code
+ * is put together to 2 MiB first, so that it takes half of it until a pipeline is full.
+ */
+enum { UNITS = 280, MOST_MIB = 16 };
 
 static uint8_t unit[CLIENT_CODED_BYTES];
 
@@ -109,7 +112,7 @@ static unsigned long send_endless(struct video_world *w, const struct video_code
 		client_send(&c, unit, bytes, n);
 		assert_true(time(NULL) - begin <= 5);
 		/* Once codec and buffers are there. */
-		if (n == UNITS / 4)
+		if (n == UNITS / 2)
 			before = resident_mib();
 	}
 	after = resident_mib();
