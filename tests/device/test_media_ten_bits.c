@@ -308,16 +308,18 @@ static void profiles_are_those_of_the_element(void **state)
 		H264 = 0x37,
 		H264_OF_8 = 0x17,
 	};
+	const bool says = GST_CHECK_VERSION(1, 26, 0);
 	/* @video: as virtio-video numbers them, Main 10 before Main Still Picture; what is given to its encoders has 8 bits. */
-	static const struct {
+	const struct {
 		bool encoder;
 		const char *element, *coded;
 		uint32_t control, media, format, first, video;
 	} cases[] = {
 		{false, "avdec_h265", "hevc", V4L2_CID_MPEG_VIDEO_HEVC_PROFILE, MAIN | STILL | MAIN_10,
 		 VIRTIO_VIDEO_FORMAT_HEVC, VIRTIO_VIDEO_PROFILE_HEVC_MAIN, 7},
-		{false, "libde265dec", "hevc", V4L2_CID_MPEG_VIDEO_HEVC_PROFILE, MAIN | STILL, VIRTIO_VIDEO_FORMAT_HEVC,
-		 VIRTIO_VIDEO_PROFILE_HEVC_MAIN, 5},
+		/* Its pads said nothing of profiles before GStreamer 1.26. */
+		{false, "libde265dec", "hevc", V4L2_CID_MPEG_VIDEO_HEVC_PROFILE, says ? MAIN : MAIN | STILL,
+		 VIRTIO_VIDEO_FORMAT_HEVC, VIRTIO_VIDEO_PROFILE_HEVC_MAIN, says ? 1 : 5},
 		{true, "x265enc", "hevc", V4L2_CID_MPEG_VIDEO_HEVC_PROFILE, MAIN | MAIN_10, VIRTIO_VIDEO_FORMAT_HEVC,
 		 VIRTIO_VIDEO_PROFILE_HEVC_MAIN, 1},
 		{true, "vp9enc", "vp9", V4L2_CID_MPEG_VIDEO_VP9_PROFILE, 5, VIRTIO_VIDEO_FORMAT_VP9,
