@@ -331,18 +331,22 @@ static GstCaps *input_caps(struct codec_gst *g)
 	return gst_video_info_to_caps(&g->input_info);
 }
 
-static GstCaps *packet_caps(const struct codec_gst *g, GstElementFactory *factory)
+/* What an encoder is to make. NULL: it has no word for that, and chooses. */
+static const struct video_profile *find_profile(const struct codec_gst *g, GstElementFactory *factory)
 {
 	const struct video_coded_format *coded = g->config.coded;
 	const struct video_profile *profile =
 		video_profile_for(coded, g->config.controls.profile, g->layout.format->wide);
+
+	return profile && gst_elements_does(factory, coded, true, profile->caps) ? profile : NULL;
+}
+
+static GstCaps *packet_caps(const struct codec_gst *g, const struct video_profile *profile)
+{
 	const char *fields = profile ? profile->caps : NULL;
 	char text[160];
 
-	/* What it has no word for is its own to choose. */
-	if (!gst_elements_does(factory, coded, true, fields))
-		fields = NULL;
-	snprintf(text, sizeof(text), "%s%s%s", coded->caps, fields ? "," : "", fields ? fields : "");
+	snprintf(text, sizeof(text), "%s%s%s", g->config.coded->caps, fields ? "," : "", fields ? fields : "");
 	return gst_caps_from_string(text);
 }
 
@@ -385,7 +389,10 @@ int gst_pipeline_build(struct codec_gst *g, GstElementFactory *factory)
 {
 	static GstAppSinkCallbacks callbacks = {.new_sample = on_sample, .eos = on_end};
 	const bool encoder = g->config.encoder;
-	const bool is_wide = encoder && g->layout.format->wide;
+	const struct video_profile *profile = encoder ? find_profile(g, factory) : NULL;
+	/* Pictures of 8 bits become such of 10 for a profile of 10. */
+	const bool widens = profile && profile->wide && !g->layout.format->wide;
+	const bool is_wide = encoder && (g->layout.format->wide || widens);
 	bool is_filtered;
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	GstElement *parser, *convert, *keeper, *filter, *src, *sink;
@@ -421,8 +428,9 @@ int gst_pipeline_build(struct codec_gst *g, GstElementFactory *factory)
 	gst_app_sink_set_callbacks(g->sink, &callbacks, g, NULL);
 	if (encoder) {
 		gst_elements_set_up_encoder(g->coder, &g->config.controls, false);
-		import_if_possible(g);
-		set_caps(G_OBJECT(filter), packet_caps(g, factory));
+		if (!widens)
+			import_if_possible(g);
+		set_caps(G_OBJECT(filter), packet_caps(g, profile));
 		if (keeper)
 			set_caps(G_OBJECT(keeper), gst_caps_from_string(GST_ELEMENTS_WIDE_CAPS));
 	} else {
