@@ -179,6 +179,7 @@ static void let_go_of_codec(struct video_stream *s)
 	s->codec = NULL;
 	free(s->lead);
 	s->lead = NULL;
+	video_units_forget_torn(&s->units);
 }
 
 /* Nothing that was put in is of use any more. */

@@ -92,7 +92,7 @@ void video_units_drop(struct video_units *u)
 	u->held = (struct video_unit){0};
 	u->start = u->room = u->looked_at = 0;
 	u->parts = 0;
-	u->has_slice = u->is_flushed = u->was_torn = false;
+	u->has_slice = u->is_flushed = u->was_torn = u->is_marked = false;
 	u->torn_count = 0;
 }
 
@@ -143,18 +143,32 @@ static int hold(struct video_units *u, struct video_unit unit)
 	return 0;
 }
 
+static void drop_mark(struct video_units *u, unsigned i)
+{
+	u->torn_count--;
+	memmove(&u->torn[i], &u->torn[i + 1], (u->torn_count - i) * sizeof(u->torn[0]));
+}
+
+static void add_mark(struct video_units *u, uint64_t timestamp)
+{
+	if (u->torn_count == VIDEO_UNITS_TORN)
+		drop_mark(u, 0);
+	u->torn[u->torn_count++] = timestamp;
+}
+
 /* The pictures of the input before and of one at @timestamp are of one access unit, but the first has gone out. */
 static void mark_torn(struct video_units *u, uint64_t timestamp)
 {
 	u->was_torn = true;
-	u->torn[0] = u->previous;
-	u->torn[1] = timestamp;
-	u->torn_count = 2;
+	/* Once, of more than two parts. */
+	if (!u->is_marked)
+		add_mark(u, u->previous);
+	add_mark(u, timestamp);
 }
 
 int video_units_add(struct video_units *u, struct video_unit unit)
 {
-	bool more = false;
+	bool more = false, torn = false;
 
 	if (u->kind != VIDEO_HEADERS_NONE) {
 		more = goes_on(u, unit.data, unit.bytes);
@@ -172,7 +186,7 @@ int video_units_add(struct video_units *u, struct video_unit unit)
 	case VIDEO_UNITS_WHOLE:
 		/* Its beginning is gone; from now on such are waited for. */
 		if (more) {
-			mark_torn(u, unit.timestamp);
+			torn = true;
 			u->guest = VIDEO_UNITS_PARTS;
 			u->is_flushed = true;
 			u->whole = 0;
@@ -180,13 +194,15 @@ int video_units_add(struct video_units *u, struct video_unit unit)
 		break;
 	case VIDEO_UNITS_PARTS:
 		/* This one came too late. */
-		if (more && !u->held.data)
-			mark_torn(u, unit.timestamp);
+		torn = more && !u->held.data;
 		u->whole = more || u->parts > 1 ? 0 : u->whole + 1;
 		if (u->whole >= ENOUGH_WHOLE)
 			u->guest = VIDEO_UNITS_WHOLE;
 		break;
 	}
+	if (torn)
+		mark_torn(u, unit.timestamp);
+	u->is_marked = torn;
 	u->previous = unit.timestamp;
 	u->units = 0;
 	if (u->held.bytes - u->start + unit.bytes > MAX_HELD)
@@ -272,8 +288,15 @@ bool video_units_take_torn(struct video_units *u, uint64_t timestamp)
 	for (unsigned i = 0; i < u->torn_count; i++) {
 		if (u->torn[i] != timestamp)
 			continue;
-		u->torn[i] = u->torn[--u->torn_count];
+		drop_mark(u, i);
 		return true;
 	}
 	return false;
+}
+
+void video_units_forget_torn(struct video_units *u)
+{
+	/* What is held may be the rest of one. */
+	if (!u->held.data)
+		u->torn_count = 0;
 }

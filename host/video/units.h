@@ -20,6 +20,9 @@
 
 enum video_units_guest { VIDEO_UNITS_UNKNOWN, VIDEO_UNITS_WHOLE, VIDEO_UNITS_PARTS };
 
+/* Marks of torn pictures that did not come out yet; of more the oldest are forgotten. */
+#define VIDEO_UNITS_TORN 32u
+
 struct video_unit {
 	uint8_t *data; /* from malloc() */
 	size_t bytes;
@@ -39,8 +42,9 @@ struct video_units {
 	unsigned units;	   /* that the last input has ended so far */
 	unsigned whole;	   /* units of one part, in a row */
 	bool was_torn;	   /* an input went on with the access unit of one that had gone out: two pictures are wrong */
+	bool is_marked;	   /* the last input is one of those */
 	unsigned torn_count; /* of them, those that were not asked for */
-	uint64_t torn[2];    /* their timestamps */
+	uint64_t torn[VIDEO_UNITS_TORN]; /* their timestamps, oldest first */
 	uint64_t previous; /* the last input's */
 };
 
@@ -66,5 +70,7 @@ static inline bool video_units_holds(const struct video_units *u)
 
 /* Is the picture of @timestamp one that was torn in two? Each is told of once, as timestamps may come again. */
 bool video_units_take_torn(struct video_units *u, uint64_t timestamp);
+/* Nothing comes out any more of what has gone out so far: later pictures with such timestamps are others. */
+void video_units_forget_torn(struct video_units *u);
 
 #endif

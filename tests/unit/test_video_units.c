@@ -169,6 +169,48 @@ static void pictures_torn_in_two_are_known(void **state)
 	video_units_reset(&u, VIDEO_HEADERS_H264);
 }
 
+/* Parts that come too late, one after the other: decoders give their pictures only when they have some more. */
+static void each_torn_picture_is_known_once(void **state)
+{
+	struct video_units u = {0};
+	struct out o = {0};
+
+	(void)state;
+	video_units_reset(&u, VIDEO_HEADERS_H264);
+	add(&u, film, ends[0], 1, &o);
+	video_units_flush(&u);
+	take(&u, &o);
+	for (uint64_t i = 2; i < 8; i++) {
+		o = (struct out){0};
+		add(&u, film + ends[0], 8, i, &o);
+		video_units_flush(&u);
+		take(&u, &o);
+		for (unsigned k = 0; k < 2; k++) {
+			add(&u, film + ends[0] + 8, ends[1] - ends[0] - 8, i, &o);
+			video_units_flush(&u);
+			take(&u, &o);
+		}
+	}
+	/* As many as the parts that a decoder may have taken for pictures. */
+	for (uint64_t i = 2; i < 8; i++) {
+		assert_true(video_units_take_torn(&u, i) && video_units_take_torn(&u, i) &&
+			    video_units_take_torn(&u, i));
+		assert_false(video_units_take_torn(&u, i));
+	}
+	/* A guest that sends nothing but such costs no more than that. */
+	for (uint64_t i = 0; i < 1000; i++) {
+		add(&u, film + ends[0] + 8, ends[1] - ends[0] - 8, 100 + i, &o);
+		video_units_flush(&u);
+		o = (struct out){0};
+		take(&u, &o);
+	}
+	assert_true(video_units_take_torn(&u, 1099) && !video_units_take_torn(&u, 100));
+	/* With the codec goes what it has not given. */
+	video_units_forget_torn(&u);
+	assert_false(video_units_take_torn(&u, 1098));
+	video_units_reset(&u, VIDEO_HEADERS_H264);
+}
+
 static void hevc_is_put_together_too(void **state)
 {
 	(void)state;
@@ -319,6 +361,7 @@ int main(void)
 		cmocka_unit_test(whole_units_wait_only_for_the_second),
 		cmocka_unit_test(who_waits_for_pictures_waits_once),
 		cmocka_unit_test(pictures_torn_in_two_are_known),
+		cmocka_unit_test(each_torn_picture_is_known_once),
 		cmocka_unit_test(hevc_is_put_together_too),
 		cmocka_unit_test(what_is_no_picture_tears_none),
 		cmocka_unit_test(a_picture_has_the_time_of_its_slice_not_of_its_parameters),
