@@ -265,6 +265,9 @@ static int decode_units(struct video_stream *s)
 
 	while (err == 0 && video_units_take(&s->units, &unit)) {
 		unit.bytes = video_headers_cut_ends(s->coded->headers, unit.data, unit.bytes);
+		/* Parameter sets that came in parts are whole now. */
+		if (s->units.guest == VIDEO_UNITS_PARTS)
+			video_headers_scan(&s->headers, s->coded->headers, unit.data, unit.bytes);
 		if (s->lead)
 			err = put_lead(s, &unit);
 		if (err == 0)

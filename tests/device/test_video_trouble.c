@@ -208,6 +208,51 @@ static void what_waits_for_its_end_outlives_a_codec(void **state)
 	video_world_destroy(w);
 }
 
+/* Bytes that the next codec gets for the first slice of a picture without parameters, which is all that is sent. */
+static uint64_t bytes_after_a_drain(struct film *s)
+{
+	static const uint8_t slice[8] = {0, 0, 0, 1, 0x65, 0x88, 3, 4};
+	struct video_stats before, after;
+	struct video_world *w = s->w;
+	struct fake_request *out;
+
+	video_get_stats(w->device, &before);
+	memcpy(fake_guest_ptr(w->guest, s->in[6], sizeof(slice)), slice, sizeof(slice));
+	film_expect_flags(w, video_queue(w, 1, VIDEO_IN, 6, sizeof(slice), 0), 0);
+	out = film_want(s, 0);
+	assert_int_equal(video_wait(w, video_drain(w, 1)).hdr.type, VIDEO_OK);
+	film_expect_flags(w, out, EOS);
+	video_get_stats(w->device, &after);
+	return after.codec.bytes_in - before.codec.bytes_in;
+}
+
+/* For the next codec they are remembered as they are when they have come together. */
+static void parameters_that_came_in_parts_are_kept_whole(void **state)
+{
+	static const uint8_t unit[] = {0, 0, 0, 1, 0x67, 1, 2, 3, 0, 0, 0, 1, 0x65, 0x88, 1, 2};
+
+	(void)state;
+	for (size_t n = 5; n <= 8; n++) {
+		struct video_world *w = video_world_create(NULL);
+		struct fake_request *out[2];
+		struct film s;
+
+		film_start(&s, w, 1);
+		memcpy(fake_guest_ptr(w->guest, s.in[6], n), unit, n);
+		film_expect_flags(w, video_queue(w, 1, VIDEO_IN, 6, (uint32_t)n, 0), 0);
+		memcpy(fake_guest_ptr(w->guest, s.in[7], sizeof(unit) - n), unit + n, sizeof(unit) - n);
+		film_expect_flags(w, video_queue(w, 1, VIDEO_IN, 7, (uint32_t)(sizeof(unit) - n), 0), 0);
+		out[0] = film_want(&s, 1);
+		out[1] = film_want(&s, 2);
+		assert_int_equal(video_wait(w, video_drain(w, 1)).hdr.type, VIDEO_OK);
+		film_expect_picture(&s, out[0], 1, 0, FILM_WIDTH, FILM_HEIGHT);
+		film_expect_flags(w, out[1], EOS);
+		/* From its start code to the next one; by itself it has no zero behind it. */
+		assert_int_equal(bytes_after_a_drain(&s), n < 8 ? 16 : 15);
+		video_world_destroy(w);
+	}
+}
+
 static void an_end_that_nobody_asked_for_is_none(void **state)
 {
 	struct video_world *w = video_world_create(NULL);
@@ -315,6 +360,7 @@ int main(void)
 		cmocka_unit_test(garbage_gives_no_picture_and_no_trouble),
 		cmocka_unit_test(a_codec_that_breaks_is_replaced_unseen),
 		cmocka_unit_test(what_waits_for_its_end_outlives_a_codec),
+		cmocka_unit_test(parameters_that_came_in_parts_are_kept_whole),
 		cmocka_unit_test(an_end_that_nobody_asked_for_is_none),
 		cmocka_unit_test(a_drain_without_output_buffers_ends),
 		cmocka_unit_test(a_drain_ends_when_its_last_output_buffer_goes),
