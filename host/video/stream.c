@@ -689,7 +689,7 @@ int stream_drain(struct video_stream *s, void *request)
 		return -EPIPE;
 	if (s->state == STREAM_DRAINING)
 		return -EBUSY;
-	s->drain_was_empty = !s->codec && !s->sides[VIDEO_INPUT].first_queued;
+	s->drain_was_empty = !s->codec && !s->sides[VIDEO_INPUT].first_queued && !video_units_holds(&s->units);
 	s->drain_request = request;
 	stream_enter(s, STREAM_DRAINING);
 	pump(s, false);
