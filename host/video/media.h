@@ -22,6 +22,8 @@
 #define MEDIA_MAX_PLANES VIDEO_MAX_PICTURE_PLANES
 /* Of one bitstream buffer: the host makes a copy. */
 #define MEDIA_MAX_CODED_BYTES (32u << 20)
+/* Of a plane: the largest picture, in 10 bits; and no guest's wish is more. */
+#define MEDIA_MAX_PLANE_BYTES (VIDEO_MAX_SIDE * VIDEO_MAX_SIDE * 3u)
 /* V4L2's own limits. */
 #define MEDIA_MAX_BUFFERS 32u
 #define MEDIA_MAX_CONTROLS 1024u

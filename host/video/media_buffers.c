@@ -226,7 +226,7 @@ int media_create_bufs(struct media_session *s, struct media_ioctl *i)
 	for (unsigned k = 0; k < planes; k++) {
 		const uint32_t size = p->plane_fmt[k].sizeimage;
 
-		if (p->num_planes != planes || size < sizes[k] || size > MEDIA_MAX_CODED_BYTES * 4)
+		if (p->num_planes != planes || size < sizes[k] || size > MEDIA_MAX_PLANE_BYTES)
 			return MEDIA_REFUSE(i, -EINVAL,
 					    "%u planes, plane %u of %u bytes; the format has %u and needs %u",
 					    p->num_planes, k, size, planes, sizes[k]);

@@ -356,7 +356,7 @@ static bool planes_are_good(const struct media_session *s, enum video_queue q, c
 	for (unsigned i = 0; i < queue->plane_count; i++) {
 		const uint32_t length = r->planes[i].length;
 
-		if (length > MEDIA_MAX_CODED_BYTES * 4u || r->planes[i].bytes_used > length)
+		if (length > MEDIA_MAX_PLANE_BYTES || r->planes[i].bytes_used > length)
 			return false;
 		sizes[i] = length;
 		if (queue->memory != V4L2_MEMORY_MMAP)

@@ -476,6 +476,34 @@ static void buffers_have_the_planes_of_their_format(void **state)
 	media_world_destroy(w);
 }
 
+/* In 10 bits, of guest pages, which take none of the host's memory. */
+static void buffers_of_the_largest_pictures_are_made_and_given_back(void **state)
+{
+	struct media_world *w = media_world_create(&keeps);
+	struct v4l2_create_buffers more = {.count = 1, .memory = V4L2_MEMORY_USERPTR, .format.type = MEDIA_CAPTURE};
+	const uint32_t bytes = VIDEO_MAX_SIDE * VIDEO_MAX_SIDE * 3;
+	struct player p = {.w = w};
+	struct v4l2_plane plane;
+	struct v4l2_buffer b;
+	uint32_t count = 1;
+
+	(void)state;
+	assert_int_equal(media_open(w, &p.id), 0);
+	player_set_format(&p, MEDIA_OUTPUT, V4L2_PIX_FMT_HEVC, VIDEO_MAX_SIDE, VIDEO_MAX_SIDE);
+	player_set_format(&p, MEDIA_CAPTURE, V4L2_PIX_FMT_P010, VIDEO_MAX_SIDE, VIDEO_MAX_SIDE);
+	assert_int_equal(media_request(w, p.id, MEDIA_CAPTURE, V4L2_MEMORY_USERPTR, &count), 0);
+	assert_int_equal(media_call(w, p.id, VIDIOC_G_FMT, &more.format), 0);
+	assert_int_equal(more.format.fmt.pix_mp.plane_fmt[0].sizeimage, bytes);
+	assert_int_equal(media_call(w, p.id, VIDIOC_CREATE_BUFS, &more), 0);
+	assert_int_equal(more.count, 1);
+	media_world_take_over(w);
+	for (uint32_t i = 0; i < 2; i++) {
+		assert_int_equal(media_query(w, p.id, MEDIA_CAPTURE, i, &b, &plane, 1), 0);
+		assert_int_equal(plane.length, bytes);
+	}
+	media_world_destroy(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -492,6 +520,7 @@ int main(void)
 		cmocka_unit_test(a_torn_journal_gives_what_was_whole),
 		cmocka_unit_test(a_journal_gives_no_more_than_may_be),
 		cmocka_unit_test(buffers_have_the_planes_of_their_format),
+		cmocka_unit_test(buffers_of_the_largest_pictures_are_made_and_given_back),
 	};
 
 	return cmocka_run_group_tests_name("media restore", tests, NULL, NULL);
