@@ -278,6 +278,7 @@ int media_try_fmt(struct media_session *s, struct media_ioctl *i)
 
 int media_s_fmt(struct media_session *s, struct media_ioctl *i)
 {
+	const enum video_queue pictures = stream_coded_queue(s->stream) == VIDEO_INPUT ? VIDEO_OUTPUT : VIDEO_INPUT;
 	const struct video_coded_format *coded;
 	const struct media_raw_format *raw;
 	struct wanted w = {0};
@@ -294,6 +295,12 @@ int media_s_fmt(struct media_session *s, struct media_ioctl *i)
 	 */
 	if (s->stream->state != STREAM_IDLE && (w.queue == VIDEO_INPUT || coded != s->stream->coded))
 		return MEDIA_REFUSE(i, -EBUSY, "the codec is at work; stop the OUTPUT queue first");
+	/* Pictures of the other format may have been of more bits. */
+	raw = w.raw ? w.raw : media_find_raw(s->media, coded, s->raw->fourcc);
+	raw = raw ? raw : &raw_formats[0];
+	if (!w.raw && raw != s->raw && s->queues[pictures].count > 0)
+		return MEDIA_REFUSE(i, -EBUSY, "pictures of more bits have buffers; REQBUFS with 0 on %s first",
+				    pictures == VIDEO_INPUT ? "OUTPUT" : "CAPTURE");
 	if (w.queue == VIDEO_INPUT) {
 		const struct v4l2_pix_format_mplane *p = &i->u.format.fmt.pix_mp;
 
@@ -302,25 +309,19 @@ int media_s_fmt(struct media_session *s, struct media_ioctl *i)
 		s->color.quantization = p->quantization;
 		s->color.transfer = p->xfer_func;
 	}
+	s->raw = raw;
 	if (w.raw) {
-		s->raw = w.raw;
 		stream_set_picture(s->stream, w.layout.format,
 				   w.queue == VIDEO_INPUT ? w.width : s->stream->visible_width,
 				   w.queue == VIDEO_INPUT ? w.height : s->stream->visible_height);
 		return 0;
 	}
-	/* Pictures of the other format may have been of more bits. */
-	raw = media_find_raw(s->media, coded, s->raw->fourcc);
-	raw = raw ? raw : &raw_formats[0];
-	if (raw != s->raw && s->queues[VIDEO_INPUT].count > 0)
-		return MEDIA_REFUSE(i, -EBUSY, "pictures of more bits have buffers; REQBUFS with 0 on OUTPUT first");
 	s->coded = w.coded;
 	s->coded_bytes = w.coded_bytes;
 	if (coded != s->stream->coded) {
 		stream_set_coded(s->stream, coded);
 		media_apply_controls(s);
 	}
-	s->raw = raw;
 	if (w.queue == VIDEO_INPUT)
 		stream_set_picture(s->stream, media_picture_of(raw), w.width, w.height);
 	else

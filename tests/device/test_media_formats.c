@@ -154,6 +154,7 @@ static void ten_bits_are_of_formats_that_have_them(void **state)
 	struct media_world *w = media_world_open(NULL, &id);
 	struct v4l2_frmsizeenum s = {.pixel_format = V4L2_PIX_FMT_P010};
 	struct v4l2_format f;
+	uint32_t count = 2;
 
 	(void)state;
 	assert_int_equal(media_call(w, id, VIDIOC_ENUM_FRAMESIZES, &s), 0);
@@ -167,6 +168,18 @@ static void ten_bits_are_of_formats_that_have_them(void **state)
 	assert_int_equal(media_call(w, id, VIDIOC_G_FMT, &f), 0);
 	assert_true(f.fmt.pix_mp.pixelformat == V4L2_PIX_FMT_P010 &&
 		    f.fmt.pix_mp.plane_fmt[0].sizeimage == 320 * 200 * 3);
+	/* But not under buffers that were made for them; nothing else changes then. */
+	assert_int_equal(media_request(w, id, MEDIA_CAPTURE, V4L2_MEMORY_MMAP, &count), 0);
+	assert_int_equal(
+		format_of(w, id, VIDIOC_S_FMT, MEDIA_OUTPUT, V4L2_PIX_FMT_VP8, 320, 200, V4L2_COLORSPACE_JPEG, &f),
+		-EBUSY);
+	f = (struct v4l2_format){.type = MEDIA_CAPTURE};
+	assert_int_equal(media_call(w, id, VIDIOC_G_FMT, &f), 0);
+	assert_true(f.fmt.pix_mp.pixelformat == V4L2_PIX_FMT_P010 &&
+		    f.fmt.pix_mp.colorspace == V4L2_COLORSPACE_SMPTE170M);
+	assert_int_equal(format(w, id, VIDIOC_S_FMT, MEDIA_OUTPUT, V4L2_PIX_FMT_VP9, 320, 200, &f), 0);
+	count = 0;
+	assert_int_equal(media_request(w, id, MEDIA_CAPTURE, V4L2_MEMORY_MMAP, &count), 0);
 	assert_int_equal(format(w, id, VIDIOC_S_FMT, MEDIA_OUTPUT, V4L2_PIX_FMT_VP8, 320, 200, &f), 0);
 	f = (struct v4l2_format){.type = MEDIA_CAPTURE};
 	assert_int_equal(media_call(w, id, VIDIOC_G_FMT, &f), 0);
