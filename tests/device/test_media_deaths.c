@@ -74,11 +74,51 @@ static unsigned said(const struct media_keeper *m, const char *what)
 	return count;
 }
 
+/* Has worker @pid taken over? The keeper's processes have the numbers that it says here, too. */
+static bool took_over(const struct media_keeper *m, pid_t pid)
+{
+	char text[48];
+
+	snprintf(text, sizeof(text), "worker %d took over", (int)pid);
+	return said(m, text) > 0;
+}
+
+static volatile sig_atomic_t is_over;
+
+static void on_term(int signal)
+{
+	(void)signal;
+	is_over = 1;
+}
+
 /*
  * Kills workers, each at a moment that no two have in common: every other one while it starts, though not before it begins,
- * since no guest gets there; the rest when they have taken over, or no command would be answered.
+ * since no guest gets there; the rest when they have taken over, or no command would be answered. It ends when the last one
+ * that it killed has been replaced.
  */
-static pid_t begin_killing(struct media_keeper *m, unsigned seed)
+static void kill_workers(const struct media_keeper *m, unsigned seed)
+{
+	for (unsigned kills = 0, begun = 0;; kills++) {
+		pid_t worker;
+
+		while (m->k.shared->workers == begun)
+			usleep(500);
+		begun = m->k.shared->workers;
+		/* A keeper buries one before it makes the next. */
+		while ((worker = video_keeper_worker(&m->k, 0)) <= 1)
+			usleep(500);
+		/* The first has nothing to take over. */
+		while (!is_over && kills > 0 && kills % 2 == 0 && !took_over(m, worker))
+			usleep(2000);
+		if (!is_over)
+			usleep((unsigned)rand_r(&seed) % (LIFE_MS * 1000));
+		if (is_over)
+			return;
+		kill(worker, SIGKILL);
+	}
+}
+
+static pid_t begin_killing(const struct media_keeper *m, unsigned seed)
 {
 	const pid_t killer = fork();
 
@@ -87,28 +127,21 @@ static pid_t begin_killing(struct media_keeper *m, unsigned seed)
 		return killer;
 	/* Nor does it keep the keeper's frontend there. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (unsigned kills = 0, begun = 0;; kills++) {
-		unsigned told;
-		pid_t worker;
-
-		while (m->k.shared->workers == begun)
-			usleep(500);
-		told = said(m, "took over");
-		begun = m->k.shared->workers;
-		/* The first has nothing to take over. */
-		while (kills > 0 && kills % 2 == 0 && said(m, "took over") == told)
-			usleep(2000);
-		worker = video_keeper_worker(&m->k, 0);
-		usleep((unsigned)rand_r(&seed) % (LIFE_MS * 1000));
-		if (worker > 1)
-			kill(worker, SIGKILL);
-	}
+	signal(SIGTERM, on_term);
+	kill_workers(m, seed);
+	_exit(0);
 }
 
-static void end_killing(pid_t killer)
+/* And wait for the one that is there now to serve: no other dies. */
+static void end_killing(const struct media_keeper *m, pid_t killer)
 {
-	kill(killer, SIGKILL);
-	waitpid(killer, NULL, 0);
+	int status;
+
+	kill(killer, SIGTERM);
+	assert_int_equal(waitpid(killer, &status, 0), killer);
+	assert_int_equal(status, 0);
+	while (!took_over(m, video_keeper_worker(&m->k, 0)))
+		usleep(2000);
 }
 
 /* Whole clips are right, what was lost was said, and sessions outlive it all. */
@@ -140,7 +173,7 @@ static void a_worker_may_die_at_any_moment(void **state)
 		while (!media_client_restart(&c))
 			;
 	}
-	end_killing(killer);
+	end_killing(&m, killer);
 	if (!media_client_play(&c)) {
 		media_client_take_back(&c);
 		assert_true(media_client_restart(&c) && media_client_play(&c));
