@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "host/video/device.h"
+#include "host/video/dialect.h"
 #include "host/video/pages.h"
 #include "host/virtio/journal.h"
 #include "host/virtio/mem.h"
@@ -243,8 +244,8 @@ static bool restore_stream(struct restore *r, const struct journal_key *key, con
 	    !video_find_coded(v, record->coded))
 		return false;
 	picture = video_picture_format_at(record->picture);
-	if (!picture || record->width < 1 || record->width > VIDEO_MAX_SIDE || record->height < 1 ||
-	    record->height > VIDEO_MAX_SIDE)
+	if (!picture || v->config.dialect->picture_number(picture) == 0 || record->width < 1 ||
+	    record->width > VIDEO_MAX_SIDE || record->height < 1 || record->height > VIDEO_MAX_SIDE)
 		return false;
 	for (unsigned q = 0; q < VIDEO_QUEUE_COUNT; q++) {
 		if (record->plane_bytes[q] < VIDEO_MIN_CODED_BYTES || record->plane_bytes[q] > VIDEO_MAX_CODED_BYTES ||

@@ -230,6 +230,34 @@ static void parameter_sets_of_another_format_are_forgotten(void **state)
 	fake_guest_destroy(g);
 }
 
+/* What no guest of the dialect could have set is in no stream. */
+static void a_picture_format_without_a_number_is_not_given_back(void **state)
+{
+	enum { RECORD_STREAM = 1, PICTURE_AT = 4 };
+	const struct video_picture_format *format;
+
+	(void)state;
+	for (unsigned row = 0; (format = video_picture_format_at(row)) != NULL; row++) {
+		struct fake_guest *g = fake_guest_create(NULL);
+		int fd = journal_memfd(JOURNAL_BYTES);
+		uint32_t first, second;
+
+		assert_true(fd >= 0);
+		fill(g, fd, row % 2);
+		close(fd);
+		for (unsigned i = 0; i < copy.count; i++) {
+			if (copy.records[i].key.type == RECORD_STREAM)
+				memcpy(copy.records[i].payload + PICTURE_AT, &row, sizeof(row));
+		}
+		fd = journal_copy_write(&copy, JOURNAL_BYTES);
+		take_over(g, fd, row % 2, &first, &second);
+		assert_int_equal(first, format->number ? VIDEO_OK : VIRTIO_VIDEO_RESP_ERR_INVALID_STREAM_ID);
+		assert_int_equal(second, first);
+		close(fd);
+		fake_guest_destroy(g);
+	}
+}
+
 static void a_journal_of_a_stranger_does_no_harm(void **state)
 {
 	unsigned seed = 1, whole = 0, gone = 0;
@@ -308,6 +336,7 @@ int main(void)
 		cmocka_unit_test(streams_and_buffers_are_given_back),
 		cmocka_unit_test(a_journal_gives_no_more_streams_than_may_be),
 		cmocka_unit_test(parameter_sets_of_another_format_are_forgotten),
+		cmocka_unit_test(a_picture_format_without_a_number_is_not_given_back),
 		cmocka_unit_test(a_journal_of_a_stranger_does_no_harm),
 		cmocka_unit_test(a_torn_journal_gives_what_was_whole),
 	};
