@@ -95,6 +95,7 @@ static int create(const struct codec_config *config, struct codec **out)
 		err = gst_pipeline_start(g);
 	if (err < 0) {
 		gst_object_unref(g->pipeline);
+		g_clear_object(&g->importer);
 		gst_pipeline_free(g);
 		return err;
 	}
