@@ -438,8 +438,12 @@ bool media_restore_controls(struct media_session *s, const int32_t *values, cons
 
 		if (!has_control(s->media, &controls[i]))
 			continue;
-		if (check_value(s->media, &controls[i], &value) < 0)
-			return false;
+		if (check_value(s->media, &controls[i], &value) < 0) {
+			if (value < 0 || value > controls[i].max)
+				return false;
+			/* The element of the process before had more choices: this one may have no hardware. */
+			value = initial_of(s->media, &controls[i]);
+		}
 		s->controls[i] = value;
 		s->wants_control[i] = wants[i] & MEDIA_SUBSCRIBED ? wants[i] : 0;
 	}

@@ -504,6 +504,40 @@ static void buffers_of_the_largest_pictures_are_made_and_given_back(void **state
 	media_world_destroy(w);
 }
 
+static bool has_fewer;
+
+static void abilities(const struct video_coded_format *coded, bool encoder, const char *element,
+		      struct codec_abilities *out)
+{
+	codec_fake_ops.abilities(coded, encoder, element, out);
+	out->profiles = has_fewer ? 1 : out->profiles;
+}
+
+/* As after deaths by a driver, when the host's hardware is left alone. */
+static void a_choice_that_is_there_no_more_takes_no_session_along(void **state)
+{
+	struct v4l2_control profile = {V4L2_CID_MPEG_VIDEO_H264_PROFILE, V4L2_MPEG_VIDEO_H264_PROFILE_HIGH};
+	struct v4l2_control rate = {V4L2_CID_MPEG_VIDEO_BITRATE, 1234567};
+	struct codec_ops ops = codec_fake_ops;
+	struct media_world *w;
+	uint32_t id;
+
+	(void)state;
+	ops.abilities = abilities;
+	has_fewer = false;
+	w = media_world_create(&(struct video_world_options){.keeps = true, .encoder = true, .codec = &ops});
+	assert_int_equal(media_open(w, &id), 0);
+	assert_int_equal(media_call(w, id, VIDIOC_S_CTRL, &profile), 0);
+	assert_int_equal(media_call(w, id, VIDIOC_S_CTRL, &rate), 0);
+	has_fewer = true;
+	media_world_take_over(w);
+	assert_int_equal(media_call(w, id, VIDIOC_G_CTRL, &rate), 0);
+	assert_int_equal(rate.value, 1234567);
+	assert_int_equal(media_call(w, id, VIDIOC_G_CTRL, &profile), 0);
+	assert_int_equal(profile.value, V4L2_MPEG_VIDEO_H264_PROFILE_BASELINE);
+	media_world_destroy(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -520,6 +554,7 @@ int main(void)
 		cmocka_unit_test(a_torn_journal_gives_what_was_whole),
 		cmocka_unit_test(a_journal_gives_no_more_than_may_be),
 		cmocka_unit_test(buffers_have_the_planes_of_their_format),
+		cmocka_unit_test(a_choice_that_is_there_no_more_takes_no_session_along),
 		cmocka_unit_test(buffers_of_the_largest_pictures_are_made_and_given_back),
 	};
 
