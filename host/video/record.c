@@ -238,6 +238,7 @@ static bool restore_stream(struct restore *r, const struct journal_key *key, con
 	const struct stream_record *record = payload;
 	const struct video_picture_format *picture;
 	struct video_stream_entry *e;
+	struct codec_controls controls;
 	struct video_stream *s;
 
 	if (bytes != sizeof(*record) || v->stream_count >= v->config.limits.streams || video_find_stream(v, key->id[0]) ||
@@ -256,7 +257,13 @@ static bool restore_stream(struct restore *r, const struct journal_key *key, con
 	if (!e)
 		return false;
 	s = e->stream;
-	if (v->config.encoder && !video_controls_are_possible(v, s, &record->controls)) {
+	memcpy(&controls, &record->controls, sizeof(controls));
+	/* The element of the process before had more of them: this one may have no hardware. */
+	if (!video_controls_are_possible(v, s, &controls)) {
+		controls.profile = s->controls.profile;
+		controls.level = s->controls.level;
+	}
+	if (v->config.encoder && !video_controls_are_possible(v, s, &controls)) {
 		video_drop_stream(v, e);
 		return false;
 	}
@@ -264,7 +271,7 @@ static bool restore_stream(struct restore *r, const struct journal_key *key, con
 	memcpy(e->tag, record->tag, sizeof(e->tag) - 1);
 	/* A decoder's can't be set. */
 	if (v->config.encoder)
-		restore_controls(s, &record->controls);
+		restore_controls(s, &controls);
 	for (unsigned q = 0; q < VIDEO_QUEUE_COUNT; q++)
 		s->sides[q].plane_bytes = record->plane_bytes[q];
 	stream_set_picture(s, picture, record->width, record->height);

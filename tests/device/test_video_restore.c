@@ -25,15 +25,27 @@ enum { JOURNAL_BYTES = 256 << 10, SEEDS = 3000 };
 static struct journal_copy copy;
 static uint8_t written[JOURNAL_BYTES]; /* the journal itself, as it was when the process died */
 
+static bool has_fewer;
+
+static void abilities(const struct video_coded_format *coded, bool encoder, const char *element,
+		      struct codec_abilities *out)
+{
+	codec_fake_ops.abilities(coded, encoder, element, out);
+	out->profiles = has_fewer ? 1 : out->profiles;
+}
+
 static struct virtio_device *make_limited(struct fake_guest *g, struct journal *j, bool encoder, unsigned streams)
 {
+	static struct codec_ops ops;
 	struct video_config config;
 	struct virtio_device *d;
 
+	ops = codec_fake_ops;
+	ops.abilities = abilities;
 	video_config_init(&config);
 	config.limits.streams = streams;
 	config.encoder = encoder;
-	config.codec = &codec_fake_ops;
+	config.codec = &ops;
 	config.journal = j;
 	assert_int_equal(video_create(&config, fake_guest_loop(g), fake_guest_mem(g), &d), 0);
 	return d;
@@ -258,6 +270,52 @@ static void a_picture_format_without_a_number_is_not_given_back(void **state)
 	}
 }
 
+/* As after deaths by a driver, when the host's hardware is left alone. */
+static void a_profile_that_is_there_no_more_takes_no_stream_along(void **state)
+{
+	struct {
+		struct virtio_video_set_control set;
+		struct virtio_video_control_value value;
+	} request = {{.control = VIRTIO_VIDEO_CONTROL_PROFILE}, {.value = VIRTIO_VIDEO_PROFILE_H264_MAIN}};
+	struct virtio_video_get_control get = {.control = VIRTIO_VIDEO_CONTROL_PROFILE};
+	struct virtio_video_get_control_resp answer;
+	struct fake_guest *g = fake_guest_create(NULL);
+	struct video_world w = {.guest = g};
+	int fd = journal_memfd(JOURNAL_BYTES);
+	struct journal *j;
+
+	(void)state;
+	assert_true(fd >= 0);
+	for (unsigned i = 0; i < 2; i++) {
+		has_fewer = i == 1;
+		assert_int_equal(journal_open(fd, &j), 0);
+		w.device = make(g, j, true);
+		if (i == 0) {
+			assert_int_equal(fake_guest_start(g, w.device), 0);
+			assert_int_equal(video_create_stream(&w, 1, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
+			assert_int_equal(
+				video_send(&w, VIRTIO_VIDEO_CMD_SET_CONTROL, 1, &request, sizeof(request), NULL, 0),
+				VIDEO_OK);
+			journal_copy_keep(&copy, fd);
+		} else {
+			assert_int_equal(fake_guest_take_over(g, w.device), 0);
+		}
+		assert_int_equal(
+			video_send(&w, VIRTIO_VIDEO_CMD_GET_CONTROL, 1, &get, sizeof(get), &answer, sizeof(answer)),
+			VIRTIO_VIDEO_RESP_OK_GET_CONTROL);
+		assert_int_equal(answer.value.value,
+				 i == 0 ? VIRTIO_VIDEO_PROFILE_H264_MAIN : VIRTIO_VIDEO_PROFILE_H264_BASELINE);
+		virtio_device_destroy(w.device);
+		journal_close(j);
+		close(fd);
+		fake_guest_device_is_gone(g);
+		fd = journal_copy_write(&copy, JOURNAL_BYTES);
+	}
+	has_fewer = false;
+	close(fd);
+	fake_guest_destroy(g);
+}
+
 static void a_journal_of_a_stranger_does_no_harm(void **state)
 {
 	unsigned seed = 1, whole = 0, gone = 0;
@@ -337,6 +395,7 @@ int main(void)
 		cmocka_unit_test(a_journal_gives_no_more_streams_than_may_be),
 		cmocka_unit_test(parameter_sets_of_another_format_are_forgotten),
 		cmocka_unit_test(a_picture_format_without_a_number_is_not_given_back),
+		cmocka_unit_test(a_profile_that_is_there_no_more_takes_no_stream_along),
 		cmocka_unit_test(a_journal_of_a_stranger_does_no_harm),
 		cmocka_unit_test(a_torn_journal_gives_what_was_whole),
 	};
