@@ -354,6 +354,70 @@ static void thousands_in_one_input_come_out_as_few(void **state)
 	check_film(&u, &none);
 }
 
+static uint32_t random_state = 1;
+
+static uint32_t random_below(uint32_t n)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 17;
+	random_state ^= random_state << 5;
+	return random_state % n;
+}
+
+/* Bytes that make start codes, slices and parameters of all kinds, in any order. */
+static void fill(uint8_t *data, size_t bytes)
+{
+	static const uint8_t likely[] = {0, 0, 0, 0, 1, 1, 0x65, 0x41, 0x67, 0x68, 9, 0x26, 0x40, 0x02, 0x80, 0x7f};
+
+	for (size_t i = 0; i < bytes; i++)
+		data[i] = random_below(8) ? likely[random_below(sizeof(likely))] : (uint8_t)random_below(256);
+}
+
+/* Whatever comes, in inputs of any size, and whenever it is flushed: no byte is lost, or comes twice. */
+static void what_goes_in_comes_out(void **state)
+{
+	enum { ROUNDS = 3000, INPUTS = 40, MOST = 300 };
+	static uint8_t in[INPUTS * MOST], out[sizeof(in)];
+
+	(void)state;
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		struct video_units u = {0};
+		struct video_unit unit;
+		size_t given = 0, taken = 0;
+		unsigned count = 0;
+
+		video_units_reset(&u, round % 2 ? VIDEO_HEADERS_H264 : VIDEO_HEADERS_HEVC);
+		for (unsigned i = 0; i < INPUTS; i++) {
+			const size_t bytes = 1 + random_below(1 + random_below(MOST));
+
+			fill(in + given, bytes);
+			unit = (struct video_unit){malloc(bytes), bytes, i};
+			assert_non_null(unit.data);
+			memcpy(unit.data, in + given, bytes);
+			given += bytes;
+			assert_int_equal(video_units_add(&u, unit), 0);
+			do {
+				while (video_units_take(&u, &unit)) {
+					assert_true(unit.bytes > 0 && unit.bytes <= given - taken &&
+						    unit.timestamp <= i);
+					memcpy(out + taken, unit.data, unit.bytes);
+					taken += unit.bytes;
+					count++;
+					free(unit.data);
+				}
+				video_units_take_torn(&u, random_below(i + 1));
+				if (i + 1 < INPUTS && random_below(8))
+					break;
+				video_units_flush(&u);
+			} while (video_units_holds(&u));
+		}
+		assert_int_equal(taken, given);
+		assert_memory_equal(out, in, given);
+		assert_true(count >= 1);
+		assert_false(video_units_holds(&u));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -368,6 +432,7 @@ int main(void)
 		cmocka_unit_test(large_pictures_are_two),
 		cmocka_unit_test(thousands_in_one_input_come_out_as_few),
 		cmocka_unit_test(anything_else_passes),
+		cmocka_unit_test(what_goes_in_comes_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
