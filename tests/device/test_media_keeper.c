@@ -320,6 +320,106 @@ static void an_encoder_goes_on_when_it_is_restarted(void **state)
 	assert_int_equal(media_keeper_end(&m), 0);
 }
 
+/* ---- pictures of 10 bits ---- */
+
+enum { TEN_WIDTH = 176, TEN_HEIGHT = 144, TEN_BUFFERS = 7 };
+
+static const struct ten {
+	uint32_t fourcc;
+	const char *name;
+	struct v4l2_control profile;
+} tens[] = {
+	{V4L2_PIX_FMT_H264, "h264", {V4L2_CID_MPEG_VIDEO_H264_PROFILE, V4L2_MPEG_VIDEO_H264_PROFILE_HIGH_10}},
+	{V4L2_PIX_FMT_HEVC, "hevc", {V4L2_CID_MPEG_VIDEO_HEVC_PROFILE, V4L2_MPEG_VIDEO_HEVC_PROFILE_MAIN_10}},
+	{V4L2_PIX_FMT_VP9, "vp9", {V4L2_CID_MPEG_VIDEO_VP9_PROFILE, V4L2_MPEG_VIDEO_VP9_PROFILE_2}},
+};
+
+static void set_format(struct media_keeper *m, uint32_t id, uint32_t type, uint32_t fourcc)
+{
+	struct v4l2_format f = {.type = type};
+
+	f.fmt.pix_mp.pixelformat = fourcc;
+	f.fmt.pix_mp.width = TEN_WIDTH;
+	f.fmt.pix_mp.height = TEN_HEIGHT;
+	assert_int_equal(media_call(&m->w, id, VIDIOC_S_FMT, &f), 0);
+	assert_int_equal(f.fmt.pix_mp.pixelformat, fourcc);
+}
+
+static void make_buffers(struct media_keeper *m, uint32_t id, uint32_t type, uint64_t *at)
+{
+	uint32_t count = TEN_BUFFERS;
+
+	assert_int_equal(media_request(&m->w, id, type, V4L2_MEMORY_MMAP, &count), 0);
+	assert_int_equal(count, TEN_BUFFERS);
+	for (uint32_t i = 0; i < count; i++) {
+		struct v4l2_plane plane;
+		struct v4l2_buffer b;
+
+		assert_int_equal(media_query(&m->w, id, type, i, &b, &plane, 1), 0);
+		assert_int_equal(media_map(&m->w, id, plane.m.mem_offset, true, &at[i], NULL), 0);
+	}
+	assert_int_equal(media_stream(&m->w, id, type, true), 0);
+}
+
+/* False: this worker's encoder does not take them. */
+static bool encode_ten(struct media_keeper *m, const struct ten *t, uint32_t raw)
+{
+	const uint32_t bytes = TEN_WIDTH * TEN_HEIGHT * (raw == V4L2_PIX_FMT_P010 ? 6u : 3u) / 2;
+	struct v4l2_control profile = t->profile;
+	uint64_t at[2][TEN_BUFFERS];
+	uint32_t id;
+
+	assert_int_equal(media_open(&m->w, &id), 0);
+	set_format(m, id, MEDIA_CAPTURE, t->fourcc);
+	if (media_call(&m->w, id, VIDIOC_S_CTRL, &profile)) {
+		media_close(&m->w, id);
+		return false;
+	}
+	set_format(m, id, MEDIA_OUTPUT, raw);
+	make_buffers(m, id, MEDIA_OUTPUT, at[0]);
+	make_buffers(m, id, MEDIA_CAPTURE, at[1]);
+	for (uint32_t i = 0; i < TEN_BUFFERS; i++)
+		assert_int_equal(media_queue_buffer(&m->w, id, MEDIA_CAPTURE, i, 0, 0), 0);
+	for (uint32_t i = 0; i < TEN_BUFFERS - 1; i++) {
+		memset(media_seen(&m->w, at[0][i]), (int)(64 + 8 * i), bytes);
+		assert_int_equal(media_queue_buffer(&m->w, id, MEDIA_OUTPUT, i, bytes, i), 0);
+	}
+	assert_int_equal(media_command(&m->w, id, true, V4L2_ENC_CMD_STOP), 0);
+	for (uint32_t i = 0; i < TEN_BUFFERS; i++) {
+		const struct virtio_media_event_dqbuf e = media_dequeue(&m->w, id, MEDIA_CAPTURE);
+
+		assert_false(e.buffer.flags & V4L2_BUF_FLAG_ERROR);
+		assert_int_equal(!(e.buffer.flags & V4L2_BUF_FLAG_LAST), i < TEN_BUFFERS - 1);
+		assert_int_equal(e.planes[0].bytesused > 0, i < TEN_BUFFERS - 1);
+	}
+	media_close(&m->w, id);
+	for (uint32_t i = 0; i < 2 * TEN_BUFFERS; i++)
+		assert_int_equal(media_unmap(&m->w, at[i % 2][i / 2]), 0);
+	return true;
+}
+
+/* What converts them and what encodes them is there as well when the sandbox is locked. */
+static void ten_bits_are_encoded_inside_the_sandbox(void **state)
+{
+	struct media_keeper m;
+	unsigned tried = 0;
+
+	(void)state;
+	media_keeper_begin(&m, &(struct video_keeper_options){.device = "kind=encoder,proto=virtio-media,timeout=60"});
+	for (unsigned i = 0; i < sizeof(tens) / sizeof(tens[0]); i++) {
+		if (!encode_ten(&m, &tens[i], V4L2_PIX_FMT_NV12)) {
+			printf("# %s left out: no encoder of 10 bits\n", tens[i].name);
+			continue;
+		}
+		assert_true(encode_ten(&m, &tens[i], V4L2_PIX_FMT_P010));
+		tried++;
+	}
+	assert_int_equal(m.k.shared->workers, 1);
+	assert_int_equal(media_keeper_end(&m), 0);
+	if (tried == 0)
+		tap_skip("no encoder here takes 10 bits");
+}
+
 int main(void)
 {
 	/* One alone, to look into it. */
@@ -327,6 +427,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_guest_decodes_from_inside_the_sandbox),
 		cmocka_unit_test(a_format_that_virtio_video_lacks_is_decoded_there_too),
+		cmocka_unit_test(ten_bits_are_encoded_inside_the_sandbox),
 		cmocka_unit_test(a_session_whose_worker_died_has_failed_until_it_is_restarted),
 		cmocka_unit_test(a_session_without_a_codec_goes_on_unseen),
 		cmocka_unit_test(a_worker_that_hangs_is_replaced_in_time),
