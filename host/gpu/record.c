@@ -148,12 +148,6 @@ void gpu_record_resource_gone(struct gpu *g, const struct gpu_resource *res)
 	drop(g, GPU_RECORD_BACKING, res->id, 0);
 	for (uint32_t level = 0; res->levels && level <= res->shape.last_level; level++)
 		drop(g, GPU_RECORD_LEVEL, res->id, level);
-	for (struct gpu_context *ctx = gpu_context_first(g->contexts); ctx; ctx = gpu_context_next(g->contexts, ctx)) {
-		const struct journal_key key = key_of(GPU_RECORD_ATTACHMENT, ctx->id, res->id);
-
-		if (journal_has(g->journal, &key))
-			journal_drop(g->journal, &key);
-	}
 }
 
 /* ---- contexts ---- */

@@ -23,7 +23,7 @@ static void add(struct virgl_queries *q, uint32_t handle, uint32_t resource)
 }
 
 /* A handle may be used again: the newest counts. */
-static void give(const struct virgl_queries *q, const struct renderer_config *config, uint32_t handle)
+static void give(const struct virgl_queries *q, const struct renderer_config *config, uint32_t ctx_id, uint32_t handle)
 {
 	const uint32_t count = q->made < VIRGL_QUERIES ? q->made : VIRGL_QUERIES;
 
@@ -34,7 +34,7 @@ static void give(const struct virgl_queries *q, const struct renderer_config *co
 
 		if (query->handle != handle)
 			continue;
-		config->query_lost(config->owner, query->resource);
+		config->query_lost(config->owner, ctx_id, query->resource);
 		return;
 	}
 }
@@ -83,7 +83,7 @@ static void refused(struct virgl_queries *q, const struct renderer_config *confi
 		if (note(q, words + at) && q->lost)
 			keep(q, config, ctx_id, q->made - 1);
 		else if ((words[at] & 0xff) == VIRGL_CCMD_GET_QUERY_RESULT && words[at] >> 16 > 0)
-			give(q, config, words[at + 1]);
+			give(q, config, ctx_id, words[at + 1]);
 	}
 }
 
@@ -119,7 +119,7 @@ void virgl_queries_lose(struct virgl_queries *q, const struct renderer_config *c
 		virgl_queries_restore(q, config, ctx_id);
 	while (config->journal && journal_next(config->journal, &at, &key, &payload, &bytes)) {
 		if (key.type == VIRGL_RECORD_QUERY_ASKED && key.id[0] == ctx_id)
-			give(q, config, key.id[2]);
+			give(q, config, ctx_id, key.id[2]);
 	}
 	q->lost = true;
 	if (!q->ring)
