@@ -635,6 +635,7 @@ int gpu_create(const struct gpu_config *config_in, struct loop *loop, const stru
 		g->scanouts[i].mode = config_in->modes[i];
 	}
 	rc.limits = &g->limits;
+	rc.log_limit = &g->log_limit;
 	rc.owner = g;
 	err = gpu_resource_table_create(&g->limits, &g->resources);
 	if (err < 0)

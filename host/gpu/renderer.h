@@ -22,6 +22,7 @@
 struct display_buffer;
 struct gpu_content;
 struct journal;
+struct log_limit;
 struct loop;
 
 struct renderer_box {
@@ -72,6 +73,7 @@ struct renderer_config {
 	void (*query_lost)(void *owner, uint32_t ctx_id, uint32_t resource_id);
 	/* The guest has sent more, so it does more than wait for an answer. Called from inside create_fence only. */
 	bool (*has_more)(void *owner);
+	struct log_limit *log_limit; /* for lines that the guest causes */
 	void *owner;
 };
 
