@@ -185,13 +185,14 @@ void gpu_mark_lost(struct gpu *g, uint32_t ctx_id)
 	if (!ctx || ctx->lost)
 		return;
 	ctx->lost = true;
+	/* First: what follows may be committed in parts, and what is left then is no context. */
+	gpu_record_context(g, ctx);
 	if (g->journal)
 		journal_drop_all(g->journal, GPU_RECORD_VIRGL, GPU_RECORD_LAST, &ctx_id, 1);
 	if (g->renderer->ops->context_lose)
 		g->renderer->ops->context_lose(g->renderer, ctx_id);
 	log_guest(LOG_TOPIC_GPU, &g->log_limit, "context %u (%s) is lost: the guest's program has to start again",
 		  ctx->id, ctx->name);
-	gpu_record_context(g, ctx);
 }
 
 /* ---- displays ---- */
