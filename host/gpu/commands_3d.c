@@ -134,29 +134,37 @@ uint32_t gpu_ctx_destroy(struct gpu *g, struct gpu_command *cmd)
 	return code;
 }
 
-/* The context and the resource that a command names, or false and the answer in *code. */
-static bool find_pair(struct gpu *g, const struct gpu_command *cmd, struct gpu_resource **res, uint32_t *code)
+/* The context and the resource that a command names, or NULL and the answer in *code. */
+static struct gpu_context *find_pair(struct gpu *g, const struct gpu_command *cmd, struct gpu_resource **res,
+				     uint32_t *code)
 {
 	const uint32_t id = cmd->u.ctx_resource.resource_id;
+	struct gpu_context *ctx = find_context(g, cmd, code);
 
-	if (!find_context(g, cmd, code))
-		return false;
+	if (!ctx)
+		return NULL;
 	*res = gpu_resource_find(g->resources, id);
 	if (!*res)
 		*code = gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID, "context %u: no resource %u; create it first",
 				   cmd->ctx_id, id);
-	return *res != NULL;
+	return *res ? ctx : NULL;
 }
 
 uint32_t gpu_ctx_attach_resource(struct gpu *g, struct gpu_command *cmd)
 {
 	uint32_t code = VIRTIO_GPU_RESP_OK_NODATA;
 	struct gpu_resource *res;
+	struct gpu_context *ctx = find_pair(g, cmd, &res, &code);
 	int err;
 
-	if (!find_pair(g, cmd, &res, &code))
+	if (!ctx)
 		return code;
 	err = g->renderer->ops->context_attach(g->renderer, cmd->ctx_id, res);
+	if (err >= 0) {
+		err = gpu_context_attach(ctx, res->id);
+		if (err < 0)
+			g->renderer->ops->context_detach(g->renderer, cmd->ctx_id, res);
+	}
 	if (err < 0)
 		return gpu_renderer_failed(g, cmd, err, "resource", res->id);
 	gpu_record_attachment(g, cmd->ctx_id, res->id, true);
@@ -167,10 +175,12 @@ uint32_t gpu_ctx_detach_resource(struct gpu *g, struct gpu_command *cmd)
 {
 	uint32_t code = VIRTIO_GPU_RESP_OK_NODATA;
 	struct gpu_resource *res;
+	struct gpu_context *ctx = find_pair(g, cmd, &res, &code);
 
-	if (!find_pair(g, cmd, &res, &code))
+	if (!ctx)
 		return code;
 	g->renderer->ops->context_detach(g->renderer, cmd->ctx_id, res);
+	gpu_context_detach(ctx, res->id);
 	gpu_record_attachment(g, cmd->ctx_id, res->id, false);
 	return code;
 }

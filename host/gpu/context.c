@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define BUCKETS 64u
 
@@ -70,7 +71,66 @@ void gpu_context_remove(struct gpu_context_table *t, struct gpu_context *ctx)
 	assert(*link);
 	*link = ctx->next;
 	t->count--;
+	free(ctx->attached);
 	free(ctx);
+}
+
+/* Where @id is among the attached, or would be. */
+static unsigned place_of(const struct gpu_context *ctx, uint32_t id)
+{
+	unsigned first = 0, end = ctx->attached_count;
+
+	while (first < end) {
+		const unsigned middle = first + (end - first) / 2;
+
+		if (ctx->attached[middle] < id)
+			first = middle + 1;
+		else
+			end = middle;
+	}
+	return first;
+}
+
+static bool is_at(const struct gpu_context *ctx, unsigned at, uint32_t id)
+{
+	return at < ctx->attached_count && ctx->attached[at] == id;
+}
+
+bool gpu_context_has(const struct gpu_context *ctx, uint32_t id)
+{
+	return is_at(ctx, place_of(ctx, id), id);
+}
+
+int gpu_context_attach(struct gpu_context *ctx, uint32_t id)
+{
+	const unsigned at = place_of(ctx, id);
+
+	if (is_at(ctx, at, id))
+		return 0;
+	if (ctx->attached_count == ctx->attached_room) {
+		const unsigned room = ctx->attached_room ? 2 * ctx->attached_room : 16;
+		uint32_t *larger = realloc(ctx->attached, room * sizeof(*larger));
+
+		if (!larger)
+			return -ENOMEM;
+		ctx->attached = larger;
+		ctx->attached_room = room;
+	}
+	memmove(&ctx->attached[at + 1], &ctx->attached[at], (ctx->attached_count - at) * sizeof(*ctx->attached));
+	ctx->attached[at] = id;
+	ctx->attached_count++;
+	return 0;
+}
+
+bool gpu_context_detach(struct gpu_context *ctx, uint32_t id)
+{
+	const unsigned at = place_of(ctx, id);
+
+	if (!is_at(ctx, at, id))
+		return false;
+	ctx->attached_count--;
+	memmove(&ctx->attached[at], &ctx->attached[at + 1], (ctx->attached_count - at) * sizeof(*ctx->attached));
+	return true;
 }
 
 static struct gpu_context *first_from(const struct gpu_context_table *t, unsigned bucket)

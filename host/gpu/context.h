@@ -25,7 +25,10 @@ struct gpu_context {
 	uint32_t deaths; /* of processes that were at work on it, since it last got on */
 	unsigned done;	 /* submissions since the last of them */
 	char name[64];
-	struct gpu_context *next; /* private to context.c */
+	/* Private to context.c. */
+	uint32_t *attached; /* ids of resources, in order */
+	unsigned attached_count, attached_room;
+	struct gpu_context *next;
 };
 
 struct gpu_context_table;
@@ -42,5 +45,11 @@ void gpu_context_remove(struct gpu_context_table *t, struct gpu_context *ctx);
 struct gpu_context *gpu_context_first(const struct gpu_context_table *t);
 /* The one after @ctx, in no order that means anything, or NULL. */
 struct gpu_context *gpu_context_next(const struct gpu_context_table *t, const struct gpu_context *ctx);
+
+/* Resource @id is attached to it from now on. Returns 0, also if it was before, or -ENOMEM. */
+int gpu_context_attach(struct gpu_context *ctx, uint32_t id);
+/* Not any more. Returns whether it was. */
+bool gpu_context_detach(struct gpu_context *ctx, uint32_t id);
+bool gpu_context_has(const struct gpu_context *ctx, uint32_t id);
 
 #endif

@@ -292,13 +292,19 @@ static void on_fence_done(void *owner, const struct renderer_timeline *timeline,
 	gpu_share_set_busy(&g->share, gpu_fences_waiting(g->fences, NULL));
 }
 
-/* The guest reads what its resource begins with until the state says that there is a result. */
-static void on_query_lost(void *owner, uint32_t resource_id)
+/*
+ * The guest reads what its resource begins with until the state says that there is a result. What is not the context's (any
+ * more) is another program's: the renderer, which looks after that, has not seen this query, or does not look at it again.
+ */
+static void on_query_lost(void *owner, uint32_t ctx_id, uint32_t resource_id)
 {
 	struct gpu *g = owner;
+	const struct gpu_context *ctx = gpu_context_find(g->contexts, ctx_id);
 	const struct gpu_resource *res = gpu_resource_find(g->resources, resource_id);
 	struct virgl_query_result *at;
 
+	if (!ctx || !gpu_context_has(ctx, resource_id))
+		return;
 	if (!res || res->backing_count == 0 || res->backing[0].iov_len < sizeof(*at))
 		return;
 	at = res->backing[0].iov_base;
@@ -335,6 +341,10 @@ void gpu_drop_resource(struct gpu *g, struct gpu_resource *res)
 	for (unsigned i = 0; i < g->scanout_count; i++) {
 		if (g->scanouts[i].res == res)
 			gpu_blank_scanout(g, &g->scanouts[i]);
+	}
+	for (struct gpu_context *ctx = gpu_context_first(g->contexts); ctx; ctx = gpu_context_next(g->contexts, ctx)) {
+		if (gpu_context_detach(ctx, res->id))
+			gpu_record_attachment(g, ctx->id, res->id, false);
 	}
 	gpu_record_resource_gone(g, res);
 	if (res->backing && g->renderer->ops->backing_detach)
@@ -625,6 +635,7 @@ int gpu_create(const struct gpu_config *config_in, struct loop *loop, const stru
 		g->scanouts[i].mode = config_in->modes[i];
 	}
 	rc.limits = &g->limits;
+	rc.log_limit = &g->log_limit;
 	rc.owner = g;
 	err = gpu_resource_table_create(&g->limits, &g->resources);
 	if (err < 0)

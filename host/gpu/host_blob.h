@@ -3,7 +3,7 @@
  * Blobs in host memory, and the region in which the guest sees them (virtio 1.4, sections 5.7.6.8 and 5.7.6.10: shared
  * memory region 1, host visible). Such a blob is a piece of the device's shared heap (host/virtio/shared_heap.h): it has
  * a backing as a guest blob has, only that its pages are ours, so what reads guest blobs reads these. blob_id 0 says
- * that plain memory is meant; objects of a 3D context can't be exported on every host, and are not offered.
+ * that plain memory is meant; objects of a 3D context can't be exported on every host, and can't be mapped.
  *
  * What the home maps may be answered by another process. Meanwhile the control queue is held: Linux unmaps, unrefs
  * and maps again without waiting.

@@ -148,12 +148,6 @@ void gpu_record_resource_gone(struct gpu *g, const struct gpu_resource *res)
 	drop(g, GPU_RECORD_BACKING, res->id, 0);
 	for (uint32_t level = 0; res->levels && level <= res->shape.last_level; level++)
 		drop(g, GPU_RECORD_LEVEL, res->id, level);
-	for (struct gpu_context *ctx = gpu_context_first(g->contexts); ctx; ctx = gpu_context_next(g->contexts, ctx)) {
-		const struct journal_key key = key_of(GPU_RECORD_ATTACHMENT, ctx->id, res->id);
-
-		if (journal_has(g->journal, &key))
-			journal_drop(g->journal, &key);
-	}
 }
 
 /* ---- contexts ---- */
@@ -191,13 +185,14 @@ void gpu_mark_lost(struct gpu *g, uint32_t ctx_id)
 	if (!ctx || ctx->lost)
 		return;
 	ctx->lost = true;
+	/* First: what follows may be committed in parts, and what is left then is no context. */
+	gpu_record_context(g, ctx);
 	if (g->journal)
 		journal_drop_all(g->journal, GPU_RECORD_VIRGL, GPU_RECORD_LAST, &ctx_id, 1);
 	if (g->renderer->ops->context_lose)
 		g->renderer->ops->context_lose(g->renderer, ctx_id);
 	log_guest(LOG_TOPIC_GPU, &g->log_limit, "context %u (%s) is lost: the guest's program has to start again",
 		  ctx->id, ctx->name);
-	gpu_record_context(g, ctx);
 }
 
 /* ---- displays ---- */

@@ -22,6 +22,7 @@
 struct display_buffer;
 struct gpu_content;
 struct journal;
+struct log_limit;
 struct loop;
 
 struct renderer_box {
@@ -65,10 +66,14 @@ struct renderer_config {
 	 * of it on another thread posts first), never from inside create_fence.
 	 */
 	void (*fence_done)(void *owner, const struct renderer_timeline *timeline, uint64_t seq);
-	/* The guest waits for the result of a query in the backing of @resource_id, and that will not be found: give it one. */
-	void (*query_lost)(void *owner, uint32_t resource_id);
+	/*
+	 * Who uses context @ctx_id waits for the result of a query in the backing of @resource_id, and that will not be
+	 * found: give it one, if the resource is attached to the context. The number is the guest's, and was not checked.
+	 */
+	void (*query_lost)(void *owner, uint32_t ctx_id, uint32_t resource_id);
 	/* The guest has sent more, so it does more than wait for an answer. Called from inside create_fence only. */
 	bool (*has_more)(void *owner);
+	struct log_limit *log_limit; /* for lines that the guest causes */
 	void *owner;
 };
 

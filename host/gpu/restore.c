@@ -162,26 +162,41 @@ static bool restore_context(struct restore *r, const struct journal_key *key, co
 	struct gpu_context *ctx;
 	char name[64];
 
-	if (bytes != sizeof(*record) || !r->g->renderer->ops->context_create)
-		goto gone;
+	if (bytes != sizeof(*record) || !r->g->renderer->ops->context_create) {
+		r->no_context++;
+		return false;
+	}
 	memcpy(name, record->name, sizeof(name));
 	for (unsigned i = 0; i < sizeof(name) - 1; i++) {
 		if (name[i] != '\0' && (name[i] < ' ' || name[i] > '~'))
 			name[i] = '?';
 	}
 	name[sizeof(name) - 1] = '\0';
-	if (gpu_make_context(r->g, &cmd, record->capset_id, name) != VIRTIO_GPU_RESP_OK_NODATA)
-		goto gone;
+	if (gpu_make_context(r->g, &cmd, record->capset_id, name) != VIRTIO_GPU_RESP_OK_NODATA) {
+		r->no_context++;
+		return false;
+	}
 	ctx = gpu_context_find(r->g->contexts, key->id[0]);
 	ctx->lost = record->lost;
 	ctx->deaths = record->deaths;
 	r->contexts++;
 	return true;
+}
 
-gone:
-	r->no_context++;
-	journal_drop_all(r->journal, GPU_RECORD_CONTEXT, GPU_RECORD_LAST, key->id, 1);
-	return false;
+/*
+ * What contexts held that are not there: one that could not be made again, or whose own record did not fit. Else the
+ * next context of that number would have it.
+ */
+static void drop_orphans(struct restore *r)
+{
+	struct journal_key key;
+	const void *payload;
+	size_t at = 0, bytes;
+
+	while (journal_next(r->journal, &at, &key, &payload, &bytes)) {
+		if (key.type >= GPU_RECORD_VIRGL && !gpu_context_find(r->g->contexts, key.id[0]))
+			journal_drop(r->journal, &key);
+	}
 }
 
 static bool restore_attachment(struct restore *r, const struct journal_key *key, const void *payload, size_t bytes)
@@ -359,6 +374,7 @@ void gpu_restore(struct gpu *g, struct journal *j)
 	go_through(&r, GPU_RECORD_RESOURCE, restore_resource);
 	go_through(&r, GPU_RECORD_BACKING, restore_backing);
 	go_through(&r, GPU_RECORD_CONTEXT, restore_context);
+	drop_orphans(&r);
 	go_through(&r, GPU_RECORD_ATTACHMENT, restore_attachment);
 	go_through(&r, GPU_RECORD_LEVEL, restore_level);
 	go_through(&r, GPU_RECORD_SCANOUT, restore_scanout);

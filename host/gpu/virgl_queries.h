@@ -28,7 +28,7 @@ struct virgl_queries {
 
 /*
  * A submission was executed, and virgl_stream_check() left @stream; or it failed with @err, maybe before it was checked: then the
- * results that it asks for are given.
+ * results that it asks for are given, the first VIRGL_QUERIES of them.
  */
 void virgl_queries_follow(struct virgl_queries *q, const struct renderer_config *config, uint32_t ctx_id,
 			  const struct virgl_stream *stream, int err, const uint32_t *words, size_t count);

@@ -29,6 +29,7 @@ struct waiting {
 struct virgl_state {
 	struct journal *journal;
 	struct gpu_content *content;
+	struct log_limit log_limit;
 	/* Of the submission at hand. */
 	uint32_t ctx_id, sub;
 	bool full;	    /* the journal is */
@@ -173,8 +174,8 @@ static void give_up(struct virgl_state *s)
 	journal_commit(s->journal, 0);
 	if (journal_put(s->journal, &key, NULL, 0) == 0)
 		journal_commit(s->journal, 0);
-	log_line(LOG_TOPIC_GPU, LOG_WARN,
-		 "context %u does not fit in the journal: it is lost if the device's process dies", s->ctx_id);
+	log_guest(LOG_TOPIC_GPU, &s->log_limit,
+		  "context %u does not fit in the journal: it is lost if the device's process dies", s->ctx_id);
 }
 
 /* ---- states that wait ---- */
@@ -315,7 +316,11 @@ static void outputs_drawn(struct virgl_state *s, const uint32_t *w, size_t lengt
 
 static void transferred(struct virgl_state *s, const uint32_t *w, size_t length)
 {
-	const struct renderer_transfer t = {
+	struct renderer_transfer t;
+
+	if (length < VIRGL_WORDS_TRANSFER3D)
+		return;
+	t = (struct renderer_transfer){
 		.ctx_id = s->ctx_id,
 		.level = w[1],
 		.stride = w[3],
@@ -323,9 +328,6 @@ static void transferred(struct virgl_state *s, const uint32_t *w, size_t length)
 		.offset = w[11],
 		.box = {w[5], w[6], w[7], w[8], w[9], w[10]},
 	};
-
-	if (length < VIRGL_WORDS_TRANSFER3D)
-		return;
 	if (w[12] == VIRGL_TRANSFER_TO_HOST)
 		gpu_content_uploaded(s->content, w[0], &t);
 	else
@@ -395,6 +397,8 @@ static void create_object(struct virgl_state *s, const uint32_t *command, const 
 	const void *before = NULL;
 	size_t bytes = 0;
 
+	/* First: it may move what was there before, twice over. */
+	make_room(s);
 	/* A part of a shader goes behind those before it. */
 	if (is_shader && length >= 3 && w[2] & VIRGL_SHADER_CONTINUED)
 		before = journal_get(s->journal, &key, &bytes);
@@ -470,6 +474,8 @@ static void record_command(struct virgl_state *s, struct virgl_stream *stream, c
 		put(s, VIRGL_RECORD_QUERY_ASKED, s->sub, w[0], command);
 		break;
 	default:
+		/* Contents are changes, too. */
+		make_room(s);
 		note_content(s, *command, w, length);
 		break;
 	}

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocol/virgl.h"
 #include "tests/lib/gpu_world.h"
 
 #define OK VIRTIO_GPU_RESP_OK_NODATA
@@ -88,6 +89,48 @@ static void resources_join_and_leave_contexts(void **state)
 	assert_int_equal(fake_renderer_context(w->renderer, 3)->attached, 5);
 	assert_int_equal(gpu_command(w, VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE, &c, sizeof(c)), OK);
 	assert_int_equal(w->renderer->detaches, 1);
+	gpu_world_destroy(w);
+}
+
+static uint32_t attachment(struct gpu_world *w, uint32_t type, uint32_t ctx_id, uint32_t id)
+{
+	struct virtio_gpu_ctx_resource c = {.resource_id = id};
+
+	w->ctx_id = ctx_id;
+	return gpu_command(w, type, &c, sizeof(c));
+}
+
+/* Whether the result of a query of @ctx_id that is lost is written to where @pages is what the guest sees of resource 5. */
+static bool is_given(struct gpu_world *w, uint32_t ctx_id, uint32_t *pages)
+{
+	pages[0] = 2;
+	w->renderer->config.query_lost(w->renderer->config.owner, ctx_id, 5);
+	return pages[0] == VIRGL_QUERY_DONE;
+}
+
+static void results_of_queries_go_to_what_is_attached(void **state)
+{
+	struct gpu_world *w = gpu_world_create(&fake_3d);
+	uint32_t *pages;
+
+	(void)state;
+	assert_int_equal(gpu_context(w, 3, 2, "a"), OK);
+	assert_int_equal(gpu_context(w, 4, 2, "b"), OK);
+	assert_int_equal(gpu_create_3d(w, 5, 64, 32), OK);
+	pages = gpu_back(w, 5, 4096, NULL);
+	assert_false(is_given(w, 3, pages));
+	assert_int_equal(attachment(w, VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE, 3, 5), OK);
+	assert_true(is_given(w, 3, pages));
+	assert_false(is_given(w, 4, pages));
+	assert_false(is_given(w, 99, pages));
+	assert_int_equal(attachment(w, VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE, 3, 5), OK);
+	assert_false(is_given(w, 3, pages));
+	/* What has its number later is another one. */
+	assert_int_equal(attachment(w, VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE, 3, 5), OK);
+	assert_int_equal(gpu_unref(w, 5), OK);
+	assert_int_equal(gpu_create_3d(w, 5, 64, 32), OK);
+	pages = gpu_back(w, 5, 4096, NULL);
+	assert_false(is_given(w, 3, pages));
 	gpu_world_destroy(w);
 }
 
@@ -447,6 +490,7 @@ int main(void)
 		cmocka_unit_test(capsets_come_whole),
 		cmocka_unit_test(contexts_have_names_and_capsets),
 		cmocka_unit_test(resources_join_and_leave_contexts),
+		cmocka_unit_test(results_of_queries_go_to_what_is_attached),
 		cmocka_unit_test(transfers_say_what_the_guest_said),
 		cmocka_unit_test(what_the_renderer_draws_is_shown),
 		cmocka_unit_test(a_request_may_be_cut_anywhere),

@@ -470,6 +470,29 @@ static void refused_request_leaves_nothing(void **state)
 	end(w);
 }
 
+/* A journal that was full has no room for the context itself. */
+static void nothing_is_left_of_a_context_that_is_not_there(void **state)
+{
+	const struct journal_key left = {GPU_RECORD_VIRGL, {2, 3}}, kept = {GPU_RECORD_VIRGL, {1, 3}},
+				 alone = {GPU_RECORD_VIRGL + 1, {7}};
+	struct gpu_world *w = start(true);
+	uint32_t wrong = 0;
+
+	(void)state;
+	assert_int_equal(gpu_context(w, 1, 1, "good"), OK);
+	assert_int_equal(gpu_context(w, 2, 1, "bad"), OK);
+	forge(GPU_RECORD_CONTEXT, 2, 0, &wrong, sizeof(wrong));
+	forge(left.type, left.id[0], left.id[1], &wrong, sizeof(wrong));
+	forge(kept.type, kept.id[0], kept.id[1], &wrong, sizeof(wrong));
+	forge(alone.type, alone.id[0], alone.id[1], &wrong, sizeof(wrong));
+	die(w);
+	assert_int_equal(w->renderer->context_count, 1);
+	assert_true(journal_has(journals[journal_count - 1], &kept));
+	assert_false(journal_has(journals[journal_count - 1], &left));
+	assert_false(journal_has(journals[journal_count - 1], &alone));
+	end(w);
+}
+
 static void backing_that_is_not_guest_memory_is_left_out(void **state)
 {
 	const struct gpu_range nowhere[2] = {{0x1000, 4096}, {0x123400000000, 4096}};
@@ -754,6 +777,7 @@ int main(void)
 		cmocka_unit_test(submission_of_no_context_is_passed_over),
 		cmocka_unit_test(reset_leaves_nothing),
 		cmocka_unit_test(refused_request_leaves_nothing),
+		cmocka_unit_test(nothing_is_left_of_a_context_that_is_not_there),
 		cmocka_unit_test(backing_that_is_not_guest_memory_is_left_out),
 		cmocka_unit_test(forged_records_do_no_harm),
 		cmocka_unit_test(a_forged_uuid_shares_nothing_twice),

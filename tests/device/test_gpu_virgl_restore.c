@@ -627,6 +627,33 @@ static void so_does_who_waits_for_one_that_was_not_executed(void **state)
 	first(be_refused_half_way);
 }
 
+static void ask_for_what_is_not_its_own(void)
+{
+	const uint32_t too_short[2] = {77, 0};
+
+	use_two_contexts();
+	for (uint32_t i = 0; i < 2; i++) {
+		t->ctx = 1 + i;
+		shared->results[i] = gpu3d_buffer(t, QUERY + i, VIRGL_BIND_CUSTOM, 64);
+	}
+	t->ctx = 1;
+	put_words(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_BLEND, too_short, 2);
+	require(gpu3d_submit(t) != OK, "the bad command");
+	for (uint32_t i = 0; i < 2; i++) {
+		make_query(i);
+		ask_for_result(i);
+	}
+	require(gpu3d_submit(t) != OK, "the context that is lost");
+	expect_result(0);
+	require(shared->results[1].pages[0] == WAIT_HOST, "another context's resource was written");
+}
+
+static void results_go_to_no_other_contexts_resources(void **state)
+{
+	(void)state;
+	first(ask_for_what_is_not_its_own);
+}
+
 /* Every process that begins to make the first context again dies. */
 static void context_that_kills_who_makes_it_again_is_lost(void **state)
 {
@@ -740,6 +767,7 @@ int main(void)
 		CASE(large_submission_is_recorded_whole),
 		CASE(context_of_which_a_submission_is_there_in_part_is_lost),
 		CASE(who_waits_for_a_query_of_a_lost_context_gets_a_result),
+		CASE(results_go_to_no_other_contexts_resources),
 		CASE(so_does_who_waits_for_one_that_was_not_executed),
 		CASE(context_that_kills_who_makes_it_again_is_lost),
 		CASE(objects_are_made_again),

@@ -107,6 +107,30 @@ static void contexts_are_found_until_removed(void **state)
 	gpu_context_table_destroy(t);
 }
 
+static void contexts_know_what_is_attached_to_them(void **state)
+{
+	struct gpu_context_table *t;
+	struct gpu_context *ctx;
+
+	(void)state;
+	assert_int_equal(gpu_context_table_create(1, &t), 0);
+	assert_int_equal(gpu_context_add(t, 1, &ctx), 0);
+	assert_false(gpu_context_has(ctx, 0));
+	assert_false(gpu_context_detach(ctx, 7));
+	/* In an order of their own, and each twice. */
+	for (uint32_t i = 0; i < 400; i++)
+		assert_int_equal(gpu_context_attach(ctx, i * 77 % 200 + 1), 0);
+	assert_int_equal(gpu_context_attach(ctx, UINT32_MAX), 0);
+	for (uint32_t id = 1; id <= 200; id += 3)
+		assert_true(gpu_context_detach(ctx, id));
+	for (uint32_t id = 0; id <= 201; id++)
+		assert_int_equal(gpu_context_has(ctx, id), id >= 1 && id <= 200 && id % 3 != 1);
+	assert_true(gpu_context_has(ctx, UINT32_MAX));
+	assert_false(gpu_context_detach(ctx, 1));
+	gpu_context_remove(t, ctx);
+	gpu_context_table_destroy(t);
+}
+
 static void formats_convert_to_argb(void **state)
 {
 	/* Memory bytes 10 20 30 40, by each format's name. */
@@ -199,6 +223,7 @@ int main(void)
 		cmocka_unit_test(resources_are_found_until_removed),
 		cmocka_unit_test(limits_hold_without_overflow),
 		cmocka_unit_test(contexts_are_found_until_removed),
+		cmocka_unit_test(contexts_know_what_is_attached_to_them),
 		cmocka_unit_test(formats_convert_to_argb),
 		cmocka_unit_test(wide_formats_count_in_full),
 		cmocka_unit_test(a_backing_is_read_across_its_pieces),

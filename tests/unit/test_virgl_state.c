@@ -310,6 +310,48 @@ static void content_follows_draws_and_transfers(void **state)
 	assert_int_equal(texture->levels[0].place, GPU_PLACE_BACKING);
 }
 
+/* Or each look at what is not committed would take longer than the one before. */
+static void changes_of_content_are_committed_now_and_then(void **state)
+{
+	const struct virgl_region all = {0, 0, 0, 16, 16, 1};
+	struct virgl_stream before = {0};
+	const uint32_t black[4] = {0};
+	uint32_t *words = NULL;
+	size_t count;
+
+	(void)state;
+	resource(3);
+	virgl_create_surface(&w.encoder, 5, 3, 1, 0, 0, 0);
+	virgl_set_framebuffer(&w.encoder, (const uint32_t[]){5}, 1, 0);
+	submit();
+	for (unsigned i = 0; i < 1000; i++) {
+		virgl_transfer(&w.encoder, VIRGL_TRANSFER_TO_HOST, 3, 0, &all, 64, 0, 0);
+		virgl_clear(&w.encoder, PIPE_CLEAR_COLOR0, black, VIRGL_DOUBLE_1, 0);
+	}
+	assert_false(w.encoder.failed);
+	virgl_state_record(w.state, CONTEXT, &before, w.words, w.encoder.used);
+	assert_true(journal_pending(w.journal) < 200);
+	/* As long as the rest is not, the context can't be made again. */
+	close_process();
+	open_process();
+	assert_int_equal(virgl_state_build(w.journal, CONTEXT, &words, &count), -ENODATA);
+}
+
+/* The library refuses it; nothing is read behind its end all the same. */
+static void cut_transfer_is_none(void **state)
+{
+	struct virgl_stream before = {0};
+	uint32_t *cut = malloc(2 * sizeof(*cut));
+
+	(void)state;
+	assert_non_null(cut);
+	cut[0] = VIRGL_HEADER(VIRGL_CCMD_TRANSFER3D, 0, 1);
+	cut[1] = resource(3)->id;
+	virgl_state_record(w.state, CONTEXT, &before, cut, 2);
+	free(cut);
+	assert_int_equal(journal_pending(w.journal), 0);
+}
+
 static void too_large_context_is_not_kept(void **state)
 {
 	uint32_t *words = NULL;
@@ -460,6 +502,8 @@ int main(void)
 		CASE(long_shader_goes_on),
 		CASE(queries_that_are_asked_for_are_answered),
 		CASE(content_follows_draws_and_transfers),
+		CASE(changes_of_content_are_committed_now_and_then),
+		CASE(cut_transfer_is_none),
 		CASE(too_large_context_is_not_kept),
 		CASE(rubbish_does_no_harm),
 		CASE(objects_wait_until_they_have_a_resource),
