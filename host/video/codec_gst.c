@@ -30,14 +30,6 @@
 /* Inputs waiting in a pipeline. More is the guest's to hold. */
 #define MAX_INPUTS 4u
 #define MAX_INPUT_BYTES (32u << 20)
-/*
- * A parser that was given more than that, and found nothing in it for the codec, keeps all of it and finds nothing any
- * more. Of few inputs only what is more than can wait in a pipeline: in appsrc, in the parser, and held by it until the
- * next begins.
- */
-#define MAX_UNSEEN_INPUTS (MAX_INPUTS + 2)
-#define MAX_UNSEEN_BYTES (8u << 20)
-#define MAX_FEW_UNSEEN_BYTES (3 * MAX_INPUT_BYTES)
 /* Codecs that are being stopped. A guest that makes more of them than the host can stop is held up. */
 #define MAX_STOPPING 32u
 
@@ -165,11 +157,6 @@ static int push(struct codec_gst *g, GstBuffer *buffer, uint64_t timestamp)
 
 	pthread_mutex_lock(&g->lock);
 	g->stamps[count % GST_PIPELINE_STAMPS] = (struct stamp){count, timestamp};
-	g->unseen_inputs++;
-	g->unseen_bytes += bytes;
-	if (!g->config.encoder &&
-	    g->unseen_bytes > (g->unseen_inputs > MAX_UNSEEN_INPUTS ? MAX_UNSEEN_BYTES : MAX_FEW_UNSEEN_BYTES))
-		gst_pipeline_break(g, "no picture begins in megabytes of data");
 	pthread_mutex_unlock(&g->lock);
 	GST_BUFFER_PTS(buffer) = count * g->step;
 	GST_BUFFER_DURATION(buffer) = g->step;

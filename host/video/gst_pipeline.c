@@ -19,6 +19,13 @@
 
 /* What a pipeline may have made ahead of the guest. */
 #define MAX_OUTPUTS 2u
+/*
+ * A parser that was given more than that, and found nothing in it for the codec, keeps all of it and finds nothing any
+ * more. Of few inputs only what is more than the largest that it may hold until the next begins.
+ */
+#define MAX_UNSEEN_INPUTS 4u
+#define MAX_UNSEEN_BYTES (8u << 20)
+#define MAX_FEW_UNSEEN_BYTES (96u << 20)
 /* Those of more bits as they are: whether they are rounded is the guest's choice, which may come later. */
 #define PICTURE_CAPS "video/x-raw,format={NV12,I420,YV12,I420_10LE,P010_10LE}"
 
@@ -94,20 +101,27 @@ static GstBusSyncReply on_message(GstBus *bus, GstMessage *message, gpointer dat
 	return GST_BUS_DROP;
 }
 
-void gst_pipeline_break(struct codec_gst *g, const char *why)
+static void give_up_locked(struct codec_gst *g, const char *why)
 {
 	if (!g->failed)
 		snprintf(g->why, sizeof(g->why), "%s", why);
 	g->failed = g->broken = true;
-	poke_locked(g);
 }
 
 /* An input left appsrc: there is room again. */
 static GstPadProbeReturn on_taken(GstPad *pad, GstPadProbeInfo *info, gpointer data)
 {
+	struct codec_gst *g = data;
+
 	(void)pad;
-	(void)info;
-	poke(data);
+	pthread_mutex_lock(&g->lock);
+	g->unseen_inputs++;
+	g->unseen_bytes += gst_buffer_get_size(GST_PAD_PROBE_INFO_BUFFER(info));
+	if (!g->config.encoder &&
+	    g->unseen_bytes > (g->unseen_inputs > MAX_UNSEEN_INPUTS ? MAX_UNSEEN_BYTES : MAX_FEW_UNSEEN_BYTES))
+		give_up_locked(g, "no picture begins in megabytes of data");
+	poke_locked(g);
+	pthread_mutex_unlock(&g->lock);
 	return GST_PAD_PROBE_OK;
 }
 

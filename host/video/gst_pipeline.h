@@ -82,7 +82,7 @@ struct codec_gst {
 	uint32_t parsed_width, parsed_height; /* what the parser says, before anything is decoded */
 	struct stamp stamps[GST_PIPELINE_STAMPS];
 	uint64_t last_stamp;
-	/* Put in since the coder last got something; a parser keeps what it finds no picture in. */
+	/* That left appsrc since the coder last got something; a parser keeps what it finds no picture in. */
 	unsigned unseen_inputs;
 	size_t unseen_bytes;
 	struct loan loans[GST_PIPELINE_LOANS];
@@ -106,9 +106,6 @@ unsigned gst_pipeline_stopping(void);
 /* When the first of those was let go (loop_now_ns()); 0: there is none. Thread: any. */
 uint64_t gst_pipeline_stopping_since(void);
 void gst_pipeline_stop(struct codec_gst *g);
-
-/* Another codec must go on with the bitstream (CODEC_BROKEN). With the lock held. Thread: any. */
-void gst_pipeline_break(struct codec_gst *g, const char *why);
 
 /* Where a picture was read in place: GstMemory's last use of loan @data. Thread: any. */
 void gst_pipeline_release(gpointer data);

@@ -114,23 +114,24 @@ static unsigned long own_kib(pid_t pid)
 /* Of @pid and all below it. False: this kernel doesn't tell. */
 static bool add_use(pid_t pid, struct use *u)
 {
+	bool good = true;
 	char path[64];
 	int child;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	if (++u->processes > MOST_PROCESSES)
+		return false;
 	f = fopen(path, "re");
-	if (!f || ++u->processes > MOST_PROCESSES)
+	if (!f)
 		return false;
 	u->fds += usage_count(pid, "fd");
 	u->threads += usage_count(pid, "task");
 	u->kib += own_kib(pid);
-	while (fscanf(f, "%d", &child) == 1) {
-		if (!add_use(child, u))
-			return false;
-	}
+	while (good && fscanf(f, "%d", &child) == 1)
+		good = add_use(child, u);
 	fclose(f);
-	return true;
+	return good;
 }
 
 typedef void cycle_fn(struct vhost_peer *p, unsigned n);
