@@ -7,15 +7,12 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "host/gpu/backing.h"
 #include "host/gpu/device.h"
 #include "host/gpu/export.h"
 #include "host/virtio/mem.h"
 #include "host/virtio/shared_heap.h"
-
-/* Gallium's numbers for what a 2D resource is, for renderers that know only 3D ones. */
-#define PIPE_TEXTURE_2D 2u
-#define PIPE_BUFFER 0u
-#define BIND_RENDER_TARGET (1u << 1)
+#include "protocol/virgl.h"
 
 #define KNOWN_BLOB_FLAGS                                                                                               \
 	((uint32_t)(VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE | VIRTIO_GPU_BLOB_FLAG_USE_SHAREABLE |                          \
@@ -93,7 +90,7 @@ uint32_t gpu_resource_create_2d(struct gpu *g, struct gpu_command *cmd)
 	res->shape = (struct gpu_resource_shape){
 		.target = PIPE_TEXTURE_2D,
 		.format = w->format,
-		.bind = BIND_RENDER_TARGET,
+		.bind = VIRGL_BIND_RENDER_TARGET,
 		.width = w->width,
 		.height = w->height,
 		.depth = 1,
@@ -264,16 +261,20 @@ static uint32_t create_host_blob(struct gpu *g, struct gpu_command *cmd)
 	return render_resource(g, cmd, res);
 }
 
+static int attach(struct gpu *g, struct gpu_resource *res)
+{
+	return g->renderer->ops->backing_attach ? g->renderer->ops->backing_attach(g->renderer, res) : 0;
+}
+
 /* Pages in which the guest has a copy of @res, by transfers. */
 static uint32_t add_shadow(struct gpu *g, struct gpu_command *cmd, struct gpu_resource *res)
 {
 	uint32_t code = read_backing(g, cmd, res, cmd->u.create_blob.nr_entries);
-	int err = 0;
+	int err;
 
 	if (code != 0)
 		return code;
-	if (g->renderer->ops->backing_attach)
-		err = g->renderer->ops->backing_attach(g->renderer, res);
+	err = attach(g, res);
 	if (err < 0) {
 		gpu_resource_drop_backing(g->resources, res);
 		return gpu_renderer_failed(g, cmd, err, "resource", res->id);
@@ -425,6 +426,38 @@ uint32_t gpu_resource_assign_uuid(struct gpu *g, struct gpu_command *cmd)
 	return code;
 }
 
+/*
+ * A buffer for the host's results (of queries) is memory of virglrenderer's own, which it writes to the pages that
+ * are attached, and takes over from those that are detached. One that was made again has nothing, where the guest has
+ * results: so it is given what they are first, by pages that the guest does not see.
+ */
+static int attach_again(struct gpu *g, struct gpu_resource *res)
+{
+	struct iovec own = {.iov_len = res->shape.width}, *const backing = res->backing;
+	const unsigned count = res->backing_count;
+	int err;
+
+	if (res->kind != GPU_RESOURCE_3D || res->shape.target != PIPE_BUFFER || res->shape.bind != VIRGL_BIND_CUSTOM ||
+	    !g->renderer->ops->backing_attach)
+		return attach(g, res);
+	own.iov_base = calloc(1, own.iov_len);
+	if (!own.iov_base)
+		return -ENOMEM;
+	res->backing = &own;
+	res->backing_count = 1;
+	err = attach(g, res);
+	res->backing = backing;
+	res->backing_count = count;
+	if (err == 0) {
+		const size_t bytes = own.iov_len < res->backing_bytes ? own.iov_len : res->backing_bytes;
+
+		err = gpu_backing_read(res, 0, own.iov_base, bytes);
+		g->renderer->ops->backing_detach(g->renderer, res);
+	}
+	free(own.iov_base);
+	return err < 0 ? err : attach(g, res);
+}
+
 uint32_t gpu_resource_attach_backing(struct gpu *g, struct gpu_command *cmd)
 {
 	const struct virtio_gpu_resource_attach_backing *w = &cmd->u.attach;
@@ -445,7 +478,7 @@ uint32_t gpu_resource_attach_backing(struct gpu *g, struct gpu_command *cmd)
 	code = read_backing(g, cmd, res, w->nr_entries);
 	if (code != 0)
 		return code;
-	err = g->renderer->ops->backing_attach ? g->renderer->ops->backing_attach(g->renderer, res) : 0;
+	err = cmd->ranges ? attach_again(g, res) : attach(g, res);
 	if (err < 0) {
 		gpu_resource_drop_backing(g->resources, res);
 		return gpu_renderer_failed(g, cmd, err, "resource", res->id);

@@ -115,6 +115,18 @@ void virgl_queries_follow(struct virgl_queries *q, const struct renderer_config 
 		note_all(q, words, count);
 }
 
+/* The handle is one of the sub-context's, which the ring does not tell from another's; and the record is there. */
+static void give_asked(const struct renderer_config *config, uint32_t ctx_id, const struct journal_key *asked)
+{
+	const struct journal_key key = {VIRGL_RECORD_OBJECT, {ctx_id, asked->id[1], asked->id[2]}};
+	size_t bytes;
+	const uint32_t *command = journal_get(config->journal, &key, &bytes);
+
+	if (command && bytes >= (1 + VIRGL_WORDS_CREATE_QUERY) * sizeof(*command) &&
+	    (*command >> 8 & 0xff) == VIRGL_OBJECT_QUERY)
+		config->query_lost(config->owner, ctx_id, command[4]);
+}
+
 void virgl_queries_restore(struct virgl_queries *q, const struct renderer_config *config, uint32_t ctx_id)
 {
 	struct journal_key key;
@@ -122,6 +134,8 @@ void virgl_queries_restore(struct virgl_queries *q, const struct renderer_config
 	size_t at = 0, bytes;
 
 	while (config->journal && journal_next(config->journal, &at, &key, &payload, &bytes)) {
+		if (key.type == VIRGL_RECORD_QUERY_ASKED && key.id[0] == ctx_id)
+			give_asked(config, ctx_id, &key);
 		if (key.type != VIRGL_RECORD_OBJECT || key.id[0] != ctx_id)
 			continue;
 		/* Those of a lost one have their keys again, and are there even if there is no room to put them once more. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Queries of contexts that are lost. A guest's driver that wants a result (GL_QUERY_RESULT) looks for it in its memory, where
- * the host writes it, and it looks for ever: no error answer ends that. So whoever wants the result of a query that was not
- * and will not be executed gets one: 0.
+ * Queries of contexts that are lost, or made again. A guest's driver that wants a result (GL_QUERY_RESULT) looks for it in
+ * its memory, where the host writes it, and it looks for ever: no error answer ends that. So whoever wants the result of a
+ * query that was not and will not be executed gets one: 0.
  *
  * Thread: the gpu loop.
  */
@@ -32,7 +32,10 @@ struct virgl_queries {
  */
 void virgl_queries_follow(struct virgl_queries *q, const struct renderer_config *config, uint32_t ctx_id,
 			  const struct virgl_stream *stream, int err, const uint32_t *words, size_t count);
-/* Those of @ctx_id that journal_next() has. */
+/*
+ * Those of @ctx_id that journal_next() has. The results that were asked for and are not there are given: what the process
+ * before this one had counted is not known.
+ */
 void virgl_queries_restore(struct virgl_queries *q, const struct renderer_config *config, uint32_t ctx_id);
 /*
  * Context @ctx_id is lost: give the results that it was asked for, as journal_next() has it, and let the journal have its

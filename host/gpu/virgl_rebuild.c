@@ -161,21 +161,22 @@ static int add_state(struct rebuild *r, const struct piece *p)
 	return 0;
 }
 
-/* A result that was asked for and is not there yet must come, or the guest waits for ever: it is that of nothing. */
+/*
+ * One that is on goes on, with what is counted from here. One whose result was asked for was done: that it was ever begun
+ * is what conditional rendering asks of it. The result is not asked for again: see virgl_queries_restore().
+ */
 static int add_query(struct rebuild *r, const struct piece *p)
 {
-	int err = 0;
+	int err;
 
 	if (!has_object(r, p->third))
 		return 0;
 	if (p->count == 0 || p->count != 1 + (p->words[0] >> 16))
 		return -EINVAL;
-	if (p->type == VIRGL_RECORD_QUERY_ASKED) {
-		err = add_one(r, VIRGL_CCMD_BEGIN_QUERY, p->third);
-		if (err == 0)
-			err = add_one(r, VIRGL_CCMD_END_QUERY, p->third);
-	}
-	return err < 0 ? err : add(r, p->words, p->count);
+	if (p->type == VIRGL_RECORD_QUERY_ON)
+		return add(r, p->words, p->count);
+	err = add_one(r, VIRGL_CCMD_BEGIN_QUERY, p->third);
+	return err < 0 ? err : add_one(r, VIRGL_CCMD_END_QUERY, p->third);
 }
 
 /* ---- the pieces ---- */

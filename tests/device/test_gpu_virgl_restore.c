@@ -629,15 +629,13 @@ static void so_does_who_waits_for_one_that_was_not_executed(void **state)
 
 static void ask_for_what_is_not_its_own(void)
 {
-	const uint32_t too_short[2] = {77, 0};
-
 	use_two_contexts();
 	for (uint32_t i = 0; i < 2; i++) {
 		t->ctx = 1 + i;
 		shared->results[i] = gpu3d_buffer(t, QUERY + i, VIRGL_BIND_CUSTOM, 64);
 	}
 	t->ctx = 1;
-	put_words(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_BLEND, too_short, 2);
+	put_words(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_BLEND, (const uint32_t[]){77, 0}, 2);
 	require(gpu3d_submit(t) != OK, "the bad command");
 	for (uint32_t i = 0; i < 2; i++) {
 		make_query(i);
@@ -652,6 +650,30 @@ static void results_go_to_no_other_contexts_resources(void **state)
 {
 	(void)state;
 	first(ask_for_what_is_not_its_own);
+}
+
+static void have_one_result_of_two(void)
+{
+	ask_and_die();
+	make_query(1);
+	ask_for_result(1);
+	require(gpu3d_submit(t) == OK, "the second query");
+	gpu3d_finish(t);
+	shared->results[1].pages[8] = 42;
+}
+
+static void find_them(void)
+{
+	gpu3d_finish(t);
+	expect_result(0);
+	require(shared->results[1].pages[8] == 42, "a result that was there is gone");
+}
+
+static void only_a_result_that_is_missing_is_made_up(void **state)
+{
+	(void)state;
+	first(have_one_result_of_two);
+	next(find_them);
 }
 
 /* Every process that begins to make the first context again dies. */
@@ -768,6 +790,7 @@ int main(void)
 		CASE(context_of_which_a_submission_is_there_in_part_is_lost),
 		CASE(who_waits_for_a_query_of_a_lost_context_gets_a_result),
 		CASE(results_go_to_no_other_contexts_resources),
+		CASE(only_a_result_that_is_missing_is_made_up),
 		CASE(so_does_who_waits_for_one_that_was_not_executed),
 		CASE(context_that_kills_who_makes_it_again_is_lost),
 		CASE(objects_are_made_again),

@@ -138,6 +138,39 @@ static void next_process_knows_them(void **state)
 	end();
 }
 
+static void record(uint16_t type, uint32_t sub, uint32_t handle, const uint32_t *command, size_t bytes)
+{
+	const struct journal_key key = {type, {CONTEXT, sub, handle}};
+
+	assert_int_equal(journal_put(w.config.journal, &key, command, bytes), 0);
+	journal_commit(w.config.journal, 0);
+}
+
+/* As virgl_state.c records it: of two sub-contexts with the same handle one waits, and one handle is no query's. */
+static void what_was_asked_for_is_given_by_the_next_process(void **state)
+{
+	const uint32_t asked[2] = {VIRGL_HEADER(VIRGL_CCMD_GET_QUERY_RESULT, 0, 1), 1};
+
+	(void)state;
+	begin(JOURNAL_MIN_BYTES);
+	make(1, 10);
+	record(VIRGL_RECORD_OBJECT, 0, 1, w.words, w.count * sizeof(uint32_t));
+	w.words[4] = 20;
+	record(VIRGL_RECORD_OBJECT, 5, 1, w.words, w.count * sizeof(uint32_t));
+	w.words[0] = VIRGL_HEADER(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_SURFACE, VIRGL_WORDS_CREATE_QUERY);
+	record(VIRGL_RECORD_OBJECT, 5, 2, w.words, w.count * sizeof(uint32_t));
+	record(VIRGL_RECORD_OBJECT, 5, 3, w.words, sizeof(uint32_t));
+	record(VIRGL_RECORD_QUERY_ASKED, 0, 1, asked, sizeof(asked));
+	for (uint32_t handle = 2; handle < 5; handle++)
+		record(VIRGL_RECORD_QUERY_ASKED, 5, handle, asked, sizeof(asked));
+	journal_close(w.config.journal);
+	assert_int_equal(journal_open(w.fd, &w.config.journal), 0);
+	virgl_queries_restore(&w.queries, &w.config, CONTEXT);
+	assert_int_equal(w.given, 1);
+	assert_int_equal(w.last, 10);
+	end();
+}
+
 /* More than the journal would take if it were given all of them: those that are known afterwards are there. */
 static void submission_of_many_leaves_the_newest(void **state)
 {
@@ -186,6 +219,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(newest_of_a_handle_counts),
 		cmocka_unit_test(next_process_knows_them),
+		cmocka_unit_test(what_was_asked_for_is_given_by_the_next_process),
 		cmocka_unit_test(submission_of_many_leaves_the_newest),
 		cmocka_unit_test(submission_gives_as_many_results_as_there_are_queries),
 	};
