@@ -57,8 +57,7 @@ static void a_worker_that_dies_at_a_step_is_replaced(void **state)
 
 		if (step == STEP_EXECUTED || step == STEP_RECORDED)
 			continue; /* the echo device passes neither */
-		keeper_world_begin(&w, &rings[n % RING_KINDS], KEEPER_DIES_AT_STEPS);
-		snprintf(w.shared->die_at, sizeof(w.shared->die_at), "%u:5", step);
+		keeper_world_begin_dying(&w, &rings[n % RING_KINDS], step, 5);
 		keeper_world_start(&w);
 		assert_true(keeper_world_serve(&w, 0, 0, NULL) <= 1);
 		assert_int_equal(w.shared->workers, 2);

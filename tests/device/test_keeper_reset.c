@@ -64,8 +64,7 @@ static void a_death_half_way_through_a_reset_is_made_good(void **state)
 		for (unsigned how = 0; how < 2 * RING_KINDS; how++) {
 			struct keeper_world w;
 
-			keeper_world_begin(&w, &rings[how / 2], KEEPER_DIES_AT_STEPS);
-			snprintf(w.shared->die_at, sizeof(w.shared->die_at), "%u:%u", STEP_STOPPED, rings_stopped);
+			keeper_world_begin_dying(&w, &rings[how / 2], STEP_STOPPED, rings_stopped);
 			w.peer->say_reset = how % 2;
 			keeper_world_start(&w);
 			for (unsigned q = 0; q < ECHO_QUEUES; q++)

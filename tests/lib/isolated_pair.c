@@ -27,6 +27,7 @@
 #include "protocol/virtio_gpu.h"
 #include "tests/lib/child_of.h"
 #include "tests/lib/frame_output.h"
+#include "tests/lib/step_arm.h"
 #include "tests/lib/tap.h"
 #include "vmm/shared_objects.h"
 #include "vmm/vhost_user.h"
@@ -314,7 +315,7 @@ void isolated_pair_kill(struct isolated_pair *p, unsigned side)
 
 void isolated_pair_arm(struct isolated_pair *p, unsigned side, unsigned step, unsigned number)
 {
-	snprintf(p->shared->die_at[side], sizeof(p->shared->die_at[side]), "%u:%u", step, number);
+	step_arm(p->shared->die_at[side], sizeof(p->shared->die_at[side]), step, number);
 	while (*(volatile char *)p->shared->die_at[side])
 		usleep(1000);
 }

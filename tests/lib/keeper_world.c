@@ -182,7 +182,7 @@ static int start_keeper(struct keeper_world *w)
 	return pair[0];
 }
 
-void keeper_world_begin(struct keeper_world *w, const struct fake_guest_options *options, enum keeper_mood mood)
+static void share(struct keeper_world *w, enum keeper_mood mood)
 {
 	*w = (struct keeper_world){0};
 	w->shared = mmap(NULL, sizeof(*w->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -190,6 +190,20 @@ void keeper_world_begin(struct keeper_world *w, const struct fake_guest_options 
 	w->shared->mood = mood;
 	w->log = tmpfile();
 	assert_non_null(w->log);
+}
+
+void keeper_world_begin(struct keeper_world *w, const struct fake_guest_options *options, enum keeper_mood mood)
+{
+	share(w, mood);
+	w->peer = vhost_peer_create_remote(options, start_keeper(w));
+}
+
+void keeper_world_begin_dying(struct keeper_world *w, const struct fake_guest_options *options, unsigned step,
+			      unsigned number)
+{
+	share(w, KEEPER_DIES_AT_STEPS);
+	/* The worker reads it when it starts. */
+	snprintf(w->shared->die_at, sizeof(w->shared->die_at), "%u:%u", step, number);
 	w->peer = vhost_peer_create_remote(options, start_keeper(w));
 }
 

@@ -60,6 +60,9 @@ struct keeper_world {
 
 /* Start a keeper, and connect to it. */
 void keeper_world_begin(struct keeper_world *w, const struct fake_guest_options *options, enum keeper_mood mood);
+/* The same with one whose first worker dies when it reaches @step for the @number-th time. */
+void keeper_world_begin_dying(struct keeper_world *w, const struct fake_guest_options *options, unsigned step,
+			      unsigned number);
 /* The handshake, and a driver that starts the device. */
 void keeper_world_start(struct keeper_world *w);
 /* The frontend leaves. Returns the exit status of the keeper. */

@@ -25,6 +25,7 @@
 #include "host/virtio/module.h"
 #include "protocol/virtio_media.h"
 #include "tests/lib/child_of.h"
+#include "tests/lib/step_arm.h"
 #include "tests/lib/stuck_decoder.h"
 #include "tests/lib/tap.h"
 
@@ -246,14 +247,14 @@ void video_keeper_settle_death(struct video_keeper *w)
 
 void video_keeper_arm(struct video_keeper *w, unsigned step, unsigned number)
 {
-	snprintf(w->shared->die_at, sizeof(w->shared->die_at), "%u:%u", step, number);
+	step_arm(w->shared->die_at, sizeof(w->shared->die_at), step, number);
 	while (*(volatile char *)w->shared->die_at)
 		usleep(1000);
 }
 
 void video_keeper_arm_next(struct video_keeper *w, unsigned step, unsigned number)
 {
-	snprintf(w->shared->next_dies_at, sizeof(w->shared->next_dies_at), "%u:%u", step, number);
+	step_arm(w->shared->next_dies_at, sizeof(w->shared->next_dies_at), step, number);
 }
 
 void video_keeper_expect_deaths(const struct video_keeper *w, unsigned before, unsigned deaths)
