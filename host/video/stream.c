@@ -87,10 +87,15 @@ static void on_changed(void *owner)
 	pump(owner, true);
 }
 
-/* An input that the codec has read. */
-static void give_back(struct video_stream *s, const struct video_buffer *which, bool error)
+/* A decoder's pictures are written, not read. */
+static bool lends_output(const struct video_stream *s)
 {
-	const struct stream_done done = {.timestamp = which->timestamp, .error = error};
+	return s->lent && !s->config.encoder;
+}
+
+/* Out of the list of what the codec has. */
+static struct video_buffer *take_lent(struct video_stream *s, const struct video_buffer *which)
+{
 	struct video_buffer **at = &s->lent, *b;
 
 	while (*at != which)
@@ -98,25 +103,57 @@ static void give_back(struct video_stream *s, const struct video_buffer *which, 
 	b = *at;
 	*at = b->next_queued;
 	b->queued = false;
-	s->config.front->buffer_done(s->config.owner, s, VIDEO_INPUT, b, &done);
+	return b;
+}
+
+static void give_back(struct video_stream *s, enum video_queue q, const struct video_buffer *which,
+		      const struct stream_done *done)
+{
+	s->config.front->buffer_done(s->config.owner, s, q, take_lent(s, which), done);
+}
+
+/* An input that the codec has read. */
+static void give_input_back(struct video_stream *s, const struct video_buffer *which, bool error)
+{
+	const struct stream_done done = {.timestamp = which->timestamp, .error = error};
+
+	give_back(s, VIDEO_INPUT, which, &done);
+}
+
+/* An output in which there will be no picture: it was queued before those that are. Returns where the next belongs. */
+static struct video_buffer **queue_again(struct video_stream *s, const struct video_buffer *which, struct video_buffer **at)
+{
+	struct stream_side *side = &s->sides[VIDEO_OUTPUT];
+	struct video_buffer *b = take_lent(s, which);
+
+	b->queued = true;
+	b->next_queued = *at;
+	*at = b;
+	if (!b->next_queued)
+		side->last_queued = &b->next_queued;
+	return &b->next_queued;
 }
 
 /* Returns true if there was one. */
 static bool give_back_released(struct video_stream *s)
 {
+	struct video_buffer **at = &s->sides[VIDEO_OUTPUT].first_queued;
 	const struct video_buffer *b;
 	bool any = false;
 
 	while (s->lent && (b = s->codec->ops->released(s->codec))) {
-		give_back(s, b, false);
+		if (s->config.encoder)
+			give_input_back(s, b, false);
+		else
+			at = queue_again(s, b, at);
 		any = true;
 	}
 	return any;
 }
 
-static void lend_first(struct video_stream *s)
+static void lend_first(struct video_stream *s, enum video_queue q)
 {
-	struct video_buffer *b = pop(&s->sides[VIDEO_INPUT]), **end = &s->lent;
+	struct video_buffer *b = pop(&s->sides[q]), **end = &s->lent;
 
 	while (*end)
 		end = &(*end)->next_queued;
@@ -127,18 +164,32 @@ static void lend_first(struct video_stream *s)
 
 static void let_go_of_codec(struct video_stream *s)
 {
+	struct video_buffer **at = &s->sides[VIDEO_OUTPUT].first_queued;
+
 	if (!s->codec)
 		return;
 	give_back_released(s);
 	/* It may read on; nobody sees what it makes of them. */
-	while (s->lent)
-		give_back(s, s->lent, true);
+	while (s->config.encoder && s->lent)
+		give_input_back(s, s->lent, true);
 	stream_add_running_stats(s, s->config.stats);
 	stream_add_running_stats(s, &s->stats);
 	s->codec->ops->destroy(s->codec);
 	s->codec = NULL;
+	/* But it writes no more. */
+	while (s->lent)
+		at = queue_again(s, s->lent, at);
 	free(s->lead);
 	s->lead = NULL;
+}
+
+/* Another codec goes on with the bitstream, at the next key frame; a drain ends with what came out so far. */
+static void go_on_without_codec(struct video_stream *s)
+{
+	let_go_of_codec(s);
+	s->drain_sent = false;
+	if (s->state == STREAM_RUNNING)
+		stream_enter(s, STREAM_IDLE);
 }
 
 /* Nothing that was put in is of use any more. */
@@ -172,6 +223,7 @@ static int make_codec(struct video_stream *s)
 		.element = s->config.element,
 		.layout = &s->layout,
 		.first = s->sides[VIDEO_INPUT].first_queued,
+		.may_lend = !s->config.encoder && !s->lends_no_more,
 		.controls = s->controls,
 		.loop = s->config.loop,
 		.changed = on_changed,
@@ -327,7 +379,7 @@ static bool feed(struct video_stream *s, bool *progress)
 		}
 		*progress = true;
 		if (err == CODEC_LENT)
-			lend_first(s);
+			lend_first(s, VIDEO_INPUT);
 		else
 			finish_first(s, VIDEO_INPUT, &done);
 	}
@@ -355,6 +407,9 @@ static bool mark_end(struct video_stream *s)
 /* Everything is out: mark an empty buffer, then answer. Returns false while there is no buffer to mark. */
 static bool finish_drain(struct video_stream *s)
 {
+	/* All that are queued may wait in the codec for pictures, of which none comes. */
+	if (!s->sides[VIDEO_OUTPUT].first_queued && lends_output(s))
+		let_go_of_codec(s);
 	if (!mark_end(s)) {
 		if (!s->drain_was_empty && s->sides[VIDEO_OUTPUT].buffers)
 			return false;
@@ -399,7 +454,7 @@ static bool announce(struct video_stream *s, const struct codec_output *out)
 
 static void deliver_frame(struct video_stream *s, const struct codec_output *out)
 {
-	struct video_buffer *b = s->sides[VIDEO_OUTPUT].first_queued;
+	const struct video_buffer *b = out->buffer ? out->buffer : s->sides[VIDEO_OUTPUT].first_queued;
 	size_t bytes = 0;
 	int err = s->codec->ops->take(s->codec, b, s->config.encoder ? NULL : &s->layout, &bytes);
 	struct stream_done done = {
@@ -415,7 +470,31 @@ static void deliver_frame(struct video_stream *s, const struct codec_output *out
 			 err == -ENOSPC ? "too small for the packet, which is lost; use larger ones" : strerror(-err));
 	for (unsigned i = 0; err == 0 && i < b->object_count; i++)
 		virtio_object_written(b->objects[i]);
-	finish_first(s, VIDEO_OUTPUT, &done);
+	if (out->buffer)
+		give_back(s, VIDEO_OUTPUT, b, &done);
+	else
+		finish_first(s, VIDEO_OUTPUT, &done);
+}
+
+/* Give the codec what is queued, if it wants to have pictures written there. */
+static void lend_output(struct video_stream *s, bool *progress)
+{
+	const struct stream_side *side = &s->sides[VIDEO_OUTPUT];
+
+	while (s->codec && !s->config.encoder && s->codec->ops->lend && !s->output_held && s->format_known &&
+	       side->first_queued) {
+		const int err = s->codec->ops->lend(s->codec, side->first_queued, &s->layout);
+
+		if (err == 0)
+			return;
+		*progress = true;
+		if (err == CODEC_LENT) {
+			lend_first(s, VIDEO_OUTPUT);
+		} else {
+			s->lends_no_more = true;
+			go_on_without_codec(s);
+		}
+	}
 }
 
 /* Hand out what the codec has, to the buffers that the guest queued. Returns false if the stream failed. */
@@ -431,12 +510,13 @@ static bool deliver(struct video_stream *s, struct codec_output *out, bool *prog
 			return true;
 		case CODEC_FORMAT:
 			/* What is before the change went out already; what comes after waits for new buffers. */
+			give_back_released(s);
 			if (!announce(s, out))
 				return false;
 			s->codec->ops->take(s->codec, NULL, NULL, NULL);
 			break;
 		case CODEC_FRAME:
-			if (s->output_held || !s->sides[VIDEO_OUTPUT].first_queued)
+			if (s->output_held || (!out->buffer && !s->sides[VIDEO_OUTPUT].first_queued))
 				return true;
 			deliver_frame(s, out);
 			break;
@@ -445,13 +525,11 @@ static bool deliver(struct video_stream *s, struct codec_output *out, bool *prog
 				return true;
 			break;
 		case CODEC_BROKEN:
-			/* A drain then ends with what came out so far. */
-			let_go_of_codec(s);
-			s->drain_sent = false;
-			if (s->state == STREAM_RUNNING)
-				stream_enter(s, STREAM_IDLE);
+			s->lends_no_more |= lends_output(s);
+			go_on_without_codec(s);
 			break;
 		case CODEC_FAILED:
+			s->lends_no_more |= lends_output(s);
 			fail(s, "the codec failed");
 			return false;
 		}
@@ -465,6 +543,7 @@ static void on_watchdog(struct loop_timer *t)
 	struct video_stream *s = t->owner;
 
 	s->watching = false;
+	s->lends_no_more |= lends_output(s);
 	fail(s, "the codec did nothing for too long and was given up");
 }
 
@@ -483,6 +562,16 @@ static void watch(struct video_stream *s, bool waiting, bool moved)
 	}
 }
 
+/* Does the codec wait for buffers that the guest could queue? One that has them all hangs. */
+static bool waits_for_guest(const struct video_stream *s, const struct codec_output *out)
+{
+	unsigned lent = 0;
+
+	for (const struct video_buffer *b = s->lent; b; b = b->next_queued)
+		lent++;
+	return out->starves && (lent == 0 || lent < s->sides[VIDEO_OUTPUT].buffer_count);
+}
+
 /* Move everything on as far as it goes. */
 static void pump(struct video_stream *s, bool codec_spoke)
 {
@@ -496,12 +585,13 @@ static void pump(struct video_stream *s, bool codec_spoke)
 		progress = s->codec && give_back_released(s);
 		if (!feed(s, &progress) || !deliver(s, &out, &progress))
 			break;
+		lend_output(s, &progress);
 		if (s->state == STREAM_DRAINING && !s->codec && !s->sides[VIDEO_INPUT].first_queued)
 			progress |= finish_drain(s);
 		moved |= progress;
 	}
-	waiting = s->drain_sent || s->sides[VIDEO_INPUT].first_queued || s->lent;
-	watch(s, s->codec && !s->paused && out.kind == CODEC_NOTHING && waiting, moved);
+	waiting = s->drain_sent || s->sides[VIDEO_INPUT].first_queued || (s->config.encoder && s->lent);
+	watch(s, s->codec && !s->paused && out.kind == CODEC_NOTHING && waiting && !waits_for_guest(s, &out), moved);
 }
 
 /* ---- what the front asks ---- */
@@ -564,7 +654,7 @@ void stream_drop_buffers(struct video_stream *s, enum video_queue q)
 {
 	struct stream_side *side = &s->sides[q];
 
-	if (q == VIDEO_INPUT || side->first_queued || s->output_held)
+	if (q == VIDEO_INPUT || side->first_queued || s->output_held || lends_output(s))
 		stream_clear(s, q);
 	while (side->buffers) {
 		struct video_buffer *b = side->buffers;
@@ -639,8 +729,10 @@ void stream_clear(struct video_stream *s, enum video_queue q)
 {
 	const bool cut_drain = s->state == STREAM_DRAINING && (q == VIDEO_INPUT || !s->output_held);
 	/* What was put into the codec is given up. After a drain it could take no more anyway. */
-	const bool restart = q == VIDEO_INPUT || (cut_drain && s->drain_sent);
+	const bool restart = q == VIDEO_INPUT || (cut_drain && s->drain_sent) || lends_output(s);
 
+	if (lends_output(s))
+		forget_input(s);
 	cancel_queued(s, q);
 	s->end_owed = false;
 	if (q == VIDEO_OUTPUT)
@@ -661,6 +753,8 @@ void stream_cancel(struct video_stream *s)
 {
 	const bool draining = s->state == STREAM_DRAINING;
 
+	if (lends_output(s))
+		forget_input(s);
 	cancel_queued(s, VIDEO_INPUT);
 	cancel_queued(s, VIDEO_OUTPUT);
 	if (s->lent || s->drain_sent)
@@ -676,6 +770,8 @@ void stream_cancel(struct video_stream *s)
 
 void stream_pause(struct video_stream *s, bool paused)
 {
+	if (paused && lends_output(s))
+		go_on_without_codec(s);
 	s->paused = paused;
 	watch(s, false, false);
 	pump(s, true);

@@ -113,6 +113,9 @@ device-tests += test_media_codec test_media_ten_bits test_media_restore
 test_media_restore-src = tests/lib/journal_copy.c tests/lib/media_player.c $(media-test-src)
 test_media_ten_bits-src = tests/lib/media_client.c tests/lib/codec_leaks.c tests/lib/codec_run.c $(media-test-src) $(host-video-gst-src)
 test_media_codec-src = tests/lib/media_client.c tests/lib/soft_picture.c tests/lib/clip.c tests/lib/codec_leaks.c tests/lib/codec_run.c $(media-test-src) $(host-video-gst-src)
+device-tests += test_media_lending test_video_lent_output
+test_video_lent_output-src = tests/lib/film.c $(video-test-src)
+test_media_lending-src = tests/lib/media_player.c $(media-test-src)
 device-tests += test_media_broken
 test_media_broken-src = tests/lib/media_client.c tests/lib/clip.c tests/lib/codec_leaks.c tests/lib/codec_run.c $(media-test-src) $(host-video-gst-src)
 # The same over a codec of the kernel, which few machines have: tests/linux/uml-codec.
