@@ -9,8 +9,8 @@ host-video-device-src += host/video/media.c host/video/media_buffers.c host/vide
 	host/video/media_window.c
 host-video-device-src += host/video/count.c host/video/pages.c
 host-video-fake-src := host/video/codec_fake.c
-host-video-gst-src := host/video/codec_gst.c host/video/gst_convert.c host/video/gst_elements.c host/video/gst_pipeline.c \
-	host/video/v4l2_import.c
+host-video-gst-src := host/video/codec_gst.c host/video/gst_convert.c host/video/gst_elements.c host/video/gst_lend.c \
+	host/video/gst_pipeline.c host/video/v4l2_import.c
 # The module.
 host-video-src := $(host-video-device-src) $(host-video-gst-src) host/video/module.c
 # The program mullion-video, on top of that.
