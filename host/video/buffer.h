@@ -22,7 +22,7 @@ struct video_buffer {
 	struct iovec *pieces; /* of guest memory, or of the objects' memory; the buffer's own list */
 	unsigned piece_count;
 	size_t bytes; /* of all pieces together */
-	struct video_pages *pages; /* of an encoder's picture that a codec may read in place; NULL: it may not */
+	struct video_pages *pages; /* of a picture that a codec may read or write in place; NULL: it may not */
 	unsigned plane_count;
 	struct {
 		size_t offset, end; /* in those bytes */

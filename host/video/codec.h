@@ -4,9 +4,10 @@
  *
  * A codec is one run of coded data: it takes input, then a drain, and is destroyed. After a drain, a seek or an error a
  * stream makes a new one. All calls return at once; whatever blocks is the backend's to do on threads of its own, which
- * don't touch guest memory. The exception: an encoder may read pictures in place (encode()), from pages that stay
- * mapped for it (pages.h). So a codec that hangs holds nothing that the guest couldn't have back at once: what the
- * guest writes there then is read by a codec whose output goes nowhere.
+ * don't touch guest memory. There are two exceptions. An encoder may read pictures in place (encode()), from pages that
+ * stay mapped for it (pages.h). One that hangs holds nothing that the guest couldn't have back at once: what the
+ * guest writes there then is read by a codec whose output goes nowhere. And the driver of a decoder may write pictures in
+ * place (lend()). The guest has such a buffer back when the picture is in it, or the driver was stopped: destroy() waits.
  *
  * Output is a queue that the stream looks at (output) and takes from (take). A backend calls config->changed when there
  * may be more of it, or more room for input: on the device's loop, and never from inside an op.
@@ -44,6 +45,7 @@ struct codec_config {
 	/* Encoders: what goes in, and the picture that does first; NULL: nobody knows. */
 	const struct video_layout *layout;
 	const struct video_buffer *first;
+	bool may_lend; /* decoders: buffers are lent if it wants them */
 	struct codec_controls controls;
 	struct loop *loop;
 	void (*changed)(void *owner);
@@ -67,6 +69,9 @@ struct codec_output {
 	uint64_t timestamp; /* of the input that it was made from */
 	bool key_frame;     /* of an encoder */
 	bool damaged;       /* the codec says that the picture is wrong */
+	const struct video_buffer *buffer; /* that was lent, and has the picture; NULL: take() writes it */
+	/* CODEC_NOTHING: */
+	bool starves; /* it waits for buffers to be lent */
 };
 
 struct codec_stats {
@@ -74,17 +79,18 @@ struct codec_stats {
 	bool hardware;
 	uint64_t frames_in, frames_out;
 	uint64_t bytes_in, bytes_out;
-	uint64_t imported; /* pictures that a driver read where the guest has them, by their dma-buf */
+	uint64_t imported; /* pictures that a driver read or wrote where the guest has them, by their dma-buf */
 	uint64_t copies; /* of whole pictures, made by the device or the host's plug-ins outside the codec itself */
 };
 
-#define CODEC_LENT 1 /* of encode() */
+#define CODEC_LENT 1 /* of encode() and lend() */
 
 /* What a codec can do of a format. */
 struct codec_abilities {
 	uint32_t profiles; /* a bit for each row of coded->profiles */
 	uint32_t levels;   /* a bit for each, from coded->first_level on */
 	bool wide;	   /* pictures of 10 bits */
+	bool lends;	   /* decoder: buffers with pages may be lent */
 };
 
 struct codec {
@@ -100,7 +106,10 @@ struct codec_ops {
 			  struct codec_abilities *out);
 	/* Returns 0, -ENOTSUP if there is no such codec, -ENOMEM, or -EAGAIN if too many hang already. */
 	int (*create)(const struct codec_config *config, struct codec **out);
-	/* Returns at once; config->changed is not called any more. */
+	/*
+	 * Returns at once, unless a driver may be writing to buffers that were lent: then when it was stopped, which is a matter
+	 * of milliseconds. If it is not within a second, the process ends. config->changed is not called any more.
+	 */
 	void (*destroy)(struct codec *c);
 	/* May the next input be put in? If not, config->changed comes when it may. */
 	bool (*has_room)(struct codec *c);
@@ -111,15 +120,24 @@ struct codec_ops {
 	 * it is read in place, by way of buffer->pages, until released() says that it isn't any more, or a negative errno.
 	 */
 	int (*encode)(struct codec *c, const struct video_buffer *buffer, uint64_t timestamp, bool force_keyframe);
-	/* A buffer that was lent and isn't read any more, or NULL; config->changed comes when there is one. NULL: none ever. */
+	/*
+	 * Decoders, with config->may_lend: offer @buffer, where @layout fits, for a picture that is to come. Returns CODEC_LENT
+	 * when it has it, until a picture is in it (output->buffer) or released() says that none will be; 0 when it wants none
+	 * now; or a negative errno if it can go on only with others than that. NULL: never.
+	 */
+	int (*lend)(struct codec *c, const struct video_buffer *buffer, const struct video_layout *layout);
+	/*
+	 * A buffer that was lent and isn't read any more, or will not be written to, or NULL; config->changed comes when there
+	 * is one. NULL: none ever.
+	 */
 	const struct video_buffer *(*released)(struct codec *c);
 	/* No more input follows; CODEC_END comes after the last frame. */
 	void (*drain)(struct codec *c);
 	/* Look at the head of the output. */
 	void (*output)(struct codec *c, struct codec_output *out);
 	/*
-	 * Take the head, which is a format or a frame. A frame is written to @buffer: a picture as @layout says, a packet
-	 * from the start of plane 0 on (@layout NULL). *@bytes is how many. Returns 0, or -ENOSPC if the packet has no room
+	 * Take the head, which is a format or a frame. A frame is written to @buffer, which is output->buffer if there is one: a
+	 * picture as @layout says, a packet from the start of plane 0 on (@layout NULL). *@bytes is how many. Returns 0, or -ENOSPC if the packet has no room
 	 * and is dropped.
 	 */
 	int (*take)(struct codec *c, const struct video_buffer *buffer, const struct video_layout *layout, size_t *bytes);
@@ -137,6 +155,11 @@ struct codec_ops {
 };
 
 extern const struct codec_ops codec_gst_ops;
+/*
+ * From now on drivers may write to guests' buffers, or may not, as at first: the process ends when one of them can't be stopped,
+ * and not every process is there for codecs alone. Thread: any.
+ */
+void codec_gst_allow_lending(bool may);
 extern const struct codec_ops codec_fake_ops;
 
 #endif

@@ -18,6 +18,9 @@
 
 #define MAX_INPUTS 4u
 #define MAX_OUTPUTS 4u
+#define MAX_LENT 32u
+
+bool codec_fake_lends;
 
 struct unit {
 	struct codec_output out;
@@ -36,6 +39,12 @@ struct codec_fake {
 	uint32_t width, height; /* of the last picture */
 	const struct video_buffer *released[MAX_INPUTS];
 	unsigned released_count;
+	/* Decoder: to be written to, the first first; of the size that was taken. */
+	const struct video_buffer *lent[MAX_LENT];
+	unsigned lent_count;
+	struct video_layout lent_layout;
+	uint32_t taken_width, taken_height;
+	bool refuses; /* of that size there was one that can't be written to: all are copied */
 	bool draining, ended, hung, failed, broken, posted;
 	struct loop_task task;
 	struct codec_stats stats;
@@ -87,10 +96,42 @@ static void post(struct codec_fake *f)
 	loop_post(f->config.loop, &f->task);
 }
 
+static const struct video_buffer *take_buffer(const struct video_buffer **list, unsigned *count)
+{
+	const struct video_buffer *first = list[0];
+
+	if (*count == 0)
+		return NULL;
+	--*count;
+	memmove(list, list + 1, *count * sizeof(list[0]));
+	return first;
+}
+
+/* No picture of another size is known. */
+static bool wants_buffers(const struct codec_fake *f)
+{
+	return f->config.may_lend && codec_fake_lends && !f->refuses && f->taken_width > 0 && f->taken_width == f->width &&
+	       f->taken_height == f->height;
+}
+
+static void write_picture(const struct unit *u, const struct video_buffer *buffer, const struct video_layout *layout);
+
+/* Write what is known, in lent buffers. */
+static void fill(struct codec_fake *f)
+{
+	for (struct unit *u = f->outputs; u && f->lent_count > 0 && wants_buffers(f); u = u->next) {
+		if (u->out.buffer)
+			continue;
+		u->out.buffer = take_buffer(f->lent, &f->lent_count);
+		write_picture(u, u->out.buffer, &f->lent_layout);
+	}
+}
+
 static void emit(struct codec_fake *f, struct unit *u)
 {
 	if (u)
 		append(&f->outputs, &f->output_count, u);
+	fill(f);
 }
 
 /* Where the samples of an I420 picture of that size are, from @data on. */
@@ -197,7 +238,8 @@ static void abilities(const struct video_coded_format *coded, bool encoder, cons
 {
 	(void)coded;
 	(void)element;
-	*out = (struct codec_abilities){.profiles = UINT32_MAX, .levels = UINT32_MAX, .wide = !encoder};
+	*out = (struct codec_abilities){
+		.profiles = UINT32_MAX, .levels = UINT32_MAX, .wide = !encoder, .lends = !encoder && codec_fake_lends};
 }
 
 static int create(const struct codec_config *config, struct codec **out)
@@ -285,17 +327,30 @@ static int encode(struct codec *c, const struct video_buffer *buffer, uint64_t t
 	return 0;
 }
 
+static int lend(struct codec *c, const struct video_buffer *buffer, const struct video_layout *layout)
+{
+	struct codec_fake *f = from_codec(c);
+
+	if (!wants_buffers(f) || f->lent_count == MAX_LENT)
+		return 0;
+	if (!buffer->pages) {
+		f->refuses = true;
+		post(f);
+		return 0;
+	}
+	f->lent_layout = *layout;
+	f->lent[f->lent_count++] = buffer;
+	fill(f);
+	return CODEC_LENT;
+}
+
 static const struct video_buffer *released(struct codec *c)
 {
 	struct codec_fake *f = from_codec(c);
 
-	const struct video_buffer *first = f->released[0];
-
-	if (f->released_count == 0)
-		return NULL;
-	f->released_count--;
-	memmove(f->released, f->released + 1, f->released_count * sizeof(f->released[0]));
-	return first;
+	if (f->config.encoder)
+		return take_buffer(f->released, &f->released_count);
+	return wants_buffers(f) ? NULL : take_buffer(f->lent, &f->lent_count);
 }
 
 static void drain(struct codec *c)
@@ -311,7 +366,9 @@ static void output(struct codec *c, struct codec_output *out)
 	const struct codec_fake *f = from_codec(c);
 
 	*out = (struct codec_output){.kind = CODEC_NOTHING};
-	if (f->outputs)
+	if (f->outputs && f->outputs->out.kind == CODEC_FRAME && !f->outputs->out.buffer && wants_buffers(f))
+		out->starves = true;
+	else if (f->outputs)
 		*out = f->outputs->out;
 	else if (f->failed)
 		out->kind = CODEC_FAILED;
@@ -365,15 +422,13 @@ static void write_packed(const struct fake_header *h, const struct video_buffer 
 	}
 }
 
-static void write_picture(struct codec_fake *f, const struct unit *u, const struct video_buffer *buffer,
-			  const struct video_layout *layout)
+static void write_picture(const struct unit *u, const struct video_buffer *buffer, const struct video_layout *layout)
 {
 	struct fake_header h;
 	struct video_picture p;
 	uint8_t *made = NULL, *samples = u->data + sizeof(h);
 
 	memcpy(&h, u->data, sizeof(h));
-	f->stats.copies++;
 	if (video_picture_is_packed(layout->format)) {
 		write_packed(&h, buffer, layout);
 		return;
@@ -410,7 +465,11 @@ static int take(struct codec *c, const struct video_buffer *buffer, const struct
 	if (u->out.kind == CODEC_FRAME) {
 		f->stats.frames_out++;
 		if (layout) {
-			write_picture(f, u, buffer, layout);
+			assert(!u->out.buffer || u->out.buffer == buffer);
+			if (!u->out.buffer)
+				write_picture(u, buffer, layout);
+			f->stats.copies += !u->out.buffer;
+			f->stats.imported += u->out.buffer != NULL;
 			*bytes = layout->total_bytes;
 		} else if (u->bytes > buffer->bytes - buffer->planes[0].offset) {
 			err = -ENOSPC;
@@ -422,6 +481,11 @@ static int take(struct codec *c, const struct video_buffer *buffer, const struct
 			*bytes = u->bytes;
 			f->stats.bytes_out += u->bytes;
 		}
+	}
+	if (u->out.kind == CODEC_FORMAT) {
+		f->taken_width = u->out.width;
+		f->taken_height = u->out.height;
+		f->refuses = false;
 	}
 	free_unit(u);
 	if (f->inputs)
@@ -448,6 +512,7 @@ const struct codec_ops codec_fake_ops = {
 	.has_room = has_room,
 	.decode = decode,
 	.encode = encode,
+	.lend = lend,
 	.released = released,
 	.drain = drain,
 	.output = output,

@@ -6,6 +6,7 @@
 #ifndef MULLION_HOST_VIDEO_CODEC_FAKE_H
 #define MULLION_HOST_VIDEO_CODEC_FAKE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define FAKE_MAGIC 0x454b4146u /* "FAKE" */
@@ -26,6 +27,9 @@ struct fake_header {
 	uint32_t width, height;
 	uint32_t value;
 };
+
+/* Decoders write in buffers that are lent, as soon as a picture is known, and wait for them: as drivers do. At first not. */
+extern bool codec_fake_lends;
 
 /* Sample @x, @y of plane @plane (Y, U, V; in packed formats byte @plane of a pixel) of the picture made from @value. */
 uint8_t fake_sample(uint32_t value, unsigned plane, uint32_t x, uint32_t y);

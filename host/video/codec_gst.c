@@ -23,6 +23,7 @@
 #include "host/base/log.h"
 #include "host/video/buffer.h"
 #include "host/video/gst_elements.h"
+#include "host/video/gst_lend.h"
 #include "host/video/gst_pipeline.h"
 #include "host/video/pages.h"
 #include "host/video/v4l2_import.h"
@@ -51,6 +52,18 @@ static void look(struct loop_task *t)
 	g->config.changed(g->config.owner); /* may destroy g */
 }
 
+static void init_locks(struct codec_gst *g)
+{
+	pthread_condattr_t attributes;
+
+	pthread_mutex_init(&g->lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&g->loans_changed, &attributes);
+	pthread_condattr_destroy(&attributes);
+	sem_init(&g->stop, 0, 0);
+}
+
 static int create(const struct codec_config *config, struct codec **out)
 {
 	GstElementFactory *factory = gst_elements_find(config->coded, config->encoder, config->element);
@@ -77,9 +90,7 @@ static int create(const struct codec_config *config, struct codec **out)
 	snprintf(g->stats.element, sizeof(g->stats.element), "%s", GST_OBJECT_NAME(factory));
 	g->stats.hardware = gst_elements_is_hardware(factory);
 	g->may_borrow = config->encoder && gst_elements_copies_first(g->stats.element);
-	pthread_mutex_init(&g->lock, NULL);
-	pthread_cond_init(&g->all_released, NULL);
-	sem_init(&g->stop, 0, 0);
+	init_locks(g);
 	err = gst_pipeline_build(g, factory);
 	g->config.first = NULL; /* the caller's */
 	gst_object_unref(factory);
@@ -87,7 +98,6 @@ static int create(const struct codec_config *config, struct codec **out)
 		err = gst_pipeline_start(g);
 	if (err < 0) {
 		gst_object_unref(g->pipeline);
-		g_clear_object(&g->importer);
 		gst_pipeline_free(g);
 		return err;
 	}
@@ -98,6 +108,7 @@ static int create(const struct codec_config *config, struct codec **out)
 static void destroy(struct codec *c)
 {
 	struct codec_gst *g = from_codec(c);
+	const bool writes = gst_lend_end(g);
 
 	pthread_mutex_lock(&g->lock);
 	g->detached = true;
@@ -110,8 +121,9 @@ static void destroy(struct codec *c)
 	gst_caps_replace(&g->head_caps, NULL);
 	gst_caps_replace(&g->coder_caps, NULL);
 	gst_convert_finish(&g->convert);
-	g_clear_object(&g->importer);
 	gst_pipeline_stop(g); /* its thread frees it */
+	if (writes)
+		gst_lend_wait(g);
 }
 
 static bool can(const struct video_coded_format *coded, bool encoder, const char *element)
@@ -132,6 +144,7 @@ static void abilities(const struct video_coded_format *coded, bool encoder, cons
 	if (!factory)
 		return;
 	gst_elements_ask(factory, coded, encoder, out);
+	out->lends = !encoder && gst_elements_is_v4l2(GST_OBJECT_NAME(factory));
 	gst_object_unref(factory);
 }
 
@@ -199,7 +212,7 @@ static GstMemory *wrap(struct codec_gst *g, struct video_pages *pages, size_t by
 						       video_pages_dmabuf_bytes(pages), GST_FD_MEMORY_FLAG_DONT_CLOSE);
 	/* What is in it: drivers refuse more than a picture. */
 	gst_memory_resize(memory, 0, g->layout.total_bytes);
-	gst_mini_object_set_qdata(GST_MINI_OBJECT_CAST(memory), g_quark_from_static_string("mullion-loan"), data, done);
+	gst_mini_object_set_qdata(GST_MINI_OBJECT_CAST(memory), gst_pipeline_loan_quark(), data, done);
 	return memory;
 }
 
@@ -238,9 +251,9 @@ static GstBuffer *borrow(struct codec_gst *g, const struct video_buffer *from, s
 	    (g->importer && (video_pages_dmabuf(from->pages) < 0 || !v4l2_has_planes_there(&g->layout, from))))
 		return NULL;
 	/* Only the loop takes them. */
-	while (loan < g->loans + GST_PIPELINE_LOANS && !is_free(g, loan))
+	while (loan < g->loans + GST_PIPELINE_ENCODER_LOANS && !is_free(g, loan))
 		loan++;
-	if (loan == g->loans + GST_PIPELINE_LOANS)
+	if (loan == g->loans + GST_PIPELINE_ENCODER_LOANS)
 		return NULL;
 	pthread_mutex_lock(&g->lock);
 	*loan = (struct loan){
@@ -327,7 +340,9 @@ static const struct video_buffer *released(struct codec *c)
 
 	pthread_mutex_lock(&g->lock);
 	for (struct loan *l = g->loans; l < g->loans + GST_PIPELINE_LOANS; l++) {
-		if (l->buffer && l->released && (!first || l->number < first->number))
+		const bool is_back = g->config.encoder ? l->released : gst_lend_is_unwanted(g, l);
+
+		if (l->buffer && is_back && (!first || l->number < first->number))
 			first = l;
 	}
 	if (first) {
@@ -336,6 +351,11 @@ static const struct video_buffer *released(struct codec *c)
 	}
 	pthread_mutex_unlock(&g->lock);
 	return b;
+}
+
+static int lend(struct codec *c, const struct video_buffer *buffer, const struct video_layout *layout)
+{
+	return gst_lend_offer(from_codec(c), buffer, layout);
 }
 
 static void drain(struct codec *c)
@@ -380,11 +400,25 @@ static void say_format(struct codec_gst *g, struct codec_output *out, uint32_t w
 	*out = (struct codec_output){.kind = CODEC_FORMAT, .width = width, .height = height};
 }
 
+/* What there is to say of the head, a picture or a packet. */
+static void describe_frame(struct codec_gst *g, struct codec_output *out)
+{
+	GstBuffer *buffer = gst_sample_get_buffer(g->head);
+	const struct loan *loan = g->may_lend ? gst_lend_find(buffer) : NULL;
+
+	if (g->importer && g->config.encoder)
+		gst_pipeline_is_done_with(g, (GST_BUFFER_PTS(buffer) + g->step / 2) / g->step);
+	out->timestamp = timestamp_of(g, buffer);
+	out->key_frame = !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT);
+	out->damaged = GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_CORRUPTED);
+	out->buffer = loan ? loan->buffer : NULL;
+}
+
 static void output(struct codec *c, struct codec_output *out)
 {
 	struct codec_gst *g = from_codec(c);
-	bool ended, failed, broken;
-	uint32_t parsed_width, parsed_height;
+	bool ended, failed, broken, starves;
+	uint32_t parsed_width, parsed_height, asked_width, asked_height;
 
 	*out = (struct codec_output){.kind = CODEC_NOTHING};
 	/* Before the queue is looked at: what came before the end is then in it. */
@@ -394,6 +428,7 @@ static void output(struct codec *c, struct codec_output *out)
 	broken = g->broken;
 	parsed_width = g->parsed_width;
 	parsed_height = g->parsed_height;
+	starves = g->starves || g->lending == GST_LENDING_WANTED;
 	pthread_mutex_unlock(&g->lock);
 	if (!g->head)
 		g->head = gst_app_sink_try_pull_sample(g->sink, 0);
@@ -416,16 +451,13 @@ static void output(struct codec *c, struct codec_output *out)
 	} else if (g->width == 0 && parsed_width > 0 && parsed_height > 0) {
 		/* The guest can make its buffers while the first picture is on its way. */
 		say_format(g, out, parsed_width, parsed_height);
+	} else if (gst_lend_proceed(g, &asked_width, &asked_height)) {
+		say_format(g, out, asked_width, asked_height);
+	} else {
+		out->starves = starves;
 	}
-	if (out->kind == CODEC_FRAME) {
-		GstBuffer *buffer = gst_sample_get_buffer(g->head);
-
-		if (g->importer)
-			gst_pipeline_is_done_with(g, (GST_BUFFER_PTS(buffer) + g->step / 2) / g->step);
-		out->timestamp = timestamp_of(g, buffer);
-		out->key_frame = !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT);
-		out->damaged = GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_CORRUPTED);
-	}
+	if (out->kind == CODEC_FRAME)
+		describe_frame(g, out);
 }
 
 /* The parameter sets of H.264 and HEVC, as the guest wants them: with every key frame if there is @room, or once. */
@@ -532,9 +564,23 @@ static bool was_converted(struct codec_gst *g)
 	return format != GST_VIDEO_FORMAT_UNKNOWN && format != GST_VIDEO_INFO_FORMAT(ours);
 }
 
+/* The picture is in the guest's buffer. */
+static int take_lent(struct codec_gst *g, struct loan *loan, const struct video_layout *layout, size_t *bytes)
+{
+	gst_lend_show(loan);
+	pthread_mutex_lock(&g->lock);
+	loan->buffer = NULL;
+	pthread_mutex_unlock(&g->lock);
+	*bytes = layout->total_bytes;
+	g->stats.bytes_out += layout->total_bytes;
+	g->stats.imported++;
+	return 0;
+}
+
 static int take(struct codec *c, const struct video_buffer *buffer, const struct video_layout *layout, size_t *bytes)
 {
 	struct codec_gst *g = from_codec(c);
+	struct loan *loan;
 	int err;
 
 	if (!buffer) {
@@ -543,7 +589,11 @@ static int take(struct codec *c, const struct video_buffer *buffer, const struct
 		g->height = g->said_height;
 		return 0;
 	}
-	err = layout ? take_picture(g, buffer, layout, bytes) : take_packet(g, buffer, bytes);
+	loan = g->may_lend ? gst_lend_find(gst_sample_get_buffer(g->head)) : NULL;
+	if (loan)
+		err = take_lent(g, loan, layout, bytes);
+	else
+		err = layout ? take_picture(g, buffer, layout, bytes) : take_packet(g, buffer, bytes);
 	g->stats.frames_out++;
 	g->stats.copies += was_converted(g);
 	gst_sample_unref(g->head);
@@ -576,6 +626,7 @@ const struct codec_ops codec_gst_ops = {
 	.has_room = has_room,
 	.decode = decode,
 	.encode = encode,
+	.lend = lend,
 	.released = released,
 	.drain = drain,
 	.output = output,

@@ -322,7 +322,8 @@ uint32_t video_resource_create(struct video *v, struct video_command *cmd)
 	if (old)
 		stream_drop_buffer(cmd->stream, cmd->queue, old);
 	/* Objects may have pages of another kind. */
-	if (v->config.encoder && cmd->queue == VIDEO_INPUT && b->object_count == 0)
+	if (b->object_count == 0 && video_may_be_lent(v->offers, v->offer_count, v->config.encoder, cmd->stream->coded,
+						      cmd->queue == VIDEO_INPUT))
 		b->pages = video_pages_map(v->device.mem, b);
 	v->buffer_bytes += b->bytes;
 	stream_add_buffer(cmd->stream, cmd->queue, b);

@@ -18,8 +18,7 @@ static void count_codec(struct counters *out, const char *part, bool encoder, co
 	counters_add(out, part, "bytes-in", s->bytes_in);
 	counters_add(out, part, "frames-out", s->frames_out);
 	counters_add(out, part, "bytes-out", s->bytes_out);
-	if (encoder)
-		counters_add(out, part, "imported", s->imported);
+	counters_add(out, part, "imported", s->imported);
 	counters_add(out, part, "copies", s->copies);
 	counters_add_ratio(out, part, "copies-per-frame", s->copies, encoder ? s->frames_in : s->frames_out);
 }

@@ -14,6 +14,7 @@
 
 #include "host/base/thread.h"
 #include "host/video/gst_elements.h"
+#include "host/video/gst_lend.h"
 #include "host/video/pages.h"
 #include "host/video/v4l2_import.h"
 
@@ -36,8 +37,7 @@ static struct codec_gst *first_stopping, *last_stopping;
 
 /* ---- on GStreamer's threads ---- */
 
-/* Let the loop have a look. With the lock held. */
-static void poke_locked(struct codec_gst *g)
+void gst_pipeline_poke(struct codec_gst *g)
 {
 	if (g->detached || g->posted)
 		return;
@@ -48,7 +48,7 @@ static void poke_locked(struct codec_gst *g)
 static void poke(struct codec_gst *g)
 {
 	pthread_mutex_lock(&g->lock);
-	poke_locked(g);
+	gst_pipeline_poke(g);
 	pthread_mutex_unlock(&g->lock);
 }
 
@@ -66,7 +66,7 @@ static void on_end(GstAppSink *sink, gpointer data)
 	(void)sink;
 	pthread_mutex_lock(&g->lock);
 	g->ended = true;
-	poke_locked(g);
+	gst_pipeline_poke(g);
 	pthread_mutex_unlock(&g->lock);
 }
 
@@ -89,11 +89,13 @@ static GstBusSyncReply on_message(GstBus *bus, GstMessage *message, gpointer dat
 		pthread_mutex_lock(&g->lock);
 		/* Elements that got nothing they could use say so when the end comes. That is no failure: the end follows. */
 		if (!g->draining || error->domain != GST_STREAM_ERROR) {
-			g->broken = is_of_bitstream(g, error);
+			/* What is wrong with the guest's buffers is no fault of another codec, which has its own. */
+			g->broken = is_of_bitstream(g, error) ||
+				    (g->lending == GST_LENDING_ON && error->domain == GST_RESOURCE_ERROR);
 			g->failed = true;
 			snprintf(g->why, sizeof(g->why), "%s: %s", GST_OBJECT_NAME(GST_MESSAGE_SRC(message)), error->message);
 		}
-		poke_locked(g);
+		gst_pipeline_poke(g);
 		pthread_mutex_unlock(&g->lock);
 		g_error_free(error);
 	}
@@ -120,7 +122,7 @@ static GstPadProbeReturn on_taken(GstPad *pad, GstPadProbeInfo *info, gpointer d
 	if (!g->config.encoder &&
 	    g->unseen_bytes > (g->unseen_inputs > MAX_UNSEEN_INPUTS ? MAX_UNSEEN_BYTES : MAX_FEW_UNSEEN_BYTES))
 		give_up_locked(g, "no picture begins in megabytes of data");
-	poke_locked(g);
+	gst_pipeline_poke(g);
 	pthread_mutex_unlock(&g->lock);
 	return GST_PAD_PROBE_OK;
 }
@@ -165,7 +167,7 @@ static void read_parsed_size(struct codec_gst *g, GstCaps *caps)
 	pthread_mutex_lock(&g->lock);
 	g->parsed_width = (uint32_t)width;
 	g->parsed_height = (uint32_t)height;
-	poke_locked(g);
+	gst_pipeline_poke(g);
 	pthread_mutex_unlock(&g->lock);
 }
 
@@ -208,6 +210,11 @@ static GstPadProbeReturn on_coder_input(GstPad *pad, GstPadProbeInfo *info, gpoi
 	return GST_PAD_PROBE_OK;
 }
 
+GQuark gst_pipeline_loan_quark(void)
+{
+	return g_quark_from_static_string("mullion-loan");
+}
+
 void gst_pipeline_release(gpointer data)
 {
 	struct loan *loan = data;
@@ -217,9 +224,9 @@ void gst_pipeline_release(gpointer data)
 	pthread_mutex_lock(&g->lock);
 	loan->released = true;
 	loan->held = false;
-	if (--g->unreleased == 0)
-		pthread_cond_signal(&g->all_released);
-	poke_locked(g);
+	g->unreleased--;
+	pthread_cond_broadcast(&g->loans_changed);
+	gst_pipeline_poke(g);
 	pthread_mutex_unlock(&g->lock);
 }
 
@@ -229,7 +236,7 @@ void gst_pipeline_is_done_with(struct codec_gst *g, uint64_t number)
 	for (struct loan *l = g->loans; l < g->loans + GST_PIPELINE_LOANS; l++) {
 		if (l->buffer && l->number == number && !l->released) {
 			l->released = true;
-			poke_locked(g);
+			gst_pipeline_poke(g);
 		}
 	}
 	pthread_mutex_unlock(&g->lock);
@@ -237,8 +244,9 @@ void gst_pipeline_is_done_with(struct codec_gst *g, uint64_t number)
 
 void gst_pipeline_free(struct codec_gst *g)
 {
+	g_clear_object(&g->importer);
 	sem_destroy(&g->stop);
-	pthread_cond_destroy(&g->all_released);
+	pthread_cond_destroy(&g->loans_changed);
 	pthread_mutex_destroy(&g->lock);
 	free(g);
 }
@@ -289,7 +297,7 @@ static void *run(void *data)
 		g->failed = true;
 		snprintf(g->why, sizeof(g->why), "the pipeline does not start");
 	}
-	poke_locked(g);
+	gst_pipeline_poke(g);
 	pthread_mutex_unlock(&g->lock);
 	while (sem_wait(&g->stop) < 0)
 		;
@@ -299,7 +307,11 @@ static void *run(void *data)
 	/* A picture may live on in a plug-in's thread. */
 	pthread_mutex_lock(&g->lock);
 	while (g->unreleased > 0)
-		pthread_cond_wait(&g->all_released, &g->lock);
+		pthread_cond_wait(&g->loans_changed, &g->lock);
+	g->stopped = true;
+	pthread_cond_broadcast(&g->loans_changed);
+	while (g->is_waited_for)
+		pthread_cond_wait(&g->loans_changed, &g->lock);
 	pthread_mutex_unlock(&g->lock);
 	has_stopped(g);
 	gst_pipeline_free(g);
@@ -449,6 +461,7 @@ int gst_pipeline_build(struct codec_gst *g, GstElementFactory *factory)
 			set_caps(G_OBJECT(keeper), gst_caps_from_string(GST_ELEMENTS_WIDE_CAPS));
 	} else {
 		gst_elements_set_up_decoder(g->coder);
+		gst_lend_set_up(g);
 		set_caps(G_OBJECT(sink), gst_caps_from_string(PICTURE_CAPS));
 		if (filter)
 			set_caps(G_OBJECT(filter), gst_caps_from_string(PICTURE_CAPS));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One codec of GStreamer, which two files share: codec_gst.c is its face to the loop, gst_pipeline.c the pipeline and
- * what runs on GStreamer's threads. Nothing else includes this.
+ * One codec of GStreamer, which three files share: codec_gst.c is its face to the loop, gst_pipeline.c the pipeline and
+ * what runs on GStreamer's threads, gst_lend.c how a decoder comes by the guest's buffers. Nothing else includes this.
  */
 #ifndef MULLION_HOST_VIDEO_GST_PIPELINE_H
 #define MULLION_HOST_VIDEO_GST_PIPELINE_H
@@ -27,16 +27,27 @@
 /* The meta by which a timestamp travels: one field, "ns". */
 #define GST_PIPELINE_META "MullionInput"
 
-/* Pictures that the codec reads in place: those in appsrc, and what an encoder that lets go at once may hold. */
-#define GST_PIPELINE_LOANS 8u
+/* Buffers of a guest's that a decoder may write to: as many as a queue of V4L2 can have. */
+#define GST_PIPELINE_LOANS 32u
+/* Pictures that an encoder reads in place: those in appsrc, and what one that lets go at once may hold. */
+#define GST_PIPELINE_ENCODER_LOANS 8u
 
 struct loan {
 	struct codec_gst *codec;
-	struct video_pages *pages;
+	struct video_pages *pages;	   /* while GStreamer has it */
 	const struct video_buffer *buffer; /* the loop's to look at; under the lock. NULL: this one is free */
-	uint64_t number;		   /* counts inputs, so that buffers come back in their order */
-	bool released;			   /* under the lock: it is read no more */
+	uint64_t number;		   /* counts, so that buffers come back in their order */
+	bool released;			   /* encoder; under the lock: it is read no more */
 	bool held;			   /* under the lock: GStreamer has it */
+};
+
+/* Whether a decoder writes into the guest's buffers: anew for each size of its pictures. */
+enum gst_lending {
+	GST_LENDING_NOT,     /* GStreamer's buffers are copied */
+	GST_LENDING_ASKED,   /* the guest is to hear of the size; GStreamer's thread waits */
+	GST_LENDING_WANTED,  /* it has, and its buffers are looked at; GStreamer's thread waits */
+	GST_LENDING_REFUSED, /* they are not what the driver could write to; GStreamer's thread is to hear of it */
+	GST_LENDING_ON,	     /* all pictures come in lent buffers, in no others */
 };
 
 struct stamp {
@@ -59,7 +70,9 @@ struct codec_gst {
 	struct video_layout layout; /* encoder */
 	GstVideoInfo input_info;    /* encoder */
 	bool may_borrow;	    /* encoder: reads pictures in place */
-	GstAllocator *importer;	    /* encoder: its driver does, and gets all as dma-bufs; NULL: not */
+	GstAllocator *importer;	    /* its driver does, or writes them, and gets all as dma-bufs; NULL: not */
+	bool may_lend;		    /* decoder: see codec_config; its driver may be able to write there */
+	uint64_t lent_count;	    /* decoder */
 	struct loop_task task;
 	uint64_t count; /* of inputs */
 	GstSample *head;
@@ -87,7 +100,16 @@ struct codec_gst {
 	size_t unseen_bytes;
 	struct loan loans[GST_PIPELINE_LOANS];
 	unsigned unreleased; /* of them */
-	pthread_cond_t all_released;
+	pthread_cond_t loans_changed; /* CLOCK_MONOTONIC */
+	bool stopped;		      /* nobody can write to any of them; run() */
+	bool is_waited_for;	      /* by destroy(), for that */
+	/* Decoder, see gst_lend.h: */
+	enum gst_lending lending;
+	uint32_t asked_width, asked_height;
+	bool starves; /* GStreamer's thread waits for a buffer to be lent */
+	bool stops;   /* and shall not */
+	struct video_layout lent_layout; /* of what was lent since WANTED */
+	unsigned setups;		 /* sizes so far */
 	struct codec_controls new_controls; /* set before the next picture is encoded, where that may block */
 	bool has_new_controls;
 };
@@ -107,7 +129,12 @@ unsigned gst_pipeline_stopping(void);
 uint64_t gst_pipeline_stopping_since(void);
 void gst_pipeline_stop(struct codec_gst *g);
 
-/* Where a picture was read in place: GstMemory's last use of loan @data. Thread: any. */
+/* On GStreamer's threads: let the loop have a look. With the lock held. */
+void gst_pipeline_poke(struct codec_gst *g);
+
+/* What leads from a GstMemory to its loan. */
+GQuark gst_pipeline_loan_quark(void);
+/* Where a picture was read or written in place: GstMemory's last use of loan @data. Thread: any. */
 void gst_pipeline_release(gpointer data);
 /* The packet that was made of input @number is out: a driver reads that no more, though GStreamer may hold it. Thread: any. */
 void gst_pipeline_is_done_with(struct codec_gst *g, uint64_t number);

@@ -93,6 +93,13 @@ size_t media_buffer_bytes(const struct media_queue *queue, const uint32_t *sizes
 	return bytes;
 }
 
+static bool may_be_lent(const struct media_session *s, enum video_queue q)
+{
+	const struct media *m = s->media;
+
+	return video_may_be_lent(m->offers, m->offer_count, m->config.encoder, s->stream->coded, q == VIDEO_INPUT);
+}
+
 int media_add_buffer(struct media_session *s, enum video_queue q, const uint32_t *sizes, struct media_memory *memory,
 		     size_t offset)
 {
@@ -112,8 +119,7 @@ int media_add_buffer(struct media_session *s, enum video_queue q, const uint32_t
 	err = memory ? use_memory(queue, b, memory, offset) : 0;
 	if (err < 0)
 		goto fail;
-	/* An encoder may read them where they are. */
-	if (memory && s->media->config.encoder && q == VIDEO_INPUT && queue->plane_count == 1)
+	if (memory && queue->plane_count == 1 && may_be_lent(s, q))
 		b->core->pages =
 			video_pages_map_file(shared_heap_fd(s->media->store.heap), memory->place + offset, sizes[0]);
 	stream_add_buffer(s->stream, q, b->core);
@@ -467,7 +473,7 @@ void media_keep_stamp(struct media_session *s, const struct media_buffer *b)
 		(struct media_stamp){b->timestamp_ns, b->flags & MEDIA_COPIED_FLAGS, b->timecode};
 }
 
-/* For an encoder that reads them where they are. Guests queue a buffer with the same pages again and again. */
+/* For a codec that uses them where they are. Guests queue a buffer with the same pages again and again. */
 static void map_pages(struct media_session *s, struct media_buffer *b)
 {
 	if (video_pages_are_of(b->core->pages, b->core))
@@ -512,7 +518,7 @@ int media_qbuf(struct media_session *s, struct media_ioctl *i)
 		err = place(s, i, q, b);
 	if (err < 0)
 		return err;
-	if (queue->memory == V4L2_MEMORY_USERPTR && s->media->config.encoder && q == VIDEO_INPUT)
+	if (queue->memory == V4L2_MEMORY_USERPTR && may_be_lent(s, q))
 		map_pages(s, b);
 	b->flags = 0;
 	b->sequence = 0;

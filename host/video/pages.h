@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guest pages of one buffer in one piece, for a codec that reads pictures where they are instead of a copy. They
+ * The guest pages of one buffer in one piece, for a codec that reads or writes pictures where they are instead of a copy. They
  * are mapped anew from the descriptor behind guest memory, so they stay where they are as long as anybody holds them:
  * a codec that is being stopped may still read when the guest has its buffer back, or its memory map changed. The
  * guest can rewrite them at any moment, so only what treats them as samples and nothing else may read them.
@@ -35,7 +35,7 @@ bool video_pages_are_of(const struct video_pages *p, const struct video_buffer *
 /*
  * The whole pages as a dma-buf, for drivers: made by /dev/udmabuf once, when it is asked for first, while the descriptors
  * behind the memory are open still. -1: this host can't, the memory is no sealed memfd, or it begins in the midst of a page.
- * The pages keep it. NULL has none. Thread: the device's loop.
+ * The pages keep it. NULL has none. Thread: the device's loop; once it was asked for, any.
  */
 int video_pages_dmabuf(struct video_pages *p);
 size_t video_pages_dmabuf_bytes(const struct video_pages *p);

@@ -39,6 +39,8 @@ int video_prepare_worker(struct program_worker *w)
 	static struct watch watch;
 	const struct video_config *config = w->program->owner;
 
+	/* This process is to end when a codec can't be stopped. */
+	codec_gst_allow_lending(true);
 	video_warm_up(&codec_gst_ops, config->encoder, config->media, config->element, w->loop);
 	/* Sooner than a guest is told that a codec does nothing. */
 	watch = (struct watch){

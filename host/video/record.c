@@ -388,7 +388,8 @@ static bool restore_buffer(struct restore *r, const struct journal_key *key, con
 		return false;
 	}
 	b->id = key->id[2];
-	if (v->config.encoder && key->id[1] == VIDEO_INPUT && b->object_count == 0)
+	if (b->object_count == 0 && video_may_be_lent(v->offers, v->offer_count, v->config.encoder, e->stream->coded,
+						      key->id[1] == VIDEO_INPUT))
 		b->pages = video_pages_map(v->device.mem, b);
 	v->buffer_bytes += b->bytes;
 	stream_add_buffer(e->stream, key->id[1], b);

@@ -8,7 +8,6 @@
 
 #include "host/base/log.h"
 #include "host/virtio/object.h"
-#include "protocol/virtio_video.h"
 
 #define DEFAULT_WIDTH 640u
 #define DEFAULT_HEIGHT 480u
@@ -20,13 +19,6 @@
 
 /* ---- state ---- */
 
-static const char *const state_names[STREAM_STATE_COUNT] = {
-	[STREAM_IDLE] = "idle",
-	[STREAM_RUNNING] = "running",
-	[STREAM_DRAINING] = "draining",
-	[STREAM_FAILED] = "failed",
-};
-
 static const bool may_enter[STREAM_STATE_COUNT][STREAM_STATE_COUNT] = {
 	[STREAM_IDLE] = {[STREAM_RUNNING] = true, [STREAM_DRAINING] = true, [STREAM_FAILED] = true},
 	[STREAM_RUNNING] = {[STREAM_IDLE] = true, [STREAM_DRAINING] = true, [STREAM_FAILED] = true},
@@ -34,16 +26,12 @@ static const bool may_enter[STREAM_STATE_COUNT][STREAM_STATE_COUNT] = {
 	[STREAM_FAILED] = {[STREAM_IDLE] = true},
 };
 
-const char *stream_state_name(enum stream_state state)
-{
-	return state_names[state];
-}
-
 static void stream_enter(struct video_stream *s, enum stream_state to)
 {
 	assert(may_enter[s->state][to]);
 	if (log_enabled(LOG_TOPIC_VIDEO, LOG_TRACE))
-		log_line(LOG_TOPIC_VIDEO, LOG_TRACE, "stream %u: %s -> %s", s->config.id, state_names[s->state], state_names[to]);
+		log_line(LOG_TOPIC_VIDEO, LOG_TRACE, "stream %u: %s -> %s", s->config.id, 
+			 stream_state_name(s->state), stream_state_name(to));
 	s->state = to;
 }
 
@@ -99,38 +87,15 @@ static void on_changed(void *owner)
 	pump(owner, true);
 }
 
-static void add_stats(struct codec_stats *sum, const struct codec_stats *s)
+/* A decoder's pictures are written, not read. */
+static bool lends_output(const struct video_stream *s)
 {
-	memcpy(sum->element, s->element, sizeof(sum->element));
-	sum->hardware = s->hardware;
-	sum->frames_in += s->frames_in;
-	sum->frames_out += s->frames_out;
-	sum->bytes_in += s->bytes_in;
-	sum->bytes_out += s->bytes_out;
-	sum->imported += s->imported;
-	sum->copies += s->copies;
+	return s->lent && !s->config.encoder;
 }
 
-void stream_add_running_stats(const struct video_stream *s, struct codec_stats *sum)
+/* Out of the list of what the codec has. */
+static struct video_buffer *take_lent(struct video_stream *s, const struct video_buffer *which)
 {
-	struct codec_stats stats = {0};
-
-	if (!s->codec)
-		return;
-	s->codec->ops->stats(s->codec, &stats);
-	add_stats(sum, &stats);
-}
-
-void stream_get_stats(const struct video_stream *s, struct codec_stats *out)
-{
-	*out = s->stats;
-	stream_add_running_stats(s, out);
-}
-
-/* An input that the codec has read. */
-static void give_back(struct video_stream *s, const struct video_buffer *which, bool error)
-{
-	const struct stream_done done = {.timestamp = which->timestamp, .error = error};
 	struct video_buffer **at = &s->lent, *b;
 
 	while (*at != which)
@@ -138,25 +103,57 @@ static void give_back(struct video_stream *s, const struct video_buffer *which, 
 	b = *at;
 	*at = b->next_queued;
 	b->queued = false;
-	s->config.front->buffer_done(s->config.owner, s, VIDEO_INPUT, b, &done);
+	return b;
+}
+
+static void give_back(struct video_stream *s, enum video_queue q, const struct video_buffer *which,
+		      const struct stream_done *done)
+{
+	s->config.front->buffer_done(s->config.owner, s, q, take_lent(s, which), done);
+}
+
+/* An input that the codec has read. */
+static void give_input_back(struct video_stream *s, const struct video_buffer *which, bool error)
+{
+	const struct stream_done done = {.timestamp = which->timestamp, .error = error};
+
+	give_back(s, VIDEO_INPUT, which, &done);
+}
+
+/* An output in which there will be no picture: it was queued before those that are. Returns where the next belongs. */
+static struct video_buffer **queue_again(struct video_stream *s, const struct video_buffer *which, struct video_buffer **at)
+{
+	struct stream_side *side = &s->sides[VIDEO_OUTPUT];
+	struct video_buffer *b = take_lent(s, which);
+
+	b->queued = true;
+	b->next_queued = *at;
+	*at = b;
+	if (!b->next_queued)
+		side->last_queued = &b->next_queued;
+	return &b->next_queued;
 }
 
 /* Returns true if there was one. */
 static bool give_back_released(struct video_stream *s)
 {
+	struct video_buffer **at = &s->sides[VIDEO_OUTPUT].first_queued;
 	const struct video_buffer *b;
 	bool any = false;
 
 	while (s->lent && (b = s->codec->ops->released(s->codec))) {
-		give_back(s, b, false);
+		if (s->config.encoder)
+			give_input_back(s, b, false);
+		else
+			at = queue_again(s, b, at);
 		any = true;
 	}
 	return any;
 }
 
-static void lend_first(struct video_stream *s)
+static void lend_first(struct video_stream *s, enum video_queue q)
 {
-	struct video_buffer *b = pop(&s->sides[VIDEO_INPUT]), **end = &s->lent;
+	struct video_buffer *b = pop(&s->sides[q]), **end = &s->lent;
 
 	while (*end)
 		end = &(*end)->next_queued;
@@ -167,19 +164,33 @@ static void lend_first(struct video_stream *s)
 
 static void let_go_of_codec(struct video_stream *s)
 {
+	struct video_buffer **at = &s->sides[VIDEO_OUTPUT].first_queued;
+
 	if (!s->codec)
 		return;
 	give_back_released(s);
 	/* It may read on; nobody sees what it makes of them. */
-	while (s->lent)
-		give_back(s, s->lent, true);
+	while (s->config.encoder && s->lent)
+		give_input_back(s, s->lent, true);
 	stream_add_running_stats(s, s->config.stats);
 	stream_add_running_stats(s, &s->stats);
 	s->codec->ops->destroy(s->codec);
 	s->codec = NULL;
+	/* But it writes no more. */
+	while (s->lent)
+		at = queue_again(s, s->lent, at);
 	free(s->lead);
 	s->lead = NULL;
 	video_units_forget_torn(&s->units);
+}
+
+/* Another codec goes on with the bitstream, at the next key frame; a drain ends with what came out so far. */
+static void go_on_without_codec(struct video_stream *s)
+{
+	let_go_of_codec(s);
+	s->drain_sent = false;
+	if (s->state == STREAM_RUNNING)
+		stream_enter(s, STREAM_IDLE);
 }
 
 /* Nothing that was put in is of use any more. */
@@ -213,6 +224,7 @@ static int make_codec(struct video_stream *s)
 		.element = s->config.element,
 		.layout = &s->layout,
 		.first = s->sides[VIDEO_INPUT].first_queued,
+		.may_lend = !s->config.encoder && !s->lends_no_more,
 		.controls = s->controls,
 		.loop = s->config.loop,
 		.changed = on_changed,
@@ -372,7 +384,7 @@ static bool feed(struct video_stream *s, bool *progress)
 		}
 		*progress = true;
 		if (err == CODEC_LENT)
-			lend_first(s);
+			lend_first(s, VIDEO_INPUT);
 		else
 			finish_first(s, VIDEO_INPUT, &done);
 	}
@@ -400,6 +412,9 @@ static bool mark_end(struct video_stream *s)
 /* Everything is out: mark an empty buffer, then answer. Returns false while there is no buffer to mark. */
 static bool finish_drain(struct video_stream *s)
 {
+	/* All that are queued may wait in the codec for pictures, of which none comes. */
+	if (!s->sides[VIDEO_OUTPUT].first_queued && lends_output(s))
+		let_go_of_codec(s);
 	if (!mark_end(s)) {
 		if (!s->drain_was_empty && s->sides[VIDEO_OUTPUT].buffers)
 			return false;
@@ -444,7 +459,7 @@ static bool announce(struct video_stream *s, const struct codec_output *out)
 
 static void deliver_frame(struct video_stream *s, const struct codec_output *out)
 {
-	struct video_buffer *b = s->sides[VIDEO_OUTPUT].first_queued;
+	const struct video_buffer *b = out->buffer ? out->buffer : s->sides[VIDEO_OUTPUT].first_queued;
 	size_t bytes = 0;
 	int err = s->codec->ops->take(s->codec, b, s->config.encoder ? NULL : &s->layout, &bytes);
 	struct stream_done done = {
@@ -460,7 +475,31 @@ static void deliver_frame(struct video_stream *s, const struct codec_output *out
 			 err == -ENOSPC ? "too small for the packet, which is lost; use larger ones" : strerror(-err));
 	for (unsigned i = 0; err == 0 && i < b->object_count; i++)
 		virtio_object_written(b->objects[i]);
-	finish_first(s, VIDEO_OUTPUT, &done);
+	if (out->buffer)
+		give_back(s, VIDEO_OUTPUT, b, &done);
+	else
+		finish_first(s, VIDEO_OUTPUT, &done);
+}
+
+/* Give the codec what is queued, if it wants to have pictures written there. */
+static void lend_output(struct video_stream *s, bool *progress)
+{
+	const struct stream_side *side = &s->sides[VIDEO_OUTPUT];
+
+	while (s->codec && !s->config.encoder && s->codec->ops->lend && !s->output_held && s->format_known &&
+	       side->first_queued) {
+		const int err = s->codec->ops->lend(s->codec, side->first_queued, &s->layout);
+
+		if (err == 0)
+			return;
+		*progress = true;
+		if (err == CODEC_LENT) {
+			lend_first(s, VIDEO_OUTPUT);
+		} else {
+			s->lends_no_more = true;
+			go_on_without_codec(s);
+		}
+	}
 }
 
 /* Hand out what the codec has, to the buffers that the guest queued. Returns false if the stream failed. */
@@ -476,12 +515,13 @@ static bool deliver(struct video_stream *s, struct codec_output *out, bool *prog
 			return true;
 		case CODEC_FORMAT:
 			/* What is before the change went out already; what comes after waits for new buffers. */
+			give_back_released(s);
 			if (!announce(s, out))
 				return false;
 			s->codec->ops->take(s->codec, NULL, NULL, NULL);
 			break;
 		case CODEC_FRAME:
-			if (s->output_held || !s->sides[VIDEO_OUTPUT].first_queued)
+			if (s->output_held || (!out->buffer && !s->sides[VIDEO_OUTPUT].first_queued))
 				return true;
 			deliver_frame(s, out);
 			break;
@@ -490,13 +530,11 @@ static bool deliver(struct video_stream *s, struct codec_output *out, bool *prog
 				return true;
 			break;
 		case CODEC_BROKEN:
-			/* A drain then ends with what came out so far. */
-			let_go_of_codec(s);
-			s->drain_sent = false;
-			if (s->state == STREAM_RUNNING)
-				stream_enter(s, STREAM_IDLE);
+			s->lends_no_more |= lends_output(s);
+			go_on_without_codec(s);
 			break;
 		case CODEC_FAILED:
+			s->lends_no_more |= lends_output(s);
 			fail(s, "the codec failed");
 			return false;
 		}
@@ -510,6 +548,7 @@ static void on_watchdog(struct loop_timer *t)
 	struct video_stream *s = t->owner;
 
 	s->watching = false;
+	s->lends_no_more |= lends_output(s);
 	fail(s, "the codec did nothing for too long and was given up");
 }
 
@@ -528,6 +567,16 @@ static void watch(struct video_stream *s, bool waiting, bool moved)
 	}
 }
 
+/* Does the codec wait for buffers that the guest could queue? One that has them all hangs. */
+static bool waits_for_guest(const struct video_stream *s, const struct codec_output *out)
+{
+	unsigned lent = 0;
+
+	for (const struct video_buffer *b = s->lent; b; b = b->next_queued)
+		lent++;
+	return out->starves && (lent == 0 || lent < s->sides[VIDEO_OUTPUT].buffer_count);
+}
+
 /* Move everything on as far as it goes. */
 static void pump(struct video_stream *s, bool codec_spoke)
 {
@@ -541,12 +590,13 @@ static void pump(struct video_stream *s, bool codec_spoke)
 		progress = s->codec && give_back_released(s);
 		if (!feed(s, &progress) || !deliver(s, &out, &progress))
 			break;
+		lend_output(s, &progress);
 		if (s->state == STREAM_DRAINING && !s->codec && !s->sides[VIDEO_INPUT].first_queued)
 			progress |= finish_drain(s);
 		moved |= progress;
 	}
-	waiting = s->drain_sent || s->sides[VIDEO_INPUT].first_queued || s->lent;
-	watch(s, s->codec && !s->paused && out.kind == CODEC_NOTHING && waiting, moved);
+	waiting = s->drain_sent || s->sides[VIDEO_INPUT].first_queued || (s->config.encoder && s->lent);
+	watch(s, s->codec && !s->paused && out.kind == CODEC_NOTHING && waiting && !waits_for_guest(s, &out), moved);
 }
 
 /* ---- what the front asks ---- */
@@ -592,22 +642,6 @@ void stream_lose_codec(struct video_stream *s)
 	stream_enter(s, STREAM_FAILED);
 }
 
-struct video_buffer *stream_find_buffer(const struct video_stream *s, enum video_queue q, uint32_t id)
-{
-	for (struct video_buffer *b = s->sides[q].buffers; b; b = b->next) {
-		if (b->id == id)
-			return b;
-	}
-	return NULL;
-}
-
-void stream_add_buffer(struct video_stream *s, enum video_queue q, struct video_buffer *b)
-{
-	b->next = s->sides[q].buffers;
-	s->sides[q].buffers = b;
-	s->sides[q].buffer_count++;
-}
-
 void stream_drop_buffer(struct video_stream *s, enum video_queue q, struct video_buffer *b)
 {
 	struct video_buffer **at = &s->sides[q].buffers;
@@ -625,7 +659,7 @@ void stream_drop_buffers(struct video_stream *s, enum video_queue q)
 {
 	struct stream_side *side = &s->sides[q];
 
-	if (q == VIDEO_INPUT || side->first_queued || s->output_held)
+	if (q == VIDEO_INPUT || side->first_queued || s->output_held || lends_output(s))
 		stream_clear(s, q);
 	while (side->buffers) {
 		struct video_buffer *b = side->buffers;
@@ -700,8 +734,10 @@ void stream_clear(struct video_stream *s, enum video_queue q)
 {
 	const bool cut_drain = s->state == STREAM_DRAINING && (q == VIDEO_INPUT || !s->output_held);
 	/* What was put into the codec is given up. After a drain it could take no more anyway. */
-	const bool restart = q == VIDEO_INPUT || (cut_drain && s->drain_sent);
+	const bool restart = q == VIDEO_INPUT || (cut_drain && s->drain_sent) || lends_output(s);
 
+	if (lends_output(s))
+		forget_input(s);
 	cancel_queued(s, q);
 	s->end_owed = false;
 	if (q == VIDEO_OUTPUT)
@@ -722,6 +758,8 @@ void stream_cancel(struct video_stream *s)
 {
 	const bool draining = s->state == STREAM_DRAINING;
 
+	if (lends_output(s))
+		forget_input(s);
 	cancel_queued(s, VIDEO_INPUT);
 	cancel_queued(s, VIDEO_OUTPUT);
 	if (s->lent || s->drain_sent)
@@ -737,6 +775,8 @@ void stream_cancel(struct video_stream *s)
 
 void stream_pause(struct video_stream *s, bool paused)
 {
+	if (paused && lends_output(s))
+		go_on_without_codec(s);
 	s->paused = paused;
 	watch(s, false, false);
 	pump(s, true);
@@ -759,33 +799,4 @@ void stream_keep_output(struct video_stream *s)
 		push(&s->sides[VIDEO_OUTPUT], pop(&s->sides[VIDEO_OUTPUT]));
 	}
 	pump(s, false);
-}
-
-void stream_set_picture(struct video_stream *s, const struct video_picture_format *format, uint32_t width, uint32_t height)
-{
-	/* Buffers that there are were made for the size before: who has a codec next is told, even if it is this one. */
-	if (!s->codec && (width != s->visible_width || height != s->visible_height))
-		s->format_known = false;
-	video_layout_init(&s->layout, format, width, height);
-	s->visible_width = width;
-	s->visible_height = height;
-}
-
-void stream_set_coded(struct video_stream *s, const struct video_coded_format *coded)
-{
-	assert(!s->codec);
-	s->coded = coded;
-	s->headers.changes += s->headers.bytes > 0;
-	s->headers.bytes = 0;
-	video_units_reset(&s->units, s->config.encoder ? VIDEO_HEADERS_NONE : coded->headers);
-	s->format_known = false;
-	s->controls.profile = coded->profiles[0].number;
-	s->controls.level = coded->last_level ? VIRTIO_VIDEO_LEVEL_H264_4_0 : 0;
-	s->controls.level_chosen = false;
-}
-
-void stream_apply_controls(struct video_stream *s)
-{
-	if (s->codec)
-		s->codec->ops->control(s->codec, &s->controls);
 }

@@ -7,9 +7,10 @@
  *   input queue: buffers and at most one drain, in order -> codec -> output queue: empty buffers of the guest
  *
  * Bitstreams are copied out of guest memory before anything looks at them, and pictures are copied into it by this
- * loop; only an encoder may read pictures in place (codec.h). A buffer is back with the guest as soon as it was copied,
- * or is read no more; clearing, destroying and resetting never wait for a codec: it is let go, its buffers are given back,
- * and it stops by itself.
+ * loop; only an encoder may read pictures in place, and a decoder's driver write them (codec.h): such buffers are lent. A
+ * buffer is back with the guest as soon as it was copied, or is read no more; clearing, destroying and resetting don't wait
+ * for a codec: it is let go, its buffers are given back, and it stops by itself. Only for a driver that may be writing to lent
+ * buffers is there a wait, until it was stopped.
  *
  * Thread: the device's loop, for every call.
  */
@@ -100,7 +101,9 @@ struct video_stream {
 
 	/* The rest is stream.c's. */
 	struct codec *codec;
-	struct video_buffer *lent; /* inputs that it reads in place, oldest first; still queued as the guest sees it */
+	/* An encoder's inputs that it reads in place, a decoder's outputs that it writes: oldest first, queued as the guest sees it. */
+	struct video_buffer *lent;
+	bool lends_no_more; /* a decoder that had some gave up */
 	struct codec_stats stats; /* of the codecs before it */
 	struct video_headers headers;
 	struct video_units units; /* of a decoder's input */
@@ -173,7 +176,7 @@ int stream_drain(struct video_stream *s, void *request);
 /*
  * Give every queued buffer of @q back as an error, without processing. Input: also cancels a drain and lets go of all
  * that was not taken out of the codec. Output: also cancels a drain, unless the queue is cleared for a new size, in
- * which case the drain goes on.
+ * which case the drain goes on. If a decoder writes into such buffers, it is let go too: the next goes on at a key frame.
  */
 void stream_clear(struct video_stream *s, enum video_queue q);
 
@@ -186,7 +189,7 @@ void stream_cancel(struct video_stream *s);
 
 /*
  * While paused, no buffer is touched or given back but by clearing and destroying, and nobody waits for the codec; what is
- * queued meanwhile waits, too.
+ * queued meanwhile waits, too. A decoder that writes into buffers is let go.
  */
 void stream_pause(struct video_stream *s, bool paused);
 

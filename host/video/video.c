@@ -252,6 +252,19 @@ void video_drop_stream(struct video *v, struct video_stream_entry *e)
 	free(e);
 }
 
+bool video_may_be_lent(const struct video_offer *offers, unsigned count, bool encoder,
+		       const struct video_coded_format *coded, bool input)
+{
+	/* Encoders say it of each picture. */
+	if (encoder || input)
+		return encoder && input;
+	for (unsigned i = 0; i < count; i++) {
+		if (offers[i].coded == coded)
+			return offers[i].can.lends;
+	}
+	return false;
+}
+
 const struct video_offer *video_find_offer(const struct video *v, uint32_t number)
 {
 	for (unsigned i = 0; i < v->offer_count; i++) {

@@ -36,6 +36,10 @@ struct video_offer {
 	struct codec_abilities can; /* profiles and levels that there are, and of them what the device has a use for */
 };
 
+/* May a codec of @coded read or write the pictures of the input, or the output, where the guest has them? */
+bool video_may_be_lent(const struct video_offer *offers, unsigned count, bool encoder,
+		       const struct video_coded_format *coded, bool input);
+
 struct video_config {
 	bool encoder;
 	bool media; /* virtio-media instead of virtio-video */

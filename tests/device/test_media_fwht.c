@@ -129,10 +129,20 @@ struct judge {
 	unsigned count; /* pictures so far that counted */
 	unsigned warm;	/* that did not */
 	double worst;
+	uint64_t sums[FRAMES]; /* of those of the last film */
 };
 
 /* Pictures of what warms up; no film has that many seconds. */
 enum { WARM_S = 1000 };
+
+static uint64_t sum(const uint8_t *data, size_t bytes)
+{
+	uint64_t sum = 14695981039346656037u;
+
+	for (size_t i = 0; i < bytes; i++)
+		sum = (sum ^ data[i]) * 1099511628211u;
+	return sum;
+}
 
 /* Pictures come in order: FRAMES of one size, then of the other. */
 static void compare(void *arg, const uint8_t *data, const struct virtio_media_event_dqbuf *e)
@@ -149,6 +159,7 @@ static void compare(void *arg, const uint8_t *data, const struct virtio_media_ev
 	assert_int_equal(e->buffer.timestamp.tv_sec, j->count / FRAMES);
 	assert_int_equal(e->buffer.timestamp.tv_usec, n);
 	assert_int_equal(e->planes[0].bytesused, picture_bytes(size));
+	j->sums[n] = sum(data, picture_bytes(size));
 	soft_picture_draw(picture, sizes[size].width, sizes[size].height, n);
 	now = soft_picture_psnr(data, picture, picture_bytes(size));
 	if (j->count++ == 0 || now < j->worst)
@@ -323,6 +334,17 @@ static void check_encoder(const struct video_stats *stats)
 		assert_int_equal(stats->codec.imported, atoi(getenv("VIDEO_IMPORTS")) ? FRAMES : 0);
 }
 
+/* Each picture is copied once, or the driver writes it where the guest wants it, if it can. */
+static void check_decoder(const struct video_stats *stats)
+{
+	const unsigned frames = (unsigned)stats->codec.frames_out;
+
+	printf("# %u pictures were imported\n", (unsigned)stats->codec.imported);
+	check_stats(stats, "v4l2fwhtdec", frames - (unsigned)stats->codec.imported);
+	if (getenv("VIDEO_IMPORTS"))
+		assert_int_equal(stats->codec.imported, atoi(getenv("VIDEO_IMPORTS")) ? frames : 0);
+}
+
 static void a_film_is_encoded_and_decoded_by_the_kernel(void **state)
 {
 	struct video_stats stats;
@@ -342,7 +364,7 @@ static void a_film_is_encoded_and_decoded_by_the_kernel(void **state)
 	media_client_finish(&c, false, compare, &j);
 	check_judge(&j, 1);
 	media_get_stats(w->device, &stats);
-	check_stats(&stats, "v4l2fwhtdec", j.count + j.warm);
+	check_decoder(&stats);
 	media_world_destroy(w);
 	free_film(&film);
 }
@@ -386,6 +408,8 @@ static void the_size_may_change_in_mid_stream(void **state)
 	}
 	media_client_finish(&c, false, compare, &j);
 	check_judge(&j, 2 * SIZES);
+	media_get_stats(w->device, &stats);
+	check_decoder(&stats);
 	for (unsigned size = 0; size < SIZES; size++)
 		free_film(&film[size]);
 	media_world_destroy(w);
@@ -445,6 +469,213 @@ static void sessions_run_beside_each_other(void **state)
 	media_world_destroy(w);
 }
 
+/* ---- pictures that the driver writes where the guest wants them ---- */
+
+/* Decode @film once to warm up and once to look at it. */
+static void decode(struct media_client *c, struct media_world *w, const struct film *film, struct judge *j,
+		   struct video_stats *stats)
+{
+	warm_up(c, film, j);
+	send_film(c, film, 0, FRAMES, j);
+	media_client_finish(c, false, compare, j);
+	check_judge(j, 1);
+	media_get_stats(w->device, stats);
+	printf("# %u of %u pictures were imported\n", (unsigned)stats->codec.imported, (unsigned)stats->codec.frames_out);
+}
+
+static void lent_pictures_are_those_that_are_copied(void **state)
+{
+	enum { COPIED, MAPPED, IN_PAGES, RUNS };
+	struct judge j[RUNS] = {0};
+	struct video_stats stats;
+	struct film film;
+
+	(void)state;
+	encode(0, &film, &stats);
+	for (unsigned run = COPIED; run < RUNS; run++) {
+		struct media_world *w = world(false);
+		struct media_client c;
+
+		codec_gst_allow_lending(run != COPIED);
+		open_decoder(&c, w);
+		c.captures_in_pages = run == IN_PAGES;
+		decode(&c, w, &film, &j[run], &stats);
+		if (run == COPIED)
+			check_stats(&stats, "v4l2fwhtdec", (unsigned)stats.codec.frames_out);
+		else
+			check_decoder(&stats);
+		assert_memory_equal(j[run].sums, j[COPIED].sums, sizeof(j[run].sums));
+		media_world_destroy(w);
+	}
+	free_film(&film);
+}
+
+/* Then the driver would wait for what the guest looks at. */
+static void who_has_few_buffers_gets_copies(void **state)
+{
+	struct media_world *w = world(false);
+	struct video_stats stats;
+	struct judge j = {0};
+	struct media_client c;
+	struct film film;
+
+	(void)state;
+	encode(0, &film, &stats);
+	open_decoder(&c, w);
+	c.capture_count = 1;
+	decode(&c, w, &film, &j, &stats);
+	assert_int_equal(stats.codec.imported, 0);
+	check_stats(&stats, "v4l2fwhtdec", (unsigned)stats.codec.frames_out);
+	media_world_destroy(w);
+	free_film(&film);
+}
+
+enum { MARK = 0xa5, WAIT_MS = 400 };
+
+static void mark(struct media_client *c)
+{
+	for (uint32_t i = 0; i < MEDIA_CLIENT_BUFFERS; i++)
+		memset(media_client_memory(c, MEDIA_CAPTURE, i), MARK, picture_bytes(0));
+}
+
+static void check_marks(struct media_client *c)
+{
+	for (unsigned i = 0; i < WAIT_MS / 10; i++) {
+		media_settle(c->w);
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	}
+	for (uint32_t i = 0; i < MEDIA_CLIENT_BUFFERS; i++) {
+		const uint8_t *at = media_client_memory(c, MEDIA_CAPTURE, i);
+
+		for (size_t n = 0; n < picture_bytes(0); n++)
+			assert_int_equal(at[n], MARK);
+	}
+}
+
+static void put_in(struct media_client *c, const struct film *f, unsigned count)
+{
+	for (unsigned n = 0; n < count && c->free_inputs; n++)
+		media_client_send(c, f->data[n], f->bytes[n], WARM_S * 1000000ull, NULL, NULL);
+}
+
+/* STREAMOFF of CAPTURE: the driver has some of its buffers, and is given more to decode. */
+static void what_was_cleared_is_written_no_more(void **state)
+{
+	struct media_world *w = world(false);
+	struct video_stats stats;
+	struct judge j = {0};
+	struct media_client c;
+	struct film film;
+
+	(void)state;
+	encode(0, &film, &stats);
+	open_decoder(&c, w);
+	warm_up(&c, &film, &j);
+	for (unsigned k = 0; k < 4; k++) {
+		rest(&c, &j);
+		put_in(&c, &film, 1 + k);
+		assert_int_equal(media_stream(w, c.id, MEDIA_CAPTURE, false), 0);
+		mark(&c);
+		put_in(&c, &film, MEDIA_CLIENT_BUFFERS);
+		check_marks(&c);
+		/* As a seek. */
+		assert_int_equal(media_stream(w, c.id, MEDIA_OUTPUT, false), 0);
+		while (media_events_left(w, c.id))
+			media_next_event(w, c.id);
+		c.free_inputs = MEDIA_CLIENT_ALL;
+		assert_int_equal(media_stream(w, c.id, MEDIA_OUTPUT, true), 0);
+		for (uint32_t i = 0; i < MEDIA_CLIENT_BUFFERS; i++)
+			assert_int_equal(media_client_queue_capture(&c, i), 0);
+		assert_int_equal(media_stream(w, c.id, MEDIA_CAPTURE, true), 0);
+		warm_up(&c, &film, &j);
+	}
+	send_film(&c, &film, 0, FRAMES, &j);
+	media_client_finish(&c, false, compare, &j);
+	check_judge(&j, 1);
+	media_get_stats(w->device, &stats);
+	check_decoder(&stats);
+	media_world_destroy(w);
+	free_film(&film);
+}
+
+/* What is mapped outlives its session. */
+static void who_closes_in_mid_stream_has_its_memory_back(void **state)
+{
+	struct media_world *w = world(false);
+	struct video_stats stats;
+	struct judge j = {0};
+	struct film film;
+
+	(void)state;
+	encode(0, &film, &stats);
+	for (unsigned k = 0; k < 4; k++) {
+		struct media_client c;
+
+		open_decoder(&c, w);
+		warm_up(&c, &film, &j);
+		put_in(&c, &film, 1 + k);
+		media_close(w, c.id);
+		mark(&c);
+		check_marks(&c);
+		for (unsigned i = 0; i < 2 * MEDIA_CLIENT_BUFFERS; i++)
+			assert_int_equal(media_unmap(w, c.at[i / MEDIA_CLIENT_BUFFERS][i % MEDIA_CLIENT_BUFFERS]), 0);
+	}
+	media_world_destroy(w);
+	free_film(&film);
+}
+
+/* For longer than a codec may do nothing. */
+static void a_guest_may_keep_its_buffers(void **state)
+{
+	struct media_world *w = media_world_create(&(struct video_world_options){
+		.codec = &codec_gst_ops, .timeout_ms = 2000, .memory_bytes = 64 << 20});
+	unsigned sent = 0, kept = 0, idle = 0;
+	struct video_stats stats;
+	struct judge j = {0};
+	struct media_client c;
+	struct film film;
+
+	(void)state;
+	encode(0, &film, &stats);
+	open_decoder(&c, w);
+	warm_up(&c, &film, &j);
+	rest(&c, &j);
+	while (idle < 400) {
+		if (media_events_left(w, c.id)) {
+			const struct media_event e = media_next_event(w, c.id);
+
+			assert_int_equal(e.u.hdr.event, VIRTIO_MEDIA_EVT_DQBUF);
+			if (e.u.dqbuf.buffer.type == MEDIA_OUTPUT) {
+				c.free_inputs |= 1u << e.u.dqbuf.buffer.index;
+			} else {
+				compare(&j, media_client_memory(&c, MEDIA_CAPTURE, e.u.dqbuf.buffer.index), &e.u.dqbuf);
+				kept |= 1u << e.u.dqbuf.buffer.index;
+			}
+		} else if (c.free_inputs && sent < FRAMES) {
+			media_client_send(&c, film.data[sent], film.bytes[sent], sent, compare, &j);
+			sent++;
+		} else {
+			media_settle(w);
+			nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+			idle++;
+		}
+	}
+	printf("# it kept %u after %u inputs\n", (unsigned)__builtin_popcount(kept), sent);
+	assert_true(kept != 0 && sent < FRAMES);
+	for (uint32_t i = 0; i < MEDIA_CLIENT_BUFFERS; i++) {
+		if (kept >> i & 1)
+			assert_int_equal(media_client_queue_capture(&c, i), 0);
+	}
+	for (; sent < FRAMES; sent++)
+		media_client_send(&c, film.data[sent], film.bytes[sent], sent, compare, &j);
+	media_client_finish(&c, false, compare, &j);
+	check_judge(&j, 1);
+	media_get_stats(w->device, &stats);
+	check_decoder(&stats);
+	media_world_destroy(w);
+	free_film(&film);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -454,9 +685,15 @@ int main(void)
 		cmocka_unit_test(the_size_may_change_in_mid_stream),
 		cmocka_unit_test(a_seek_starts_anew),
 		cmocka_unit_test(sessions_run_beside_each_other),
+		cmocka_unit_test(lent_pictures_are_those_that_are_copied),
+		cmocka_unit_test(who_has_few_buffers_gets_copies),
+		cmocka_unit_test(what_was_cleared_is_written_no_more),
+		cmocka_unit_test(who_closes_in_mid_stream_has_its_memory_back),
+		cmocka_unit_test(a_guest_may_keep_its_buffers),
 	};
 
 	log_set_levels(getenv("MULLION_LOG"));
+	codec_gst_allow_lending(true);
 	if (access("/dev/video0", R_OK | W_OK))
 		tap_skip_all("no codec of the kernel: modprobe vicodec");
 	sandbox_status = run_in_the_sandbox();

@@ -64,11 +64,49 @@ static void queue_pages(struct media_client *c, uint32_t i, const uint8_t *data,
 	assert_int_equal(media_call_long(c->w, c->id, VIDIOC_QBUF, &b, &plane, sizeof(plane), e, sizeof(e)), 0);
 }
 
+static uint32_t count_of(const struct media_client *c, uint32_t type)
+{
+	return type == MEDIA_CAPTURE && c->capture_count ? c->capture_count : MEDIA_CLIENT_BUFFERS;
+}
+
+/* In one piece; those of the size before are left where they are. */
+static void share_capture(struct media_client *c)
+{
+	struct v4l2_format f = {.type = MEDIA_CAPTURE};
+	uint32_t count = count_of(c, MEDIA_CAPTURE);
+
+	assert_int_equal(media_call(c->w, c->id, VIDIOC_G_FMT, &f), 0);
+	c->capture_bytes = (f.fmt.pix_mp.plane_fmt[0].sizeimage + 4095) & ~4095u;
+	assert_int_equal(media_request(c->w, c->id, MEDIA_CAPTURE, V4L2_MEMORY_USERPTR, &count), 0);
+	for (uint32_t i = 0; i < count; i++) {
+		c->capture_gpa[i] = fake_guest_alloc(c->w->guest, c->capture_bytes, 4096);
+		c->at[1][i] = c->capture_gpa[i];
+		assert_int_equal(media_client_queue_capture(c, i), 0);
+	}
+	assert_int_equal(media_stream(c->w, c->id, MEDIA_CAPTURE, true), 0);
+}
+
+int media_client_queue_capture(struct media_client *c, uint32_t index)
+{
+	struct v4l2_buffer b = {.index = index, .type = MEDIA_CAPTURE, .memory = V4L2_MEMORY_USERPTR, .length = 1};
+	struct v4l2_plane plane = {.length = c->capture_bytes, .m.userptr = 0x7f0012345000};
+	const struct virtio_media_sg_entry e = {.start = c->capture_gpa[index], .len = c->capture_bytes};
+
+	if (!c->captures_in_pages)
+		return media_queue_buffer(c->w, c->id, MEDIA_CAPTURE, index, 0, 0);
+	return media_call_long(c->w, c->id, VIDIOC_QBUF, &b, &plane, sizeof(plane), &e, sizeof(e));
+}
+
 int media_client_try_buffers(struct media_client *c, uint32_t type)
 {
-	uint32_t count = MEDIA_CLIENT_BUFFERS;
+	const uint32_t wanted = count_of(c, type);
+	uint32_t count = wanted;
 	int err;
 
+	if (type == MEDIA_CAPTURE && c->captures_in_pages) {
+		share_capture(c);
+		return 0;
+	}
 	if (type == MEDIA_OUTPUT && c->shares_pages) {
 		share_pages(c);
 		return 0;
@@ -76,15 +114,15 @@ int media_client_try_buffers(struct media_client *c, uint32_t type)
 	err = media_request(c->w, c->id, type, V4L2_MEMORY_MMAP, &count);
 	if (err)
 		return err;
-	assert_int_equal(count, MEDIA_CLIENT_BUFFERS);
-	for (uint32_t i = 0; i < MEDIA_CLIENT_BUFFERS; i++) {
+	assert_int_equal(count, wanted);
+	for (uint32_t i = 0; i < count; i++) {
 		struct v4l2_plane plane;
 		struct v4l2_buffer b;
 
 		assert_int_equal(media_query(c->w, c->id, type, i, &b, &plane, 1), 0);
 		err = media_map(c->w, c->id, plane.m.mem_offset, true, &c->at[side(type)][i], NULL);
 		if (!err && type == MEDIA_CAPTURE)
-			err = media_queue_buffer(c->w, c->id, type, i, 0, 0);
+			err = media_client_queue_capture(c, i);
 		if (err)
 			return err;
 	}
@@ -102,13 +140,19 @@ void media_client_drop_buffers(struct media_client *c, uint32_t type)
 	uint32_t none = 0;
 
 	assert_int_equal(media_stream(c->w, c->id, type, false), 0);
-	for (uint32_t i = 0; i < MEDIA_CLIENT_BUFFERS; i++)
+	if (type == MEDIA_CAPTURE && c->captures_in_pages) {
+		assert_int_equal(media_request(c->w, c->id, type, V4L2_MEMORY_USERPTR, &none), 0);
+		return;
+	}
+	for (uint32_t i = 0; i < count_of(c, type); i++)
 		assert_int_equal(media_unmap(c->w, c->at[side(type)][i]), 0);
 	assert_int_equal(media_request(c->w, c->id, type, V4L2_MEMORY_MMAP, &none), 0);
 }
 
 uint8_t *media_client_memory(struct media_client *c, uint32_t type, uint32_t index)
 {
+	if (type == MEDIA_CAPTURE && c->captures_in_pages)
+		return fake_guest_ptr(c->w->guest, c->capture_gpa[index], c->capture_bytes);
 	return media_seen(c->w, c->at[side(type)][index]);
 }
 
@@ -125,7 +169,7 @@ bool media_client_serve(struct media_client *c, media_client_fn *each, void *arg
 		}
 		assert_int_equal(e.u.event.event.type, V4L2_EVENT_SOURCE_CHANGE);
 		/* At a change the LAST flag follows; the first size has no buffers yet. */
-		if (c->at[1][MEDIA_CLIENT_BUFFERS - 1] == 0)
+		if (c->at[1][count_of(c, MEDIA_CAPTURE) - 1] == 0)
 			media_client_make_buffers(c, MEDIA_CAPTURE);
 		return false;
 	}
@@ -145,7 +189,7 @@ bool media_client_serve(struct media_client *c, media_client_fn *each, void *arg
 		media_client_make_buffers(c, MEDIA_CAPTURE);
 		return false;
 	}
-	assert_int_equal(media_queue_buffer(c->w, c->id, MEDIA_CAPTURE, b->index, 0, 0), 0);
+	assert_int_equal(media_client_queue_capture(c, b->index), 0);
 	return false;
 }
 

@@ -27,6 +27,11 @@ struct media_client {
 	bool shares_pages;
 	uint64_t gpa[MEDIA_CLIENT_BUFFERS];
 	uint32_t page_bytes;
+	unsigned capture_count; /* 0: MEDIA_CLIENT_BUFFERS */
+	/* CAPTURE of guest pages, chosen likewise. */
+	bool captures_in_pages;
+	uint64_t capture_gpa[MEDIA_CLIENT_BUFFERS];
+	uint32_t capture_bytes;
 	unsigned free_inputs; /* a bit each */
 	bool ended;	      /* the event said so */
 };
@@ -38,6 +43,8 @@ typedef void media_client_fn(void *arg, const uint8_t *data, const struct virtio
 void media_client_open(struct media_client *c, struct media_world *w);
 /* S_FMT, which takes the format as it is. */
 void media_client_set_format(struct media_client *c, uint32_t type, uint32_t fourcc, uint32_t width, uint32_t height);
+/* QBUF of a CAPTURE buffer. Returns what it says. */
+int media_client_queue_capture(struct media_client *c, uint32_t index);
 /* REQBUFS and MMAP; buffers of CAPTURE are queued; then STREAMON. */
 void media_client_make_buffers(struct media_client *c, uint32_t type);
 /* The same, or what REQBUFS or MMAP fails with, as it does for want of memory. */
