@@ -30,6 +30,21 @@ static void fill_coded(const struct video_stream *s, struct virtio_video_params 
 	p->plane_formats[0].plane_size = s->sides[q].plane_bytes;
 }
 
+static void fill_planes(const struct video_layout *layout, bool as_one, struct virtio_video_params *p)
+{
+	if (as_one) {
+		p->num_planes = 1;
+		p->plane_formats[0].plane_size = layout->total_bytes;
+		p->plane_formats[0].stride = layout->planes[0].stride_bytes;
+		return;
+	}
+	p->num_planes = layout->format->planes;
+	for (unsigned i = 0; i < p->num_planes; i++) {
+		p->plane_formats[i].plane_size = layout->planes[i].size_bytes;
+		p->plane_formats[i].stride = layout->planes[i].stride_bytes;
+	}
+}
+
 static void fill_picture(const struct video *v, const struct video_stream *s, struct virtio_video_params *p)
 {
 	p->format = v->config.dialect->picture_number(s->layout.format);
@@ -38,11 +53,7 @@ static void fill_picture(const struct video *v, const struct video_stream *s, st
 	p->min_buffers = s->config.encoder ? 1 : MIN_PICTURE_BUFFERS;
 	p->crop.width = s->visible_width;
 	p->crop.height = s->visible_height;
-	p->num_planes = s->layout.format->planes;
-	for (unsigned i = 0; i < p->num_planes; i++) {
-		p->plane_formats[i].plane_size = s->layout.planes[i].size_bytes;
-		p->plane_formats[i].stride = s->layout.planes[i].stride_bytes;
-	}
+	fill_planes(&s->layout, v->config.dialect->names_one_plane, p);
 }
 
 uint32_t video_get_params(struct video *v, struct video_command *cmd)
