@@ -30,6 +30,21 @@ static void fill_coded(const struct video_stream *s, struct virtio_video_params 
 	p->plane_formats[0].plane_size = s->sides[q].plane_bytes;
 }
 
+static void fill_planes(const struct video_layout *layout, bool as_one, struct virtio_video_params *p)
+{
+	if (as_one) {
+		p->num_planes = 1;
+		p->plane_formats[0].plane_size = layout->total_bytes;
+		p->plane_formats[0].stride = layout->planes[0].stride_bytes;
+		return;
+	}
+	p->num_planes = layout->format->planes;
+	for (unsigned i = 0; i < p->num_planes; i++) {
+		p->plane_formats[i].plane_size = layout->planes[i].size_bytes;
+		p->plane_formats[i].stride = layout->planes[i].stride_bytes;
+	}
+}
+
 static void fill_picture(const struct video *v, const struct video_stream *s, struct virtio_video_params *p)
 {
 	p->format = v->config.dialect->picture_number(s->layout.format);
@@ -38,11 +53,7 @@ static void fill_picture(const struct video *v, const struct video_stream *s, st
 	p->min_buffers = s->config.encoder ? 1 : MIN_PICTURE_BUFFERS;
 	p->crop.width = s->visible_width;
 	p->crop.height = s->visible_height;
-	p->num_planes = s->layout.format->planes;
-	for (unsigned i = 0; i < p->num_planes; i++) {
-		p->plane_formats[i].plane_size = s->layout.planes[i].size_bytes;
-		p->plane_formats[i].stride = s->layout.planes[i].stride_bytes;
-	}
+	fill_planes(&s->layout, v->config.dialect->names_one_plane, p);
 }
 
 uint32_t video_get_params(struct video *v, struct video_command *cmd)
@@ -64,6 +75,19 @@ uint32_t video_get_params(struct video *v, struct video_command *cmd)
 	return VIRTIO_VIDEO_RESP_OK_GET_PARAMS;
 }
 
+/*
+ * A size that the driver has from a container, say: it stands in for that of the bitstream, as long as this has told none and
+ * nothing was made for another. Drivers that know of none say 0, or what they read here.
+ */
+static void expect_size(struct video_stream *s, const struct virtio_video_params *p)
+{
+	if (s->config.encoder || s->format_known || s->sides[VIDEO_OUTPUT].buffers || p->frame_width == 0 ||
+	    p->frame_height == 0)
+		return;
+	stream_set_picture(s, s->layout.format, clamp(p->frame_width, MIN_SIDE, VIDEO_MAX_SIDE),
+			   clamp(p->frame_height, MIN_SIDE, VIDEO_MAX_SIDE));
+}
+
 static uint32_t set_coded(struct video *v, struct video_command *cmd, const struct virtio_video_params *p)
 {
 	const struct video_coded_format *coded = video_find_coded(v, p->format);
@@ -74,6 +98,7 @@ static uint32_t set_coded(struct video *v, struct video_command *cmd, const stru
 				    "coded format 0x%x is not offered; see QUERY_CAPABILITY", p->format);
 	if (coded != s->coded)
 		stream_set_coded(s, coded);
+	expect_size(s, p);
 	if (p->num_planes > 0 && p->plane_formats[0].plane_size > 0)
 		s->sides[cmd->queue].plane_bytes = clamp(p->plane_formats[0].plane_size, VIDEO_MIN_CODED_BYTES, VIDEO_MAX_CODED_BYTES);
 	return VIRTIO_VIDEO_RESP_OK_NODATA;

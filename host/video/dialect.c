@@ -153,8 +153,7 @@ static size_t agl_queue_answer(const struct video_stream *s, enum video_queue q,
 	if (s->config.encoder)
 		resp.data_sizes[0] = done->bytes;
 	else if (q == VIDEO_OUTPUT && !done->end && !done->error)
-		for (unsigned i = 0; i < s->layout.format->planes; i++)
-			resp.data_sizes[i] = s->layout.planes[i].size_bytes;
+		resp.data_sizes[0] = s->layout.total_bytes;
 	memcpy(out, &resp.flags, sizeof(resp) - sizeof(resp.hdr));
 	return sizeof(resp) - sizeof(resp.hdr);
 }
@@ -165,5 +164,6 @@ const struct video_dialect video_dialect_agl = {
 	.rows = agl_rows,
 	.last_control = VIRTIO_VIDEO_CONTROL_LEVEL,
 	.picture_number = agl_picture_number,
+	.names_one_plane = true,
 	.queue_answer = agl_queue_answer,
 };

@@ -19,6 +19,11 @@ struct video_dialect {
 	uint32_t last_control;		      /* VIRTIO_VIDEO_CONTROL_*: none above */
 	/* What a picture format is called; 0: it has none. */
 	uint32_t (*picture_number)(const struct video_picture_format *format);
+	/*
+	 * Parameters name one plane for a whole picture, whatever its format has: as many as are named, Linux drivers
+	 * give to V4L2's buffers, and formats like NV12 have one there.
+	 */
+	bool names_one_plane;
 	/* Write what follows the header of a RESOURCE_QUEUE answer to @out (VIDEO_QUEUE_ANSWER_MAX); returns its bytes. */
 	size_t (*queue_answer)(const struct video_stream *s, enum video_queue q, const struct stream_done *done,
 			       void *out);

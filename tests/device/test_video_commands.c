@@ -478,9 +478,11 @@ static void both_pairs_of_params_say_the_same(void **state)
 			 VIRTIO_VIDEO_RESP_OK_GET_PARAMS);
 	assert_int_equal(plain.params.queue_type, VIDEO_OUT);
 	assert_int_equal(plain.params.format, video_format_number(w, NV12));
-	assert_int_equal(plain.params.num_planes, 2);
-	assert_int_equal(plain.params.plane_formats[1].stride, 640);
-	assert_int_equal(plain.params.plane_formats[1].plane_size, 640 * 240);
+	assert_int_equal(plain.params.num_planes, w->agl ? 1 : 2);
+	assert_int_equal(plain.params.plane_formats[0].stride, 640);
+	assert_int_equal(plain.params.plane_formats[0].plane_size, w->agl ? 640 * 720 : 640 * 480);
+	assert_int_equal(plain.params.plane_formats[1].stride, w->agl ? 0 : 640);
+	assert_int_equal(plain.params.plane_formats[1].plane_size, w->agl ? 0 : 640 * 240);
 	assert_int_equal(video_send(w, VIRTIO_VIDEO_CMD_GET_PARAMS_EXT, 1, &c, sizeof(c), &ext, sizeof(ext)),
 			 w->agl ? INVALID_OPERATION : VIRTIO_VIDEO_RESP_OK_GET_PARAMS);
 	if (!w->agl) {
@@ -523,7 +525,8 @@ static void a_decoder_adjusts_what_is_set(void **state)
 	assert_int_equal(set(w, &p), VIDEO_OK);
 	video_read_params(w, 1, VIDEO_OUT, &q);
 	assert_int_equal(q.format, video_format_number(w, VIRTIO_VIDEO_FORMAT_YUV420));
-	assert_int_equal(q.num_planes, 3);
+	assert_int_equal(q.num_planes, w->agl ? 1 : 3);
+	assert_int_equal(q.plane_formats[0].stride, 640);
 	assert_int_equal(q.frame_width, 640); /* the bitstream's business */
 	p.format = 99;
 	assert_int_equal(set(w, &p), VIDEO_OK);
@@ -563,7 +566,8 @@ static void an_encoder_takes_size_and_rate(void **state)
 	assert_int_equal(q.frame_width, 1920);
 	assert_int_equal(q.frame_height, 32);
 	assert_int_equal(q.frame_rate, 50);
-	assert_int_equal(q.plane_formats[0].plane_size, 1920 * 32);
+	assert_int_equal(q.num_planes, w->agl ? 1 : 2);
+	assert_int_equal(q.plane_formats[0].plane_size, w->agl ? 1920 * 48 : 1920 * 32);
 	video_read_params(w, 1, VIDEO_OUT, &q);
 	assert_int_equal(q.format, H264);
 	assert_int_equal(q.frame_width, 1920);
@@ -720,8 +724,8 @@ static void send_get_params(void *arg)
 
 	(void)arg;
 	video_read_params(split_world, 1, VIDEO_OUT, &p);
-	assert_int_equal(p.num_planes, 2);
-	assert_int_equal(p.plane_formats[1].stride, 640);
+	assert_int_equal(p.num_planes, split_world->agl ? 1 : 2);
+	assert_int_equal(p.plane_formats[0].stride, 640);
 }
 
 static void requests_may_be_cut_at_every_byte(void **state)

@@ -90,6 +90,69 @@ static void planar_formats_have_their_chroma_in_place(void **state)
 	}
 }
 
+/* All planes of what GET_PARAMS names, once that was set again, as drivers do: one buffer that ends with its last byte. */
+static uint32_t named_bytes(struct video_world *w, uint32_t queue, uint32_t format)
+{
+	struct virtio_video_set_params c = {0};
+	uint32_t bytes = 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		video_read_params(w, 1, queue, &c.params);
+		c.params.format = format;
+		c.params.frame_width = FILM_WIDTH;
+		c.params.frame_height = FILM_HEIGHT;
+		assert_int_equal(video_send(w, VIRTIO_VIDEO_CMD_SET_PARAMS, 1, &c, sizeof(c), NULL, 0), VIDEO_OK);
+	}
+	video_read_params(w, 1, queue, &c.params);
+	assert_int_equal(c.params.format, format);
+	/* Formats of V4L2 that AGL's driver makes of these have one plane, and it makes as many as are named. */
+	if (w->agl)
+		assert_int_equal(c.params.num_planes, 1);
+	for (unsigned i = 0; i < c.params.num_planes; i++)
+		bytes += c.params.plane_formats[i].plane_size;
+	return bytes;
+}
+
+static void a_buffer_of_the_size_that_parameters_name_holds_a_picture(void **state)
+{
+	static const uint32_t formats[] = {VIRTIO_VIDEO_FORMAT_NV12, VIRTIO_VIDEO_FORMAT_YUV420,
+					   VIRTIO_VIDEO_FORMAT_YVU420};
+
+	(void)state;
+	for (unsigned k = 0; k < 6; k++) {
+		const bool encoder = k >= 3;
+		struct video_world *w = video_world_create(&(struct video_world_options){.encoder = encoder});
+		const uint32_t format = video_format_number(w, formats[k % 3]), queue = encoder ? VIDEO_IN : VIDEO_OUT;
+		struct virtio_video_resource_queue_resp resp;
+		struct fake_request *r;
+		struct film s;
+		uint32_t bytes;
+
+		if (encoder) {
+			assert_int_equal(video_create_stream(w, 1, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
+		} else {
+			film_make(&s, w, 1);
+			film_feed_and_wait(&s, 3);
+			film_expect_event(w, CHANGED, 1);
+		}
+		bytes = named_bytes(w, queue, format);
+		assert_int_equal(bytes, FILM_WIDTH * FILM_HEIGHT * 3 / 2);
+		assert_int_equal(video_create_buffer(w, 1, queue, 50, bytes - 1, NULL), VIDEO_OK);
+		resp = video_wait(w, video_queue(w, 1, queue, 50, bytes, 0));
+		assert_int_equal(resp.hdr.type, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER);
+		assert_int_equal(video_create_buffer(w, 1, queue, 50, bytes, NULL), VIDEO_OK);
+		r = video_queue(w, 1, queue, 50, bytes, 0);
+		if (!encoder)
+			film_feed_and_wait(&s, 4);
+		resp = video_wait(w, r);
+		assert_int_equal(resp.hdr.type, VIRTIO_VIDEO_RESP_OK_RESOURCE_QUEUE);
+		assert_int_equal(resp.flags, 0);
+		if (w->agl && !encoder)
+			assert_int_equal(resp.size, bytes);
+		video_world_destroy(w);
+	}
+}
+
 static void a_picture_may_lie_in_pieces_and_in_planes_of_their_own(void **state)
 {
 	struct video_world *w = video_world_create(NULL);
@@ -146,6 +209,69 @@ static void a_picture_may_lie_in_pieces_and_in_planes_of_their_own(void **state)
 		memmove(p + FILM_WIDTH * FILM_HEIGHT, p + FILM_WIDTH * FILM_HEIGHT + 512, FILM_WIDTH * FILM_HEIGHT / 2);
 		film_check_nv12(&s, 1, 2, FILM_WIDTH, FILM_HEIGHT);
 	}
+	video_world_destroy(w);
+}
+
+static uint32_t set(struct video_world *w, struct virtio_video_set_params *c)
+{
+	return video_send(w, VIRTIO_VIDEO_CMD_SET_PARAMS, 1, c, sizeof(*c), NULL, 0);
+}
+
+static void check_size(struct video_world *w, uint32_t width, uint32_t height)
+{
+	struct virtio_video_params p;
+
+	video_read_params(w, 1, VIDEO_IN, &p);
+	assert_int_equal(p.frame_width, width);
+	assert_int_equal(p.frame_height, height);
+	video_read_params(w, 1, VIDEO_OUT, &p);
+	assert_int_equal(p.frame_width, (width + 1) & ~1u);
+	assert_int_equal(p.frame_height, (height + 1) & ~1u);
+	assert_int_equal(p.crop.width, width);
+	assert_int_equal(p.crop.height, height);
+}
+
+static void a_decoder_has_the_size_that_is_set_until_the_bitstream_tells(void **state)
+{
+	static const uint32_t sizes[][4] = {
+		{352, 288, 352, 288}, {0, 288, 352, 288},   {353, 0, 352, 288},	    {0, 0, 352, 288},
+		{353, 101, 353, 101}, {1, 70000, 32, 8192}, {~0u, ~0u, 8192, 8192}, {352, 288, 352, 288},
+	};
+	struct video_world *w = video_world_create(NULL);
+	struct virtio_video_set_params c = {0};
+	struct virtio_video_params *p = &c.params;
+	struct film s;
+
+	(void)state;
+	assert_int_equal(video_create_stream(w, 1, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
+	video_read_params(w, 1, VIDEO_IN, p);
+	check_size(w, 640, 480);
+	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		p->frame_width = sizes[i][0];
+		p->frame_height = sizes[i][1];
+		assert_int_equal(set(w, &c), VIDEO_OK);
+		check_size(w, sizes[i][2], sizes[i][3]);
+	}
+	/* Nothing is changed under buffers that were made. */
+	assert_int_equal(video_create_buffer(w, 1, VIDEO_OUT, 1, 352 * 288 * 3 / 2, NULL), VIDEO_OK);
+	p->frame_width = p->frame_height = 64;
+	assert_int_equal(set(w, &c), VIDEO_OK);
+	check_size(w, 352, 288);
+	assert_int_equal(video_simple(w, VIRTIO_VIDEO_CMD_STREAM_DESTROY, 1), VIDEO_OK);
+
+	/* Told by the bitstream, it stays, even while no codec is there. */
+	film_make(&s, w, 1);
+	film_feed_and_wait(&s, 0);
+	film_expect_event(w, CHANGED, 1);
+	check_size(w, FILM_WIDTH, FILM_HEIGHT);
+	assert_int_equal(video_queue_command(w, VIRTIO_VIDEO_CMD_RESOURCE_DESTROY_ALL, 1, VIDEO_IN), VIDEO_OK);
+	p->frame_width = p->frame_height = 128;
+	assert_int_equal(set(w, &c), VIDEO_OK);
+	check_size(w, FILM_WIDTH, FILM_HEIGHT);
+	/* That of another format is not known yet. */
+	p->format = VIRTIO_VIDEO_FORMAT_VP8;
+	assert_int_equal(set(w, &c), VIDEO_OK);
+	check_size(w, 128, 128);
 	video_world_destroy(w);
 }
 
@@ -318,7 +444,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pictures_come_out_in_order_with_their_timestamps),
 		cmocka_unit_test(planar_formats_have_their_chroma_in_place),
+		cmocka_unit_test(a_buffer_of_the_size_that_parameters_name_holds_a_picture),
 		cmocka_unit_test(a_picture_may_lie_in_pieces_and_in_planes_of_their_own),
+		cmocka_unit_test(a_decoder_has_the_size_that_is_set_until_the_bitstream_tells),
 		cmocka_unit_test(odd_sizes_are_rounded_up_and_cropped),
 		cmocka_unit_test(input_waits_while_the_guest_takes_no_pictures),
 		cmocka_unit_test(an_encoder_takes_planes_of_their_own_and_with_gaps),
