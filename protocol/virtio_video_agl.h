@@ -48,7 +48,8 @@ struct virtio_video_agl_resource_queue {
 
 /*
  * Numbers, but the drivers test them as if they were bits: they never see ERR, and take PFRAME for the end of the stream
- * too. So a device sends none of these two.
+ * too. So a device sends none of these two. Nothing else in the answer shows an error either: not its code, and a
+ * decoder's picture has the bytes of GET_PARAMS, whatever data_sizes say. The ERROR event does, and ends the stream.
  */
 #define VIRTIO_VIDEO_AGL_DEQUEUE_FLAG_ERR 0
 #define VIRTIO_VIDEO_AGL_DEQUEUE_FLAG_EOS 1

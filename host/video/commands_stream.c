@@ -49,12 +49,15 @@ static void add_format(struct answer_writer *w, uint32_t number, unsigned others
 	/* What is decoded may have any size. Linux drivers call a range continuous, which V4L2 then wants in steps of 1. */
 	const struct virtio_video_format_range side = {
 		.min = MIN_SIDE, .max = VIDEO_MAX_SIDE, .step = w->v->config.encoder ? 2 : 1};
-	const struct virtio_video_format_frame frame = {.width = side, .height = side, .num_rates = 1};
+	/* A decoder has no rate: V4L2 wants none of one, and clients take what is named for a limit. */
+	const bool has_rate = w->v->config.encoder;
+	const struct virtio_video_format_frame frame = {.width = side, .height = side, .num_rates = has_rate};
 	const struct virtio_video_format_range rate = {.min = 1, .max = MAX_FRAME_RATE, .step = 1};
 
 	add(w, &desc, sizeof(desc));
 	add(w, &frame, sizeof(frame));
-	add(w, &rate, sizeof(rate));
+	if (has_rate)
+		add(w, &rate, sizeof(rate));
 }
 
 uint32_t video_query_capability(struct video *v, struct video_command *cmd)
