@@ -199,6 +199,18 @@ static struct video_pages *gather(struct codec_gst *g, unsigned count)
 	return video_pages_ref(find_offered(g)->buffer->pages);
 }
 
+/*
+ * GStreamer 1.22 asks a first time before the driver has seen the bitstream: what it is told then is what the parser says, or a
+ * guess. 1.26 waits for V4L2_EVENT_SOURCE_CHANGE.
+ */
+static bool asks_late(void)
+{
+	guint major, minor, micro, nano;
+
+	gst_version(&major, &minor, &micro, &nano);
+	return major > 1 || minor >= 26;
+}
+
 /* Pictures are to be @width by @height. Will the guest's buffers do? If so, *@layout is how they lie there. */
 static bool ask(struct codec_gst *g, uint32_t width, uint32_t height, struct video_layout *layout)
 {
@@ -210,8 +222,7 @@ static bool ask(struct codec_gst *g, uint32_t width, uint32_t height, struct vid
 
 	g_object_get(g->coder, "device", &device, "device-fd", &fd, NULL);
 	pthread_mutex_lock(&g->lock);
-	/* The driver may not have seen the bitstream the first time; then it is what the parser says, or a guess. */
-	is_sure = g->setups++ > 0 || (g->parsed_width == width && g->parsed_height == height);
+	is_sure = g->setups++ > 0 || asks_late() || (g->parsed_width == width && g->parsed_height == height);
 	/* Those of the size before come back to the guest. */
 	g->lending = is_sure ? GST_LENDING_ASKED : GST_LENDING_NOT;
 	g->asked_width = width;
