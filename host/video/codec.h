@@ -137,8 +137,8 @@ struct codec_ops {
 	void (*output)(struct codec *c, struct codec_output *out);
 	/*
 	 * Take the head, which is a format or a frame. A frame is written to @buffer, which is output->buffer if there is one: a
-	 * picture as @layout says, a packet from the start of plane 0 on (@layout NULL). *@bytes is how many. Returns 0, or -ENOSPC if the packet has no room
-	 * and is dropped.
+	 * picture as @layout says, a packet from the start of plane 0 on (@layout NULL). *@bytes is how many. Returns 0, or
+	 * -ENOSPC if the packet has no room and is dropped.
 	 */
 	int (*take)(struct codec *c, const struct video_buffer *buffer, const struct video_layout *layout, size_t *bytes);
 	/* Encoders: new values, as far as this codec can change them while it runs. */

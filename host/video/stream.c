@@ -301,9 +301,7 @@ static int decode_part(struct video_stream *s, uint8_t *data, size_t bytes, uint
 	if (s->units.was_torn && !was_torn)
 		log_line(LOG_TOPIC_VIDEO, LOG_WARN,
 			 "stream %u: a picture came in parts and is damaged; one buffer for each access unit, please; "
-			 "from now on "
-			 "they are put together",
-			 s->config.id);
+			 "from now on they are put together", s->config.id);
 	if (video_units_holds(&s->units))
 		loop_arm_timer(s->config.loop, &s->units_timer,
 			       loop_now_ns() + s->config.timeout_ms * 1000000ull / PARTS_OF_TIMEOUT);
