@@ -433,6 +433,15 @@ static bool queued_output_fits(const struct video_stream *s)
 	return !b;
 }
 
+static bool all_output_fits(const struct video_stream *s)
+{
+	const struct video_buffer *b = s->sides[VIDEO_OUTPUT].buffers;
+
+	while (b && video_layout_fits(&s->layout, b))
+		b = b->next;
+	return !b;
+}
+
 /* Returns false if the stream failed: pictures of that size are more than it can have. */
 static bool announce(struct video_stream *s, const struct codec_output *out)
 {
@@ -446,6 +455,9 @@ static bool announce(struct video_stream *s, const struct codec_output *out)
 		return true;
 	stream_set_picture(s, s->layout.format, out->width, out->height);
 	s->format_known = true;
+	/* Made for the size that was set, which is right: nothing has changed, and some clients would not clear them. */
+	if (!s->config.marks_changes && same && s->sides[VIDEO_OUTPUT].buffers && all_output_fits(s))
+		return true;
 	s->output_held = s->sides[VIDEO_OUTPUT].buffers != NULL;
 	if (s->config.marks_changes && same && queued_output_fits(s))
 		s->output_held = false;

@@ -275,6 +275,37 @@ static void a_decoder_has_the_size_that_is_set_until_the_bitstream_tells(void **
 	video_world_destroy(w);
 }
 
+static void buffers_made_for_the_size_that_was_set_are_filled_if_it_is_right(void **state)
+{
+	(void)state;
+	for (unsigned k = 0; k < 2; k++) {
+		struct video_world *w = video_world_create(NULL);
+		struct virtio_video_set_params c = {0};
+		struct fake_request *r, *event;
+		struct film s;
+
+		film_make(&s, w, 1);
+		assert_int_equal(video_queue_command(w, VIRTIO_VIDEO_CMD_RESOURCE_DESTROY_ALL, 1, VIDEO_IN), VIDEO_OK);
+		video_read_params(w, 1, VIDEO_IN, &c.params);
+		c.params.frame_width = FILM_WIDTH + 2 * k;
+		c.params.frame_height = FILM_HEIGHT;
+		assert_int_equal(set(w, &c), VIDEO_OK);
+		for (uint32_t i = 0; i < FILM_INPUTS; i++)
+			assert_int_equal(video_create_buffer(w, 1, VIDEO_IN, i, 4096, &s.in[i]), VIDEO_OK);
+		film_make_outputs(&s);
+		event = video_post_event(w);
+		r = film_want(&s, 0);
+		film_feed_and_wait(&s, 0);
+		film_feed_and_wait(&s, 1);
+		video_settle(w);
+		assert_int_equal(event->done, k == 1);
+		assert_int_equal(r->done, k == 0);
+		if (k == 0)
+			film_expect_picture(&s, r, 0, 0, FILM_WIDTH, FILM_HEIGHT);
+		video_world_destroy(w);
+	}
+}
+
 static void odd_sizes_are_rounded_up_and_cropped(void **state)
 {
 	struct video_world *w = video_world_create(NULL);
@@ -447,6 +478,7 @@ int main(void)
 		cmocka_unit_test(a_buffer_of_the_size_that_parameters_name_holds_a_picture),
 		cmocka_unit_test(a_picture_may_lie_in_pieces_and_in_planes_of_their_own),
 		cmocka_unit_test(a_decoder_has_the_size_that_is_set_until_the_bitstream_tells),
+		cmocka_unit_test(buffers_made_for_the_size_that_was_set_are_filled_if_it_is_right),
 		cmocka_unit_test(odd_sizes_are_rounded_up_and_cropped),
 		cmocka_unit_test(input_waits_while_the_guest_takes_no_pictures),
 		cmocka_unit_test(an_encoder_takes_planes_of_their_own_and_with_gaps),
