@@ -424,21 +424,14 @@ static bool finish_drain(struct video_stream *s)
 	return true;
 }
 
-static bool queued_output_fits(const struct video_stream *s)
+/* Have the output buffers room for a picture: those that are queued, or all? */
+static bool output_fits(const struct video_stream *s, bool queued)
 {
-	const struct video_buffer *b = s->sides[VIDEO_OUTPUT].first_queued;
+	const struct stream_side *side = &s->sides[VIDEO_OUTPUT];
+	const struct video_buffer *b = queued ? side->first_queued : side->buffers;
 
 	while (b && video_layout_fits(&s->layout, b))
-		b = b->next_queued;
-	return !b;
-}
-
-static bool all_output_fits(const struct video_stream *s)
-{
-	const struct video_buffer *b = s->sides[VIDEO_OUTPUT].buffers;
-
-	while (b && video_layout_fits(&s->layout, b))
-		b = b->next;
+		b = queued ? b->next_queued : b->next;
 	return !b;
 }
 
@@ -456,10 +449,10 @@ static bool announce(struct video_stream *s, const struct codec_output *out)
 	stream_set_picture(s, s->layout.format, out->width, out->height);
 	s->format_known = true;
 	/* Made for the size that was set, which is right: nothing has changed, and some clients would not clear them. */
-	if (!s->config.marks_changes && same && s->sides[VIDEO_OUTPUT].buffers && all_output_fits(s))
+	if (!s->config.marks_changes && same && s->sides[VIDEO_OUTPUT].buffers && output_fits(s, false))
 		return true;
 	s->output_held = s->sides[VIDEO_OUTPUT].buffers != NULL;
-	if (s->config.marks_changes && same && queued_output_fits(s))
+	if (s->config.marks_changes && same && output_fits(s, true))
 		s->output_held = false;
 	s->config.front->event(s->config.owner, s, STREAM_EVENT_FORMAT);
 	if (s->config.marks_changes && s->output_held)
@@ -650,19 +643,6 @@ void stream_destroy(struct video_stream *s)
 void stream_lose_codec(struct video_stream *s)
 {
 	stream_enter(s, STREAM_FAILED);
-}
-
-void stream_drop_buffer(struct video_stream *s, enum video_queue q, struct video_buffer *b)
-{
-	struct video_buffer **at = &s->sides[q].buffers;
-
-	while (*at != b)
-		at = &(*at)->next;
-	*at = b->next;
-	s->sides[q].buffer_count--;
-	video_buffer_destroy(b);
-	if (q == VIDEO_OUTPUT && !s->sides[q].first_queued)
-		s->output_held = s->mark_owed = false;
 }
 
 void stream_drop_buffers(struct video_stream *s, enum video_queue q)

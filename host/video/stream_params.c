@@ -63,6 +63,19 @@ void stream_add_buffer(struct video_stream *s, enum video_queue q, struct video_
 	s->sides[q].buffer_count++;
 }
 
+void stream_drop_buffer(struct video_stream *s, enum video_queue q, struct video_buffer *b)
+{
+	struct video_buffer **at = &s->sides[q].buffers;
+
+	while (*at != b)
+		at = &(*at)->next;
+	*at = b->next;
+	s->sides[q].buffer_count--;
+	video_buffer_destroy(b);
+	if (q == VIDEO_OUTPUT && !s->sides[q].first_queued)
+		s->output_held = s->mark_owed = false;
+}
+
 void stream_set_picture(struct video_stream *s, const struct video_picture_format *format, uint32_t width, uint32_t height)
 {
 	/* Buffers that there are were made for the size before: who has a codec next is told, even if it is this one. */
