@@ -590,7 +590,8 @@ static int take(struct codec *c, const struct video_buffer *buffer, const struct
 		return 0;
 	}
 	loan = g->may_lend ? gst_lend_find(gst_sample_get_buffer(g->head)) : NULL;
-	if (loan)
+	/* One that came out before is the guest's already. */
+	if (loan && loan->buffer)
 		err = take_lent(g, loan, layout, bytes);
 	else
 		err = layout ? take_picture(g, buffer, layout, bytes) : take_packet(g, buffer, bytes);
