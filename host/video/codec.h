@@ -27,6 +27,9 @@ struct loop;
 struct video_buffer;
 struct video_layout;
 
+/* Two seconds for most films: what a guest gets that doesn't say. */
+#define CODEC_GOP_SIZE 60u
+
 /* What an encoder aims at. */
 struct codec_controls {
 	uint32_t bitrate, peak_bitrate; /* bits/s */
@@ -35,6 +38,7 @@ struct codec_controls {
 	uint32_t level;   /* VIRTIO_VIDEO_LEVEL_*; 0: the format has none */
 	bool level_chosen; /* by the guest; else the encoder takes the one that fits */
 	uint32_t frame_rate;
+	uint32_t gop_size; /* most pictures from one key frame to the next; 0: none but the first, and those that are asked for */
 	uint32_t repeat_headers; /* 1: parameter sets before every key frame; 0: before the first only */
 };
 

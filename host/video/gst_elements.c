@@ -167,14 +167,17 @@ void gst_elements_ask(GstElementFactory *factory, const struct video_coded_forma
 
 /* ---- encoders ---- */
 
+/* So far apart that no stream comes to it; to each encoder 0 is something else. */
+#define NO_GOP 1000000000u
+
 /* GStreamer sets what a driver has of them, by the names that V4L2 gives to its controls, and leaves the others out. */
 #define V4L2_CONTROLS(mode) \
-	"extra-controls=controls,video_gop_size=60,video_bitrate={bitrate},video_peak_bitrate={peak},video_bitrate_mode=" mode
+	"extra-controls=controls,video_gop_size={gop},video_bitrate={bitrate},video_peak_bitrate={peak},video_bitrate_mode=" mode
 
 /*
  * What software encoders need, so that each picture comes out at once and in real time, and how they are told the rest:
- * lists "name=value name=value", where {bitrate} and {peak} are in steps of @unit, {level} is H.264's level_idc. An
- * encoder without a list for something goes on as it does. The last row is for all others; what they lack is left out.
+ * lists "name=value name=value", where {bitrate} and {peak} are in steps of @unit, {level} is H.264's level_idc, {gop} is in
+ * pictures. An encoder without a list for something goes on as it does. The last row is for all others; what they lack is left out.
  */
 static const struct encoder {
 	const char *element;
@@ -185,22 +188,22 @@ static const struct encoder {
 	const char *vbr, *cbr;
 	const char *level;
 } encoders[] = {
-	{"x264enc", true, "bitrate", 1000, "tune=zerolatency speed-preset=veryfast key-int-max=60", "vbv-buf-capacity=10000",
+	{"x264enc", true, "bitrate", 1000, "tune=zerolatency speed-preset=veryfast key-int-max={gop}", "vbv-buf-capacity=10000",
 	 "vbv-buf-capacity=600", "option-string=level={level}"},
-	{"x265enc", true, "bitrate", 1000, "tune=zerolatency speed-preset=ultrafast key-int-max=60",
+	{"x265enc", true, "bitrate", 1000, "tune=zerolatency speed-preset=ultrafast key-int-max={gop}",
 	 "option-string=vbv-maxrate={peak}:vbv-bufsize={peak}", "option-string=vbv-maxrate={bitrate}:vbv-bufsize={bitrate}", ""},
-	{"openh264enc", false, "bitrate", 1, "complexity=low gop-size=60 rate-control=bitrate", "max-bitrate={peak}",
+	{"openh264enc", false, "bitrate", 1, "complexity=low gop-size={gop} rate-control=bitrate", "max-bitrate={peak}",
 	 "max-bitrate={bitrate}", ""},
-	{"vp8enc", true, "target-bitrate", 1, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist=60 auto-alt-ref=false",
+	{"vp8enc", true, "target-bitrate", 1, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop} auto-alt-ref=false",
 	 "end-usage=vbr", "end-usage=cbr", ""},
-	{"vp9enc", true, "target-bitrate", 1, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist=60 auto-alt-ref=false",
+	{"vp9enc", true, "target-bitrate", 1, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop} auto-alt-ref=false",
 	 "end-usage=vbr", "end-usage=cbr", ""},
-	{"av1enc", false, "target-bitrate", 1000, "usage-profile=realtime cpu-used=8 lag-in-frames=0 keyframe-max-dist=60",
+	{"av1enc", false, "target-bitrate", 1000, "usage-profile=realtime cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop}",
 	 "end-usage=vbr", "end-usage=cbr", ""},
 	/* Those of the kernel's drivers: "v4l2" and more. */
 	{"v4l2", true, "bitrate", 1, "", V4L2_CONTROLS("0"), V4L2_CONTROLS("1"), ""},
-	{"svtav1enc", false, "target-bitrate", 1000, "preset=10 intra-period-length=60 parameters-string=pred-struct=1", "", "", ""},
-	{NULL, false, "bitrate", 1000, "", "rate-control=vbr", "rate-control=cbr", ""},
+	{"svtav1enc", false, "target-bitrate", 1000, "preset=10 intra-period-length={gop} parameters-string=pred-struct=1", "", "", ""},
+	{NULL, false, "bitrate", 1000, "key-int-max={gop} gop-size={gop}", "rate-control=vbr", "rate-control=cbr", ""},
 };
 
 static const struct encoder *find_encoder(const char *element)
@@ -258,6 +261,7 @@ static void set_filled(GstElement *element, const char *list, const struct encod
 		/* A peak under the mean is none. */
 		{"{peak}", (c->peak_bitrate > c->bitrate ? c->peak_bitrate : c->bitrate) / e->unit},
 		{"{level}", level < sizeof(level_idc) ? level_idc[level] : 40},
+		{"{gop}", c->gop_size ? c->gop_size : NO_GOP},
 	};
 	GString *text = g_string_new(list);
 
@@ -278,7 +282,7 @@ void gst_elements_set_up_encoder(GstElement *encoder, const struct codec_control
 	char bitrate[16];
 
 	if (!running)
-		set_properties(encoder, e->properties);
+		set_filled(encoder, e->properties, e, controls);
 	snprintf(bitrate, sizeof(bitrate), "%u", controls->bitrate / e->unit);
 	if (has_property(encoder, e->bitrate))
 		gst_util_set_object_arg(G_OBJECT(encoder), e->bitrate, bitrate);

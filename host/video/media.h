@@ -32,7 +32,7 @@
 /* Inputs that are remembered until what is made of them comes out: more than any codec holds. */
 #define MEDIA_STAMPS 64u
 /* Rows of media_controls.c's table, at most. */
-#define MEDIA_CONTROL_ROWS 20u
+#define MEDIA_CONTROL_ROWS 24u
 
 /* Deaths one after the other, each before the next process has looked at all that was in flight. */
 #define MEDIA_DONE_TAGS 8u

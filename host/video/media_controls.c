@@ -10,6 +10,7 @@
 #include "protocol/virtio_video.h"
 
 #define MAX_BITRATE 500000000
+#define MAX_GOP_SIZE 1000000
 
 struct control {
 	uint32_t id;
@@ -43,6 +44,12 @@ static void apply_mode(struct video_stream *stream, int32_t value, const struct 
 	stream->controls.bitrate_mode = c->numbers[value];
 }
 
+static void apply_gop(struct video_stream *stream, int32_t value, const struct control *c)
+{
+	(void)c;
+	stream->controls.gop_size = (uint32_t)value;
+}
+
 static void apply_repeat(struct video_stream *stream, int32_t value, const struct control *c)
 {
 	(void)c;
@@ -66,6 +73,7 @@ static void apply_level(struct video_stream *stream, int32_t value, const struct
 	stream->controls.level = c->numbers[value];
 }
 
+static const char *const header_menu[] = {"Separate Buffer", "Joined With 1st Frame"};
 static const char *const mode_menu[] = {"Variable Bitrate", "Constant Bitrate"};
 static const uint32_t mode_numbers[] = {VIRTIO_VIDEO_BITRATE_MODE_VBR, VIRTIO_VIDEO_BITRATE_MODE_CBR};
 static const char *const h264_profile_menu[] = {"Baseline", "Constrained Baseline", "Main", "Extended", "High",
@@ -141,6 +149,18 @@ static const struct control controls[] = {
 	 .max = 32,
 	 .initial = 2},
 	CLASS(V4L2_CID_CODEC_CLASS, "Codec Controls"),
+	/* Pictures come out in their order, each at once. */
+	{.id = V4L2_CID_MPEG_VIDEO_B_FRAMES,
+	 .name = "Video B Frames",
+	 .kinds = MEDIA_ENCODER,
+	 .type = V4L2_CTRL_TYPE_INTEGER},
+	{.id = V4L2_CID_MPEG_VIDEO_GOP_SIZE,
+	 .name = "Video GOP Size",
+	 .kinds = MEDIA_ENCODER,
+	 .type = V4L2_CTRL_TYPE_INTEGER,
+	 .max = MAX_GOP_SIZE,
+	 .initial = CODEC_GOP_SIZE,
+	 .apply = apply_gop},
 	{.id = V4L2_CID_MPEG_VIDEO_BITRATE_MODE,
 	 .name = "Video Bitrate Mode",
 	 .kinds = MEDIA_ENCODER,
@@ -166,6 +186,14 @@ static const struct control controls[] = {
 	 .max = MAX_BITRATE,
 	 .initial = 8000000,
 	 .apply = apply_peak},
+	{.id = V4L2_CID_MPEG_VIDEO_HEADER_MODE,
+	 .name = "Sequence Header Mode",
+	 .kinds = MEDIA_ENCODER,
+	 .type = V4L2_CTRL_TYPE_MENU,
+	 .max = LAST(header_menu),
+	 .initial = V4L2_MPEG_VIDEO_HEADER_MODE_JOINED_WITH_1ST_FRAME,
+	 .choices = 1 << V4L2_MPEG_VIDEO_HEADER_MODE_JOINED_WITH_1ST_FRAME,
+	 .menu = header_menu},
 	{.id = V4L2_CID_MPEG_VIDEO_REPEAT_SEQ_HEADER,
 	 .name = "Repeat Sequence Header",
 	 .kinds = MEDIA_ENCODER,

@@ -621,6 +621,7 @@ int stream_create(const struct stream_config *config, struct video_stream **out)
 		.bitrate = DEFAULT_BITRATE,
 		.peak_bitrate = DEFAULT_BITRATE * 2,
 		.frame_rate = DEFAULT_FRAME_RATE,
+		.gop_size = CODEC_GOP_SIZE,
 		.repeat_headers = 1,
 	};
 	stream_set_coded(s, config->coded);

@@ -193,6 +193,7 @@ unsigned video_warm_up(const struct codec_ops *ops, bool encoder, bool media, co
 				     .profile = format->profiles[0].number,
 				     .level = format->last_level,
 				     .frame_rate = 30,
+				     .gop_size = CODEC_GOP_SIZE,
 				     .repeat_headers = 1},
 			.loop = loop,
 			.changed = changed,

@@ -27,10 +27,21 @@ static const struct {
 	uint32_t width, height;
 } sizes[2] = {{176, 144}, {96, 80}};
 
+/* Those that can be encoded. */
+static const struct {
+	uint32_t fourcc;
+	const char *name;
+} formats[] = {
+	{V4L2_PIX_FMT_H264, "h264"}, {V4L2_PIX_FMT_HEVC, "hevc"}, {V4L2_PIX_FMT_VP8, "vp8"},
+	{V4L2_PIX_FMT_VP9, "vp9"},   {V4L2_PIX_FMT_AV1, "av1"},
+};
+#define FORMAT_COUNT (sizeof(formats) / sizeof(formats[0]))
+
 /* One coded film. */
 struct film {
 	unsigned count;
-	bool has_key; /* its KEYth picture was to be one, and the encoder does that */
+	bool has_key;	    /* its KEYth picture was to be one, and the encoder does that */
+	unsigned keys;	    /* which packets said that they are, a bit each */
 	uint8_t *data[FRAMES];
 	size_t bytes[FRAMES];
 };
@@ -54,8 +65,9 @@ static void keep_packet(void *arg, const uint8_t *data, const struct virtio_medi
 
 	assert_true(f->count < FRAMES && bytes > 0);
 	assert_int_equal(e->buffer.timestamp.tv_usec, f->count);
+	f->keys |= (unsigned)!!(e->buffer.flags & V4L2_BUF_FLAG_KEYFRAME) << f->count;
 	if (f->count == 0 || (f->count == KEY && f->has_key))
-		assert_true(e->buffer.flags & V4L2_BUF_FLAG_KEYFRAME);
+		assert_true(f->keys >> f->count & 1);
 	f->data[f->count] = malloc(bytes);
 	assert_non_null(f->data[f->count]);
 	memcpy(f->data[f->count], data, bytes);
@@ -185,17 +197,10 @@ static void check_format(uint32_t fourcc, const char *name)
 
 static void films_survive_the_way_through_both_devices(void **state)
 {
-	static const struct {
-		uint32_t fourcc;
-		const char *name;
-	} formats[] = {
-		{V4L2_PIX_FMT_H264, "h264"}, {V4L2_PIX_FMT_HEVC, "hevc"}, {V4L2_PIX_FMT_VP8, "vp8"},
-		{V4L2_PIX_FMT_VP9, "vp9"},   {V4L2_PIX_FMT_AV1, "av1"},
-	};
 	unsigned count = 0;
 
 	(void)state;
-	for (unsigned i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+	for (unsigned i = 0; i < FORMAT_COUNT; i++) {
 		const struct video_coded_format *f = video_coded_format_named(formats[i].name);
 
 		if (!codec_gst_ops.can(f, false, NULL) || !codec_gst_ops.can(f, true, NULL)) {
@@ -323,24 +328,68 @@ static void pictures_of_ten_bits_keep_them_all(void **state)
 	static const struct {
 		uint32_t fourcc;
 		const char *name;
-	} formats[] = {{V4L2_PIX_FMT_HEVC, "hevc"}, {V4L2_PIX_FMT_VP9, "vp9"}, {V4L2_PIX_FMT_H264, "h264"}};
+	} wide[] = {{V4L2_PIX_FMT_HEVC, "hevc"}, {V4L2_PIX_FMT_VP9, "vp9"}, {V4L2_PIX_FMT_H264, "h264"}};
 	unsigned tried = 0;
 
 	(void)state;
-	for (unsigned i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
-		const struct video_coded_format *format = video_coded_format_named(formats[i].name);
+	for (unsigned i = 0; i < sizeof(wide) / sizeof(wide[0]); i++) {
+		const struct video_coded_format *format = video_coded_format_named(wide[i].name);
 
 		if (!codec_gst_ops.can(format, false, NULL) || !clip_can_make_of(format, "I420_10LE")) {
 			printf("# %s left out: no decoder, or an encoder of 8 bits only\n", format->name);
 			continue;
 		}
-		check_p010(formats[i].fourcc, format, "I420_10LE", "I420_10LE", sum_as_planes);
+		check_p010(wide[i].fourcc, format, "I420_10LE", "I420_10LE", sum_as_planes);
 		/* Who wants 10 bits of 8 gets them, too. */
-		check_p010(formats[i].fourcc, format, "I420", "P010_10LE", sum_as_is);
+		check_p010(wide[i].fourcc, format, "I420", "P010_10LE", sum_as_is);
 		tried++;
 	}
 	if (tried == 0)
 		tap_skip("no encoder here takes 10 bits");
+}
+
+/* ---- how far key frames are apart ---- */
+
+/* The longest way from a key frame to the one behind it, or to the end. */
+static unsigned longest_gop(unsigned keys)
+{
+	unsigned last = 0, longest = 0;
+
+	for (unsigned n = 1; n <= FRAMES; n++) {
+		if (n < FRAMES && !(keys >> n & 1))
+			continue;
+		longest = n - last > longest ? n - last : longest;
+		last = n;
+	}
+	return longest;
+}
+
+static void key_frames_come_at_least_as_often_as_the_guest_says(void **state)
+{
+	struct v4l2_control often = {V4L2_CID_MPEG_VIDEO_GOP_SIZE, 4}, each = {V4L2_CID_MPEG_VIDEO_GOP_SIZE, 1},
+			    never = {V4L2_CID_MPEG_VIDEO_GOP_SIZE, 0};
+	unsigned count = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < FORMAT_COUNT; i++) {
+		struct film film;
+
+		if (!codec_gst_ops.can(video_coded_format_named(formats[i].name), true, NULL))
+			continue;
+		encode_with(formats[i].fourcc, 0, false, &often, &film);
+		/* Some make more of them by themselves, where the scene changes. */
+		assert_in_range(longest_gop(film.keys), 1, 4);
+		free_film(&film);
+		encode_with(formats[i].fourcc, 0, false, &each, &film);
+		assert_int_equal(film.keys, (1u << FRAMES) - 1);
+		free_film(&film);
+		encode_with(formats[i].fourcc, 0, false, &never, &film);
+		assert_in_range(longest_gop(film.keys), FRAMES - KEY, FRAMES);
+		free_film(&film);
+		count++;
+	}
+	if (count == 0)
+		tap_skip("no encoder: install gstreamer1.0-plugins-good, -bad, -ugly");
 }
 
 /* ---- the level ---- */
@@ -390,6 +439,7 @@ int main(void)
 		cmocka_unit_test(films_survive_the_way_through_both_devices),
 		cmocka_unit_test(jpegs_with_any_chroma_are_those_of_the_codec_alone),
 		cmocka_unit_test(pictures_of_ten_bits_keep_them_all),
+		cmocka_unit_test(key_frames_come_at_least_as_often_as_the_guest_says),
 		cmocka_unit_test(a_level_that_was_set_is_the_films_even_the_default),
 	};
 
