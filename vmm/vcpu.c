@@ -208,7 +208,8 @@ static void handle_exit(struct vcpu *v)
 	case KVM_EXIT_ARM_NISV:
 		log_line(LOG_TOPIC_VMM, LOG_ERROR,
 			 "vCPU %u: the instruction at 0x%llx accesses 0x%llx, where no memory is, in a way that the processor "
-			 "doesn't describe (several registers, or a cache operation); the guest should not do that there",
+			 "doesn't describe (several registers, an address that it moves on, or a cache operation); the guest "
+			 "should not do that there",
 			 v->index, (unsigned long long)arch_vcpu_pc(v->fd), (unsigned long long)run->arm_nisv.fault_ipa);
 		give_up(v);
 		break;
