@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * What goes out is made from the state when the socket has room: sizes, cursors, the rest of a pass over what changed.
- * So a frontend that does not read costs nothing but the newest picture.
+ * So a frontend that does not read costs nothing but the newest picture, and what is left of the one that it is getting.
  *
  * A picture on the GPU goes as a descriptor, and each change of it as a DMABUF_UPDATE, which is answered when it was shown.
  * Answers don't say to which scanout they belong, and a frontend may read nothing while it has one to give: so there is one
@@ -25,8 +25,8 @@
 
 #include "host/base/log.h"
 #include "host/base/loop.h"
-#include "host/display/picture.h"
 #include "host/display/remote_buffer.h"
+#include "host/display/remote_pixels.h"
 #include "protocol/vhost_user_gpu.h"
 #include "protocol/virtio_gpu.h"
 
@@ -40,10 +40,9 @@
 struct remote_scanout {
 	bool shown;
 	bool size_due;
-	struct picture picture;
-	struct display_rect pass; /* being sent, from its top; width 0: nothing */
-	struct display_rect next; /* changed since that began; of a buffer: not told yet */
-	struct remote_buffer buffer; /* shown instead of the picture */
+	struct remote_pixels pixels;
+	struct display_rect next; /* changed since its pass began; of a buffer: not told yet */
+	struct remote_buffer buffer; /* shown instead of the pixels */
 	struct display_shown *waiting; /* for the next update of it */
 	bool image_due, place_due;
 	struct vhost_user_gpu_cursor_update cursor;
@@ -184,7 +183,7 @@ static void disconnect(struct remote_display *d)
 	for (unsigned i = 0; i < DISPLAY_MAX_SCANOUTS; i++) {
 		remote_buffer_tell_shown(&d->scanouts[i].waiting);
 		remote_buffer_finish(&d->scanouts[i].buffer);
-		picture_finish(&d->scanouts[i].picture);
+		remote_pixels_finish(&d->scanouts[i].pixels);
 		d->scanouts[i] = (struct remote_scanout){0};
 	}
 	while (d->questions)
@@ -262,8 +261,8 @@ static bool put_state(struct remote_display *d, unsigned index)
 	if (s->size_due) {
 		const struct vhost_user_gpu_scanout size = {
 			.scanout_id = index,
-			.width = s->shown ? s->picture.width : 0,
-			.height = s->shown ? s->picture.height : 0,
+			.width = s->shown ? s->pixels.newest.width : 0,
+			.height = s->shown ? s->pixels.newest.height : 0,
 		};
 
 		s->size_due = false;
@@ -281,33 +280,24 @@ static bool put_state(struct remote_display *d, unsigned index)
 	return false;
 }
 
-/* As many rows as fit, as they are now. What changes meanwhile waits for the next pass, so that this one ends. */
+/* As many rows as fit. What changes meanwhile waits for the next pass, so that this one ends. */
 static bool put_pixels(struct remote_display *d, unsigned index)
 {
+	uint8_t *pixels = d->out + sizeof(struct vhost_user_gpu_header) + sizeof(struct vhost_user_gpu_update);
 	struct remote_scanout *s = &d->scanouts[index];
 	struct vhost_user_gpu_update update;
-	uint32_t rows;
-	uint8_t *to;
+	struct display_rect r;
+	size_t bytes = remote_pixels_put(&s->pixels, pixels, MAX_PIXEL_BYTES, &r);
 
-	if (s->pass.height == 0) {
-		s->pass = s->next;
+	if (!bytes && s->next.height) {
+		remote_pixels_begin(&s->pixels, &s->next);
 		s->next = (struct display_rect){0};
+		bytes = remote_pixels_put(&s->pixels, pixels, MAX_PIXEL_BYTES, &r);
 	}
-	if (s->pass.height == 0)
+	if (!bytes)
 		return false;
-	rows = MAX_PIXEL_BYTES / (s->pass.width * PIXEL_BYTES);
-	if (rows > s->pass.height)
-		rows = s->pass.height;
-	update = (struct vhost_user_gpu_update){index, s->pass.x, s->pass.y, s->pass.width, rows};
-	put(d, VHOST_USER_GPU_UPDATE, &update, sizeof(update), (size_t)rows * s->pass.width * PIXEL_BYTES);
-	to = d->out + sizeof(struct vhost_user_gpu_header) + sizeof(update);
-	for (uint32_t y = s->pass.y; y < s->pass.y + rows; y++) {
-		memcpy(to, s->picture.pixels + (size_t)y * s->picture.width + s->pass.x, s->pass.width * PIXEL_BYTES);
-		to += s->pass.width * PIXEL_BYTES;
-	}
-	s->pass.y += rows;
-	s->pass.height -= rows;
-	return true;
+	update = (struct vhost_user_gpu_update){index, r.x, r.y, r.width, r.height};
+	return put(d, VHOST_USER_GPU_UPDATE, &update, sizeof(update), bytes);
 }
 
 static bool put_buffer_update(struct remote_display *d, unsigned index)
@@ -547,11 +537,10 @@ static void connect_now(struct remote_display *d)
 
 static int present(struct display_output *o, unsigned scanout, const struct display_frame *frame)
 {
-	const struct display_rect whole = {0, 0, frame->width, frame->height};
 	struct remote_display *d = from_base(o);
 	struct remote_scanout *s = &d->scanouts[scanout];
-	const bool is_new = !s->shown || remote_buffer_is_shown(&s->buffer) || s->picture.width != frame->width ||
-			    s->picture.height != frame->height;
+	const bool is_new = !s->shown || remote_buffer_is_shown(&s->buffer) || s->pixels.newest.width != frame->width ||
+			    s->pixels.newest.height != frame->height;
 	int err;
 
 	connect_now(d);
@@ -559,14 +548,13 @@ static int present(struct display_output *o, unsigned scanout, const struct disp
 		return 0;
 	if (frame->width > MAX_SIDE)
 		return -EINVAL;
-	err = picture_update(&s->picture, frame, is_new ? &whole : &frame->damage);
+	err = remote_pixels_take(&s->pixels, frame, &frame->damage);
 	if (err)
 		return err;
 	remote_buffer_end(&s->buffer);
 	if (is_new) {
 		s->shown = s->size_due = true;
-		s->pass = (struct display_rect){0};
-		s->next = whole;
+		s->next = (struct display_rect){0, 0, frame->width, frame->height};
 	} else {
 		merge(&s->next, &frame->damage);
 	}
@@ -610,10 +598,9 @@ static int present_buffer(struct display_output *o, unsigned scanout, const stru
 			log_line(LOG_TOPIC_DISPLAY, LOG_INFO,
 				 "the frontend's display is given dma-bufs: if it shows nothing, go without dmabuf=on");
 		d->buffers_told = true;
-		picture_finish(&s->picture);
+		remote_pixels_finish(&s->pixels);
 		s->shown = true;
 		s->size_due = false;
-		s->pass = (struct display_rect){0};
 		s->next = (struct display_rect){0, 0, buffer->shown.width, buffer->shown.height};
 	}
 	if (shown) {
@@ -633,9 +620,9 @@ static void blank(struct display_output *o, unsigned scanout)
 		return;
 	s->shown = false;
 	s->size_due = true;
-	s->pass = s->next = (struct display_rect){0};
+	s->next = (struct display_rect){0};
 	remote_buffer_end(&s->buffer);
-	picture_finish(&s->picture);
+	remote_pixels_finish(&s->pixels);
 	send_due(d);
 }
 

@@ -245,6 +245,12 @@ static bool read_some(struct display_peer *p)
 	return true;
 }
 
+bool display_peer_step(struct display_peer *p)
+{
+	loop_run_once(p->loop, 0);
+	return read_some(p);
+}
+
 void display_peer_run(struct display_peer *p, int ms)
 {
 	const uint64_t end = loop_now_ns() + (uint64_t)ms * 1000000;

@@ -44,6 +44,8 @@ struct display_peer *display_peer_create(struct loop *loop);
 void display_peer_destroy(struct display_peer *p);
 /* Run the loop and read until nothing more comes, at least @ms; protocol features are answered, nothing else. */
 void display_peer_run(struct display_peer *p, int ms);
+/* Let the device's loop run once, and read what comes at one go. True if something came. */
+bool display_peer_step(struct display_peer *p);
 /* A message in pieces: cut before byte @cut (0: whole), the loop runs in between. */
 void display_peer_send(struct display_peer *p, uint32_t request, uint32_t flags, const void *payload, size_t bytes,
 		       size_t cut);

@@ -174,6 +174,40 @@ static void a_peer_that_does_not_read_gets_the_newest_later(void **state)
 	free(pixels);
 }
 
+/* A scene that moves faster than the peer reads: each picture that has come to its end is of one time, and a later one. */
+static void a_picture_comes_whole_while_newer_ones_are_drawn(void **state)
+{
+	const unsigned messages = BIG_HEIGHT / (16384 / BIG_WIDTH);
+	struct place *w = *state;
+	const struct peer_scanout *s = &w->peer->scanouts[0];
+	uint32_t *pixels = calloc((size_t)BIG_WIDTH * BIG_HEIGHT, 4);
+	unsigned seen = 0, pictures = 0;
+	uint32_t last = 0;
+
+	assert_non_null(pixels);
+	for (uint32_t time = 1; pictures < 4; time++) {
+		/* The upper half each time, and all of it each other time. */
+		const uint32_t height = time % 2 ? BIG_HEIGHT : BIG_HEIGHT / 2;
+
+		for (uint32_t i = 0; i < BIG_WIDTH * height; i++)
+			pixels[i] = time;
+		show(w, 0, pixels, BIG_WIDTH, BIG_HEIGHT, (struct display_rect){0, 0, BIG_WIDTH, height});
+		while (s->updates == seen)
+			display_peer_step(w->peer);
+		if (++seen % messages)
+			continue;
+		pictures++;
+		for (uint32_t y = 0; y < BIG_HEIGHT; y++)
+			assert_int_equal(s->pixels[y * BIG_WIDTH], s->pixels[y < BIG_HEIGHT / 2 ? 0 : BIG_WIDTH * BIG_HEIGHT / 2]);
+		assert_true(s->pixels[0] > last || pictures == 1);
+		assert_in_range(s->pixels[0] - s->pixels[BIG_WIDTH * BIG_HEIGHT / 2], 0, 1);
+		last = s->pixels[0];
+	}
+	display_peer_run(w->peer, 20);
+	expect(s, pixels, BIG_WIDTH, BIG_HEIGHT);
+	free(pixels);
+}
+
 static void a_blanked_or_resized_scanout_gets_no_old_pixels(void **state)
 {
 	struct place *w = *state;
@@ -683,6 +717,7 @@ int main(void)
 		CASE(frames_arrive_in_pieces_that_fit),
 		CASE(only_what_changed_is_sent),
 		CASE(a_peer_that_does_not_read_gets_the_newest_later),
+		CASE(a_picture_comes_whole_while_newer_ones_are_drawn),
 		CASE(a_blanked_or_resized_scanout_gets_no_old_pixels),
 		CASE(cursors_are_placed_by_their_corner),
 		CASE(answers_are_taken_however_they_are_cut),
