@@ -110,7 +110,10 @@ int fake_guest_wait(struct fake_guest *g, struct fake_request *r, int timeout_ms
 /* One that is not done yet must be lost first (reset). What is not freed goes with the guest. */
 void fake_guest_free_request(struct fake_guest *g, struct fake_request *r);
 
-/* Let the loop run until @done(@arg) (NULL: never) or for @timeout_ms. True if @done was. */
+/*
+ * Let the loop run until @done(@arg) (NULL: never) or for @timeout_ms, if that is more than 0 a few turns at least. True if
+ * @done was.
+ */
 bool fake_guest_run_until(struct fake_guest *g, bool (*done)(void *arg), void *arg, int timeout_ms);
 /* Take in what the device has used on @queue, interrupted or not. Returns how many requests that were. */
 unsigned fake_guest_poll(struct fake_guest *g, unsigned queue);
