@@ -31,7 +31,7 @@
 struct shared {
 	atomic_int worker; /* who serves */
 	atomic_int spare;  /* who stands by */
-	atomic_uint starts, spares;
+	atomic_uint starts, spares; /* each worker is one of the two */
 	atomic_bool degraded;
 };
 
@@ -110,11 +110,11 @@ static int work(void *owner, const struct worker_place *place)
 	config.mem = mem;
 	if (vhost_server_create(&config, &server))
 		return 1;
-	j.shared->starts++;
 	if (place->spare) {
 		j.shared->spare = getpid();
 		j.shared->spares++;
 	} else {
+		j.shared->starts++;
 		begun(&j);
 	}
 	loop_run(j.loop);
@@ -270,7 +270,8 @@ static void after_one_that_ended_by_itself_it_is_not_used(void **state)
 	assert_int_equal(request(&w), 2);
 	assert_int_not_equal(w.shared->worker, spare);
 	assert_true(kill(spare, 0) < 0 && errno == ESRCH);
-	assert_int_equal(w.shared->starts, 3);
+	/* Another spare one may be there already. */
+	assert_int_equal(w.shared->starts, 2);
 	assert_int_equal(end(&w), 0);
 }
 
