@@ -354,7 +354,7 @@ static void destruct(struct keeper *k)
 	message_socket_close(&k->frontend);
 	message_socket_close(&k->backend);
 	keeper_close_link(k);
-	keeper_drop_spare(k);
+	keeper_end_spare(k);
 	/* Its link is closed: it writes what there is to write, and ends. */
 	status = worker_stop(&k->worker, STOP_LIMIT_MS);
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)

@@ -60,6 +60,7 @@ struct keeper {
 	struct worker worker;
 	struct worker spare; /* no process: none */
 	int spare_link;	     /* our end; nothing was said on it */
+	bool spare_dropped;  /* it was killed, and has not ended yet */
 	uint64_t spare_due_ns; /* no other is started before */
 	bool ready;   /* it answered what we asked first */
 	bool leaving; /* it is to end, with its guest */
@@ -141,8 +142,10 @@ void keeper_tell_frontend(struct keeper *k, uint32_t request, const void *payloa
 void keeper_look_for_spare(struct keeper *k);
 /* The worker died: the spare one is it from now on, and *link is where it is asked. False: there is none. */
 bool keeper_take_spare(struct keeper *k, int *link);
-/* It must not serve this guest any more. */
+/* It must not serve this guest any more: it is killed, and gone a little later. */
 void keeper_drop_spare(struct keeper *k);
+/* The same, and wait for that: the loop runs no more. */
+void keeper_end_spare(struct keeper *k);
 
 /* ---- keeper_shmem.c ---- */
 

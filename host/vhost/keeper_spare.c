@@ -21,6 +21,10 @@ static void ended(void *owner, int status)
 
 	(void)status;
 	close(k->spare_link);
+	if (k->spare_dropped) {
+		k->spare_dropped = false;
+		return;
+	}
 	k->spare_due_ns = loop_now_ns() + AFTER_DEATH_NS;
 	log_line(LOG_TOPIC_VHOST, LOG_WARN, "%s: the spare worker died; another one will be started", k->config->name);
 }
@@ -72,7 +76,7 @@ void keeper_look_for_spare(struct keeper *k)
 bool keeper_take_spare(struct keeper *k, int *link)
 {
 	k->spare_due_ns = loop_now_ns() + AFTER_TAKE_NS;
-	if (!k->spare.pid)
+	if (!k->spare.pid || k->spare_dropped)
 		return false;
 	if (worker_take(&k->worker, &k->spare)) {
 		close(k->spare_link);
@@ -87,7 +91,18 @@ void keeper_drop_spare(struct keeper *k)
 {
 	if (!k->spare.pid)
 		return;
-	/* It is not to end in order: that would be the end of a guest. */
+	/*
+	 * It is not to end in order: that would be the end of a guest. A process that is killed in the midst of a driver may
+	 * take its time all the same, so nobody waits for it here; it is of no use from now on.
+	 */
+	k->spare_dropped = true;
+	worker_kill(&k->spare);
+}
+
+void keeper_end_spare(struct keeper *k)
+{
+	if (!k->spare.pid)
+		return;
 	worker_stop(&k->spare, 0);
 	close(k->spare_link);
 }
