@@ -60,6 +60,7 @@ struct keeper {
 	struct worker worker;
 	struct worker spare; /* no process: none */
 	int spare_link;	     /* our end; nothing was said on it */
+	int spare_control;   /* as @control */
 	bool spare_dropped;  /* it was killed, and has not ended yet */
 	uint64_t spare_due_ns; /* no other is started before */
 	bool ready;   /* it answered what we asked first */
@@ -95,8 +96,7 @@ struct keeper {
 	struct loop_timer watch_timer;
 	uint64_t watched_ns;	/* when the timer last came */
 	uint64_t pulse, still_ns; /* the worker's pulse then, and for how long it has been the same */
-	uint64_t generation;	       /* of the worker: the first is 1 */
-	bool worker_untold;	       /* whoever asks at config->control does not know of it yet */
+	int control;		       /* who asks at config->control is to have it, to ask the worker; -1: has it, or nobody asks */
 	struct loop_task replace_task; /* the link broke */
 	bool replace_posted;
 
@@ -116,6 +116,9 @@ struct keeper {
 
 /* End keeper_run() with @status. */
 void keeper_end_program(struct keeper *k, int status);
+/* A socket to ask a worker on: *ours is for who asks, *its the worker's; both -1 where nobody does. 0 or a negative errno. */
+int keeper_make_control(const struct keeper *k, int *ours, int *its);
+void keeper_close_fd(int fd); /* -1 is fine */
 
 /* ---- keeper_frontend.c ---- */
 
@@ -140,8 +143,11 @@ void keeper_tell_frontend(struct keeper *k, uint32_t request, const void *payloa
 
 /* Now and then: start one if there is use for it. */
 void keeper_look_for_spare(struct keeper *k);
-/* The worker died: the spare one is it from now on, and *link is where it is asked. False: there is none. */
-bool keeper_take_spare(struct keeper *k, int *link);
+/*
+ * The worker died: the spare one is it from now on, *link is where it is asked, and *control is for who asks it on behalf of
+ * the user. False: there is none.
+ */
+bool keeper_take_spare(struct keeper *k, int *link, int *control);
 /* It must not serve this guest any more: it is killed, and gone a little later. */
 void keeper_drop_spare(struct keeper *k);
 /* The same, and wait for that: the loop runs no more. */

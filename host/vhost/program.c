@@ -163,15 +163,11 @@ static int make_device(struct program_worker *w)
 	return p->module->create(&setup, &w->device);
 }
 
-/*
- * What the user asks of the device. Not before the worker is the guest's: the socket is that of the one before until
- * then.
- */
+/* What the user asks of the device. Not before the worker is the guest's: the modes are written by the one before. */
 static int serve_control(struct program_worker *w)
 {
 	const struct control_server_config config = {
 		.socket = w->place->control,
-		.generation = w->place->generation,
 		.device = w->device,
 		.displays = w->program->module->display_control,
 		.modes = w->place->memory->modes,

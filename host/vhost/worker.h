@@ -45,9 +45,8 @@ struct worker_place {
 	 * one's before the first word on @link, which may never come.
 	 */
 	bool spare;
-	int control;   /* a socket of the program's, for host/vhost/control_server.h; -1: none */
+	int control;   /* a socket of its own, for host/vhost/control_server.h; -1: none */
 	int screen;    /* and one that a display of the device is reached by; -1: none */
-	uint64_t generation; /* how many workers there were, with this one */
 	bool degraded; /* the ones before died too often: do without what may be the reason */
 	/* Of this worker, which is prepared; to be locked before the first word of the frontend's. */
 	struct sandbox *sandbox;

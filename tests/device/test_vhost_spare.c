@@ -337,7 +337,7 @@ static void nobody_waits_for_the_end_of_one_that_is_dropped(void **state)
 		.name = "inside", .control = -1, .screen = -1, .max_deaths = 5, .spare = true, .work = stand_by};
 	struct keeper *k = calloc(1, sizeof(*k));
 	pid_t pid;
-	int link;
+	int link, control;
 
 	(void)state;
 	assert_int_equal(sandbox_create(&off, &config.sandbox), 0);
@@ -345,7 +345,7 @@ static void nobody_waits_for_the_end_of_one_that_is_dropped(void **state)
 	assert_int_equal(worker_memory_create(&k->memory), 0);
 	k->config = &config;
 	k->worker.loop = k->loop;
-	k->journal = k->shared = -1;
+	k->journal = k->shared = k->control = -1;
 	lease_init(&k->lease);
 	k->ready = k->lease.was_enabled = true;
 	keeper_look_for_spare(k);
@@ -354,7 +354,7 @@ static void nobody_waits_for_the_end_of_one_that_is_dropped(void **state)
 	keeper_drop_spare(k);
 	assert_int_equal(k->spare.pid, pid);
 	/* It is as if there were none, but there is no other yet. */
-	assert_false(keeper_take_spare(k, &link));
+	assert_false(keeper_take_spare(k, &link, &control));
 	keeper_look_for_spare(k);
 	keeper_drop_spare(k);
 	for (unsigned i = 0; i < 100 && k->spare.pid; i++)
@@ -365,7 +365,7 @@ static void nobody_waits_for_the_end_of_one_that_is_dropped(void **state)
 	k->spare_due_ns = 0;
 	keeper_look_for_spare(k);
 	assert_int_not_equal(k->spare.pid, pid);
-	assert_true(keeper_take_spare(k, &link));
+	assert_true(keeper_take_spare(k, &link, &control));
 	close(link);
 	worker_stop(&k->worker, 0);
 	worker_memory_destroy(k->memory);

@@ -45,7 +45,7 @@ void keeper_inside_begin(struct keeper_inside *i)
 		.name = "inside", .config_bytes = CONFIG_BYTES, .has_objects = true, .in_band = true, .max_deaths = 5};
 	i->frontend_backend = i->link = i->worker_backend = -1;
 	k->config = &i->config;
-	k->listener = k->journal = k->shared = k->signals.fd = -1;
+	k->listener = k->journal = k->shared = k->control = k->signals.fd = -1;
 	k->one_frontend = true;
 	k->drop_task = (struct loop_task){.run = keeper_drop_frontend, .owner = k};
 	k->replace_task = (struct loop_task){.run = keeper_replace_worker, .owner = k};
