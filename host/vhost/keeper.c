@@ -23,6 +23,8 @@
 #define START_LIMIT_NS 120000000000ull
 /* An answer takes a few turns of the worker's loop, and each may take as long as one that does not hang. */
 #define TURNS_AN_ANSWER 3u
+/* But in the turn in which a device is made again it is all that the guest had made, one by one. */
+#define AGAIN_LIMIT_NS 120000000000ull
 #define STOP_LIMIT_MS 10000
 #define DEATHS_NS 60000000000ull
 
@@ -121,6 +123,7 @@ static void tell_of_worker(struct keeper *k)
 static int begin_with(struct keeper *k, int link, int control)
 {
 	k->pulse = k->still_ns = 0;
+	k->unbegun = lease_has_state(&k->lease) || k->is_waiting;
 	keeper_close_fd(k->control);
 	k->control = control;
 	tell_of_worker(k);
@@ -261,6 +264,16 @@ static void bury_orphans(const struct keeper *k)
 	}
 }
 
+/* For how long an answer of the worker's may be waited for; 0: for ever. */
+static uint64_t answer_limit(const struct keeper *k)
+{
+	const uint64_t limit = TURNS_AN_ANSWER * k->config->hang_ns;
+
+	if (!k->ready)
+		return START_LIMIT_NS;
+	return limit && k->unbegun && limit < AGAIN_LIMIT_NS ? AGAIN_LIMIT_NS : limit;
+}
+
 static void watch_worker(struct loop_timer *t)
 {
 	struct keeper *k = t->owner;
@@ -269,7 +282,7 @@ static void watch_worker(struct loop_timer *t)
 	uint64_t now = loop_now_ns();
 	uint64_t passed = now - k->watched_ns;
 	uint64_t limit = pulse ? k->config->hang_ns : START_LIMIT_NS;
-	uint64_t owed_limit = k->ready ? TURNS_AN_ANSWER * k->config->hang_ns : START_LIMIT_NS;
+	uint64_t owed_limit = answer_limit(k);
 
 	/* While we did not run (a debugger, a machine that was suspended), the worker may not have run either. */
 	passed = passed < 2 * WATCH_NS ? passed : WATCH_NS;

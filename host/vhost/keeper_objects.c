@@ -167,8 +167,10 @@ void keeper_leave_objects(struct keeper *k)
 
 void keeper_settle_objects(struct keeper *k)
 {
-	if (k->repeated_count == 0 && lease_any_ring_runs(&k->lease))
-		keeper_drop_left_objects(k);
+	if (k->repeated_count > 0 || !lease_any_ring_runs(&k->lease))
+		return;
+	k->unbegun = false;
+	keeper_drop_left_objects(k);
 }
 
 void keeper_drop_left_objects(struct keeper *k)

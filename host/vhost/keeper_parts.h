@@ -64,6 +64,7 @@ struct keeper {
 	bool spare_dropped;  /* it was killed, and has not ended yet */
 	uint64_t spare_due_ns; /* no other is started before */
 	bool ready;   /* it answered what we asked first */
+	bool unbegun; /* there was a device before, which no ring that runs has made again yet */
 	bool leaving; /* it is to end, with its guest */
 	uint64_t left_ns; /* since when */
 	struct message_socket link;
@@ -173,7 +174,7 @@ int keeper_get_object(struct keeper *k, struct message *m);
 /* The worker died: the next one finds its objects here. */
 void keeper_leave_objects(struct keeper *k);
 /*
- * The next one may have begun: what it did not find then is nobody's. A device looks for what its journal names when the first
+ * The next one may have begun, and then its device is made again: what it did not find then is nobody's. A device looks for what its journal names when the first
  * ring runs, which may be long after the worker is there: the machine may have paused.
  */
 void keeper_settle_objects(struct keeper *k);

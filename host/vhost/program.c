@@ -129,6 +129,15 @@ static void frontend_ended(void *owner)
 	loop_stop(((struct program_worker *)owner)->loop);
 }
 
+static void made_progress(void *owner)
+{
+	struct program_worker *w = owner;
+
+	/* A spare one keeps no pulse. */
+	if (w->begun)
+		worker_pulse_beat(&w->pulse);
+}
+
 static int take_display(void *owner, int fd)
 {
 	const struct program_worker *w = owner;
@@ -203,6 +212,7 @@ static int construct(struct program_worker *w)
 		.inflight = w->place->memory->rings,
 		.display = p->take_display ? take_display : NULL,
 		.begun = frontend_begun,
+		.progress = made_progress,
 		.ended = frontend_ended,
 		.owner = w,
 	};

@@ -74,12 +74,16 @@ void worker_kill(struct worker *w);
 /* Wait up to @timeout_ms for its end, then kill it; ended is not called. Returns its wait status; 0 without a process. */
 int worker_stop(struct worker *w, int timeout_ms);
 
-/* For the worker: have m->pulse_ns follow @loop until the loop goes. */
+/*
+ * For the worker: have m->pulse_ns follow @loop until the loop goes. What keeps the loop longer than the keeper waits tells of
+ * its steps by worker_pulse_beat(), so that only one of them that takes as long is a hang.
+ */
 struct worker_pulse {
 	struct worker_memory *memory;
 	struct loop *loop;
 	struct loop_timer timer;
 };
 void worker_pulse_start(struct worker_pulse *p, struct worker_memory *m, struct loop *loop);
+void worker_pulse_beat(struct worker_pulse *p);
 
 #endif
