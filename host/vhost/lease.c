@@ -383,7 +383,7 @@ static int repeat_ring(const struct lease *l, unsigned index, struct message_soc
 	if (!err && r->has_base)
 		err = repeat_state(to, VHOST_USER_SET_VRING_BASE, 0, index, r->base);
 	if (!err && r->has_addr)
-		err = message_send(to, VHOST_USER_SET_VRING_ADDR, 0, &r->addr, sizeof(r->addr));
+		err = message_send(to, VHOST_USER_SET_VRING_ADDR, ask(replies), &r->addr, sizeof(r->addr));
 	if (!err && r->has_kick)
 		err = repeat_ring_fd(to, VHOST_USER_SET_VRING_KICK, ask(replies), index, r->kick);
 	/* One that was disabled while it ran is started all the same: what is in flight on it must come to an end. */

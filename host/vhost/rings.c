@@ -264,8 +264,12 @@ int vhost_rings_set_addr(struct vhost_rings *r, const struct vhost_user_vring_ad
 	if (q->running)
 		return addr->desc == q->addr.desc && addr->avail == q->addr.avail && addr->used == q->addr.used ? 0 : -EBUSY;
 	if (!vhost_memory_translate(r->memory, addr->desc, &gpa) || !vhost_memory_translate(r->memory, addr->avail, &gpa) ||
-	    !vhost_memory_translate(r->memory, addr->used, &gpa))
+	    !vhost_memory_translate(r->memory, addr->used, &gpa)) {
+		log_line(LOG_TOPIC_VHOST, LOG_WARN, "ring %u can't start: it does not lie in the memory table", q->index);
+		if (q->error >= 0)
+			signal_fd(q->error);
 		return -EINVAL;
+	}
 	q->addr = *addr;
 	q->has_addr = true;
 	return 0;
