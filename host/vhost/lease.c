@@ -204,9 +204,11 @@ static int note_base(struct lease *l, const struct message *m)
 
 	if (!r)
 		return -EINVAL;
-	/* A driver that starts over: see vhost_rings_set_base(), which drops all rings too. */
-	if (r->started || (r->base && m->payload.state.num != r->base && !lease_any_ring_runs(l)))
+	/* A driver that starts over, or another one: see vhost_rings_set_base(), which drops all rings in the first case too. */
+	if (r->started)
 		note_reset(l, m);
+	else if (r->base && m->payload.state.num != r->base && !lease_any_ring_runs(l))
+		l->was_enabled = false;
 	r->base = m->payload.state.num;
 	r->has_base = true;
 	return 0;

@@ -84,6 +84,17 @@ void vhost_rings_reset(struct vhost_rings *r)
 	}
 }
 
+/*
+ * Another driver is at work than before all rings stopped. What the frontend has said since (a ring that stops loses its
+ * addresses and its kick descriptor) is about the new one: of the rings that come before the one that shows it, and the status.
+ */
+static void begin_anew(struct vhost_rings *r)
+{
+	virtio_device_set_status(r->device, 0, NULL);
+	for (unsigned i = 0; i < r->device->queue_count; i++)
+		r->ring[i].parked = false;
+}
+
 static void drop_inflight(struct vhost_rings *r)
 {
 	for (unsigned i = 0; i < r->device->queue_count; i++)
@@ -152,11 +163,8 @@ static int start(struct vhost_ring *q)
 
 	if (err)
 		return err;
-	if (d->broken && !any_running(r)) {
-		virtio_device_set_status(d, 0, NULL);
-		for (unsigned i = 0; i < d->queue_count; i++)
-			r->ring[i].parked = false;
-	}
+	if (d->broken && !any_running(r))
+		begin_anew(r);
 	if (q->size > virtq_max_size(d->queues[q->index])) {
 		/* What a reset left with the device must be done with first; frontends try again. */
 		if (virtq_outstanding(d->queues[q->index]))
@@ -285,8 +293,10 @@ int vhost_rings_set_base(struct vhost_rings *r, uint32_t index, uint32_t base)
 	 * A driver that starts over without having stopped (User Mode Linux), or another one than before the stop; the
 	 * stop may have been another process's, which the keeper repeated with the position alone.
 	 */
-	if (q->running || ((q->parked || q->base) && base != q->base && !any_running(r)))
+	if (q->running)
 		vhost_rings_reset(r);
+	else if ((q->parked || q->base) && base != q->base && !any_running(r))
+		begin_anew(r);
 	q->base = base;
 	return 0;
 }
