@@ -129,6 +129,29 @@ static void the_next_worker_s_device_begins_before_objects_are_nobody_s(void **s
 	keeper_inside_end(&i);
 }
 
+/* They would be noted as agreed on: a ring that has no kick descriptor as one that runs by messages. */
+static void protocol_features_that_were_not_offered_are_refused(void **state)
+{
+	/* LOG_SHMFD, and one that there isn't. */
+	const uint64_t wrong[] = {protocol | 1u << 1, protocol | 1ull << 63};
+	struct keeper_inside i;
+	struct vhost_user_header h;
+	uint64_t result;
+	int none;
+
+	(void)state;
+	connect_frontend(&i);
+	for (unsigned n = 0; n < sizeof(wrong) / sizeof(wrong[0]); n++) {
+		keeper_inside_say(i.frontend, VHOST_USER_SET_PROTOCOL_FEATURES, VHOST_USER_NEED_REPLY, &wrong[n], 8, -1);
+		keeper_inside_answer_all(&i);
+		assert_true(keeper_inside_hear(i.frontend, &h, &result, sizeof(result), &none));
+		assert_int_equal(result, EINVAL);
+		assert_int_equal(i.keeper.lease.protocol_features, protocol);
+		assert_true(i.keeper.frontend.open);
+	}
+	keeper_inside_end(&i);
+}
+
 /* What the worker says instead of a word that the keeper could use. */
 static const struct {
 	const char *name;
@@ -183,6 +206,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_worker_that_lies_is_given_up_and_the_next_one_answers),
+		cmocka_unit_test(protocol_features_that_were_not_offered_are_refused),
 		cmocka_unit_test(the_next_worker_s_device_begins_before_objects_are_nobody_s),
 	};
 
