@@ -212,6 +212,7 @@ static void worker_ended(void *owner, int status)
 	if (k->leaving) {
 		err = fresh_memory(k);
 		memset(k->deaths, 0, 2 * k->config->max_deaths * sizeof(*k->deaths));
+		k->died_ns = 0;
 	} else {
 		if (!k->known) {
 			/* It said why, unless it could not. */
