@@ -57,8 +57,7 @@ static int ask_frontend(struct keeper *k, uint32_t request, const struct vhost_u
 	return 0;
 }
 
-/* Only memory goes from one device's worker to another's, no device and no socket. */
-static bool is_memory(int fd)
+bool keeper_is_memory(int fd)
 {
 	const int seals = fcntl(fd, F_GET_SEALS);
 
@@ -77,7 +76,7 @@ static int add(struct keeper *k, struct message *m)
 	}
 	if (o)
 		return -EEXIST;
-	if (!is_memory(m->fds[0]))
+	if (!keeper_is_memory(m->fds[0]))
 		return -EPERM;
 	if (k->object_count == KEEPER_MAX_OBJECTS)
 		return -ENOSPC;

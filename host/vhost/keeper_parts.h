@@ -165,6 +165,8 @@ void keeper_close_backend(struct keeper *k);
 
 /* ---- keeper_objects.c ---- */
 
+/* What a worker may give to others, who map it: memory that can't be cut off under them, no device, file or socket. */
+bool keeper_is_memory(int fd);
 /* The worker announces an object, takes it back, or looks for one. A negative errno: it breaks the protocol. */
 int keeper_worker_shares(struct keeper *k, struct message *m);
 /* The frontend answers. A negative errno: it breaks the protocol. */
