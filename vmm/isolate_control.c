@@ -29,8 +29,8 @@
 struct isolate_control {
 	struct display_control control;
 	struct counter_source counters;
-	struct loop_fd watch;		/* fd -1: not connected */
-	uint64_t generation;		/* of the worker; 0: none is there */
+	struct loop_fd keeper;		/* fd -1: not connected */
+	struct loop_fd worker;		/* fd -1: none is there */
 	uint32_t worker_pid, deaths;
 	uint32_t sequence;		/* of the last request */
 	struct control_message *call;	/* waited for now, then its answer; NULL: none */
@@ -48,9 +48,8 @@ struct isolate_control {
 /* One that can't go now goes to the next worker, or is missed in time. */
 static void send_call(struct isolate_control *c)
 {
-	c->call->generation = c->generation;
-	if (c->generation)
-		control_send(c->watch.fd, c->call, c->call_fd);
+	if (c->worker.fd >= 0)
+		control_send(c->worker.fd, c->call, c->call_fd);
 }
 
 static void send_shot(struct isolate_control *c, unsigned i)
@@ -58,12 +57,11 @@ static void send_shot(struct isolate_control *c, unsigned i)
 	const struct control_message m = {
 		.kind = CONTROL_SCREENSHOT,
 		.sequence = c->shots[i].sequence,
-		.generation = c->generation,
 		.display = c->shots[i].shot->display,
 	};
 
-	if (c->generation)
-		control_send(c->watch.fd, &m, c->shots[i].shot->fd);
+	if (c->worker.fd >= 0)
+		control_send(c->worker.fd, &m, c->shots[i].shot->fd);
 }
 
 static void end_shot(struct isolate_control *c, unsigned i, int err)
@@ -75,25 +73,48 @@ static void end_shot(struct isolate_control *c, unsigned i, int err)
 	shot->done(shot);
 }
 
+static void drop(struct isolate_control *c, struct loop_fd *f)
+{
+	if (f->fd < 0)
+		return;
+	loop_remove_fd(c->control.loop, f);
+	close(f->fd);
+	f->fd = -1;
+}
+
+/* Takes @fd, also on failure. */
+static int watch(struct isolate_control *c, struct loop_fd *f, int fd)
+{
+	int err;
+
+	f->fd = fd;
+	err = loop_add_fd(c->control.loop, f, EPOLLIN);
+	if (!err)
+		return 0;
+	close(fd);
+	f->fd = -1;
+	return err;
+}
+
 static void disconnect(struct isolate_control *c)
 {
-	if (c->watch.fd < 0)
-		return;
-	loop_remove_fd(c->control.loop, &c->watch);
-	close(c->watch.fd);
-	c->watch.fd = -1;
-	c->generation = 0;
+	drop(c, &c->worker);
+	drop(c, &c->keeper);
 	for (unsigned i = 0; i < MAX_SHOTS; i++) {
 		if (c->shots[i].shot)
 			end_shot(c, i, -ECANCELED);
 	}
 }
 
-/* ---- answers, all of them hostile ---- */
+/* ---- the keeper ---- */
 
-static void take_worker(struct isolate_control *c, const struct control_message *m)
+/* Takes @fd, the worker's socket. */
+static void take_worker(struct isolate_control *c, const struct control_message *m, int fd)
 {
-	c->generation = m->generation;
+	/* What the one before had to say is asked of this one. */
+	drop(c, &c->worker);
+	if (watch(c, &c->worker, fd))
+		return;
 	c->worker_pid = m->worker_pid;
 	c->deaths = m->deaths;
 	if (c->call && !c->answered)
@@ -106,6 +127,27 @@ static void take_worker(struct isolate_control *c, const struct control_message 
 			send_shot(c, i);
 	}
 }
+
+static void hear_keeper(struct isolate_control *c)
+{
+	struct control_message m;
+	int fd, err = control_receive(c->keeper.fd, &m, &fd);
+
+	if (!err && m.kind == CONTROL_WORKER && fd >= 0)
+		take_worker(c, &m, fd);
+	else if (fd >= 0)
+		close(fd);
+	if (err && err != -EAGAIN && err != -EBADMSG)
+		disconnect(c);
+}
+
+static void keeper_ready(struct loop_fd *f, uint32_t events)
+{
+	(void)events;
+	hear_keeper(f->owner);
+}
+
+/* ---- a worker's answers, all of them hostile ---- */
 
 static void take_screenshot(struct isolate_control *c, const struct control_message *m)
 {
@@ -127,9 +169,7 @@ static void take(struct isolate_control *c, struct control_message *m)
 	if (s->display_count > DISPLAY_CONTROL_MAX)
 		s->display_count = DISPLAY_CONTROL_MAX;
 	s->renderer[sizeof(s->renderer) - 1] = '\0';
-	if (m->kind == CONTROL_WORKER) {
-		take_worker(c, m);
-	} else if (m->kind == CONTROL_SCREENSHOT) {
+	if (m->kind == CONTROL_SCREENSHOT) {
 		take_screenshot(c, m);
 	} else if (c->call && !c->answered && m->kind == c->call->kind && m->sequence == c->call->sequence) {
 		*c->call = *m;
@@ -137,11 +177,11 @@ static void take(struct isolate_control *c, struct control_message *m)
 	}
 }
 
-/* One message, if there is one. */
-static void receive(struct isolate_control *c)
+/* One message, if there is one. One that is gone is followed by another, of which the keeper tells. */
+static void hear_worker(struct isolate_control *c)
 {
 	struct control_message m;
-	int fd, err = control_receive(c->watch.fd, &m, &fd);
+	int fd, err = control_receive(c->worker.fd, &m, &fd);
 
 	if (fd >= 0)
 		close(fd);
@@ -150,13 +190,13 @@ static void receive(struct isolate_control *c)
 	else if (!err)
 		take(c, &m);
 	else if (err != -EAGAIN)
-		disconnect(c);
+		drop(c, &c->worker);
 }
 
-static void ready(struct loop_fd *f, uint32_t events)
+static void worker_ready(struct loop_fd *f, uint32_t events)
 {
 	(void)events;
-	receive(f->owner);
+	hear_worker(f->owner);
 }
 
 /* Send @m, with a copy of @fd (-1: none), and wait for its answer, which takes its place. Returns what that says. */
@@ -170,18 +210,22 @@ static int call(struct isolate_control *c, struct control_message *m, int fd, ui
 	c->call_fd = fd;
 	c->answered = false;
 	m->sequence = ++c->sequence;
-	if (c->watch.fd >= 0)
-		send_call(c);
-	while (c->watch.fd >= 0 && !c->answered && (now = loop_now_ns()) < due) {
-		struct pollfd p = {.fd = c->watch.fd, .events = POLLIN};
+	send_call(c);
+	while (c->keeper.fd >= 0 && !c->answered && (now = loop_now_ns()) < due) {
+		struct pollfd p[] = {{.fd = c->keeper.fd, .events = POLLIN}, {.fd = c->worker.fd, .events = POLLIN}};
 
-		if (poll(&p, 1, (int)((due - now) / 1000000 + 1)) == 1)
-			receive(c);
+		if (poll(p, 2, (int)((due - now) / 1000000 + 1)) <= 0)
+			continue;
+		/* First: what it says was said before the next one is heard of. */
+		if (p[1].revents)
+			hear_worker(c);
+		if (p[0].revents)
+			hear_keeper(c);
 	}
 	c->call = NULL;
 	if (c->answered)
 		return m->err;
-	return c->watch.fd < 0 ? -EPIPE : -ETIMEDOUT;
+	return c->keeper.fd < 0 ? -EPIPE : -ETIMEDOUT;
 }
 
 /* ---- ops ---- */
@@ -216,8 +260,8 @@ static void screenshot(void *owner, struct display_screenshot *shot)
 
 	while (i < MAX_SHOTS && c->shots[i].shot)
 		i++;
-	if (c->watch.fd < 0 || i == MAX_SHOTS) {
-		shot->err = c->watch.fd < 0 ? -EPIPE : -EBUSY;
+	if (c->keeper.fd < 0 || i == MAX_SHOTS) {
+		shot->err = c->keeper.fd < 0 ? -EPIPE : -EBUSY;
 		shot->done(shot);
 		return;
 	}
@@ -280,7 +324,8 @@ int isolate_control_create(struct isolate_control **out)
 
 	if (!c)
 		return -ENOMEM;
-	c->watch = (struct loop_fd){.fd = -1, .ready = ready, .owner = c};
+	c->keeper = (struct loop_fd){.fd = -1, .ready = keeper_ready, .owner = c};
+	c->worker = (struct loop_fd){.fd = -1, .ready = worker_ready, .owner = c};
 	c->control = (struct display_control){.ops = &ops, .owner = c};
 	err = loop_create("control", &c->control.loop);
 	if (!err)
@@ -320,10 +365,7 @@ static void adopt(void *arg)
 	struct isolate_control *c = a->control;
 
 	disconnect(c);
-	c->watch.fd = a->fd;
-	a->err = loop_add_fd(c->control.loop, &c->watch, EPOLLIN);
-	if (a->err)
-		c->watch.fd = -1;
+	a->err = watch(c, &c->keeper, a->fd);
 }
 
 int isolate_control_connect(struct isolate_control *c)
@@ -337,7 +379,6 @@ int isolate_control_connect(struct isolate_control *c)
 	loop_call(c->control.loop, adopt, &a);
 	if (!a.err)
 		return pair[1];
-	close(pair[0]);
 	close(pair[1]);
 	return a.err;
 }

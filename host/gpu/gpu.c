@@ -318,6 +318,11 @@ static void on_query_lost(void *owner, uint32_t ctx_id, uint32_t resource_id)
 	__atomic_store_n(&at->state, VIRGL_QUERY_DONE, __ATOMIC_RELEASE);
 }
 
+static void on_progress(void *owner)
+{
+	virtio_device_progress(&((struct gpu *)owner)->device);
+}
+
 static bool has_more(void *owner)
 {
 	const struct gpu *g = owner;
@@ -610,6 +615,7 @@ int gpu_create(const struct gpu_config *config_in, struct loop *loop, const stru
 				     .render_node = config_in->render_node,
 				     .fence_done = on_fence_done,
 				     .query_lost = on_query_lost,
+				     .progress = on_progress,
 				     .has_more = has_more};
 	struct gpu *g;
 	int err;

@@ -71,6 +71,8 @@ struct renderer_config {
 	 * found: give it one, if the resource is attached to the context. The number is the guest's, and was not checked.
 	 */
 	void (*query_lost)(void *owner, uint32_t ctx_id, uint32_t resource_id);
+	/* A step of context_restore, which may take long, is done. Called from inside it only. */
+	void (*progress)(void *owner);
 	/* The guest has sent more, so it does more than wait for an answer. Called from inside create_fence only. */
 	bool (*has_more)(void *owner);
 	struct log_limit *log_limit; /* for lines that the guest causes */

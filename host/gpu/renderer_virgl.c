@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The 3D renderer: virglrenderer (0.10 and later) on contexts of our own EGL display (egl.h). Its parts: streams are
- * checked by virgl_stream.c and executed by virgl_submit.c, fences kept by virgl_fences.c, frames read by virgl_pixels.c, pictures of other devices taken
- * over by virgl_shares.c, versions of the library told apart by virgl_library.c.
+ * The 3D renderer: virglrenderer (0.10 and later) on contexts of our own EGL display (egl.h). Its parts are virgl_*.c: they
+ * check streams, execute them, keep fences, read frames, take over pictures of other devices, tell library versions apart.
  *
- * virgl_renderer_reset() is not used: it stops the library's fence thread for good. Contexts are destroyed one by
- * one instead.
+ * virgl_renderer_reset() is not used: it stops the library's fence thread for good. Contexts are destroyed one by one.
  *
  * Thread: the gpu loop, but for write_fence() and make_current(), which the library's fence thread calls too.
  */
@@ -37,6 +35,8 @@
 #include "protocol/virtio.h"
 #include "protocol/virtio_gpu.h"
 
+/* No guest is to wait for buffers that are mapped by a pointer of ours: the region takes descriptors. */
+#define FLAGS (VIRGL_RENDERER_THREAD_SYNC | VIRGL_RENDERER_ASYNC_FENCE_CB | VIRGL_RENDERER_USE_EXTERNAL_BLOB)
 /* A driver may ask the kernel each time. */
 #define LOOK_FOR_RESET_NS 50000000ull
 
@@ -215,10 +215,7 @@ static int start_library(struct virgl *v, const char *egl_why, char *why, size_t
 		return err;
 	}
 	virgl_library_quiet(true);
-	/* No guest is to wait for buffers that are mapped by a pointer of ours: the region takes descriptors. */
-	err = virgl_renderer_init(
-		v, VIRGL_RENDERER_THREAD_SYNC | VIRGL_RENDERER_ASYNC_FENCE_CB | VIRGL_RENDERER_USE_EXTERNAL_BLOB,
-		&callbacks);
+	err = virgl_renderer_init(v, FLAGS, &callbacks);
 	virgl_library_quiet(false);
 	if (err) {
 		snprintf(why, why_size, "virgl: virglrenderer %s refuses this OpenGL (error %d): %s",
@@ -762,8 +759,11 @@ static int context_restore(struct renderer *r, uint32_t ctx_id)
 		return -ENOENT;
 	virgl_queries_restore(&c->queries, &v->config, ctx_id);
 	err = virgl_state_build(v->config.journal, ctx_id, &words, &count);
-	if (err == 0 && count > 0)
-		err = count <= INT32_MAX ? execute(v, c, words, count * sizeof(*words)) : -EFBIG;
+	for (size_t at = 0, piece; err == 0 && at < count; at += piece) {
+		piece = virgl_stream_piece(words + at, count - at, VIRGL_PIECE_WORDS);
+		err = execute(v, c, words + at, piece * sizeof(*words));
+		v->config.progress(v->config.owner);
+	}
 	free(words);
 	return err;
 }

@@ -40,8 +40,11 @@ static void go_through(struct restore *r, enum gpu_record_type type,
 	size_t at = 0, bytes;
 
 	while (journal_next(r->journal, &at, &key, &payload, &bytes)) {
-		if (key.type == type && !each(r, &key, payload, bytes))
+		if (key.type != type)
+			continue;
+		if (!each(r, &key, payload, bytes))
 			journal_drop(r->journal, &key);
+		virtio_device_progress(&r->g->device);
 	}
 }
 
@@ -331,6 +334,7 @@ static void repaint(struct gpu *g)
 			cmd.u.flush.resource_id = s->res->id;
 			cmd.u.flush.r = (struct virtio_gpu_rect){rect->x, rect->y, rect->width, rect->height};
 			gpu_resource_flush(g, &cmd);
+			virtio_device_progress(&g->device);
 		}
 		if (s->cursor.pixels)
 			gpu_tell_cursor(g, s);

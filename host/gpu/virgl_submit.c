@@ -11,8 +11,6 @@
 #include "host/base/loop.h"
 #include "host/gpu/virgl_library.h"
 
-/* A dozen draws. */
-#define PIECE_WORDS 256u
 /* With frames of 1000 draws, 100 to 400 us were alike. */
 #define FLUSH_NS 200000ull
 
@@ -32,7 +30,7 @@ static int submit_in_pieces(uint32_t ctx_id, uint32_t *words, size_t count)
 	int err;
 
 	for (;;) {
-		piece = virgl_stream_piece(words + at, count - at, PIECE_WORDS);
+		piece = virgl_stream_piece(words + at, count - at, VIRGL_PIECE_WORDS);
 		err = submit(ctx_id, words + at, piece);
 		at += piece;
 		if (err < 0 || at == count)
@@ -47,7 +45,7 @@ static int submit_in_pieces(uint32_t ctx_id, uint32_t *words, size_t count)
 
 static int submit_all(uint32_t ctx_id, uint32_t *words, size_t count, bool software)
 {
-	return software && count > PIECE_WORDS ? submit_in_pieces(ctx_id, words, count) : submit(ctx_id, words, count);
+	return software && count > VIRGL_PIECE_WORDS ? submit_in_pieces(ctx_id, words, count) : submit(ctx_id, words, count);
 }
 
 int virgl_submit(const struct virgl_stream *s, uint32_t ctx_id, uint32_t *words, size_t count, bool software)

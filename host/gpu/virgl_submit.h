@@ -12,6 +12,9 @@
 
 #include "host/gpu/virgl_stream.h"
 
+/* Where a long one is cut: a dozen draws. */
+#define VIRGL_PIECE_WORDS 256u
+
 /*
  * @s: what the check said of it; the library does not see PIPE_RESOURCE_CREATE. @count: above 0. @software: the CPU draws,
  * and may begin before all was read. Returns 0, -ENOMEM, or a negative errno of the library's: what it did of it is not known.

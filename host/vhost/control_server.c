@@ -138,7 +138,7 @@ static void ready(struct loop_fd *f, uint32_t events)
 		return;
 	}
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (rows[i].kind != m.kind || m.generation != s->config.generation)
+		if (rows[i].kind != m.kind)
 			continue;
 		if (rows[i].needs_displays && !s->config.displays) {
 			m.err = -EOPNOTSUPP;

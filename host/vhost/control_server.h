@@ -13,7 +13,6 @@ struct virtio_device;
 
 struct control_server_config {
 	int socket;	     /* taken */
-	uint64_t generation; /* requests for other workers than this are dropped */
 	/* Borrowed, as is what follows. It may go first, when its loop has stopped, and ends its screenshots then. */
 	struct virtio_device *device;
 	const struct display_control_ops *displays; /* of it; NULL: it has none */

@@ -23,8 +23,16 @@
 #define START_LIMIT_NS 120000000000ull
 /* An answer takes a few turns of the worker's loop, and each may take as long as one that does not hang. */
 #define TURNS_AN_ANSWER 3u
+/* But in the turn in which a device is made again it is all that the guest had made, one by one. */
+#define AGAIN_LIMIT_NS 120000000000ull
 #define STOP_LIMIT_MS 10000
 #define DEATHS_NS 60000000000ull
+
+void keeper_close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
 
 /* ---- the life of a worker ---- */
 
@@ -60,10 +68,8 @@ static int fresh_memory(struct keeper *k)
 /* What a device keeps of its guest, and what it lends to it. */
 static int fresh_state(struct keeper *k)
 {
-	if (k->journal >= 0)
-		close(k->journal);
-	if (k->shared >= 0)
-		close(k->shared);
+	keeper_close_fd(k->journal);
+	keeper_close_fd(k->shared);
 	k->journal = k->shared = -1;
 	if (k->config->journal_bytes) {
 		k->journal = journal_memfd(k->config->journal_bytes);
@@ -87,23 +93,39 @@ static unsigned recent_deaths(const struct keeper *k, uint64_t now)
 	return count;
 }
 
-/* Before the worker says anything there; again later, if the socket was full of what the one before said. */
+int keeper_make_control(const struct keeper *k, int *ours, int *its)
+{
+	int pair[2] = {-1, -1};
+
+	if (k->config->control >= 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	*ours = pair[0];
+	*its = pair[1];
+	return 0;
+}
+
+/* Who asks is told who the worker is, and where it is asked; again later, if the socket was full. */
 static void tell_of_worker(struct keeper *k)
 {
 	const struct control_message m = {
 		.kind = CONTROL_WORKER,
-		.generation = k->generation,
 		.worker_pid = (uint32_t)k->worker.pid,
 		.deaths = k->death_count,
 	};
 
-	k->worker_untold = k->config->control >= 0 && control_send(k->config->control, &m, -1) == -EAGAIN;
+	if (k->control < 0 || control_send(k->config->control, &m, k->control) == -EAGAIN)
+		return;
+	close(k->control);
+	k->control = -1;
 }
 
-/* The worker is there, at the other end of @link. */
-static int begin_with(struct keeper *k, int link)
+/* The worker is there, at the other end of @link; who asks it on behalf of the user does so on @control. */
+static int begin_with(struct keeper *k, int link, int control)
 {
 	k->pulse = k->still_ns = 0;
+	k->unbegun = lease_has_state(&k->lease) || k->is_waiting;
+	keeper_close_fd(k->control);
+	k->control = control;
 	tell_of_worker(k);
 	/* Without a link it is of no use; its end is told as any other. */
 	if (keeper_open_link(k, link))
@@ -116,11 +138,9 @@ static int start_worker(struct keeper *k)
 	struct worker_place place = {
 		.memory = k->memory,
 		.sandbox = k->config->sandbox,
-		.control = k->config->control,
 		.screen = k->config->screen,
-		.generation = ++k->generation,
 	};
-	int pair[2], err = 0;
+	int pair[2], control, err = 0;
 
 	place.degraded = recent_deaths(k, loop_now_ns()) >= k->config->max_deaths;
 	reconcile_rings(k);
@@ -132,12 +152,19 @@ static int start_worker(struct keeper *k)
 	}
 	if (err)
 		return err;
-	if (keeper_take_spare(k, &pair[0]))
-		return begin_with(k, pair[0]);
+	if (keeper_take_spare(k, &pair[0], &control))
+		return begin_with(k, pair[0], control);
 	place.journal = k->journal;
 	place.shared = k->shared;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
+	err = keeper_make_control(k, &control, &place.control);
+	if (err)
+		return err;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+		err = -errno;
+		keeper_close_fd(control);
+		keeper_close_fd(place.control);
+		return err;
+	}
 	place.link = pair[1];
 	if (place.degraded)
 		log_line(LOG_TOPIC_VHOST, LOG_ERROR,
@@ -145,11 +172,13 @@ static int start_worker(struct keeper *k)
 			 k->config->name, recent_deaths(k, loop_now_ns()));
 	err = worker_start(&k->worker, k->config->work, k->config->owner, &place);
 	close(pair[1]);
+	keeper_close_fd(place.control);
 	if (err) {
 		close(pair[0]);
+		keeper_close_fd(control);
 		return err;
 	}
-	return begin_with(k, pair[0]);
+	return begin_with(k, pair[0], control);
 }
 
 void keeper_end_program(struct keeper *k, int status)
@@ -183,6 +212,7 @@ static void worker_ended(void *owner, int status)
 	if (k->leaving) {
 		err = fresh_memory(k);
 		memset(k->deaths, 0, 2 * k->config->max_deaths * sizeof(*k->deaths));
+		k->died_ns = 0;
 	} else {
 		if (!k->known) {
 			/* It said why, unless it could not. */
@@ -235,6 +265,16 @@ static void bury_orphans(const struct keeper *k)
 	}
 }
 
+/* For how long an answer of the worker's may be waited for; 0: for ever. */
+static uint64_t answer_limit(const struct keeper *k)
+{
+	const uint64_t limit = TURNS_AN_ANSWER * k->config->hang_ns;
+
+	if (!k->ready)
+		return START_LIMIT_NS;
+	return limit && k->unbegun && limit < AGAIN_LIMIT_NS ? AGAIN_LIMIT_NS : limit;
+}
+
 static void watch_worker(struct loop_timer *t)
 {
 	struct keeper *k = t->owner;
@@ -243,7 +283,7 @@ static void watch_worker(struct loop_timer *t)
 	uint64_t now = loop_now_ns();
 	uint64_t passed = now - k->watched_ns;
 	uint64_t limit = pulse ? k->config->hang_ns : START_LIMIT_NS;
-	uint64_t owed_limit = k->ready ? TURNS_AN_ANSWER * k->config->hang_ns : START_LIMIT_NS;
+	uint64_t owed_limit = answer_limit(k);
 
 	/* While we did not run (a debugger, a machine that was suspended), the worker may not have run either. */
 	passed = passed < 2 * WATCH_NS ? passed : WATCH_NS;
@@ -269,8 +309,7 @@ static void watch_worker(struct loop_timer *t)
 	}
 	bury_orphans(k);
 	keeper_look_for_spare(k);
-	if (k->worker_untold)
-		tell_of_worker(k);
+	tell_of_worker(k);
 	loop_arm_timer(k->loop, t, now + WATCH_NS);
 }
 
@@ -354,7 +393,7 @@ static void destruct(struct keeper *k)
 	message_socket_close(&k->frontend);
 	message_socket_close(&k->backend);
 	keeper_close_link(k);
-	keeper_drop_spare(k);
+	keeper_end_spare(k);
 	/* Its link is closed: it writes what there is to write, and ends. */
 	status = worker_stop(&k->worker, STOP_LIMIT_MS);
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
@@ -370,17 +409,13 @@ static void destruct(struct keeper *k)
 		if (k->config->fd < 0)
 			unlink(k->config->socket_path);
 	}
-	if (k->journal >= 0)
-		close(k->journal);
-	if (k->shared >= 0)
-		close(k->shared);
+	keeper_close_fd(k->journal);
+	keeper_close_fd(k->shared);
 	worker_memory_destroy(k->memory);
-	if (k->config->control >= 0)
-		close(k->config->control);
-	if (k->config->screen >= 0)
-		close(k->config->screen);
-	if (k->signals.fd >= 0)
-		close(k->signals.fd);
+	keeper_close_fd(k->control);
+	keeper_close_fd(k->config->control);
+	keeper_close_fd(k->config->screen);
+	keeper_close_fd(k->signals.fd);
 	loop_destroy(k->loop);
 	free(k->deaths);
 	free(k);
@@ -394,7 +429,7 @@ int keeper_run(const struct keeper_config *config)
 	if (!k)
 		return EXIT_FAILURE;
 	k->config = config;
-	k->listener = k->journal = k->shared = k->signals.fd = -1;
+	k->listener = k->journal = k->shared = k->control = k->signals.fd = -1;
 	/* The workers' children are not to have them. */
 	if (config->control >= 0)
 		fcntl(config->control, F_SETFD, FD_CLOEXEC);

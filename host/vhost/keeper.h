@@ -26,7 +26,9 @@ struct keeper_config {
 	const char *socket_path; /* to listen on */
 	int fd;			 /* or a socket, listening or connected; taken; -1: none */
 	bool in_band;		 /* offer notifications by messages */
-	int control, screen;	 /* sockets that each worker is handed (worker.h), taken; -1: none */
+	/* Sockets, taken; -1: none. Who is at the other end of @control is told of each worker (host/virtio/control_socket.h). */
+	int control;
+	int screen;		 /* each worker is handed this one (worker.h) */
 	uint32_t config_bytes;	 /* of the device's config space */
 	size_t journal_bytes;	 /* 0: the device keeps no journal, and a death resets it */
 	bool has_objects;	 /* it shares virtio objects (objects.h) with other devices of the guest */

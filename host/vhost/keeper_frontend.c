@@ -108,15 +108,40 @@ static int answer_u64(struct keeper *k, const struct message *m, uint64_t value)
 	return 0;
 }
 
+/* What was done here with @m: 0 or a negative errno. Who asked for an answer is told; who did not is dropped with an error. */
+static int acknowledge(struct keeper *k, const struct message *m, int err)
+{
+	if (m->header.flags & VHOST_USER_NEED_REPLY && k->lease.protocol_features & PROTOCOL_BIT(REPLY_ACK))
+		return answer_u64(k, m, (uint64_t)-err);
+	return err;
+}
+
 static int get_features(struct keeper *k, struct message *m)
 {
 	return answer_u64(k, m, k->features);
 }
 
+static uint64_t protocol_features(const struct keeper *k)
+{
+	return vhost_protocol_features(k->config->in_band, true, k->shmem.count, k->config->has_objects);
+}
+
 static int get_protocol_features(struct keeper *k, struct message *m)
 {
-	return answer_u64(k, m,
-			  vhost_protocol_features(k->config->in_band, true, k->shmem.count, k->config->has_objects));
+	return answer_u64(k, m, protocol_features(k));
+}
+
+/* The worker is told others than the frontend, so it can't say that they were not offered. */
+static int set_protocol_features(struct keeper *k, struct message *m)
+{
+	const uint64_t unknown = m->payload.u64 & ~protocol_features(k);
+
+	if (!unknown)
+		return pass_on(k, m);
+	log_line(LOG_TOPIC_VHOST, LOG_WARN,
+		 "%s: the frontend wants protocol features 0x%llx, which were not offered: refused", k->config->name,
+		 (unsigned long long)unknown);
+	return acknowledge(k, m, -EINVAL);
 }
 
 static int get_queue_num(struct keeper *k, struct message *m)
@@ -150,9 +175,7 @@ static int get_inflight_fd(struct keeper *k, struct message *m)
 
 static int set_owner(struct keeper *k, struct message *m)
 {
-	if (m->header.flags & VHOST_USER_NEED_REPLY && k->lease.protocol_features & PROTOCOL_BIT(REPLY_ACK))
-		return answer_u64(k, m, 0);
-	return 0;
+	return acknowledge(k, m, 0);
 }
 
 static int get_config(struct keeper *k, struct message *m)
@@ -175,9 +198,10 @@ static int add_mem_reg(struct keeper *k, struct message *m)
 {
 	if (k->lease.region_count < LEASE_MAX_REGIONS)
 		return pass_on(k, m);
-	if (m->header.flags & VHOST_USER_NEED_REPLY && k->lease.protocol_features & PROTOCOL_BIT(REPLY_ACK))
-		return answer_u64(k, m, ENOSPC);
-	return -ENOSPC;
+	log_line(LOG_TOPIC_VHOST, LOG_WARN,
+		 "%s: the frontend has more than %u pieces of memory: refused; give the guest fewer, larger ones",
+		 k->config->name, LEASE_MAX_REGIONS);
+	return acknowledge(k, m, -ENOSPC);
 }
 
 static void backend_ended(void *owner, int err, const char *why)
@@ -205,9 +229,7 @@ static int set_backend_req_fd(struct keeper *k, struct message *m)
 	m->fds[0] = -1;
 	keeper_close_backend(k);
 	err = message_socket_open(&k->backend, k->loop, fd, &backend_ops, k);
-	if (m->header.flags & VHOST_USER_NEED_REPLY && k->lease.protocol_features & PROTOCOL_BIT(REPLY_ACK))
-		return answer_u64(k, m, (uint64_t)-err);
-	return err;
+	return acknowledge(k, m, err);
 }
 
 /* What is answered here; everything else goes to the worker. */
@@ -217,6 +239,7 @@ static const struct {
 } rows[] = {
 	{VHOST_USER_GET_FEATURES, get_features},
 	{VHOST_USER_GET_PROTOCOL_FEATURES, get_protocol_features},
+	{VHOST_USER_SET_PROTOCOL_FEATURES, set_protocol_features},
 	{VHOST_USER_GET_QUEUE_NUM, get_queue_num},
 	{VHOST_USER_GET_MAX_MEM_SLOTS, get_max_mem_slots},
 	{VHOST_USER_GET_INFLIGHT_FD, get_inflight_fd},

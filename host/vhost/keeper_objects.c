@@ -57,8 +57,7 @@ static int ask_frontend(struct keeper *k, uint32_t request, const struct vhost_u
 	return 0;
 }
 
-/* Only memory goes from one device's worker to another's, no device and no socket. */
-static bool is_memory(int fd)
+bool keeper_is_memory(int fd)
 {
 	const int seals = fcntl(fd, F_GET_SEALS);
 
@@ -77,7 +76,7 @@ static int add(struct keeper *k, struct message *m)
 	}
 	if (o)
 		return -EEXIST;
-	if (!is_memory(m->fds[0]))
+	if (!keeper_is_memory(m->fds[0]))
 		return -EPERM;
 	if (k->object_count == KEEPER_MAX_OBJECTS)
 		return -ENOSPC;
@@ -167,8 +166,10 @@ void keeper_leave_objects(struct keeper *k)
 
 void keeper_settle_objects(struct keeper *k)
 {
-	if (k->repeated_count == 0 && lease_any_ring_runs(&k->lease))
-		keeper_drop_left_objects(k);
+	if (k->repeated_count > 0 || !lease_any_ring_runs(&k->lease))
+		return;
+	k->unbegun = false;
+	keeper_drop_left_objects(k);
 }
 
 void keeper_drop_left_objects(struct keeper *k)

@@ -60,8 +60,11 @@ struct keeper {
 	struct worker worker;
 	struct worker spare; /* no process: none */
 	int spare_link;	     /* our end; nothing was said on it */
+	int spare_control;   /* as @control */
+	bool spare_dropped;  /* it was killed, and has not ended yet */
 	uint64_t spare_due_ns; /* no other is started before */
 	bool ready;   /* it answered what we asked first */
+	bool unbegun; /* there was a device before, which no ring that runs has made again yet */
 	bool leaving; /* it is to end, with its guest */
 	uint64_t left_ns; /* since when */
 	struct message_socket link;
@@ -94,8 +97,7 @@ struct keeper {
 	struct loop_timer watch_timer;
 	uint64_t watched_ns;	/* when the timer last came */
 	uint64_t pulse, still_ns; /* the worker's pulse then, and for how long it has been the same */
-	uint64_t generation;	       /* of the worker: the first is 1 */
-	bool worker_untold;	       /* whoever asks at config->control does not know of it yet */
+	int control;		       /* who asks at config->control is to have it, to ask the worker; -1: has it, or nobody asks */
 	struct loop_task replace_task; /* the link broke */
 	bool replace_posted;
 
@@ -115,6 +117,9 @@ struct keeper {
 
 /* End keeper_run() with @status. */
 void keeper_end_program(struct keeper *k, int status);
+/* A socket to ask a worker on: *ours is for who asks, *its the worker's; both -1 where nobody does. 0 or a negative errno. */
+int keeper_make_control(const struct keeper *k, int *ours, int *its);
+void keeper_close_fd(int fd); /* -1 is fine */
 
 /* ---- keeper_frontend.c ---- */
 
@@ -139,10 +144,15 @@ void keeper_tell_frontend(struct keeper *k, uint32_t request, const void *payloa
 
 /* Now and then: start one if there is use for it. */
 void keeper_look_for_spare(struct keeper *k);
-/* The worker died: the spare one is it from now on, and *link is where it is asked. False: there is none. */
-bool keeper_take_spare(struct keeper *k, int *link);
-/* It must not serve this guest any more. */
+/*
+ * The worker died: the spare one is it from now on, *link is where it is asked, and *control is for who asks it on behalf of
+ * the user. False: there is none.
+ */
+bool keeper_take_spare(struct keeper *k, int *link, int *control);
+/* It must not serve this guest any more: it is killed, and gone a little later. */
 void keeper_drop_spare(struct keeper *k);
+/* The same, and wait for that: the loop runs no more. */
+void keeper_end_spare(struct keeper *k);
 
 /* ---- keeper_shmem.c ---- */
 
@@ -155,6 +165,8 @@ void keeper_close_backend(struct keeper *k);
 
 /* ---- keeper_objects.c ---- */
 
+/* What a worker may give to others, who map it: memory that can't be cut off under them, no device, file or socket. */
+bool keeper_is_memory(int fd);
 /* The worker announces an object, takes it back, or looks for one. A negative errno: it breaks the protocol. */
 int keeper_worker_shares(struct keeper *k, struct message *m);
 /* The frontend answers. A negative errno: it breaks the protocol. */
@@ -164,7 +176,7 @@ int keeper_get_object(struct keeper *k, struct message *m);
 /* The worker died: the next one finds its objects here. */
 void keeper_leave_objects(struct keeper *k);
 /*
- * The next one may have begun: what it did not find then is nobody's. A device looks for what its journal names when the first
+ * The next one may have begun, and then its device is made again: what it did not find then is nobody's. A device looks for what its journal names when the first
  * ring runs, which may be long after the worker is there: the machine may have paused.
  */
 void keeper_settle_objects(struct keeper *k);

@@ -28,6 +28,9 @@ int keeper_worker_maps(struct keeper *k, struct message *m)
 		err = -ENOSPC;
 	} else if (!k->backend.open) {
 		err = -EOPNOTSUPP;
+	} else if (with_fd && !keeper_is_memory(m->fds[0])) {
+		/* Not every frontend looks; one that is touched where it ends is the end of the machine. */
+		err = -EPERM;
 	} else if (message_send_fds(&k->backend, map.request, VHOST_USER_NEED_REPLY, &m->payload.map,
 				  sizeof(m->payload.map), m->fds, m->fd_count)) {
 		/* It ends here: half of a message may be there, and those before this one are to be answered before it. */

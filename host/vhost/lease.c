@@ -204,9 +204,11 @@ static int note_base(struct lease *l, const struct message *m)
 
 	if (!r)
 		return -EINVAL;
-	/* A driver that starts over: see vhost_rings_set_base(), which drops all rings too. */
-	if (r->started || (r->base && m->payload.state.num != r->base && !lease_any_ring_runs(l)))
+	/* A driver that starts over, or another one: see vhost_rings_set_base(), which drops all rings in the first case too. */
+	if (r->started)
 		note_reset(l, m);
+	else if (r->base && m->payload.state.num != r->base && !lease_any_ring_runs(l))
+		l->was_enabled = false;
 	r->base = m->payload.state.num;
 	r->has_base = true;
 	return 0;
@@ -383,7 +385,7 @@ static int repeat_ring(const struct lease *l, unsigned index, struct message_soc
 	if (!err && r->has_base)
 		err = repeat_state(to, VHOST_USER_SET_VRING_BASE, 0, index, r->base);
 	if (!err && r->has_addr)
-		err = message_send(to, VHOST_USER_SET_VRING_ADDR, 0, &r->addr, sizeof(r->addr));
+		err = message_send(to, VHOST_USER_SET_VRING_ADDR, ask(replies), &r->addr, sizeof(r->addr));
 	if (!err && r->has_kick)
 		err = repeat_ring_fd(to, VHOST_USER_SET_VRING_KICK, ask(replies), index, r->kick);
 	/* One that was disabled while it ran is started all the same: what is in flight on it must come to an end. */

@@ -66,11 +66,11 @@ bool lease_ring_runs(const struct lease *l, unsigned index);
 
 /*
  * Say all of it on @to, in an order in which a device server takes it. @protocol_features: as for a frontend that agreed
- * on these, REPLY_ACK among them: what starts a ring is to be answered, since a ring that can't go on (the guest broke
- * it) is no reason to end the connection. *replies is how many answers will come. Returns 0 or what message_send_fds()
- * returns.
+ * on these, REPLY_ACK among them: where a ring is, and what starts it, is to be answered, since a ring that can't go on (the
+ * guest broke it, or its memory was taken away) is no reason to end the connection. *replies is how many answers will come.
+ * Returns 0 or what message_send_fds() returns.
  */
-#define LEASE_MAX_REPLIES (3 * LEASE_MAX_RINGS)
+#define LEASE_MAX_REPLIES (4 * LEASE_MAX_RINGS)
 int lease_repeat(const struct lease *l, struct message_socket *to, uint64_t protocol_features, unsigned *replies);
 
 #endif

@@ -11,12 +11,25 @@
 
 #include "host/base/log.h"
 
-/* Nobody listens on @address: it is what a server that died has left. */
+static bool is_socket(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+/*
+ * Nobody listens on @address: it is what a server that died has left. Nobody listens on a file of another kind either, but
+ * that is somebody's. One with more at its door than it takes lives: to connect would be to wait there.
+ */
 static bool is_stale(const struct sockaddr_un *address)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd;
 	bool stale;
 
+	if (!is_socket(address->sun_path))
+		return false;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return false;
 	stale = connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 && errno == ECONNREFUSED;
@@ -55,9 +68,10 @@ int vhost_listen(const char *path, int *out)
 	}
 	err = bind_for_user(fd, &address);
 	if (err) {
-		log_line(LOG_TOPIC_VHOST, LOG_ERROR,
-			 "can't listen on %s: %s; name another path, or end the program that uses it", path,
-			 strerror(-err));
+		log_line(LOG_TOPIC_VHOST, LOG_ERROR, "can't listen on %s: %s; name another path%s", path, strerror(-err),
+			 err != -EADDRINUSE ? ""
+			 : is_socket(path)  ? ", or end the program that uses it"
+					    : ": this one is a file that is no socket");
 		goto fail;
 	}
 	if (listen(fd, 1) < 0) {

@@ -129,6 +129,15 @@ static void frontend_ended(void *owner)
 	loop_stop(((struct program_worker *)owner)->loop);
 }
 
+static void made_progress(void *owner)
+{
+	struct program_worker *w = owner;
+
+	/* A spare one keeps no pulse. */
+	if (w->begun)
+		worker_pulse_beat(&w->pulse);
+}
+
 static int take_display(void *owner, int fd)
 {
 	const struct program_worker *w = owner;
@@ -163,15 +172,11 @@ static int make_device(struct program_worker *w)
 	return p->module->create(&setup, &w->device);
 }
 
-/*
- * What the user asks of the device. Not before the worker is the guest's: the socket is that of the one before until
- * then.
- */
+/* What the user asks of the device. Not before the worker is the guest's: the modes are written by the one before. */
 static int serve_control(struct program_worker *w)
 {
 	const struct control_server_config config = {
 		.socket = w->place->control,
-		.generation = w->place->generation,
 		.device = w->device,
 		.displays = w->program->module->display_control,
 		.modes = w->place->memory->modes,
@@ -207,6 +212,7 @@ static int construct(struct program_worker *w)
 		.inflight = w->place->memory->rings,
 		.display = p->take_display ? take_display : NULL,
 		.begun = frontend_begun,
+		.progress = made_progress,
 		.ended = frontend_ended,
 		.owner = w,
 	};

@@ -84,6 +84,17 @@ void vhost_rings_reset(struct vhost_rings *r)
 	}
 }
 
+/*
+ * Another driver is at work than before all rings stopped. What the frontend has said since (a ring that stops loses its
+ * addresses and its kick descriptor) is about the new one: of the rings that come before the one that shows it, and the status.
+ */
+static void begin_anew(struct vhost_rings *r)
+{
+	virtio_device_set_status(r->device, 0, NULL);
+	for (unsigned i = 0; i < r->device->queue_count; i++)
+		r->ring[i].parked = false;
+}
+
 static void drop_inflight(struct vhost_rings *r)
 {
 	for (unsigned i = 0; i < r->device->queue_count; i++)
@@ -152,11 +163,8 @@ static int start(struct vhost_ring *q)
 
 	if (err)
 		return err;
-	if (d->broken && !any_running(r)) {
-		virtio_device_set_status(d, 0, NULL);
-		for (unsigned i = 0; i < d->queue_count; i++)
-			r->ring[i].parked = false;
-	}
+	if (d->broken && !any_running(r))
+		begin_anew(r);
 	if (q->size > virtq_max_size(d->queues[q->index])) {
 		/* What a reset left with the device must be done with first; frontends try again. */
 		if (virtq_outstanding(d->queues[q->index]))
@@ -264,8 +272,12 @@ int vhost_rings_set_addr(struct vhost_rings *r, const struct vhost_user_vring_ad
 	if (q->running)
 		return addr->desc == q->addr.desc && addr->avail == q->addr.avail && addr->used == q->addr.used ? 0 : -EBUSY;
 	if (!vhost_memory_translate(r->memory, addr->desc, &gpa) || !vhost_memory_translate(r->memory, addr->avail, &gpa) ||
-	    !vhost_memory_translate(r->memory, addr->used, &gpa))
+	    !vhost_memory_translate(r->memory, addr->used, &gpa)) {
+		log_line(LOG_TOPIC_VHOST, LOG_WARN, "ring %u can't start: it does not lie in the memory table", q->index);
+		if (q->error >= 0)
+			signal_fd(q->error);
 		return -EINVAL;
+	}
 	q->addr = *addr;
 	q->has_addr = true;
 	return 0;
@@ -281,8 +293,10 @@ int vhost_rings_set_base(struct vhost_rings *r, uint32_t index, uint32_t base)
 	 * A driver that starts over without having stopped (User Mode Linux), or another one than before the stop; the
 	 * stop may have been another process's, which the keeper repeated with the position alone.
 	 */
-	if (q->running || ((q->parked || q->base) && base != q->base && !any_running(r)))
+	if (q->running)
 		vhost_rings_reset(r);
+	else if ((q->parked || q->base) && base != q->base && !any_running(r))
+		begin_anew(r);
 	q->base = base;
 	return 0;
 }

@@ -83,9 +83,18 @@ static void config_changed(void *owner)
 		ask(s, VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, NULL, 0);
 }
 
+static void progress(void *owner)
+{
+	struct vhost_server *s = owner;
+
+	if (s->config.progress)
+		s->config.progress(s->config.owner);
+}
+
 static const struct virtio_transport_ops transport_ops = {
 	.interrupt = interrupt,
 	.config_changed = config_changed,
+	.progress = progress,
 };
 
 /* ---- the connection ---- */

@@ -36,6 +36,8 @@ struct vhost_server_config {
 	int (*display)(void *owner, int fd);
 	/* A frontend's first message is here, before it is looked at. NULL: nothing. */
 	void (*begun)(void *owner);
+	/* The device is at a long work, and a step of it is done (virtio_device_progress()). NULL: nothing. */
+	void (*progress)(void *owner);
 	/* There will be no other frontend: the connected socket that was given has ended. NULL: nothing. */
 	void (*ended)(void *owner);
 	void *owner;

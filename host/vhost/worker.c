@@ -178,13 +178,17 @@ int worker_stop(struct worker *w, int timeout_ms)
 
 /* ---- in the worker ---- */
 
+void worker_pulse_beat(struct worker_pulse *p)
+{
+	atomic_store((_Atomic uint64_t *)&p->memory->pulse_ns, loop_now_ns());
+}
+
 static void beat(struct loop_timer *t)
 {
 	struct worker_pulse *p = t->owner;
-	uint64_t now = loop_now_ns();
 
-	atomic_store((_Atomic uint64_t *)&p->memory->pulse_ns, now);
-	loop_arm_timer(p->loop, t, now + PULSE_NS);
+	worker_pulse_beat(p);
+	loop_arm_timer(p->loop, t, loop_now_ns() + PULSE_NS);
 }
 
 void worker_pulse_start(struct worker_pulse *p, struct worker_memory *m, struct loop *loop)

@@ -45,9 +45,8 @@ struct worker_place {
 	 * one's before the first word on @link, which may never come.
 	 */
 	bool spare;
-	int control;   /* a socket of the program's, for host/vhost/control_server.h; -1: none */
+	int control;   /* a socket of its own, for host/vhost/control_server.h; -1: none */
 	int screen;    /* and one that a display of the device is reached by; -1: none */
-	uint64_t generation; /* how many workers there were, with this one */
 	bool degraded; /* the ones before died too often: do without what may be the reason */
 	/* Of this worker, which is prepared; to be locked before the first word of the frontend's. */
 	struct sandbox *sandbox;
@@ -75,12 +74,16 @@ void worker_kill(struct worker *w);
 /* Wait up to @timeout_ms for its end, then kill it; ended is not called. Returns its wait status; 0 without a process. */
 int worker_stop(struct worker *w, int timeout_ms);
 
-/* For the worker: have m->pulse_ns follow @loop until the loop goes. */
+/*
+ * For the worker: have m->pulse_ns follow @loop until the loop goes. What keeps the loop longer than the keeper waits tells of
+ * its steps by worker_pulse_beat(), so that only one of them that takes as long is a hang.
+ */
 struct worker_pulse {
 	struct worker_memory *memory;
 	struct loop *loop;
 	struct loop_timer timer;
 };
 void worker_pulse_start(struct worker_pulse *p, struct worker_memory *m, struct loop *loop);
+void worker_pulse_beat(struct worker_pulse *p);
 
 #endif

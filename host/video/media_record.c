@@ -511,10 +511,13 @@ static void restore_each(struct restore *x, enum record_type type,
 	size_t at = 0, bytes;
 
 	while (journal_next(x->m->journal, &at, &key, &payload, &bytes)) {
-		if (key.type != type || restore(x, &key, payload, bytes))
+		if (key.type != type)
 			continue;
-		journal_drop(x->m->journal, &key);
-		x->left_out++;
+		if (!restore(x, &key, payload, bytes)) {
+			journal_drop(x->m->journal, &key);
+			x->left_out++;
+		}
+		virtio_device_progress(&x->m->device);
 	}
 }
 
@@ -547,6 +550,7 @@ void media_restore(struct media *m)
 	for (struct media_session *s = m->sessions; s; s = s->next) {
 		for (unsigned q = 0; q < VIDEO_QUEUE_COUNT; q++)
 			restore_buffers(&x, s, q);
+		virtio_device_progress(&m->device);
 	}
 	restore_each(&x, RECORD_BUFFER, restore_buffer_owner);
 	restore_each(&x, RECORD_MAPPING, restore_mapping);
@@ -558,6 +562,7 @@ void media_restore(struct media *m)
 		if (s->lost)
 			tell_loss(s);
 		media_record_session(s);
+		virtio_device_progress(&m->device);
 	}
 	media_window_settle(&m->window);
 	media_record_commit(m, 0);

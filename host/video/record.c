@@ -419,10 +419,13 @@ void video_restore(struct video *v)
 		size_t at = 0, bytes;
 
 		while (journal_next(v->journal, &at, &key, &payload, &bytes)) {
-			if (key.type != kinds[i].type || kinds[i].restore(&r, &key, payload, bytes))
+			if (key.type != kinds[i].type)
 				continue;
-			journal_drop(v->journal, &key);
-			r.left_out++;
+			if (!kinds[i].restore(&r, &key, payload, bytes)) {
+				journal_drop(v->journal, &key);
+				r.left_out++;
+			}
+			virtio_device_progress(&v->device);
 		}
 	}
 	journal_restored(v->journal);

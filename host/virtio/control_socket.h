@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a user asks of a device between two processes: what it counted (host/virtio/counters.h), and
- * host/virtio/display_control.h where it has displays. Messages on a SOCK_SEQPACKET socket, one struct each. The asker
- * is the program with the user, the other end is the device's worker: the keeper hands it to each worker in turn, and
- * says by CONTROL_WORKER which one it is now.
+ * host/virtio/display_control.h where it has displays. Messages on SOCK_SEQPACKET sockets, one struct each. The asker is
+ * the program with the user. Its own socket leads to the keeper, which says by CONTROL_WORKER which worker there is now, and
+ * sends along the socket on which that one is asked. So nobody but the keeper says who is there, and what a worker does to
+ * its socket goes with it.
  *
- * A worker may die with requests that it has not answered. The asker repeats them when it hears of the next one; so that
- * what the dead one left on the socket isn't done as well, each request says which worker it is for. All of them may be
- * repeated: modes are set, a file is written from its beginning.
+ * A worker may die with requests that it has not answered. The asker repeats them when it hears of the next one. All of them
+ * may be repeated: modes are set, a file is written from its beginning.
  *
- * Both ends are of one build. The asker must take each field for a hostile one: a guest may have taken the worker over.
+ * Both ends are of one build. The asker must take each field of a worker's for a hostile one: a guest may have taken it over.
  * Thread: any, one at a time an end.
  */
 #ifndef MULLION_HOST_VIRTIO_CONTROL_SOCKET_H
@@ -20,7 +20,7 @@
 #include "host/virtio/display_control.h"
 
 enum control_kind {
-	CONTROL_WORKER = 1,
+	CONTROL_WORKER = 1, /* comes with the socket of a worker that begins */
 	CONTROL_STATUS,
 	CONTROL_MODE,
 	CONTROL_SCREENSHOT, /* comes with the file to write */
@@ -34,7 +34,6 @@ enum control_kind {
 struct control_message {
 	uint32_t kind;
 	uint32_t sequence;		     /* the asker's; an answer has that of its request */
-	uint64_t generation;		     /* of the worker that begins, or that a request is for; from 1 */
 	int32_t err;			     /* of an answer: 0 or a negative errno */
 	uint32_t worker_pid, deaths;	     /* CONTROL_WORKER */
 	uint32_t display, width, height;     /* CONTROL_MODE, CONTROL_SCREENSHOT */

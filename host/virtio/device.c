@@ -110,6 +110,12 @@ void virtio_device_config_changed(struct virtio_device *d)
 		d->transport->config_changed(d->transport_owner);
 }
 
+void virtio_device_progress(struct virtio_device *d)
+{
+	if (d->transport && d->transport->progress)
+		d->transport->progress(d->transport_owner);
+}
+
 static void set_broken(struct virtio_device *d)
 {
 	stop_queues(d);

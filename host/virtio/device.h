@@ -69,6 +69,7 @@ struct virtio_device_ops {
 struct virtio_transport_ops {
 	void (*interrupt)(void *owner, unsigned queue); /* used buffers on @queue */
 	void (*config_changed)(void *owner);            /* config space or NEEDS_RESET changed */
+	void (*progress)(void *owner);                  /* virtio_device_progress(); NULL: nobody wants to know */
 };
 
 #define VIRTIO_DEVICE_MAX_QUEUES 16
@@ -111,6 +112,11 @@ static inline bool virtio_device_has(const struct virtio_device *d, unsigned fea
 }
 /* Tell the driver that the config space changed (generation counts up). */
 void virtio_device_config_changed(struct virtio_device *d);
+/*
+ * A step of a long work is done for which the device keeps its loop, as it does when it is made again after the death of its
+ * process: whoever watches over the process does not take all of it for a hang. Cheap.
+ */
+void virtio_device_progress(struct virtio_device *d);
 /*
  * The guest broke a ring: queues stop, NEEDS_RESET is set, the driver is told; the VM lives. Chains in flight may
  * still be finished (they are only freed). Once broken, nothing happens until the reset.

@@ -48,6 +48,7 @@ struct entry {
 	struct journal_key key;
 	uint32_t offset, bytes;
 	uint32_t previous, next, chain; /* indices of entries; 0: none, and the ring's head */
+	uint32_t change; /* the number of the last of the changes that is about it, from 1; 0: none */
 };
 
 /* A change that is written and not committed. */
@@ -76,7 +77,8 @@ struct journal {
 	uint64_t live_bytes;
 	struct change *changes;
 	uint32_t change_count, change_capacity;
-	uint64_t put_bytes; /* of the changes */
+	/* What live records will take when the changes are committed; one that is new twice among them counts twice. */
+	uint64_t next_bytes;
 	uint64_t commits, compactions;
 	bool loaded;
 	/* What journal_load() found, laid out as the active half was then. */
@@ -229,6 +231,7 @@ static void enter(struct journal *j, const struct journal_key *key, uint32_t off
 	}
 	j->entries[at].offset = offset;
 	j->entries[at].bytes = bytes;
+	j->entries[at].change = 0;
 	j->live_bytes += whole(bytes);
 	link_last(j, at);
 }
@@ -244,7 +247,21 @@ static void apply_changes(struct journal *j)
 			enter(j, &c->key, c->offset, c->bytes);
 	}
 	j->change_count = 0;
-	j->put_bytes = 0;
+	j->next_bytes = j->live_bytes;
+}
+
+/* What the record of @key is counted with in next_bytes: as it is live, or as it will be. */
+static uint32_t counted_bytes(const struct journal *j, const struct journal_key *key)
+{
+	const uint32_t at = find(j, key);
+	const struct change *c;
+
+	if (!at)
+		return 0;
+	if (!j->entries[at].change)
+		return whole(j->entries[at].bytes);
+	c = &j->changes[j->entries[at].change - 1];
+	return c->drop ? 0 : whole(c->bytes);
 }
 
 /* ---- writing ---- */
@@ -327,10 +344,13 @@ static bool room_for(struct journal *j, uint32_t bytes)
 
 static void note_change(struct journal *j, const struct journal_key *key, bool drop, uint32_t bytes)
 {
+	const uint32_t at = find(j, key);
+
+	j->next_bytes = j->next_bytes - counted_bytes(j, key) + (drop ? 0 : whole(bytes));
 	j->changes[j->change_count++] = (struct change){.key = *key, .drop = drop, .offset = j->used, .bytes = bytes};
+	if (at)
+		j->entries[at].change = j->change_count;
 	j->used += whole(bytes);
-	if (!drop)
-		j->put_bytes += whole(bytes);
 }
 
 int journal_put2(struct journal *j, const struct journal_key *key, const void *first, size_t first_bytes,
@@ -342,7 +362,7 @@ int journal_put2(struct journal *j, const struct journal_key *key, const void *f
 
 	assert(key->type >= 1 && key->type <= JOURNAL_MAX_TYPE);
 	if (first_bytes > j->limit_bytes || second_bytes > j->limit_bytes ||
-	    j->live_bytes + j->put_bytes + whole(bytes) > j->limit_bytes)
+	    j->next_bytes - counted_bytes(j, key) + whole(bytes) > j->limit_bytes)
 		return -ENOSPC;
 	err = reserve_entries(j, j->change_count + 1);
 	if (err == 0)
@@ -434,7 +454,7 @@ void journal_commit(struct journal *j, uint64_t tag)
 void journal_clear(struct journal *j)
 {
 	j->change_count = 0;
-	j->put_bytes = 0;
+	j->next_bytes = 0;
 	flip(j, !j->active, write_trailer(j, !j->active, 0));
 	j->used = j->committed;
 	j->live = 0;
@@ -551,8 +571,10 @@ static int read_transactions(struct journal *j, const uint8_t *copy, uint32_t by
 	}
 	if (j->change_count > 0 && !*why)
 		*why = "the last change is not whole";
+	/* They are none. */
+	for (uint32_t i = 0; i < j->change_count; i++)
+		j->entries[find(j, &j->changes[i].key)].change = 0;
 	j->change_count = 0;
-	j->put_bytes = 0;
 	/* More than was ever let in: the newest go. */
 	while (j->live_bytes > j->limit_bytes) {
 		const struct journal_key key = j->entries[j->entries[0].previous].key;
@@ -560,6 +582,7 @@ static int read_transactions(struct journal *j, const uint8_t *copy, uint32_t by
 		*why = "there is more than may be";
 		forget_entry(j, &key);
 	}
+	j->next_bytes = j->live_bytes;
 	return 0;
 }
 

@@ -30,7 +30,10 @@
 
 struct journal;
 
-/* The size of the memfd. Live records may fill 3/8 of it: 3/4 of a half. The rest is for changes. */
+/*
+ * The size of the memfd. Live records may fill 3/8 of it: 3/4 of a half. The rest is for changes: until a change is
+ * committed, what it takes the place of has to be there as well.
+ */
 #define JOURNAL_MIN_BYTES (64u << 10)
 #define JOURNAL_MAX_BYTES (1u << 30)
 
@@ -62,8 +65,9 @@ void journal_close(struct journal *j);
 /* ---- changes: seen by the next journal_load() once committed ---- */
 
 /*
- * Set the record of @key. Returns 0, -ENOSPC when the live records don't fit (nothing is changed; the old record
- * is still there), -ENOMEM.
+ * Set the record of @key. Returns 0, -ENOSPC when the live records don't fit, as they will be after the commit, or the
+ * changes of one transaction are more than there is room for, a quarter of a half at least (nothing is changed; the old
+ * record is still there), -ENOMEM.
  */
 int journal_put(struct journal *j, const struct journal_key *key, const void *payload, size_t bytes) MUST_CHECK;
 /* As one payload. */

@@ -17,7 +17,7 @@ struct input_sink;
 struct journal;
 struct virtio_objects;
 
-#define DEVICE_MODULE_ABI 6u
+#define DEVICE_MODULE_ABI 7u
 #define DEVICE_MODULE_SYMBOL "mullion_device_module"
 
 /* What a device is made of. All is borrowed: strings for the call, the rest until the device is destroyed. */

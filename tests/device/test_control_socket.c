@@ -83,7 +83,7 @@ struct place {
 	struct isolate_control *control;
 	const struct display_control *asker;
 	const struct counter_source *counters;
-	int worker; /* its end of the socket */
+	int keeper, worker; /* their ends of the sockets; -1: none */
 };
 
 static int set_up(void **state)
@@ -94,8 +94,9 @@ static int set_up(void **state)
 	assert_int_equal(isolate_control_create(&p->control), 0);
 	p->asker = isolate_control_display(p->control);
 	p->counters = isolate_control_counters(p->control);
-	p->worker = isolate_control_connect(p->control);
-	assert_true(p->worker >= 0);
+	p->keeper = isolate_control_connect(p->control);
+	assert_true(p->keeper >= 0);
+	p->worker = -1;
 	*state = p;
 	return 0;
 }
@@ -107,21 +108,23 @@ static int tear_down(void **state)
 	isolate_control_destroy(p->control);
 	if (p->worker >= 0)
 		close(p->worker);
+	close(p->keeper);
 	free(p);
 	return 0;
 }
 
-/* What a keeper says. */
-static void say_worker(struct place *p, uint64_t generation)
+/* What a keeper says of its worker @number. */
+static void say_worker(struct place *p, uint32_t number)
 {
-	const struct control_message m = {
-		.kind = CONTROL_WORKER,
-		.generation = generation,
-		.worker_pid = 1000 + (uint32_t)generation,
-		.deaths = (uint32_t)generation - 1,
-	};
+	const struct control_message m = {.kind = CONTROL_WORKER, .worker_pid = 1000 + number, .deaths = number - 1};
+	int pair[2];
 
-	assert_int_equal(control_send(p->worker, &m, -1), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(control_send(p->keeper, &m, pair[0]), 0);
+	close(pair[0]);
+	if (p->worker >= 0)
+		close(p->worker);
+	p->worker = pair[1];
 }
 
 /* The next request, which a test answers in place of a worker. */
@@ -234,12 +237,11 @@ struct server {
 	struct virtio_device device;
 };
 
-static void start_server_of(struct server *s, int socket, uint64_t generation, const struct virtio_device_ops *ops,
+static void start_server_of(struct server *s, int socket, const struct virtio_device_ops *ops,
 			    const struct display_control_ops *displays)
 {
 	const struct control_server_config c = {
 		.socket = socket,
-		.generation = generation,
 		.device = &s->device,
 		.displays = displays,
 		.modes = s->modes,
@@ -251,9 +253,9 @@ static void start_server_of(struct server *s, int socket, uint64_t generation, c
 	assert_int_equal(loop_start(s->loop), 0);
 }
 
-static void start_server(struct server *s, int socket, uint64_t generation)
+static void start_server(struct server *s, int socket)
 {
-	start_server_of(s, socket, generation, &counting_ops, &fake_ops);
+	start_server_of(s, socket, &counting_ops, &fake_ops);
 }
 
 static void destroy_server(void *arg)
@@ -280,7 +282,7 @@ static void all_that_a_user_asks_crosses(void **state)
 	struct shot shot, none;
 
 	say_worker(p, 3);
-	start_server(&s, dup(p->worker), 3);
+	start_server(&s, dup(p->worker));
 	ask(p, &mode);
 	assert_int_equal(answer_of(&mode), 0);
 	ask(p, &wrong);
@@ -317,7 +319,7 @@ static void what_a_device_counted_crosses(void **state)
 	say_worker(p, 3);
 	/* Of one without displays as well, which has no use for modes. */
 	for (unsigned i = 0; i < 2; i++) {
-		start_server_of(&s, dup(p->worker), 3, &counting_ops, i ? NULL : &fake_ops);
+		start_server_of(&s, dup(p->worker), &counting_ops, i ? NULL : &fake_ops);
 		ask(p, &q);
 		assert_int_equal(answer_of(&q), 0);
 		assert_int_equal(c->count, 3);
@@ -345,7 +347,7 @@ static void a_device_that_counts_nothing_says_so(void **state)
 	struct server s = {0};
 
 	say_worker(p, 1);
-	start_server_of(&s, dup(p->worker), 1, &silent, NULL);
+	start_server_of(&s, dup(p->worker), &silent, NULL);
 	ask(p, &q);
 	assert_int_equal(answer_of(&q), 0);
 	assert_int_equal(c->count, 1);
@@ -405,34 +407,57 @@ static void a_worker_begins_with_the_modes_that_were_set(void **state)
 	struct place *p = *state;
 	struct server s = {.modes = {[0] = {1, 640, 400}, [1] = {1, 1 << 30, 1}, [5] = {1, 1, 1}}};
 
-	start_server(&s, dup(p->worker), 1);
+	say_worker(p, 1);
+	start_server(&s, dup(p->worker));
 	stop_server(&s);
 	assert_int_equal(device.modes[0].width, 640);
 	/* Of what a hijacked one may have left, nothing. */
 	assert_int_equal(device.modes[1].is_set, 0);
 }
 
-static void a_worker_does_what_is_for_another_never(void **state)
+/* ---- workers that a guest has taken over ---- */
+
+static void only_the_keeper_says_who_the_worker_is(void **state)
+{
+	const struct control_message lie = {.kind = CONTROL_WORKER, .worker_pid = 1, .deaths = 77};
+	struct place *p = *state;
+	struct question q = {0};
+	struct control_message m;
+	int fd;
+
+	say_worker(p, 4);
+	ask(p, &q);
+	take(p, &m, &fd);
+	/* Its own socket, for another's. */
+	assert_int_equal(control_send(p->worker, &lie, p->worker), 0);
+	assert_int_equal(control_send(p->worker, &lie, -1), 0);
+	m.worker_pid = lie.worker_pid;
+	m.deaths = lie.deaths;
+	m.status.worker_pid = lie.worker_pid;
+	m.status.deaths = lie.deaths;
+	assert_int_equal(control_send(p->worker, &m, -1), 0);
+	assert_int_equal(answer_of(&q), 0);
+	assert_int_equal(q.status.worker_pid, 1004);
+	assert_int_equal(q.status.deaths, 3);
+}
+
+static void what_a_worker_does_to_its_socket_goes_with_it(void **state)
 {
 	struct place *p = *state;
-	struct control_message m = {.kind = CONTROL_MODE, .sequence = 1, .generation = 4, .width = 99, .height = 99};
+	struct question q = {.is_mode = true, .width = 320, .height = 200};
 	struct server s = {0};
-	int pair[2], fd;
+	struct control_message m;
+	int fd;
 
-	(void)p;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-	assert_int_equal(control_send(pair[0], &m, -1), 0);
-	m.kind = CONTROL_SCREENSHOT;
-	assert_int_equal(control_send(pair[0], &m, pair[0]), 0);
-	m = (struct control_message){.kind = CONTROL_STATUS, .sequence = 2, .generation = 5};
-	assert_int_equal(control_send(pair[0], &m, -1), 0);
-	start_server(&s, pair[1], 5);
-	p->worker = (close(p->worker), pair[0]);
+	say_worker(p, 1);
+	ask(p, &q);
 	take(p, &m, &fd);
+	assert_int_equal(shutdown(p->worker, SHUT_RDWR), 0);
+	say_worker(p, 2);
+	start_server(&s, dup(p->worker));
+	assert_int_equal(answer_of(&q), 0);
 	stop_server(&s);
-	assert_int_equal(m.sequence, 2);
-	assert_int_equal(device.modes[0].is_set, 0);
-	assert_int_equal(device.shots, 0);
+	assert_int_equal(device.modes[0].width, 320);
 }
 
 /* ---- workers that die ---- */
@@ -454,12 +479,10 @@ static void what_a_worker_died_with_is_asked_again(void **state)
 	ask(p, &q);
 	take(p, &m, &fd);
 	assert_int_equal(m.kind, CONTROL_MODE);
-	assert_int_equal(m.generation, 1);
 
 	say_worker(p, 2);
 	take(p, &again, &fd);
 	assert_int_equal(again.kind, CONTROL_MODE);
-	assert_int_equal(again.generation, 2);
 	assert_int_equal(again.sequence, m.sequence);
 	assert_int_equal(again.width, 320);
 	assert_int_equal(control_send(p->worker, &again, -1), 0);
@@ -490,7 +513,7 @@ static void counters_are_asked_of_the_next_worker(void **state)
 	take(p, &m, &fd);
 	close(fd);
 	say_worker(p, 2);
-	start_server(&s, dup(p->worker), 2);
+	start_server(&s, dup(p->worker));
 	assert_int_equal(answer_of(&q), 0);
 	assert_int_equal(c->count, 3);
 	assert_int_equal(c->list[0].value, 1);
@@ -512,11 +535,11 @@ static void nobody_waits_for_a_program_that_ended(void **state)
 	close(fd);
 	ask(p, &q);
 	take(p, &m, &fd);
-	close(p->worker);
+	close(p->keeper);
 	assert_int_equal(answer_of(&q), -EPIPE);
 	assert_int_equal(end_shot(&shot, ""), -ECANCELED);
 	/* Until it is started again. */
-	p->worker = isolate_control_connect(p->control);
+	p->keeper = isolate_control_connect(p->control);
 	ask(p, &later);
 	say_worker(p, 1);
 	take(p, &m, &fd);
@@ -636,7 +659,8 @@ int main(void)
 		T(a_device_that_counts_nothing_says_so),
 		T(counters_of_a_worker_are_made_harmless),
 		T(a_worker_begins_with_the_modes_that_were_set),
-		T(a_worker_does_what_is_for_another_never),
+		T(only_the_keeper_says_who_the_worker_is),
+		T(what_a_worker_does_to_its_socket_goes_with_it),
 		T(what_a_worker_died_with_is_asked_again),
 		T(counters_are_asked_of_the_next_worker),
 		T(nobody_waits_for_a_program_that_ended),

@@ -170,6 +170,38 @@ static void one_that_keeps_its_pulse_but_answers_nothing_is_replaced(void **stat
 	assert_int_equal(keeper_world_end(&w), 0);
 }
 
+/* All that there was takes longer to make again than a turn may take, and than an answer. */
+static void a_device_that_is_made_again_slowly_does_not_hang(void **state)
+{
+	struct keeper_world w;
+
+	(void)state;
+	keeper_world_begin(&w, &rings[0], KEEPER_BEGINS_SLOWLY);
+	w.shared->act = 5;
+	keeper_world_start(&w);
+	keeper_world_serve(&w, 0, 0, keeper_world_die);
+	assert_int_equal(w.shared->workers, 2);
+	assert_false(keeper_world_log_has(&w, "it is killed"));
+	/* It is no licence for later. */
+	keeper_world_serve(&w, 0, 50, keeper_world_stop);
+	assert_int_equal(w.shared->workers, 3);
+	assert_int_equal(keeper_world_end(&w), 0);
+}
+
+static void one_that_hangs_while_it_makes_a_device_again_is_replaced(void **state)
+{
+	struct keeper_world w;
+
+	(void)state;
+	keeper_world_begin(&w, &rings[0], KEEPER_BEGINS_SLOWLY);
+	w.shared->act = 300;
+	keeper_world_start(&w);
+	keeper_world_serve(&w, 0, 0, keeper_world_die);
+	assert_int_equal(w.shared->workers, 3);
+	assert_true(keeper_world_log_has(&w, "does not come to the end of its work"));
+	assert_int_equal(keeper_world_end(&w), 0);
+}
+
 static void a_ring_without_descriptors_goes_on_too(void **state)
 {
 	struct keeper_world w;
@@ -308,6 +340,8 @@ int main(void)
 		cmocka_unit_test(a_worker_that_hangs_is_replaced),
 		cmocka_unit_test(a_command_without_end_is_ended_and_not_done_again),
 		cmocka_unit_test(one_that_keeps_its_pulse_but_answers_nothing_is_replaced),
+		cmocka_unit_test(a_device_that_is_made_again_slowly_does_not_hang),
+		cmocka_unit_test(one_that_hangs_while_it_makes_a_device_again_is_replaced),
 		cmocka_unit_test(a_ring_without_descriptors_goes_on_too),
 		cmocka_unit_test(a_worker_that_can_not_start_ends_the_program),
 		cmocka_unit_test(a_first_worker_that_talks_nonsense_ends_the_program),

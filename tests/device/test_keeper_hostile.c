@@ -17,7 +17,7 @@
 #include "tests/lib/keeper_inside.h"
 
 static const uint64_t protocol = PROTOCOL_BIT(REPLY_ACK) | PROTOCOL_BIT(BACKEND_REQ) | PROTOCOL_BIT(CONFIG) |
-				 PROTOCOL_BIT(STATUS) | PROTOCOL_BIT(SHARED_OBJECT);
+				 PROTOCOL_BIT(STATUS) | PROTOCOL_BIT(SHARED_OBJECT) | PROTOCOL_BIT(SHMEM);
 
 /* A message of the frontend's that is to be answered with @wanted by the keeper or its worker. */
 static void ask(struct keeper_inside *i, uint32_t request, const void *payload, size_t bytes, int fd)
@@ -129,6 +129,69 @@ static void the_next_worker_s_device_begins_before_objects_are_nobody_s(void **s
 	keeper_inside_end(&i);
 }
 
+static uint64_t ask_to_map(struct keeper_inside *i, int fd)
+{
+	const struct vhost_user_shmem_map map = {.length = 4096};
+	const uint64_t good = 0;
+	struct vhost_user_header h;
+	struct vhost_user_shmem_map asked;
+	uint64_t result = 1;
+	int none;
+
+	keeper_inside_say(i->worker_backend, VHOST_USER_BACKEND_SHMEM_MAP, VHOST_USER_NEED_REPLY, &map, sizeof(map), fd);
+	keeper_inside_turn(i);
+	if (keeper_inside_hear(i->frontend_backend, &h, &asked, sizeof(asked), &none)) {
+		close(none);
+		keeper_inside_say(i->frontend_backend, h.request, VHOST_USER_REPLY, &good, sizeof(good), -1);
+		keeper_inside_turn(i);
+	}
+	assert_true(keeper_inside_hear(i->worker_backend, &h, &result, sizeof(result), &none));
+	return result;
+}
+
+/* QEMU maps what it is given; a worker that a guest has in hand would cut it off, and the guest or QEMU touch it there. */
+static void only_memory_that_stays_is_mapped_for_the_guest(void **state)
+{
+	struct keeper_inside i;
+	int memory = memfd_create("memory", MFD_CLOEXEC | MFD_ALLOW_SEALING), event = eventfd(0, EFD_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(ftruncate(memory, 4096), 0);
+	connect_frontend(&i);
+	start_ring(&i);
+	assert_int_equal(ask_to_map(&i, event), EPERM);
+	assert_int_equal(ask_to_map(&i, memory), EPERM);
+	assert_int_equal(fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	assert_int_equal(ask_to_map(&i, memory), 0);
+	assert_false(keeper_inside_gave_up(&i));
+	keeper_inside_end(&i);
+	close(memory);
+	close(event);
+}
+
+/* They would be noted as agreed on: a ring that has no kick descriptor as one that runs by messages. */
+static void protocol_features_that_were_not_offered_are_refused(void **state)
+{
+	/* LOG_SHMFD, and one that there isn't. */
+	const uint64_t wrong[] = {protocol | 1u << 1, protocol | 1ull << 63};
+	struct keeper_inside i;
+	struct vhost_user_header h;
+	uint64_t result;
+	int none;
+
+	(void)state;
+	connect_frontend(&i);
+	for (unsigned n = 0; n < sizeof(wrong) / sizeof(wrong[0]); n++) {
+		keeper_inside_say(i.frontend, VHOST_USER_SET_PROTOCOL_FEATURES, VHOST_USER_NEED_REPLY, &wrong[n], 8, -1);
+		keeper_inside_answer_all(&i);
+		assert_true(keeper_inside_hear(i.frontend, &h, &result, sizeof(result), &none));
+		assert_int_equal(result, EINVAL);
+		assert_int_equal(i.keeper.lease.protocol_features, protocol);
+		assert_true(i.keeper.frontend.open);
+	}
+	keeper_inside_end(&i);
+}
+
 /* What the worker says instead of a word that the keeper could use. */
 static const struct {
 	const char *name;
@@ -183,6 +246,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_worker_that_lies_is_given_up_and_the_next_one_answers),
+		cmocka_unit_test(only_memory_that_stays_is_mapped_for_the_guest),
+		cmocka_unit_test(protocol_features_that_were_not_offered_are_refused),
 		cmocka_unit_test(the_next_worker_s_device_begins_before_objects_are_nobody_s),
 	};
 

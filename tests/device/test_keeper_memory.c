@@ -157,6 +157,25 @@ static void what_was_said_of_status_and_memory_holds_after_a_death(void **state)
 	assert_int_equal(keeper_world_end(&w), 0);
 }
 
+/* It may be the frontend's mistake or the guest's; it is not the next worker's, nor the end of the program. */
+static void a_ring_whose_memory_went_ends_no_worker(void **state)
+{
+	const struct vhost_user_mem_table nothing = {0};
+	struct keeper_world w;
+
+	(void)state;
+	keeper_world_begin(&w, &rings[1], KEEPER_WELL);
+	w.peer->say_status = true;
+	keeper_world_start(&w);
+	assert_int_equal(keeper_world_serve(&w, 0, 0, NULL), 0);
+	assert_int_equal(vhost_peer_tell(w.peer, VHOST_USER_SET_MEM_TABLE, &nothing, 8, NULL, 0), 0);
+	keeper_world_die(&w);
+	assert_int_equal(get_status(&w), 15);
+	assert_int_equal(w.shared->workers, 2);
+	assert_true(keeper_world_log_has(&w, "a ring can't go on"));
+	assert_int_equal(keeper_world_end(&w), 0);
+}
+
 static void the_frontend_s_memory_makes_good_the_death_of_the_keeper(void **state)
 {
 	(void)state;
@@ -181,6 +200,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_worker_that_eats_all_memory_is_replaced),
 		cmocka_unit_test(what_was_said_of_status_and_memory_holds_after_a_death),
+		cmocka_unit_test(a_ring_whose_memory_went_ends_no_worker),
 		cmocka_unit_test(the_frontend_s_memory_makes_good_the_death_of_the_keeper),
 	};
 

@@ -151,6 +151,104 @@ static void another_position_is_another_driver_s(void **state)
 	vhost_peer_destroy(p);
 }
 
+static void say_state(struct vhost_peer *p, uint32_t request, unsigned q, uint32_t num)
+{
+	const struct vhost_user_vring_state s = {.index = q, .num = num};
+
+	assert_int_equal(vhost_peer_tell(p, request, &s, sizeof(s), NULL, 0), 0);
+}
+
+/* All but SET_VRING_ENABLE, which QEMU says when it has said this of all rings. */
+static void say_ring(struct vhost_peer *p, unsigned q, uint32_t base)
+{
+	const struct virtq_setup *s = &fake_guest_ring(p->guest, q)->setup;
+	const struct vhost_user_vring_addr addr = {
+		.index = q,
+		.desc = VHOST_PEER_USER + s->desc_gpa,
+		.avail = VHOST_PEER_USER + s->driver_gpa,
+		.used = VHOST_PEER_USER + s->device_gpa,
+	};
+	const uint64_t index = q;
+
+	say_state(p, VHOST_USER_SET_VRING_NUM, q, s->size);
+	say_state(p, VHOST_USER_SET_VRING_BASE, q, base);
+	assert_int_equal(vhost_peer_tell(p, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0), 0);
+	assert_int_equal(vhost_peer_tell(p, VHOST_USER_SET_VRING_KICK, &index, sizeof(index), &p->kick[q], 1), 0);
+}
+
+/* As QEMU stops a device: of all rings, one after the other. */
+static void stop_rings(struct vhost_peer *p)
+{
+	for (unsigned q = 0; q < ECHO_QUEUES; q++)
+		say_state(p, VHOST_USER_SET_VRING_ENABLE, q, 0);
+	for (unsigned q = 0; q < ECHO_QUEUES; q++)
+		virtio_device_stop_queue(&p->device, q);
+}
+
+/* A snapshot that is loaded: not every ring stands elsewhere. What was said before the first that does stays said. */
+static void rings_that_stand_where_they_did_go_on_beside_others(void **state)
+{
+	(void)state;
+	for (size_t r = 0; r < RING_KINDS; r++) {
+		struct vhost_peer *p = begin(&rings[r], false);
+		uint32_t base[ECHO_QUEUES];
+		unsigned resets;
+
+		if (rings[r].packed) {
+			vhost_peer_destroy(p);
+			continue;
+		}
+		assert_int_equal(fake_guest_start(p->guest, &p->device), 0);
+		for (unsigned i = 0; i < 3; i++) {
+			echoes(p, 0, i);
+			echoes(p, 1, i);
+		}
+		stop_rings(p);
+		memcpy(base, p->base, sizeof(base));
+		resets = p->echo->resets;
+		/* Where another driver has made one request more. */
+		fake_guest_add(p->guest, 1, "x", 1, 1);
+		say_ring(p, 0, base[0]);
+		say_ring(p, 1, base[1] + 1);
+		say_ring(p, 2, base[2]);
+		for (unsigned q = 0; q < ECHO_QUEUES; q++)
+			say_state(p, VHOST_USER_SET_VRING_ENABLE, q, 1);
+		assert_true(p->echo->resets > resets);
+		assert_int_equal(p->echo->starts, 2);
+		echoes(p, 0, 7);
+		echoes(p, 2, 8);
+		vhost_peer_destroy(p);
+	}
+}
+
+static void say_status(struct vhost_peer *p, uint64_t status)
+{
+	assert_int_equal(vhost_peer_tell(p, VHOST_USER_SET_STATUS, &status, sizeof(status), NULL, 0), 0);
+}
+
+/* QEMU 10 tells FEATURES_OK with the features, before the rings, and nothing of a status after. */
+static void a_status_that_was_told_before_the_rings_holds_for_another_driver(void **state)
+{
+	struct vhost_peer *p = begin(NULL, false);
+
+	(void)state;
+	assert_int_equal(fake_guest_start(p->guest, &p->device), 0);
+	echoes(p, 0, 1);
+	echoes(p, 1, 1);
+	stop_rings(p);
+	say_status(p, 0);
+	say_status(p, VIRTIO_CONFIG_S_FEATURES_OK);
+	fake_guest_add(p->guest, 0, "x", 1, 1);
+	say_ring(p, 0, p->base[0] + 1);
+	for (unsigned q = 1; q < ECHO_QUEUES; q++)
+		say_ring(p, q, p->base[q]);
+	for (unsigned q = 0; q < ECHO_QUEUES; q++)
+		say_state(p, VHOST_USER_SET_VRING_ENABLE, q, 1);
+	assert_int_equal(p->echo->starts, 2);
+	echoes(p, 1, 2);
+	vhost_peer_destroy(p);
+}
+
 static void status_starts_and_resets_the_device(void **state)
 {
 	struct vhost_peer *p = vhost_peer_create(NULL, false, false);
@@ -590,6 +688,8 @@ int main(void)
 		cmocka_unit_test(a_stopped_ring_goes_on_where_it_was),
 		cmocka_unit_test(a_new_driver_gets_a_fresh_device),
 		cmocka_unit_test(another_position_is_another_driver_s),
+		cmocka_unit_test(rings_that_stand_where_they_did_go_on_beside_others),
+		cmocka_unit_test(a_status_that_was_told_before_the_rings_holds_for_another_driver),
 		cmocka_unit_test(status_starts_and_resets_the_device),
 		cmocka_unit_test(a_status_without_the_driver_does_not_hold_up_rings),
 		cmocka_unit_test(get_vring_base_waits_for_what_is_in_flight),

@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "host/vhost/keeper.h"
+#include "host/vhost/keeper_parts.h"
 #include "host/vhost/sandbox.h"
 #include "host/vhost/server.h"
 #include "host/vhost/worker.h"
@@ -147,6 +147,8 @@ static void begin(struct world *w, unsigned max_deaths)
 	if (!w->keeper) {
 		struct keeper_config k = {.name = "echo",
 					  .fd = pair[1],
+					  .control = -1,
+					  .screen = -1,
 					  .config_bytes = 8,
 					  .journal_bytes = 64 << 10,
 					  .max_deaths = max_deaths,
@@ -187,6 +189,13 @@ static void wait_until(const atomic_uint *counter, unsigned least)
 	for (unsigned i = 0; i < 6000 && *counter < least; i++)
 		usleep(5000);
 	assert_true(*counter >= least);
+}
+
+static void wait_for_end(pid_t pid)
+{
+	for (unsigned i = 0; i < 1000 && kill(pid, 0) == 0; i++)
+		usleep(5000);
+	assert_true(kill(pid, 0) < 0 && errno == ESRCH);
 }
 
 static uint8_t request(struct world *w)
@@ -269,7 +278,7 @@ static void after_one_that_ended_by_itself_it_is_not_used(void **state)
 	kill(w.shared->worker, SIGUSR1);
 	assert_int_equal(request(&w), 2);
 	assert_int_not_equal(w.shared->worker, spare);
-	assert_true(kill(spare, 0) < 0 && errno == ESRCH);
+	wait_for_end(spare);
 	/* Another spare one may be there already. */
 	assert_int_equal(w.shared->starts, 2);
 	assert_int_equal(end(&w), 0);
@@ -313,6 +322,59 @@ static void a_hang_is_seen_with_one_standing_by(void **state)
 	assert_int_equal(end(&w), 0);
 }
 
+_Noreturn static int stand_by(void *owner, const struct worker_place *place)
+{
+	(void)owner;
+	(void)place;
+	for (;;)
+		pause();
+}
+
+/* One that is killed in the midst of a driver may take its time; meanwhile the frontend is answered. */
+static void nobody_waits_for_the_end_of_one_that_is_dropped(void **state)
+{
+	const struct sandbox_config off = {.mode = SANDBOX_OFF, .profile = &sandbox_gpu};
+	struct keeper_config config = {
+		.name = "inside", .control = -1, .screen = -1, .max_deaths = 5, .spare = true, .work = stand_by};
+	struct keeper *k = calloc(1, sizeof(*k));
+	pid_t pid;
+	int link, control;
+
+	(void)state;
+	assert_int_equal(sandbox_create(&off, &config.sandbox), 0);
+	assert_int_equal(loop_create("keeper", &k->loop), 0);
+	assert_int_equal(worker_memory_create(&k->memory), 0);
+	k->config = &config;
+	k->worker.loop = k->loop;
+	k->journal = k->shared = k->control = -1;
+	lease_init(&k->lease);
+	k->ready = k->lease.was_enabled = true;
+	keeper_look_for_spare(k);
+	pid = k->spare.pid;
+	assert_true(pid > 0);
+	keeper_drop_spare(k);
+	assert_int_equal(k->spare.pid, pid);
+	/* It is as if there were none, but there is no other yet. */
+	assert_false(keeper_take_spare(k, &link, &control));
+	keeper_look_for_spare(k);
+	keeper_drop_spare(k);
+	for (unsigned i = 0; i < 100 && k->spare.pid; i++)
+		loop_run_once(k->loop, 50);
+	assert_int_equal(k->spare.pid, 0);
+	wait_for_end(pid);
+	/* The next one may be taken. */
+	k->spare_due_ns = 0;
+	keeper_look_for_spare(k);
+	assert_int_not_equal(k->spare.pid, pid);
+	assert_true(keeper_take_spare(k, &link, &control));
+	close(link);
+	worker_stop(&k->worker, 0);
+	worker_memory_destroy(k->memory);
+	loop_destroy(k->loop);
+	sandbox_destroy(config.sandbox);
+	free(k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -322,6 +384,7 @@ int main(void)
 		cmocka_unit_test(after_one_that_ended_by_itself_it_is_not_used),
 		cmocka_unit_test(after_too_many_deaths_it_is_not_used),
 		cmocka_unit_test(a_hang_is_seen_with_one_standing_by),
+		cmocka_unit_test(nobody_waits_for_the_end_of_one_that_is_dropped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,6 +57,8 @@ static int echo_start(struct virtio_device *d)
 	struct echo *e = echo_from_device(d);
 
 	e->starts++;
+	if (e->start)
+		e->start(e);
 	return e->start_result;
 }
 

@@ -12,6 +12,8 @@ struct echo {
 	struct virtio_device device; /* first */
 	/* NULL: echo. Owns the chain. */
 	void (*handle)(struct echo *e, unsigned queue, struct chain *c);
+	/* It starts. NULL: nothing. */
+	void (*start)(struct echo *e);
 	/* A queue is about to stop. NULL: nothing. */
 	void (*quiesce)(struct echo *e, unsigned queue);
 	void *owner;

@@ -149,9 +149,17 @@ static void config_changed(void *owner)
 	atomic_fetch_add(&g->config_changes, 1);
 }
 
+static void progress(void *owner)
+{
+	struct fake_guest *g = owner;
+
+	atomic_fetch_add(&g->progress, 1);
+}
+
 static const struct virtio_transport_ops transport_ops = {
 	.interrupt = interrupt,
 	.config_changed = config_changed,
+	.progress = progress,
 };
 
 struct call {
@@ -571,6 +579,11 @@ unsigned fake_guest_interrupts(struct fake_guest *g, unsigned queue)
 unsigned fake_guest_config_changes(struct fake_guest *g)
 {
 	return atomic_load(&g->config_changes);
+}
+
+unsigned fake_guest_progress(struct fake_guest *g)
+{
+	return atomic_load(&g->progress);
 }
 
 unsigned fake_guest_kicks(struct fake_guest *g, unsigned queue)

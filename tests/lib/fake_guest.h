@@ -135,6 +135,8 @@ void fake_guest_split_each(struct fake_guest *g, unsigned queue, size_t total, v
 
 unsigned fake_guest_interrupts(struct fake_guest *g, unsigned queue);
 unsigned fake_guest_config_changes(struct fake_guest *g);
+/* And of how many steps of long works devices told. */
+unsigned fake_guest_progress(struct fake_guest *g);
 /* Kicks that reached the device, and those that the device had asked to leave out. */
 unsigned fake_guest_kicks(struct fake_guest *g, unsigned queue);
 unsigned fake_guest_kicks_saved(struct fake_guest *g, unsigned queue);

@@ -82,6 +82,7 @@ struct fake_guest {
 	unsigned queue_count;
 	struct queue queues[VIRTIO_DEVICE_MAX_QUEUES];
 	atomic_uint config_changes;
+	atomic_uint progress;
 	size_t split_at;
 	size_t split_piece;
 	uint64_t sequence;

@@ -45,7 +45,7 @@ void keeper_inside_begin(struct keeper_inside *i)
 		.name = "inside", .config_bytes = CONFIG_BYTES, .has_objects = true, .in_band = true, .max_deaths = 5};
 	i->frontend_backend = i->link = i->worker_backend = -1;
 	k->config = &i->config;
-	k->listener = k->journal = k->shared = k->signals.fd = -1;
+	k->listener = k->journal = k->shared = k->control = k->signals.fd = -1;
 	k->one_frontend = true;
 	k->drop_task = (struct loop_task){.run = keeper_drop_frontend, .owner = k};
 	k->replace_task = (struct loop_task){.run = keeper_replace_worker, .owner = k};
@@ -148,6 +148,7 @@ bool keeper_inside_hear(int socket, struct vhost_user_header *h, void *payload, 
 
 bool keeper_inside_answer(struct keeper_inside *i)
 {
+	const struct vhost_user_shmem_config lends = {.count = 1, .sizes = {1 << 20}};
 	struct vhost_user_header h;
 	uint8_t payload[MESSAGE_MAX_BYTES] = {0};
 	uint64_t number = 0;
@@ -167,8 +168,10 @@ bool keeper_inside_answer(struct keeper_inside *i)
 		number = VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
 	else if (h.request == VHOST_USER_GET_QUEUE_NUM)
 		number = QUEUES;
-	else if (h.request == VHOST_USER_GET_SHMEM_CONFIG)
-		bytes = sizeof(struct vhost_user_shmem_config);
+	if (h.request == VHOST_USER_GET_SHMEM_CONFIG) {
+		bytes = sizeof(lends);
+		memcpy(payload, &lends, sizeof(lends));
+	}
 	if (h.request == VHOST_USER_GET_SHMEM_CONFIG || h.request == VHOST_USER_GET_CONFIG ||
 	    h.request == VHOST_USER_GET_VRING_BASE)
 		keeper_inside_say(i->link, h.request, VHOST_USER_REPLY, payload, bytes, -1);

@@ -33,6 +33,7 @@ struct job {
 	struct keeper_shared *shared;
 	struct loop *loop;
 	struct echo *echo;
+	struct worker_pulse pulse;
 };
 
 static void put(struct chain *c, char answer)
@@ -83,17 +84,33 @@ static void ended(void *owner)
 	loop_stop(((struct job *)owner)->loop);
 }
 
+static void made_progress(void *owner)
+{
+	worker_pulse_beat(&((struct job *)owner)->pulse);
+}
+
+/* Longer than any answer may take of one that goes on. */
+static void begin_slowly(struct echo *e)
+{
+	const struct job *j = e->owner;
+
+	for (unsigned left = 12; left; left--) {
+		usleep(j->shared->act * 100000);
+		virtio_device_progress(&e->device);
+	}
+}
+
 static int work(void *owner, const struct worker_place *place)
 {
 	struct keeper_shared *s = owner;
 	struct job j = {.shared = s};
 	struct guest_mem *mem;
 	struct vhost_server *server;
-	struct worker_pulse pulse;
 	struct vhost_server_config config = {
 		.fd = place->link,
 		.in_band = s->mood == KEEPER_IN_BAND,
 		.inflight = place->memory->rings,
+		.progress = made_progress,
 		.ended = ended,
 		.owner = &j,
 	};
@@ -116,13 +133,15 @@ static int work(void *owner, const struct worker_place *place)
 		return 1;
 	if (s->mood == KEEPER_COUNTS_IN_CONFIG)
 		j.echo->config[1] = (uint8_t)number;
+	if (s->mood == KEEPER_BEGINS_SLOWLY && number == 2)
+		j.echo->start = begin_slowly;
 	j.echo->handle = handle;
 	j.echo->owner = &j;
 	config.device = &j.echo->device;
 	config.mem = mem;
 	if (vhost_server_create(&config, &server))
 		return 1;
-	worker_pulse_start(&pulse, place->memory, j.loop);
+	worker_pulse_start(&j.pulse, place->memory, j.loop);
 	if (sandbox_lock(place->sandbox))
 		return 1;
 	snprintf(s->missing, sizeof(s->missing), "%s", sandbox_missing(place->sandbox));
@@ -165,7 +184,7 @@ static int start_keeper(struct keeper_world *w)
 			.config_bytes = 8,
 			.journal_bytes = 64 << 10,
 			.max_deaths = 5,
-			.hang_ns = 1500000000ull,
+			.hang_ns = KEEPER_HANG_NS,
 			.work = work,
 			.owner = w->shared,
 		};

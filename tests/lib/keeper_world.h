@@ -14,6 +14,9 @@
 struct fake_guest_options;
 struct vhost_peer;
 
+/* A worker that does not come round for so long hangs. */
+#define KEEPER_HANG_NS 1500000000ull
+
 /* Of one keeper_world_serve(). */
 #define KEEPER_REQUESTS 8u
 /* The request during which the first worker is taken over. */
@@ -29,6 +32,7 @@ enum keeper_mood {
 	KEEPER_IN_BAND,
 	KEEPER_IN_SANDBOX,
 	KEEPER_COUNTS_IN_CONFIG, /* its number is in the config space */
+	KEEPER_BEGINS_SLOWLY,	 /* the second one, in steps of so many tenths of a second: act */
 };
 
 /* Seen by test, keeper and workers. */

@@ -412,6 +412,113 @@ static void full_journal_keeps_what_it_has(void **state)
 	journal_close(j);
 }
 
+/* Puts blocks of 1000 bytes until there is no room for one. Returns how many they are. */
+static uint32_t fill_up(struct journal *j)
+{
+	const uint8_t block[1000] = {0};
+	uint32_t n = 0;
+
+	for (struct journal_key k = key(0); journal_put(j, &k, block, sizeof(block)) == 0; k = key(++n))
+		journal_commit(j, 0);
+	return n;
+}
+
+/* What there will be is what has to fit, not that and what it takes the place of. */
+static void full_journal_takes_a_record_in_the_place_of_another(void **state)
+{
+	struct world *w = *state;
+	struct journal *j = open_it(w);
+	uint8_t block[HALF_BYTES] = {0};
+	const uint32_t count = fill_up(j);
+	struct journal_stats full, stats;
+	struct journal_key k = key(3);
+	size_t bytes;
+
+	journal_get_stats(j, &full);
+	/* As large, over compactions; smaller, and as large as before; and more than once in one step. */
+	for (unsigned i = 0; i < 300; i++) {
+		memset(block, (int)i, sizeof(block));
+		assert_int_equal(journal_put(j, &k, block, 1000), 0);
+		if (i % 3 == 1)
+			assert_int_equal(journal_put(j, &k, block, 500), 0);
+		if (i % 3)
+			assert_int_equal(journal_put(j, &k, block, 1000), 0);
+		journal_commit(j, i);
+		assert_memory_equal(journal_get(j, &k, &bytes), block, 1000);
+		journal_get_stats(j, &stats);
+		assert_int_equal(stats.live_bytes, full.live_bytes);
+	}
+	/* Another is taken out in the same step. */
+	drop(j, 4);
+	k = key(count);
+	assert_int_equal(journal_put(j, &k, block, 1000), 0);
+	/* Once: the room of that one is used up, and this one is there no more. */
+	k = key(count + 1);
+	assert_int_equal(journal_put(j, &k, block, 1000), -ENOSPC);
+	k = key(4);
+	assert_int_equal(journal_put(j, &k, block, 1000), -ENOSPC);
+	journal_commit(j, 0);
+	journal_get_stats(j, &stats);
+	assert_int_equal(stats.live_bytes, full.live_bytes);
+	/* Larger by more than is left, or too large to be there beside the old one. */
+	k = key(3);
+	assert_int_equal(journal_put(j, &k, block, 1000 + full.limit_bytes - full.live_bytes + 8), -ENOSPC);
+	assert_int_equal(journal_put(j, &k, block, HALF_BYTES / 2), -ENOSPC);
+	assert_memory_equal(journal_get(j, &k, &bytes), block, 1000);
+	/* A process that dies before the commit leaves the old ones. */
+	memset(block, 0xee, sizeof(block));
+	assert_int_equal(journal_put(j, &k, block, 1000), 0);
+	journal_close(j);
+	j = open_it(w);
+	assert_int_equal(((const uint8_t *)journal_get(j, &k, &bytes))[0], 299 & 0xff);
+	journal_get_stats(j, &stats);
+	assert_int_equal(stats.live_bytes, full.live_bytes);
+	journal_close(j);
+}
+
+/* Whatever is put and dropped in whatever steps, what counts as live is what is there. */
+static void what_is_counted_is_what_is_there(void **state)
+{
+	enum { KEYS = 60, MOST = 2000 };
+	struct world *w = *state;
+	struct journal *j = open_it(w);
+	uint8_t block[MOST] = {0};
+	size_t live[KEYS] = {0}, next[KEYS] = {0}, refused = 0;
+	struct journal_stats stats;
+
+	srand(7);
+	for (unsigned i = 0; i < 20000; i++) {
+		const unsigned a = (unsigned)rand() % KEYS, bytes = (unsigned)rand() % MOST;
+		const struct journal_key k = key(a);
+		size_t sum = 0;
+
+		if (rand() % 8 == 0) {
+			drop(j, a);
+			next[a] = 0;
+		} else if (journal_put(j, &k, block, bytes) == 0) {
+			next[a] = 24 + (bytes + 7) / 8 * 8;
+		} else {
+			refused++;
+		}
+		if (rand() % 3)
+			continue;
+		journal_commit(j, i);
+		memcpy(live, next, sizeof(live));
+		for (unsigned n = 0; n < KEYS; n++)
+			sum += live[n];
+		if (rand() % 50 == 0) {
+			journal_close(j);
+			j = open_it(w);
+			journal_restored(j);
+		}
+		journal_get_stats(j, &stats);
+		assert_int_equal(stats.live_bytes, sum);
+		assert_true(sum <= stats.limit_bytes);
+	}
+	assert_true(refused > 100);
+	journal_close(j);
+}
+
 static void there_is_always_room_to_drop(void **state)
 {
 	struct world *w = *state;
@@ -565,6 +672,8 @@ int main(void)
 		CASE(sizes_that_wrap_end_the_journal),
 		CASE(compaction_may_stop_anywhere),
 		CASE(full_journal_keeps_what_it_has),
+		CASE(full_journal_takes_a_record_in_the_place_of_another),
+		CASE(what_is_counted_is_what_is_there),
 		CASE(there_is_always_room_to_drop),
 		CASE(random_changes_are_found),
 		CASE(killed_writer_leaves_whole_transactions),
