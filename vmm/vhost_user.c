@@ -376,6 +376,8 @@ static int vhost_user_start(struct virtio_device *d)
 
 	v->maps = true;
 	begin_importing(v);
+	/* What was reported before the reset is over with it. */
+	(void)event_take(v->error_fd);
 	session_begin(v);
 	err = again ? reconnect(v) : 0;
 	if (!err)

@@ -300,10 +300,42 @@ static void an_error_that_others_took_back_holds_nobody_up(void **state)
 	close_world(&w);
 }
 
+static void ring_error(void *arg)
+{
+	const struct world *w = arg;
+	const uint64_t one = 1;
+
+	assert_int_equal(write(w->backend.error, &one, sizeof(one)), sizeof(one));
+	/* Before the loop has looked at it. */
+	write_status(&(struct status_call){(struct world *)(uintptr_t)w, 0});
+	write_status(&(struct status_call){(struct world *)(uintptr_t)w, DRIVER_STATUS});
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+/* The guest was quicker than the report: it has reset the device already. */
+static void an_error_of_before_a_reset_breaks_nothing(void **state)
+{
+	struct world w;
+
+	(void)state;
+	open_world(&w, false);
+	set_status(&w, DRIVER_STATUS);
+	loop_call(w.loop, ring_error, &w);
+	for (unsigned i = 0; i < 4; i++)
+		loop_call(w.loop, nothing, NULL);
+	assert_int_equal(w.device->status, DRIVER_STATUS);
+	close_world(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_start_rings_once),
+		cmocka_unit_test(an_error_of_before_a_reset_breaks_nothing),
 		cmocka_unit_test(an_error_that_others_took_back_holds_nobody_up),
 		cmocka_unit_test(a_doorbell_that_others_filled_holds_nobody_up),
 	};
