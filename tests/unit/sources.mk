@@ -35,7 +35,7 @@ unit-tests += test_gpu_command
 test_gpu_command-src = host/gpu/command.c
 unit-tests += test_module test_doctor
 test_module-src := vmm/module.c
-test_doctor-src := vmm/module.c vmm/doctor.c vmm/doctor_process.c vmm/doctor_speed.c vmm/$(ARCH)/doctor.c $(if $(filter arm64,$(ARCH)),vmm/arm64/space.c)
+test_doctor-src := vmm/module.c vmm/doctor.c vmm/doctor_process.c vmm/doctor_sandbox.c vmm/doctor_speed.c vmm/$(ARCH)/doctor.c $(if $(filter arm64,$(ARCH)),vmm/arm64/space.c)
 # Buses, options, images and the platform's devices.
 unit-tests += test_bus test_options test_cli test_cli_programs
 test_cli-src := tests/lib/command.c
