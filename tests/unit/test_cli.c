@@ -126,6 +126,8 @@ static void need_kvm(void)
 
 static void what_is_missing_is_named(void **state)
 {
+	char line[PATH_MAX + 64] = "run --kernel guest.bin --ctl /";
+
 	(void)state;
 	need_kvm();
 	save_guest(0x605, 0x34);
@@ -139,6 +141,8 @@ static void what_is_missing_is_named(void **state)
 	command_says("run --kernel guest.bin --disk nowhere", 1, "nowhere: ");
 	command_says("run --kernel guest.bin --serial socket:no/where", 1, "no/where: ");
 	command_says("run --kernel guest.bin --net passt=nowhere", 1, "nowhere: ");
+	memset(line + strlen(line), 'c', PATH_MAX);
+	command_says(line, 1, "too long for a socket");
 }
 
 static void a_gpu_that_was_named_is_used_or_nothing(void **state)
