@@ -301,7 +301,7 @@ int ctl_main(int argc, char **argv)
 			return VM_END_USAGE;
 		}
 	}
-	if (name && (!*name || strchr(name, '/'))) {
+	if (name && (!*name || strchr(name, '/') || strlen(name) > CTL_NAME_MAX)) {
 		ctl_wrong("--name %s: a name is what mullion run --name got, or a process number", name);
 		return VM_END_USAGE;
 	}

@@ -79,6 +79,8 @@ static void wrong_usage_exits_with_2(void **state)
 	command_says("run --kernle x", 2, "did you mean --kernel?");
 	command_says("run --kernel x --memory lots", 2, "--memory lots");
 	command_says("run x", 2, "--kernel x");
+	/* Of 65 letters, of which the first 64 could be another guest's. */
+	command_says("ctl --name nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn status", 2, "a name is");
 }
 
 /* What `mullion ctl` says of a guest whose process is stopped: its socket's queue is full, as nobody takes clients from it. */
