@@ -429,17 +429,17 @@ static int usual_path(struct ctl *c)
 static int open_socket(struct ctl *c)
 {
 	struct stat st;
-	int err = 0, fd;
+	int err, fd;
 
-	if (c->config.path && (size_t)snprintf(c->path, sizeof(c->path), "%s", c->config.path) >= sizeof(c->path))
-		err = -ENAMETOOLONG;
-	else if (!c->config.path)
-		err = usual_path(c);
+	/* One that is cut here is too long for a socket by far. */
+	if (c->config.path)
+		snprintf(c->path, sizeof(c->path), "%s", c->config.path);
+	err = c->config.path ? 0 : usual_path(c);
 	if (err)
 		return err;
 	fd = ctl_listen(c->path);
 	if (fd < 0) {
-		log_line(LOG_TOPIC_VMM, LOG_ERROR, "ctl: can't listen at %s: %s", c->path,
+		log_line(LOG_TOPIC_VMM, LOG_ERROR, "ctl: can't listen at %.256s: %s", c->path,
 			 fd == -EADDRINUSE     ? "another guest or file has that name; use another --name or --ctl PATH"
 			 : fd == -ENAMETOOLONG ? "too long for a socket; use a shorter path"
 					       : strerror(-fd));

@@ -23,6 +23,7 @@
 #define GUESTS_SHOWN 20u
 /* The guest answers or refuses in less. */
 #define ANSWER_LIMIT_MS 70000
+#define HANGS ": the guest takes no clients: mullion run hangs, or is stopped"
 
 static void print_help(void)
 {
@@ -38,7 +39,10 @@ static void print_help(void)
 
 /* ---- guests ---- */
 
-/* Call @found for each guest that listens, until it returns false. Returns 0 or a negative errno of the folder. */
+/*
+ * Call @found for each guest that listens, until it returns false; @fd is its own, or -EAGAIN where the guest hangs. Returns
+ * 0 or a negative errno of the folder.
+ */
 static int each_guest(char *folder, size_t bytes, bool (*found)(void *owner, const char *name, int fd), void *owner)
 {
 	int err = ctl_folder(folder, bytes, false);
@@ -59,7 +63,7 @@ static int each_guest(char *folder, size_t bytes, bool (*found)(void *owner, con
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
 		fd = ctl_connect(path);
-		if (fd < 0)
+		if (fd < 0 && fd != -EAGAIN)
 			continue; /* left by a guest that died */
 		e->d_name[n - tail] = '\0';
 		if (!found(owner, e->d_name, fd))
@@ -71,7 +75,7 @@ static int each_guest(char *folder, size_t bytes, bool (*found)(void *owner, con
 
 struct guests {
 	unsigned count;
-	int fd; /* of the first; -1: none */
+	int fd; /* of the first, if that is there */
 	char names[GUESTS_SHOWN * (CTL_NAME_MAX + 2)];
 };
 
@@ -81,10 +85,10 @@ static bool note_guest(void *owner, const char *name, int fd)
 	size_t used = strlen(g->names);
 
 	snprintf(g->names + used, sizeof(g->names) - used, "%s%s", g->count ? ", " : "", name);
-	if (g->count++)
-		close(fd);
-	else
+	if (!g->count++)
 		g->fd = fd;
+	else if (fd >= 0)
+		close(fd);
 	return g->count < GUESTS_SHOWN;
 }
 
@@ -118,6 +122,8 @@ static int connect_only_guest(void)
 
 	if (err)
 		return folder_failed(folder, err);
+	if (g.count == 1 && g.fd < 0)
+		ctl_wrong("%s" HANGS, g.names);
 	if (g.count == 1)
 		return g.fd;
 	if (g.fd >= 0)
@@ -146,7 +152,9 @@ static int connect_guest(const char *socket_path, const char *name)
 	fd = ctl_connect(socket_path);
 	if (fd >= 0)
 		return fd;
-	if (fd == -ENOENT || fd == -ECONNREFUSED)
+	if (fd == -EAGAIN)
+		ctl_wrong("%s" HANGS, socket_path);
+	else if (fd == -ENOENT || fd == -ECONNREFUSED)
 		ctl_wrong("no guest listens at %s; mullion ctl list tells which run", socket_path);
 	else
 		ctl_wrong("%s: %s", socket_path, strerror(-fd));
@@ -293,7 +301,7 @@ int ctl_main(int argc, char **argv)
 			return VM_END_USAGE;
 		}
 	}
-	if (name && (!*name || strchr(name, '/'))) {
+	if (name && (!*name || strchr(name, '/') || strlen(name) > CTL_NAME_MAX)) {
 		ctl_wrong("--name %s: a name is what mullion run --name got, or a process number", name);
 		return VM_END_USAGE;
 	}

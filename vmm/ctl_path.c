@@ -7,8 +7,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+/* A guest's process takes its clients at once, unless it hangs. */
+#define TAKEN_WITHIN_S 3
 
 static bool is_letter(char c)
 {
@@ -57,9 +61,10 @@ static int fill(struct sockaddr_un *a, const char *path)
 	return 0;
 }
 
-/* @flags: SOCK_NONBLOCK, to be told -EAGAIN where somebody listens, but has not taken others yet. */
+/* -EAGAIN: somebody listens, but has not taken others yet. @flags: SOCK_NONBLOCK, to be told so at once. */
 static int connect_to(const char *path, int flags)
 {
+	const struct timeval limit = {.tv_sec = TAKEN_WITHIN_S};
 	struct sockaddr_un a;
 	int err = fill(&a, path);
 	int fd = err ? -1 : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
@@ -68,7 +73,8 @@ static int connect_to(const char *path, int flags)
 		return err;
 	if (fd < 0)
 		return -errno;
-	if (!connect(fd, (struct sockaddr *)&a, sizeof(a)))
+	if (!setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) &&
+	    !connect(fd, (struct sockaddr *)&a, sizeof(a)))
 		return fd;
 	err = -errno;
 	close(fd);

@@ -20,7 +20,10 @@ bool ctl_name_is_valid(const char *name);
  */
 int ctl_folder(char *path, size_t bytes, bool make);
 
-/* Connect to the socket at @path. Returns a descriptor or a negative errno; -ECONNREFUSED: nobody listens any more. */
+/*
+ * Connect to the socket at @path. Returns a descriptor or a negative errno; -ECONNREFUSED: nobody listens any more; -EAGAIN:
+ * who listens there has taken no clients for seconds. What is sent to it waits no longer than that, either.
+ */
 int ctl_connect(const char *path);
 
 /*

@@ -520,6 +520,8 @@ int devices_create(struct vm *vm, struct pci_bus *pci, const struct options *o, 
 
 void devices_destroy(struct devices *d)
 {
+	uint64_t until_ns;
+
 	if (!d)
 		return;
 	/* Each device goes on its own loop; the GPU's must still run, because its renderer lives on that thread. */
@@ -532,10 +534,11 @@ void devices_destroy(struct devices *d)
 		virtio_mmio_destroy(d->mmio[d->count]);
 	}
 	loop_destroy(d->gpu_loop);
-	/* Its frontend is gone: what it has to write, it writes now. */
-	isolate_destroy(d->isolate);
+	/* Their frontends are gone: what they have to write, they write now. */
+	until_ns = loop_now_ns() + ISOLATE_END_NS;
+	isolate_destroy(d->isolate, until_ns);
 	for (unsigned i = 0; i < 2; i++) {
-		isolate_destroy(d->isolate_videos[i]);
+		isolate_destroy(d->isolate_videos[i], until_ns);
 		loop_destroy(d->isolate_video_loops[i]);
 		free(d->isolate_video_options[i]);
 	}

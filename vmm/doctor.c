@@ -3,10 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <linux/kvm.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -89,6 +90,21 @@ __attribute__((format(printf, 5, 6))) static void say(struct doctor *d, const ch
 	report(d, verdict, name, text, cure);
 }
 
+/* How a user gets at @path, which is there: by the group that may read and write it, if there is one. */
+static const char *cure_permission(const char *path, char *text, size_t bytes)
+{
+	const struct group *g = NULL;
+	struct stat st;
+
+	if (!stat(path, &st) && (st.st_mode & 0060) == 0060 && st.st_gid)
+		g = getgrgid(st.st_gid);
+	if (g)
+		snprintf(text, bytes, "sudo usermod -aG %s $USER, then log in again", g->gr_name);
+	else
+		snprintf(text, bytes, "sudo setfacl -m u:$USER:rw %s", path);
+	return text;
+}
+
 /* ---- KVM ---- */
 
 static const struct {
@@ -104,6 +120,7 @@ static const struct {
 static int check_device(struct doctor *d)
 {
 	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	char cure[LINE_BYTES];
 
 	if (fd >= 0) {
 		say(d, OK, "KVM device", NULL, "/dev/kvm opens");
@@ -115,7 +132,7 @@ static int check_device(struct doctor *d)
 		    ARCH_NO_KVM "; in a container pass the device in",
 		    "/dev/kvm is not there");
 	else if (errno == EACCES || errno == EPERM)
-		say(d, FAIL, "KVM device", "sudo usermod -aG kvm $USER, then log in again",
+		say(d, FAIL, "KVM device", cure_permission("/dev/kvm", cure, sizeof(cure)),
 		    "no permission for /dev/kvm");
 	else
 		say(d, FAIL, "KVM device", "see the kernel's log (dmesg)", "/dev/kvm can't be opened: %s",
@@ -250,20 +267,26 @@ static void check_memory(struct doctor *d)
 	    (unsigned long long)files.rlim_cur);
 }
 
-/* One device file that a feature needs but a guest does not. */
+/* One device file that a feature needs but a guest does not. @without: what is done then, or what else helps; "": nothing. */
 static void check_file(struct doctor *d, const char *name, const char *path, const char *use, const char *if_absent,
-		       const char *if_denied)
+		       const char *without)
 {
-	int fd = open(path, O_RDWR | O_CLOEXEC);
+	int fd = open(path, O_RDWR | O_CLOEXEC), err = errno;
+	char cure[LINE_BYTES];
+	size_t n;
 
 	if (fd >= 0) {
 		say(d, OK, name, NULL, "%s opens (%s)", path, use);
 		close(fd);
-	} else if (errno == EACCES || errno == EPERM) {
-		say(d, WARN, name, if_denied, "no permission for %s (%s)", path, use);
-	} else {
-		say(d, WARN, name, if_absent, "no %s (%s)", path, use);
+		return;
 	}
+	if (err == EACCES || err == EPERM)
+		cure_permission(path, cure, sizeof(cure));
+	else
+		snprintf(cure, sizeof(cure), "%s", if_absent);
+	n = strlen(cure);
+	snprintf(cure + n, sizeof(cure) - n, "%s%s", n && *without ? "; " : "", without);
+	say(d, WARN, name, cure, "%s %s (%s)", err == EACCES || err == EPERM ? "no permission for" : "no", path, use);
 }
 
 static void check_render_nodes(struct doctor *d)
@@ -277,27 +300,11 @@ static void check_render_nodes(struct doctor *d)
 		if (access(path, F_OK))
 			continue;
 		found++;
-		check_file(d, "render node", path, "hardware OpenGL", "",
-			   "sudo usermod -aG render $USER, then log in again");
+		check_file(d, "render node", path, "hardware OpenGL", "see the kernel's log (dmesg)", "");
 	}
 	if (!found)
 		say(d, WARN, "render node", "load the GPU's driver; without one, rendering is done in software",
 		    "no /dev/dri/renderD128 or later");
-}
-
-static void check_user_namespaces(struct doctor *d)
-{
-	pid_t child = fork();
-	int status = 1;
-
-	if (child == 0)
-		_exit(unshare(CLONE_NEWUSER | CLONE_NEWNS) ? 1 : 0);
-	if (child < 0 || waitpid(child, &status, 0) != child)
-		status = 1;
-	say(d, status ? WARN : OK, "user namespaces",
-	    status ? "sudo sysctl kernel.unprivileged_userns_clone=1 (or the AppArmor setting of your distribution)"
-		   : NULL,
-	    "%s", status ? "not allowed; building guests needs root" : "allowed");
 }
 
 static bool in_path(const char *program, char *found, size_t bytes)
@@ -506,16 +513,15 @@ int doctor_main(int argc, char **argv)
 	check_architecture(&d);
 	check_kvm(&d);
 	check_memory(&d);
-	check_file(&d, "tap network", "/dev/net/tun", "--net tap", "sudo modprobe tun",
-		   "run as root, or use passt (--net passt)");
-	check_file(&d, "udmabuf", "/dev/udmabuf", "zero-copy frames",
-		   "sudo modprobe udmabuf; frames are copied without it",
-		   "sudo usermod -aG kvm $USER; frames are copied without it");
+	check_file(&d, "tap network", "/dev/net/tun", "--net tap=NAME", "sudo modprobe tun",
+		   "passt needs none (--net passt=SOCKET)");
+	check_file(&d, "udmabuf", "/dev/udmabuf", "zero-copy frames", "sudo modprobe udmabuf",
+		   "frames are copied without it");
 	check_render_nodes(&d);
 	check_module(&d, "gpu",
 		     "update the graphics driver (Mesa) and virglrenderer; mullion run --gpu renderer=2d needs neither");
 	check_module(&d, "video", "update GStreamer's plug-ins, or remove the one that gst-inspect-1.0 names");
-	check_user_namespaces(&d);
+	doctor_sandbox(report, &d);
 	check_program(&d, "passt", "network without root", "sudo apt-get install passt");
 	check_program(&d, ARCH_QEMU, "nested tests and the demo where KVM interprets",
 		      "sudo apt-get install " ARCH_QEMU_PACKAGE);

@@ -44,6 +44,9 @@ typedef void doctor_report(void *owner, const char *verdict, const char *name, c
  */
 bool doctor_process(long pid, doctor_report *report, void *owner);
 
+/* What this host has to keep the processes of devices in, and whether their programs are there (doctor_sandbox.c). */
+void doctor_sandbox(doctor_report *report, void *owner);
+
 /* ---- of the processor architecture's folder ---- */
 extern const struct doctor_guest doctor_guest;
 /* What only such a host has or lacks; false if no guest can run. @speed: NULL if it could not be measured. */

@@ -21,7 +21,6 @@
 #include "vmm/isolate_control.h"
 #include "vmm/module.h"
 
-#define END_MS 15000
 #define MAX_ARGUMENTS 24
 /* Where the program finds its sockets: from here on, in this order. */
 #define PROGRAM_FD 3
@@ -129,7 +128,7 @@ int isolate_create(const char *name, const char *options, const char *display, c
 	if (!err && needs_screen(display))
 		err = open_screen(i, input);
 	if (err) {
-		isolate_destroy(i);
+		isolate_destroy(i, 0);
 		return err;
 	}
 	*out = i;
@@ -167,11 +166,13 @@ void isolate_close_screen(struct isolate *i)
 	i->screen_loop = NULL;
 }
 
-void isolate_destroy(struct isolate *i)
+void isolate_destroy(struct isolate *i, uint64_t until_ns)
 {
+	const uint64_t now = loop_now_ns();
+
 	if (!i)
 		return;
-	reap(i, END_MS);
+	reap(i, now < until_ns ? (int)((until_ns - now) / 1000000) : 0);
 	isolate_close_screen(i);
 	isolate_control_destroy(i->control);
 	free(i);

@@ -8,6 +8,7 @@
 #define MULLION_VMM_ISOLATE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct counter_source;
 struct display_control;
@@ -29,8 +30,12 @@ int isolate_create(const char *name, const char *options, const char *display, c
  * goes. No-op without one. NULL is fine. Thread: main.
  */
 void isolate_close_screen(struct isolate *i);
-/* Its connection is closed: wait for its end, 15 s at most, then kill it. NULL is fine. Thread: main. */
-void isolate_destroy(struct isolate *i);
+/*
+ * Its connection is closed: wait for its end until @until_ns (loop_now_ns()), then kill it. Those of one machine end side by
+ * side, and have one such time, ISOLATE_END_NS from when the last connection was closed. NULL is fine. Thread: main.
+ */
+void isolate_destroy(struct isolate *i, uint64_t until_ns);
+#define ISOLATE_END_NS 15000000000ull
 
 /*
  * Start the program, or start it again, and return a connected socket (the caller's), or a negative errno. One from before

@@ -168,7 +168,9 @@ static void take(struct isolate_control *c, struct control_message *m)
 		m->err = -EPROTO;
 	if (s->display_count > DISPLAY_CONTROL_MAX)
 		s->display_count = DISPLAY_CONTROL_MAX;
+	/* It ends up on a user's terminal. */
 	s->renderer[sizeof(s->renderer) - 1] = '\0';
+	counters_make_printable(s->renderer);
 	if (m->kind == CONTROL_SCREENSHOT) {
 		take_screenshot(c, m);
 	} else if (c->call && !c->answered && m->kind == c->call->kind && m->sequence == c->call->sequence) {

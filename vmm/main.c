@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The mullion program: its commands. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,8 +79,10 @@ int main(int argc, char **argv)
 	const char *nearest;
 	const char *word;
 
-	if (open_standard_descriptors())
+	if (open_standard_descriptors()) {
+		fprintf(stderr, "mullion: can't open /dev/null: %s; in a container, pass it in\n", strerror(errno));
 		return VM_END_ERROR;
+	}
 	if (log_set_levels(getenv("MULLION_LOG")))
 		return VM_END_USAGE;
 	if (argc < 2) {

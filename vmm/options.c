@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <linux/virtio_blk.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,10 +173,11 @@ static int add_disk(struct options *o, char *arg)
 			d->serial = value_of(part, "serial");
 		else
 			return wrong("--disk: no \"%s\"; after the file go readonly and serial=TEXT (a comma in a "
-				     "file's name is "
-				     "written twice)",
+				     "file's name is written twice)",
 				     part);
 	}
+	if (d->serial && strlen(d->serial) > VIRTIO_BLK_ID_BYTES)
+		return wrong("--disk: serial=%s: at most %u bytes are possible", d->serial, VIRTIO_BLK_ID_BYTES);
 	return 0;
 }
 

@@ -22,6 +22,7 @@
 #include "protocol/vhost_user.h"
 #include "protocol/virtio.h"
 #include "protocol/virtio_video.h"
+#include "vmm/event.h"
 #include "vmm/shared_objects.h"
 #include "vmm/vhost_user_kinds.h"
 #include "vmm/vhost_user_session.h"
@@ -55,6 +56,7 @@ struct vhost_user {
 	uint8_t config[VHOST_USER_MAX_CONFIG];
 	uint64_t own_features; /* offered to the driver and unknown to the backend */
 
+	struct event_bell *bell; /* of the doorbells, which the backend has as well */
 	int error_fd; /* the backend writes it when the guest broke a ring */
 	struct loop_fd session_watch, backend_watch, error_watch; /* ready NULL: not watched */
 	struct virtio_queue_fds fds[VIRTIO_DEVICE_MAX_QUEUES];
@@ -235,10 +237,9 @@ static void changed_meanwhile(struct loop_task *t)
 static void error_ready(struct loop_fd *f, uint32_t events)
 {
 	struct vhost_user *v = f->owner;
-	uint64_t count;
 
 	(void)events;
-	if (read(f->fd, &count, sizeof(count)) == (ssize_t)sizeof(count) && v->up)
+	if (event_take(f->fd) && v->up)
 		virtio_device_break(&v->device, "its process reports a broken ring");
 }
 
@@ -375,6 +376,8 @@ static int vhost_user_start(struct virtio_device *d)
 
 	v->maps = true;
 	begin_importing(v);
+	/* What was reported before the reset is over with it. */
+	(void)event_take(v->error_fd);
 	session_begin(v);
 	err = again ? reconnect(v) : 0;
 	if (!err)
@@ -399,11 +402,10 @@ static int vhost_user_start(struct virtio_device *d)
 static void vhost_user_kick(struct virtio_device *d, unsigned q)
 {
 	struct vhost_user *v = vhost_user_from_device(d);
-	uint64_t one = 1;
+	int err = v->running[q] ? event_bell_ring(v->bell, v->fds[q].doorbell) : 0;
 
-	/* It can only fail with the counter at its maximum, when a ring is on its way already. */
-	if (v->running[q] && write(v->fds[q].doorbell, &one, sizeof(one)) < 0)
-		log_line(LOG_TOPIC_VHOST, LOG_DEBUG, "%s: queue %u: doorbell: %s", v->ops.name, q, strerror(errno));
+	if (err)
+		log_line(LOG_TOPIC_VHOST, LOG_DEBUG, "%s: queue %u: doorbell: %s", v->ops.name, q, strerror(-err));
 }
 
 /* The class stopped the queues before. */
@@ -453,6 +455,7 @@ static void vhost_user_destroy(struct virtio_device *d)
 	virtio_device_finish(d);
 	if (v->error_fd >= 0)
 		close(v->error_fd);
+	event_bell_destroy(v->bell);
 	free(v->socket);
 	free(v);
 }
@@ -539,7 +542,7 @@ int vhost_user_create(const struct vhost_user_setup *config, struct loop *loop, 
 	v->session.objects = config->objects;
 	v->error_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	v->socket = strdup(config->socket);
-	if (!v->socket || v->error_fd < 0)
+	if (!v->socket || v->error_fd < 0 || event_bell_create(&v->bell))
 		goto fail;
 	v->changed_task = (struct loop_task){.run = changed_meanwhile, .owner = v};
 	v->connect = config->connect;
@@ -584,6 +587,7 @@ fail:
 	vhost_session_close(&v->session);
 	if (v->error_fd >= 0)
 		close(v->error_fd);
+	event_bell_destroy(v->bell);
 	free(v->socket);
 	free(v);
 	return err;

@@ -223,8 +223,10 @@ static int receive_header(struct vhost_session *s, int from, struct vhost_user_h
 static int fail_transfer(struct vhost_session *s, uint32_t request, int err)
 {
 	if (err == -ETIMEDOUT)
-		return fail(s, err, "no answer to %s within %u s: is it stuck?", name_of(request),
-			    (unsigned)(s->limit_ns / 1000000000ull));
+		return fail(s, err, "no answer to %s within %u s: %s", name_of(request),
+			    (unsigned)(s->limit_ns / 1000000000ull),
+			    request == VHOST_USER_GET_FEATURES ? "does it serve another guest, or is it stuck?"
+							       : "is it stuck?");
 	if (err == -EPIPE)
 		return fail(s, err, "it hung up at %s: see its own messages, and start it again", name_of(request));
 	return fail(s, err, "%s: %s", name_of(request), strerror(-err));

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "protocol/virtio.h"
+#include "vmm/event.h"
 #include "vmm/shmem.h"
 
 static void reset_queues(struct virtio_transport *t)
@@ -36,12 +37,10 @@ static void call_rang(struct loop_fd *f, uint32_t events)
 {
 	struct transport_queue *q = f->owner;
 	struct virtio_device *d = q->transport->device;
-	uint64_t count;
 
 	(void)events;
 	/* A process that still writes after its device stopped interrupts nobody. */
-	if (read(q->call, &count, sizeof(count)) == (ssize_t)sizeof(count) && d->transport &&
-	    d->status & VIRTIO_CONFIG_S_DRIVER_OK && !d->broken)
+	if (event_take(q->call) && d->transport && d->status & VIRTIO_CONFIG_S_DRIVER_OK && !d->broken)
 		d->transport->interrupt(d->transport_owner, q->index);
 }
 

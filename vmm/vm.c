@@ -77,8 +77,7 @@ static int open_kvm(struct vm *vm)
 
 		if (err == EACCES || err == EPERM)
 			log_line(LOG_TOPIC_VMM, LOG_ERROR,
-				 "no permission to open /dev/kvm: join its group (sudo usermod -aG kvm $USER, then log "
-				 "in again)");
+				 "no permission to open /dev/kvm: mullion doctor tells how to get it");
 		else if (err == ENOENT || err == ENODEV || err == ENXIO)
 			log_line(LOG_TOPIC_VMM, LOG_ERROR,
 				 "no /dev/kvm: " ARCH_NO_KVM);

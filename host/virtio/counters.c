@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void make_printable(char *text)
+void counters_make_printable(char *text)
 {
 	for (; *text; text++) {
 		if (*text < 0x20 || *text > 0x7e)
@@ -47,7 +47,7 @@ void counters_add_text(struct counters *c, const char *part, const char *name, c
 	if (!n)
 		return;
 	snprintf(n->text, sizeof(n->text), "%s", text);
-	make_printable(n->text);
+	counters_make_printable(n->text);
 }
 
 void counters_add_ratio(struct counters *c, const char *part, const char *name, uint64_t a, uint64_t b)
@@ -64,9 +64,9 @@ void counters_check(struct counters *c)
 		struct counter *n = &c->list[i];
 
 		n->part[sizeof(n->part) - 1] = n->name[sizeof(n->name) - 1] = n->text[sizeof(n->text) - 1] = '\0';
-		make_printable(n->part);
-		make_printable(n->name);
-		make_printable(n->text);
+		counters_make_printable(n->part);
+		counters_make_printable(n->name);
+		counters_make_printable(n->text);
 		if (n->kind > COUNTER_TEXT)
 			n->kind = COUNTER_NUMBER;
 	}

@@ -45,6 +45,8 @@ void counters_add_text(struct counters *c, const char *part, const char *name, c
 /* @a / @b, or nothing when @b is 0. */
 void counters_add_ratio(struct counters *c, const char *part, const char *name, uint64_t a, uint64_t b);
 
+/* In @text, anything that isn't printable ASCII becomes '?'. */
+void counters_make_printable(char *text);
 /* Make @c, which came from another process, what this file promises, whatever it is. */
 void counters_check(struct counters *c);
 

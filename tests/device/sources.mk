@@ -154,7 +154,7 @@ device-tests += test_gpu_display
 test_gpu_display-src = tests/lib/display_peer.c $(sort $(vhost-test-src) $(gpu-test-src))
 # The same, with each of the two devices in processes of its own.
 device-tests += test_video_across
-test_video_across-src = tests/lib/film.c tests/lib/shared_pictures.c tests/lib/isolated_pair.c vmm/vhost_user.c vmm/vhost_user_session.c \
+test_video_across-src = tests/lib/film.c tests/lib/shared_pictures.c tests/lib/isolated_pair.c vmm/vhost_user.c vmm/event.c vmm/vhost_user_session.c \
 	vmm/vhost_user_kinds.c vmm/shared_objects.c $(host-program-src) $(sort $(vhost-test-src) $(video-test-src) $(gpu3d-src))
 # Both programs, started and reset by many drivers.
 device-tests += test_program_cycles

@@ -592,10 +592,13 @@ static void nonsense_is_no_answer(void **state)
 	/* The answer itself, as one writes it who has the worker in hand. */
 	m.status.display_count = 1000;
 	memset(m.status.renderer, 'r', sizeof(m.status.renderer));
+	/* For a terminal, and no UTF-8. */
+	memcpy(m.status.renderer, "\x1b]0;\xff\n", 6);
 	assert_int_equal(control_send(p->worker, &m, -1), 0);
 	assert_int_equal(answer_of(&q), 0);
 	assert_int_equal(q.status.display_count, DISPLAY_CONTROL_MAX);
 	assert_int_equal(strlen(q.status.renderer), sizeof(q.status.renderer) - 1);
+	assert_memory_equal(q.status.renderer, "?]0;??rrr", 9);
 
 	take_shot(p, &shot, 0);
 	take(p, &m, &fd);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * A guest that reads and writes anything anywhere: both transports, configuration space, BARs and MSI-X. The input is a
- * list of accesses, 8 bytes each: what, size, 16-bit offset, 32-bit value.
+ * list of accesses, 8 bytes each: what, size, 16-bit offset, 32-bit value; with one byte behind them, the devices are served
+ * by another process.
  */
 #include <linux/pci_regs.h>
 #include <linux/virtio_mmio.h>
@@ -84,10 +85,11 @@ static const struct step driver[] = {
 
 size_t fuzz_seed(unsigned index, uint8_t *buf, size_t cap)
 {
-	if (index > 0 || sizeof(driver) > cap)
+	if (index > 1 || sizeof(driver) + index > cap)
 		return 0;
 	memcpy(buf, driver, sizeof(driver));
-	return sizeof(driver);
+	memset(buf + sizeof(driver), 0, index);
+	return sizeof(driver) + index;
 }
 
 static uint64_t bar(struct vm *vm, unsigned number)
@@ -159,6 +161,7 @@ static void check(const struct test_device *d)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	const bool outside = size % sizeof(struct step) == 1;
 	struct vm *vm = stub_create_still();
 	struct test_device *devices[2];
 	struct virtio_mmio *mmio;
@@ -167,7 +170,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	log_set_levels("error");
 	for (unsigned i = 0; i < 2; i++)
-		devices[i] = test_device_create(vm_loop(vm), vm_mem(vm));
+		devices[i] = outside ? test_device_create_outside(vm_loop(vm), vm_mem(vm))
+				     : test_device_create(vm_loop(vm), vm_mem(vm));
 	if (pci_bus_create(vm, &layout, &bus) || virtio_mmio_create(vm, &devices[0]->base, MMIO, 5, 1ull << 40, &mmio) ||
 	    virtio_pci_create(vm, bus, &devices[1]->base, &pci))
 		abort();

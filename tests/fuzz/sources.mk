@@ -2,7 +2,7 @@
 fuzz-targets += fuzz_chain
 fuzz_chain-src := tests/fuzz/driver.c
 fuzz-targets += fuzz_transport
-fuzz_transport-src := tests/fuzz/driver.c tests/lib/vm_stub.c tests/lib/test_device.c vmm/bus.c vmm/virtio_transport.c vmm/shmem.c \
+fuzz_transport-src := tests/fuzz/driver.c tests/lib/vm_stub.c tests/lib/test_device.c vmm/bus.c vmm/virtio_transport.c vmm/event.c vmm/shmem.c \
 	vmm/virtio_mmio.c vmm/pci.c vmm/msix.c vmm/virtio_pci.c
 fuzz-targets += fuzz_block fuzz_net fuzz_console
 fuzz_block-src := tests/fuzz/driver.c tests/fuzz/requests.c

@@ -52,7 +52,7 @@ static void slurp(int fd, char *to, size_t room)
 
 void command_run(const char *line, struct command_result *r)
 {
-	char words[1024], *argv[MAX_ARGS + 1] = {command_path};
+	char words[PATH_MAX + 1024], *argv[MAX_ARGS + 1] = {command_path};
 	int out = memfd_create("out", MFD_CLOEXEC), err = memfd_create("err", MFD_CLOEXEC), argc = 1;
 	posix_spawn_file_actions_t actions;
 	pid_t pid;

@@ -23,8 +23,11 @@ struct test_device {
 	atomic_uint kicks[2];
 	atomic_uint starts, resets;
 	unsigned *destroyed; /* counted up when the device goes; NULL: not watched */
+	struct virtio_queue_fds fds[2]; /* of one outside */
 };
 
 struct test_device *test_device_create(struct loop *loop, const struct guest_mem *mem);
+/* As if another process served it: it takes nothing from the queues, and interrupts by the eventfd of one whose kick comes here. */
+struct test_device *test_device_create_outside(struct loop *loop, const struct guest_mem *mem);
 
 #endif

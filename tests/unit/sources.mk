@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 # Transports, over the real buses and a stand-in for KVM (tests/lib/vm_stub.c).
 unit-tests += test_virtio_mmio
-test_virtio_mmio-src := tests/lib/vm_stub.c tests/lib/test_device.c vmm/bus.c vmm/virtio_transport.c vmm/shmem.c vmm/virtio_mmio.c
+test_virtio_mmio-src := tests/lib/vm_stub.c tests/lib/test_device.c vmm/bus.c vmm/virtio_transport.c vmm/event.c vmm/shmem.c vmm/virtio_mmio.c
 unit-tests += test_pci test_virtio_pci
 test_pci-src := tests/lib/vm_stub.c vmm/bus.c vmm/pci.c
-test_virtio_pci-src := tests/lib/vm_stub.c tests/lib/test_device.c vmm/bus.c vmm/virtio_transport.c vmm/shmem.c vmm/pci.c vmm/msix.c vmm/virtio_pci.c
+test_virtio_pci-src := tests/lib/vm_stub.c tests/lib/test_device.c vmm/bus.c vmm/virtio_transport.c vmm/event.c vmm/shmem.c vmm/pci.c vmm/msix.c vmm/virtio_pci.c
 unit-tests += test_shmem
 test_shmem-src := tests/lib/vm_stub.c tests/lib/test_device.c vmm/bus.c vmm/shmem.c
 # host/base and host/virtio.
@@ -35,7 +35,7 @@ unit-tests += test_gpu_command
 test_gpu_command-src = host/gpu/command.c
 unit-tests += test_module test_doctor
 test_module-src := vmm/module.c
-test_doctor-src := vmm/module.c vmm/doctor.c vmm/doctor_process.c vmm/doctor_speed.c vmm/$(ARCH)/doctor.c $(if $(filter arm64,$(ARCH)),vmm/arm64/space.c)
+test_doctor-src := vmm/module.c vmm/doctor.c vmm/doctor_process.c vmm/doctor_sandbox.c vmm/doctor_speed.c vmm/$(ARCH)/doctor.c $(if $(filter arm64,$(ARCH)),vmm/arm64/space.c)
 # Buses, options, images and the platform's devices.
 unit-tests += test_bus test_options test_cli test_cli_programs
 test_cli-src := tests/lib/command.c
@@ -82,6 +82,8 @@ unit-tests += test_shared_objects
 test_shared_objects-src := vmm/shared_objects.c
 unit-tests += test_vhost_user_session
 test_vhost_user_session-src := vmm/vhost_user_session.c vmm/shared_objects.c
+unit-tests += test_vhost_user
+test_vhost_user-src := vmm/vhost_user.c vmm/event.c vmm/vhost_user_session.c vmm/vhost_user_kinds.c vmm/shared_objects.c
 # The device's program, which is the real one.
 unit-tests += test_isolate
 test_isolate-src := vmm/isolate.c vmm/isolate_control.c

@@ -14,6 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -76,6 +79,40 @@ static void wrong_usage_exits_with_2(void **state)
 	command_says("run --kernle x", 2, "did you mean --kernel?");
 	command_says("run --kernel x --memory lots", 2, "--memory lots");
 	command_says("run x", 2, "--kernel x");
+	/* Of 65 letters, of which the first 64 could be another guest's. */
+	command_says("ctl --name nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn status", 2, "a name is");
+}
+
+/* What `mullion ctl` says of a guest whose process is stopped: its socket's queue is full, as nobody takes clients from it. */
+static void a_guest_that_hangs_is_named_and_not_waited_for(void **state)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "mullion/stuck.sock"};
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), full[8];
+	struct command_result r;
+	unsigned count = 0;
+
+	(void)state;
+	setenv("XDG_RUNTIME_DIR", dir, 1);
+	assert_int_equal(mkdir("mullion", 0700), 0);
+	assert_int_equal(bind(listener, (const struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(listener, 0), 0);
+	do {
+		assert_true(count < 8);
+		full[count] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	} while (!connect(full[count++], (const struct sockaddr *)&a, sizeof(a)));
+	alarm(60);
+	command_says("ctl --name stuck status", 1, "mullion run hangs");
+	command_says("ctl status", 1, "mullion run hangs");
+	command_run("ctl list", &r);
+	assert_int_equal(r.status, 0);
+	assert_string_equal(r.out, "stuck\n");
+	alarm(0);
+	while (count > 0)
+		close(full[--count]);
+	close(listener);
+	assert_int_equal(unlink(a.sun_path), 0);
+	assert_int_equal(rmdir("mullion"), 0);
+	unsetenv("XDG_RUNTIME_DIR");
 }
 
 static void need_kvm(void)
@@ -91,6 +128,8 @@ static void need_kvm(void)
 
 static void what_is_missing_is_named(void **state)
 {
+	char line[PATH_MAX + 64] = "run --kernel guest.bin --ctl /";
+
 	(void)state;
 	need_kvm();
 	save_guest(0x605, 0x34);
@@ -104,6 +143,8 @@ static void what_is_missing_is_named(void **state)
 	command_says("run --kernel guest.bin --disk nowhere", 1, "nowhere: ");
 	command_says("run --kernel guest.bin --serial socket:no/where", 1, "no/where: ");
 	command_says("run --kernel guest.bin --net passt=nowhere", 1, "nowhere: ");
+	memset(line + strlen(line), 'c', PATH_MAX);
+	command_says(line, 1, "too long for a socket");
 }
 
 static void a_gpu_that_was_named_is_used_or_nothing(void **state)
@@ -253,6 +294,7 @@ int main(void)
 		cmocka_unit_test(help_and_version),	    cmocka_unit_test(wrong_usage_exits_with_2),
 		cmocka_unit_test(what_is_missing_is_named), cmocka_unit_test(exit_status_tells_how_the_guest_ended),
 		cmocka_unit_test(terminal_is_put_back),
+		cmocka_unit_test(a_guest_that_hangs_is_named_and_not_waited_for),
 		cmocka_unit_test(a_gpu_that_was_named_is_used_or_nothing),
 	};
 

@@ -7,9 +7,11 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "vmm/doctor.h"
@@ -48,7 +50,7 @@ static void every_line_has_a_verdict(void **state)
 {
 	int status = doctor(NULL);
 	unsigned lines = 0;
-	bool kvm = false;
+	bool kvm = false, landlock = false, seccomp = false, programs = false;
 	char *rest, *line;
 
 	(void)state;
@@ -60,6 +62,9 @@ static void every_line_has_a_verdict(void **state)
 		}
 		lines++;
 		kvm |= strstr(line, "KVM device") != NULL;
+		landlock |= strstr(line, "  Landlock ") != NULL;
+		seccomp |= strstr(line, "  seccomp ") != NULL;
+		programs |= strstr(line, "  mullion-gpu ") != NULL;
 		assert_true(!strncmp(line, "ok    ", 6) || !strncmp(line, "warn  ", 6) || !strncmp(line, "fail  ", 6));
 		/* What is wrong comes with a cure, after a colon. */
 		if (strncmp(line, "ok", 2))
@@ -67,6 +72,8 @@ static void every_line_has_a_verdict(void **state)
 	}
 	assert_non_null(line);
 	assert_true(kvm);
+	/* What an isolated device is kept in by. */
+	assert_true(landlock && seccomp && programs);
 	assert_true(lines >= 10);
 }
 
@@ -118,6 +125,29 @@ static void json_is_a_list_of_objects(void **state)
 	assert_true(objects >= 10);
 }
 
+/* Without user namespaces a device's worker is kept in less well: that is said, and what to do. */
+static void a_host_without_user_namespaces_is_told(void **state)
+{
+	pid_t child;
+	int status;
+
+	(void)state;
+	fflush(stdout);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		const char *line;
+
+		/* Nobody here has a number that could be that of somebody in another one. */
+		(void)!unshare(CLONE_NEWUSER);
+		doctor(NULL);
+		line = strstr(output, "warn  user namespaces");
+		_exit(line && strstr(line, "worker") && strcspn(line, ":") < strcspn(line, "\n") ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 static void other_options_are_refused(void **state)
 {
 	(void)state;
@@ -136,6 +166,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_line_has_a_verdict),
 		cmocka_unit_test(json_is_a_list_of_objects),
+		cmocka_unit_test(a_host_without_user_namespaces_is_told),
 		cmocka_unit_test(other_options_are_refused),
 	};
 

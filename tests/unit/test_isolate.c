@@ -39,18 +39,17 @@ int module_load_screen(const struct screen_module **out)
 	return -ENOENT;
 }
 
-/* The only child of this thread. */
-static pid_t find_program(void)
+/* Child number @number of this thread, the oldest first. */
+static pid_t find_program(unsigned number)
 {
-	char line[64] = "";
 	FILE *f = fopen("/proc/thread-self/children", "re");
 	int pid = 0;
 
 	if (!f)
 		tap_skip("no /proc/thread-self/children in this kernel");
-	assert_non_null(fgets(line, sizeof(line), f));
+	for (unsigned n = 0; n <= number; n++)
+		assert_int_equal(fscanf(f, "%d", &pid), 1);
 	fclose(f);
-	assert_int_equal(sscanf(line, "%d", &pid), 1);
 	return pid;
 }
 
@@ -69,7 +68,7 @@ static void a_program_that_hangs_is_replaced_at_once(void **state)
 	assert_int_equal(isolate_create("gpu", "renderer=2d", NULL, arguments, NULL, &i), 0);
 	first = isolate_connect(i);
 	assert_true(first >= 0);
-	hung = find_program();
+	hung = find_program(0);
 	assert_int_equal(kill(hung, SIGSTOP), 0);
 	close(first);
 	begin = loop_now_ns();
@@ -77,9 +76,35 @@ static void a_program_that_hangs_is_replaced_at_once(void **state)
 	assert_true(second >= 0);
 	assert_true(loop_now_ns() - begin < 5000000000ull);
 	assert_int_equal(kill(hung, 0), -1);
-	assert_int_not_equal(find_program(), hung);
+	assert_int_not_equal(find_program(0), hung);
 	close(second);
-	isolate_destroy(i);
+	isolate_destroy(i, loop_now_ns() + ISOLATE_END_NS);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
+/* The end of a machine waits once, however many hang. */
+static void programs_that_hang_are_waited_for_side_by_side(void **state)
+{
+	static const char *const arguments[] = {"--sandbox", "off", NULL};
+	struct isolate *i[2];
+	uint64_t begin;
+	int sockets[2];
+
+	(void)state;
+	if (!isolate_is_possible("gpu"))
+		tap_skip("no mullion-gpu: its libraries are missing (make deps)");
+	for (unsigned n = 0; n < 2; n++) {
+		assert_int_equal(isolate_create("gpu", "renderer=2d", NULL, arguments, NULL, &i[n]), 0);
+		sockets[n] = isolate_connect(i[n]);
+		assert_true(sockets[n] >= 0);
+		assert_int_equal(kill(find_program(n), SIGSTOP), 0);
+	}
+	close(sockets[0]);
+	close(sockets[1]);
+	begin = loop_now_ns();
+	for (unsigned n = 0; n < 2; n++)
+		isolate_destroy(i[n], begin + 2000000000ull);
+	assert_in_range(loop_now_ns() - begin, 1900000000ull, 3500000000ull);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
 
@@ -87,6 +112,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_program_that_hangs_is_replaced_at_once),
+		cmocka_unit_test(programs_that_hang_are_waited_for_side_by_side),
 	};
 
 	return cmocka_run_group_tests_name("isolate", tests, NULL, NULL);

@@ -325,6 +325,7 @@ static void mistakes_get_one_line_with_the_cure(void **state)
 		{"--kernel k --cpus -1", "a number from 1 up"},
 		{"--kernel k --cpus two", "a number from 1 up"},
 		{"--kernel k --disk ,readonly", "name an image file"},
+		{"--kernel k --disk d,serial=twenty-one-characters", "serial=twenty-one-characters: at most 20 bytes"},
 		{"--kernel k --disk d,ro", "no \"ro\"; after the file go readonly"},
 		{"--kernel k --disk d --disk d --disk d --disk d --disk d --disk d --disk d --disk d --disk d",
 		 "at most 8"},

@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "host/base/loop.h"
 #include "protocol/vhost_user.h"
 #include "tests/lib/usage.h"
 #include "vmm/shared_objects.h"
@@ -176,6 +177,25 @@ static void a_refusal_is_an_error(void **state)
 	memcpy(bad, good, sizeof(good));
 	bad[2].number[1] = 1;
 	assert_int_equal(open_with(&s, bad, sizeof(bad), 0), -EREMOTEIO);
+}
+
+/* As mullion-gpu is while it serves one: the kernel has taken the connection, and nobody speaks. */
+static void a_backend_that_is_busy_is_not_waited_for(void **state)
+{
+	const uint64_t begin = loop_now_ns();
+	struct vhost_session s = VHOST_SESSION_CLOSED;
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	snprintf(a.sun_path, sizeof(a.sun_path), "/tmp/mullion-test-%d.sock", (int)getpid());
+	unlink(a.sun_path);
+	assert_true(listener >= 0 && !bind(listener, (const struct sockaddr *)&a, sizeof(a)) && !listen(listener, 1));
+	assert_int_equal(vhost_session_open(&s, a.sun_path), -ETIMEDOUT);
+	assert_true(loop_now_ns() - begin < 2 * VHOST_SESSION_LIMIT_NS);
+	assert_non_null(strstr(s.why, "does it serve another guest"));
+	close(listener);
+	unlink(a.sun_path);
 }
 
 static void descriptors_nobody_asked_for_are_not_kept(void **state)
@@ -748,6 +768,7 @@ int main(void)
 		cmocka_unit_test(hanging_up_at_every_byte_is_an_error),
 		cmocka_unit_test(wrong_answers_are_an_error),
 		cmocka_unit_test(a_refusal_is_an_error),
+		cmocka_unit_test(a_backend_that_is_busy_is_not_waited_for),
 		cmocka_unit_test(descriptors_nobody_asked_for_are_not_kept),
 		cmocka_unit_test(more_queues_than_the_word_holds_are_cut),
 		cmocka_unit_test(config_space_of_another_size_is_an_error),

@@ -7,8 +7,10 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/virtio_mmio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "host/base/loop.h"
 #include "protocol/virtio.h"
@@ -365,6 +367,117 @@ static void a_failed_create_leaves_the_device(void **state)
 	assert_int_equal(destroyed, 1);
 }
 
+/* ---- a device that another process serves ---- */
+
+#define ELSEWHERE (BASE + VIRTIO_MMIO_BYTES)
+#define ELSEWHERE_GSI (GSI + 1)
+
+struct elsewhere {
+	struct virtio_device base;
+	struct virtio_queue_fds fds; /* what that process has as well */
+	struct loop_task task;
+};
+
+static int attach(struct virtio_device *d, const struct virtio_queue_fds *fds)
+{
+	if (fds)
+		((struct elsewhere *)d)->fds = *fds;
+	return 0;
+}
+
+static int start_queue(struct virtio_device *d, unsigned q, const struct virtq_setup *setup)
+{
+	(void)d;
+	(void)q;
+	(void)setup;
+	return 0;
+}
+
+static void stop_queue(struct virtio_device *d, unsigned q)
+{
+	(void)d;
+	(void)q;
+}
+
+static void kick(struct virtio_device *d, unsigned q)
+{
+	(void)d;
+	(void)q;
+}
+
+static const uint16_t one_queue[] = {16, 0};
+static const struct virtio_outside_ops outside = {attach, start_queue, stop_queue};
+static const struct virtio_device_ops elsewhere_ops = {.name = "elsewhere",
+						       .id = TEST_DEVICE_ID,
+						       .queue_max = one_queue,
+						       .kick = kick,
+						       .destroy = virtio_device_finish,
+						       .outside = &outside};
+
+static void ring(int fd)
+{
+	const uint64_t one = 1;
+
+	assert_int_equal(write(fd, &one, sizeof(one)), sizeof(one));
+}
+
+static void take_back(struct loop_task *t)
+{
+	const struct elsewhere *e = t->owner;
+	uint64_t count;
+
+	assert_int_equal(read(e->fds.call, &count, sizeof(count)), sizeof(count));
+	assert_int_equal(fcntl(e->fds.call, F_SETFL, 0), 0);
+}
+
+/* What it does is done between the wakeup and the turn of the eventfd. */
+static void ring_and_take_back(void *arg)
+{
+	struct elsewhere *e = arg;
+
+	e->task = (struct loop_task){.run = take_back, .owner = e};
+	loop_post(e->base.loop, &e->task);
+	ring(e->fds.call);
+}
+
+static uint64_t edges_after(struct fixture *f, void (*act)(void *arg), struct elsewhere *e)
+{
+	loop_call(vm_loop(f->vm), act, e);
+	/* Its turn comes after that of what was posted. */
+	for (unsigned i = 0; i < 4; i++)
+		(void)stub_read(f->vm, ELSEWHERE + VIRTIO_MMIO_STATUS, 4);
+	return stub_edges(f->vm, ELSEWHERE_GSI);
+}
+
+static void ring_alone(void *arg)
+{
+	ring(((struct elsewhere *)arg)->fds.call);
+}
+
+static void another_process_interrupts_and_holds_nobody_up(void **state)
+{
+	struct fixture *f = *state;
+	struct elsewhere e = {.fds = {-1, -1}};
+	struct virtio_mmio *mmio;
+
+	alarm(30);
+	assert_int_equal(virtio_device_init(&e.base, &elsewhere_ops, VIRTIO_BIT(VIRTIO_F_VERSION_1), vm_loop(f->vm),
+					    vm_mem(f->vm)),
+			 0);
+	assert_int_equal(virtio_mmio_create(f->vm, &e.base, ELSEWHERE, ELSEWHERE_GSI, 0, &mmio), 0);
+	assert_true(e.fds.call >= 0);
+	/* Before there is a driver nobody hears it. */
+	assert_int_equal(edges_after(f, ring_alone, &e), 0);
+	stub_write(f->vm, ELSEWHERE + VIRTIO_MMIO_DRIVER_FEATURES_SEL, 4, 1);
+	stub_write(f->vm, ELSEWHERE + VIRTIO_MMIO_DRIVER_FEATURES, 4, 1);
+	stub_write(f->vm, ELSEWHERE + VIRTIO_MMIO_STATUS, 4, READY | VIRTIO_CONFIG_S_DRIVER_OK);
+	assert_int_equal(edges_after(f, ring_alone, &e), 1);
+	assert_int_equal(edges_after(f, ring_and_take_back, &e), 0);
+	assert_int_equal(edges_after(f, ring_alone, &e), 1);
+	virtio_mmio_destroy(mmio);
+	alarm(0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -385,6 +498,7 @@ int main(void)
 		TEST(config_space_takes_any_size),
 		TEST(a_reset_forgets_everything),
 		TEST(a_failed_create_leaves_the_device),
+		TEST(another_process_interrupts_and_holds_nobody_up),
 	};
 
 	return cmocka_run_group_tests_name("virtio_mmio", tests, NULL, NULL);
