@@ -523,6 +523,7 @@ static void forged_records_do_no_harm(void **state)
 		sizeof(struct gpu_scanout_record),
 		sizeof(struct gpu_cursor_record),
 		sizeof(struct gpu_cursor_place_record),
+		sizeof(struct gpu_cursor_asked_record),
 		0,
 		sizeof(struct gpu_context_record),
 		0,
@@ -537,8 +538,8 @@ static void forged_records_do_no_harm(void **state)
 		assert_int_equal(gpu_create_2d(w, 1, BGRX, 16, 16), OK);
 		gpu_back(w, 1, 1024, NULL);
 		for (unsigned i = 0; i < 40; i++) {
-			uint16_t type = (uint16_t)(1 + i % 11);
-			size_t bytes = type < 10 ? sizes[type] : i;
+			uint16_t type = (uint16_t)(1 + i % 12);
+			size_t bytes = type < 11 ? sizes[type] : i;
 
 			for (size_t word = 0; word < sizeof(rubbish) / 4; word++) {
 				random = random * 6364136223846793005ull + 1442695040888963407ull;
