@@ -10,12 +10,28 @@
 #include "host/base/step.h"
 #include "host/gpu/device.h"
 
+static bool capset_at(struct gpu *g, uint32_t index, struct renderer_capset *out)
+{
+	if (!g->degraded)
+		return g->renderer->ops->capset_info(g->renderer, index, out) == 0;
+	if (index >= GPU_LOST_CAPSETS || g->lost_capsets[index].id == 0)
+		return false;
+	*out = g->lost_capsets[index];
+	return true;
+}
+
+/*
+ * Linux takes no error for an answer here, and waits 5 seconds for another at its start. So a driver that was told by the process
+ * before how many there are gets what that one had said. It is refused their content (gpu.c), for which it takes zeros without
+ * waiting: Mesa's EGL does not start with those on the GPU. With the content it would, send what nobody draws, and wait for
+ * results of queries.
+ */
 uint32_t gpu_get_capset_info(struct gpu *g, struct gpu_command *cmd)
 {
 	struct virtio_gpu_resp_capset_info *info = &g->answer.capset_info;
 	struct renderer_capset capset;
 
-	if (g->renderer->ops->capset_info(g->renderer, cmd->u.capset_info.capset_index, &capset) < 0)
+	if (!capset_at(g, cmd->u.capset_info.capset_index, &capset))
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER, "no capset at index %u; there are %u",
 				  cmd->u.capset_info.capset_index, g->capset_count);
 	memset(info, 0, sizeof(*info));

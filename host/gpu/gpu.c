@@ -269,7 +269,7 @@ static void handle(struct gpu *g, struct chain *c, unsigned queue)
 		chain_set_stage(c, CHAIN_EXECUTING);
 	if (code != 0)
 		gpu_refuse(g, &cmd, code, "%s", cmd.why);
-	else if (g->degraded && cmd.row->feature == VIRTIO_GPU_F_VIRGL)
+	else if (g->degraded && cmd.row->feature == VIRTIO_GPU_F_VIRGL && cmd.type != VIRTIO_GPU_CMD_GET_CAPSET_INFO)
 		code = gpu_refuse(g, &cmd, VIRTIO_GPU_RESP_ERR_UNSPEC,
 				  "3D is off: the process that draws died too often; start the machine anew for another try");
 	else if (cmd.fenced && gpu_fences_waiting(g->fences, NULL) >= g->limits.pending)
@@ -397,6 +397,8 @@ static int start(struct virtio_device *d)
 	g->unrestored = NULL;
 	if (j && load(j) == 0)
 		gpu_restore(g, j);
+	gpu_record_capsets(g);
+	gpu_record_commit(g, 0);
 	return 0;
 }
 
@@ -450,6 +452,7 @@ static void reset(struct virtio_device *d)
 	g->journal = journal;
 	gpu_record_clear(g);
 	g->journal = g->unrestored = NULL;
+	memset(g->lost_capsets, 0, sizeof(g->lost_capsets));
 	pause_renderer(g, false);
 	gpu_window_reset(g);
 	while (gpu_context_first(g->contexts))

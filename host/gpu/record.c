@@ -266,6 +266,18 @@ void gpu_record_cursor_place(struct gpu *g, const struct gpu_scanout *s)
 		drop(g, GPU_RECORD_CURSOR_PLACE, s->index, 0);
 }
 
+/* ---- the renderer ---- */
+
+void gpu_record_capsets(struct gpu *g)
+{
+	struct renderer_capset capset;
+
+	for (uint32_t i = 0; g->journal && i < g->capset_count; i++) {
+		if (g->renderer->ops->capset_info(g->renderer, i, &capset) == 0)
+			put(g, GPU_RECORD_CAPSET, i, 0, &capset, sizeof(capset));
+	}
+}
+
 /* ---- all of it ---- */
 
 void gpu_record_commit(struct gpu *g, uint64_t tag)

@@ -33,6 +33,7 @@ enum gpu_record_type {
 	GPU_RECORD_CURSOR,	 /* scanout */
 	GPU_RECORD_CURSOR_PLACE, /* scanout */
 	GPU_RECORD_CURSOR_ASKED, /* scanout; there while the image is being read */
+	GPU_RECORD_CAPSET,	 /* index: struct renderer_capset */
 	GPU_RECORD_TRIED,	 /* a request's tag, in two halves; no payload */
 	/* From here on all belong to a context, which is their first id. */
 	GPU_RECORD_CONTEXT,    /* context */
@@ -108,6 +109,9 @@ void gpu_record_cursor_asked(struct gpu *g, const struct virtio_gpu_update_curso
 /* What the scanout has for a cursor now; nothing is asked any more. */
 void gpu_record_cursor(struct gpu *g, const struct gpu_scanout *s);
 void gpu_record_cursor_place(struct gpu *g, const struct gpu_scanout *s);
+
+/* What the driver that starts now is told of the renderer's capsets, for a process that has no such renderer. */
+void gpu_record_capsets(struct gpu *g);
 
 /* All of it counts from now on. @tag: the request's (chain_tag()), 0 for none. */
 void gpu_record_commit(struct gpu *g, uint64_t tag);

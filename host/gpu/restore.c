@@ -329,6 +329,17 @@ static bool restore_cursor_asked(struct restore *r, const struct journal_key *ke
 	return false;
 }
 
+/* One that draws in 3D has its own, and records them. */
+static bool restore_capset(struct restore *r, const struct journal_key *key, const void *payload, size_t bytes)
+{
+	struct gpu *g = r->g;
+
+	if (!g->degraded || key->id[0] >= GPU_LOST_CAPSETS || bytes != sizeof(g->lost_capsets[0]))
+		return false;
+	memcpy(&g->lost_capsets[key->id[0]], payload, bytes);
+	return true;
+}
+
 static bool restore_try(struct restore *r, const struct journal_key *key, const void *payload, size_t bytes)
 {
 	(void)key;
@@ -405,6 +416,7 @@ void gpu_restore(struct gpu *g, struct journal *j)
 	go_through(&r, GPU_RECORD_CURSOR, restore_cursor);
 	go_through(&r, GPU_RECORD_CURSOR_PLACE, restore_cursor_place);
 	go_through(&r, GPU_RECORD_CURSOR_ASKED, restore_cursor_asked);
+	go_through(&r, GPU_RECORD_CAPSET, restore_capset);
 	go_through(&r, GPU_RECORD_TRIED, restore_try);
 	g->journal = j;
 	/* So that journal_has() knows which attachments are left, and no image of a cursor is tried again. */
