@@ -354,8 +354,10 @@ void gpu_drop_resource(struct gpu *g, struct gpu_resource *res)
 			gpu_blank_scanout(g, &g->scanouts[i]);
 	}
 	for (struct gpu_context *ctx = gpu_context_first(g->contexts); ctx; ctx = gpu_context_next(g->contexts, ctx)) {
-		if (gpu_context_detach(ctx, res->id))
-			gpu_record_attachment(g, ctx->id, res->id, false);
+		if (!gpu_context_detach(ctx, res->id))
+			continue;
+		gpu_resource_uncharge(g->resources, GPU_ATTACHMENT_BYTES);
+		gpu_record_attachment(g, ctx->id, res->id, false);
 	}
 	gpu_record_resource_gone(g, res);
 	if (res->backing && g->renderer->ops->backing_detach)
@@ -372,6 +374,7 @@ void gpu_drop_context(struct gpu *g, struct gpu_context *ctx)
 
 	gpu_record_context_gone(g, id);
 	g->renderer->ops->context_destroy(g->renderer, id);
+	gpu_resource_uncharge(g->resources, (uint64_t)GPU_ATTACHMENT_BYTES * gpu_context_attachments(ctx));
 	gpu_context_remove(g->contexts, ctx);
 	gpu_fences_end_context(g->fences, id);
 }
