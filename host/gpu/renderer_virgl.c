@@ -35,6 +35,12 @@
 /* A driver may ask the kernel each time. */
 #define LOOK_FOR_RESET_NS 50000000ull
 
+/*
+ * OpenGL contexts besides the one that each context begins with: 2.5 MB each with llvmpipe, which no limit of bytes counts. A
+ * guest's program has one for each of its own.
+ */
+#define MAX_SUB_CONTEXTS 512u
+
 struct context {
 	uint32_t id;
 	struct virgl_stream stream;
@@ -141,6 +147,7 @@ static void context_destroy(struct renderer *r, uint32_t ctx_id)
 	virgl_renderer_context_destroy(ctx_id);
 	virgl_fences_context_gone(&v->fences);
 	virgl_queries_finish(&c->queries);
+	v->sub_contexts -= c->stream.count;
 	free(c);
 }
 
@@ -378,14 +385,33 @@ static void context_detach(struct renderer *r, uint32_t ctx_id, struct gpu_resou
 
 /* ---- commands ---- */
 
-static int execute(struct virgl *v, struct context *c, void *commands, size_t bytes)
+/* @before: what @c's stream was; on failure @c's is that. */
+static int check(struct virgl *v, struct context *c, const uint32_t *words, size_t count, struct virgl_stream *before)
+{
+	unsigned sub_contexts;
+	int err;
+
+	*before = c->stream;
+	err = virgl_stream_check(&c->stream, words, count);
+	if (err < 0)
+		return err;
+	sub_contexts = v->sub_contexts - before->count + c->stream.count;
+	if (c->stream.count > before->count && sub_contexts > MAX_SUB_CONTEXTS) {
+		c->stream = *before;
+		return -ENOMEM;
+	}
+	v->sub_contexts = sub_contexts;
+	return 0;
+}
+
+static int execute(struct virgl *v, struct context *c, void *commands, size_t bytes, struct virgl_stream *before)
 {
 	int err;
 
 	/* The library would draw nothing any more, and @stream may say what never happened. */
 	if (c->lost || v->was_reset)
 		return -ENOTRECOVERABLE;
-	err = virgl_stream_check(&c->stream, commands, bytes / 4);
+	err = check(v, c, commands, bytes / 4, before);
 	if (err < 0)
 		return err;
 	virgl_enter(v);
@@ -407,8 +433,7 @@ static int submit(struct renderer *r, uint32_t ctx_id, void *commands, size_t by
 
 	if (!c)
 		return -ENOENT;
-	before = c->stream;
-	err = execute(v, c, commands, bytes);
+	err = execute(v, c, commands, bytes, &before);
 	virgl_queries_follow(&c->queries, &v->config, ctx_id, &c->stream, err, commands, bytes / 4);
 	if (err == 0 && v->state)
 		virgl_state_record(v->state, ctx_id, &before, commands, bytes / 4);
@@ -448,6 +473,7 @@ static int context_restore(struct renderer *r, uint32_t ctx_id)
 {
 	struct virgl *v = virgl_from(r);
 	struct context *c = find_context(v, ctx_id);
+	struct virgl_stream before;
 	uint32_t *words = NULL;
 	size_t count;
 	int err;
@@ -457,7 +483,7 @@ static int context_restore(struct renderer *r, uint32_t ctx_id)
 	virgl_queries_restore(&c->queries, &v->config, ctx_id);
 	err = virgl_state_build(v->config.journal, ctx_id, &words, &count);
 	if (err == 0 && count > 0)
-		err = count <= INT32_MAX ? execute(v, c, words, count * sizeof(*words)) : -EFBIG;
+		err = count <= INT32_MAX ? execute(v, c, words, count * sizeof(*words), &before) : -EFBIG;
 	free(words);
 	return err;
 }

@@ -106,6 +106,39 @@ static void sub_contexts_are_limited(void **state)
 	assert_true(gpu3d_draws(t, 10));
 }
 
+static int make_sub_contexts(uint32_t first, uint32_t last)
+{
+	for (uint32_t id = first; id <= last; id++)
+		virgl_create_sub_context(&t->stream, id);
+	return gpu3d_submit(t);
+}
+
+/* Each is an OpenGL context of the host, which takes megabytes of some drivers. */
+static void sub_contexts_of_all_contexts_are_limited(void **state)
+{
+	(void)state;
+	t = gpu3d_needed();
+	/* 512 with the one that a program's context begins with here. */
+	for (uint32_t ctx = 1; ctx <= 16; ctx++) {
+		if (ctx > 1)
+			assert_int_equal(gpu3d_context(t, ctx, 0), OK);
+		t->ctx = ctx;
+		assert_int_equal(make_sub_contexts(2, 32), OK);
+	}
+	assert_int_equal(make_sub_contexts(33, 33), VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
+	/* It draws all the same, and what goes makes room. */
+	virgl_set_sub_context(&t->stream, 1);
+	assert_true(gpu3d_draws(t, 10));
+	virgl_destroy_sub_context(&t->stream, 2);
+	assert_int_equal(make_sub_contexts(33, 33), OK);
+	assert_int_equal(make_sub_contexts(34, 34), VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
+	assert_int_equal(gpu3d_context_destroy(t, 3), OK);
+	assert_int_equal(make_sub_contexts(34, 64), OK);
+	assert_int_equal(gpu3d_context(t, 3, 0), OK);
+	t->ctx = 3;
+	assert_int_equal(make_sub_contexts(2, 2), VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
+}
+
 static void unfinished_shader_is_not_bound(void **state)
 {
 	const uint32_t part[8] = {VIRGL_HEADER(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_SHADER, 7),
@@ -230,6 +263,7 @@ int main(void)
 		GPU3D_CASE(reset_in_the_middle_of_drawing),	GPU3D_CASE(cut_stream_is_refused_whole),
 		GPU3D_CASE(sub_contexts_are_limited),		GPU3D_CASE(unfinished_shader_is_not_bound),
 		GPU3D_CASE(refused_stream_finishes_no_shader),	GPU3D_CASE(nonsense_resources_are_refused),
+		GPU3D_CASE(sub_contexts_of_all_contexts_are_limited),
 	};
 
 	return cmocka_run_group_tests(tests, gpu3d_start, gpu3d_stop);
