@@ -24,6 +24,7 @@
 #include "host/gpu/egl.h"
 #include "host/gpu/virgl_device.h"
 #include "host/gpu/virgl_library.h"
+#include "host/gpu/virgl_objects.h"
 #include "host/gpu/virgl_queries.h"
 #include "host/gpu/virgl_stream.h"
 #include "host/gpu/virgl_submit.h"
@@ -40,11 +41,14 @@
  * guest's program has one for each of its own.
  */
 #define MAX_SUB_CONTEXTS 512u
+/* Of all objects, as virgl_objects.h counts them: half a million small ones. */
+#define MAX_OBJECT_BYTES (512ull << 20)
 
 struct context {
 	uint32_t id;
 	struct virgl_stream stream;
 	struct virgl_queries queries;
+	struct virgl_objects objects;
 	bool lost; /* also when the library refused a submission half way: what it did of it is not known */
 	struct context *next;
 };
@@ -148,6 +152,8 @@ static void context_destroy(struct renderer *r, uint32_t ctx_id)
 	virgl_fences_context_gone(&v->fences);
 	virgl_queries_finish(&c->queries);
 	v->sub_contexts -= c->stream.count;
+	v->object_bytes -= c->objects.bytes;
+	virgl_objects_finish(&c->objects);
 	free(c);
 }
 
@@ -385,7 +391,19 @@ static void context_detach(struct renderer *r, uint32_t ctx_id, struct gpu_resou
 
 /* ---- commands ---- */
 
-/* @before: what @c's stream was; on failure @c's is that. */
+static int follow_objects(struct virgl *v, struct context *c, struct virgl_stream before, const uint32_t *words,
+			  size_t count)
+{
+	int err;
+
+	v->object_bytes -= c->objects.bytes;
+	err = virgl_objects_follow(&c->objects, &before, words, count);
+	v->object_bytes += c->objects.bytes;
+	c->lost |= err < 0;
+	return err;
+}
+
+/* @before: what @c's stream was; on failure @c's is that, or @c is lost. */
 static int check(struct virgl *v, struct context *c, const uint32_t *words, size_t count, struct virgl_stream *before)
 {
 	unsigned sub_contexts;
@@ -396,12 +414,13 @@ static int check(struct virgl *v, struct context *c, const uint32_t *words, size
 	if (err < 0)
 		return err;
 	sub_contexts = v->sub_contexts - before->count + c->stream.count;
-	if (c->stream.count > before->count && sub_contexts > MAX_SUB_CONTEXTS) {
+	if ((c->stream.count > before->count && sub_contexts > MAX_SUB_CONTEXTS) ||
+	    (c->stream.handles && v->object_bytes + virgl_objects_wanted(words, count) > MAX_OBJECT_BYTES)) {
 		c->stream = *before;
 		return -ENOMEM;
 	}
 	v->sub_contexts = sub_contexts;
-	return 0;
+	return c->stream.handles ? follow_objects(v, c, *before, words, count) : 0;
 }
 
 static int execute(struct virgl *v, struct context *c, void *commands, size_t bytes, struct virgl_stream *before)

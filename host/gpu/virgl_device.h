@@ -31,6 +31,7 @@ struct virgl {
 	bool has_read; /* the last submission or transfer read a picture, for which the GPU had to be waited for */
 	struct context *contexts;
 	unsigned sub_contexts; /* that the guest made, of all of them */
+	uint64_t object_bytes; /* what their objects take */
 	struct virgl_share *shares;
 	uint64_t looked_ns; /* when it was seen last that the GPU was not reset */
 	bool was_reset;

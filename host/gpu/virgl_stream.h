@@ -50,6 +50,7 @@ struct virgl_stream {
 	bool queries;	  /* the submission that was checked last makes some */
 	bool reads;	  /* the submission that was checked last reads pictures for the guest */
 	bool creates;	  /* it has commands for virgl_stream_hide() */
+	bool handles;	  /* it makes or destroys what has some, so virgl_objects_follow() is to see it */
 	unsigned object_count;
 	struct virgl_stream_object objects[VIRGL_STREAM_OBJECTS];
 	struct virgl_stream_sub_context subs[VIRGL_STREAM_SUB_CONTEXTS + 1];

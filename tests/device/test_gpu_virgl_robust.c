@@ -174,6 +174,48 @@ static void unfinished_shader_is_not_bound(void **state)
 	assert_int_equal(gpu3d_submit(t), VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
 }
 
+/* The first part of a shader of 16 MiB, for which the library takes memory at once. */
+static int begin_large_shader(uint32_t type)
+{
+	const uint32_t part[8] = {
+		VIRGL_HEADER(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_SHADER, 7), 40 + type, type, 16u << 20, 100, 0,
+		0x47415246, 0x4c43440a};
+
+	memcpy(t->words + t->stream.used, part, sizeof(part));
+	t->stream.used += 8;
+	return gpu3d_submit(t);
+}
+
+static void objects_are_limited(void **state)
+{
+	const uint32_t types[] = {PIPE_SHADER_VERTEX, PIPE_SHADER_FRAGMENT};
+
+	(void)state;
+	t = gpu3d_needed();
+	assert_int_equal(gpu3d_context(t, 2, 0), OK);
+	/* 31 in two contexts are just less than 512 MiB. */
+	for (uint32_t i = 0; i < 31; i++) {
+		t->ctx = 1 + i % 2;
+		if (i / 2 % 2 == 0)
+			virgl_create_sub_context(&t->stream, 2 + i / 4);
+		assert_int_equal(begin_large_shader(types[i / 2 % 2]), OK);
+	}
+	t->ctx = 2;
+	assert_int_equal(begin_large_shader(PIPE_SHADER_FRAGMENT), VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
+	/* It draws all the same, and what goes makes room: a sub-context, or a context. */
+	virgl_set_sub_context(&t->stream, 1);
+	assert_true(gpu3d_draws(t, 10));
+	virgl_destroy_sub_context(&t->stream, 2);
+	assert_int_equal(gpu3d_submit(t), OK);
+	assert_int_equal(begin_large_shader(PIPE_SHADER_FRAGMENT), OK);
+	assert_int_equal(begin_large_shader(PIPE_SHADER_VERTEX), OK);
+	virgl_create_sub_context(&t->stream, 40);
+	assert_int_equal(begin_large_shader(PIPE_SHADER_FRAGMENT), VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
+	assert_int_equal(gpu3d_context_destroy(t, 1), OK);
+	virgl_create_sub_context(&t->stream, 40);
+	assert_int_equal(begin_large_shader(PIPE_SHADER_FRAGMENT), OK);
+}
+
 /* The library stops at the first command that it refuses: what follows was announced, but not done. */
 static void refused_stream_finishes_no_shader(void **state)
 {
@@ -263,7 +305,7 @@ int main(void)
 		GPU3D_CASE(reset_in_the_middle_of_drawing),	GPU3D_CASE(cut_stream_is_refused_whole),
 		GPU3D_CASE(sub_contexts_are_limited),		GPU3D_CASE(unfinished_shader_is_not_bound),
 		GPU3D_CASE(refused_stream_finishes_no_shader),	GPU3D_CASE(nonsense_resources_are_refused),
-		GPU3D_CASE(sub_contexts_of_all_contexts_are_limited),
+		GPU3D_CASE(sub_contexts_of_all_contexts_are_limited), GPU3D_CASE(objects_are_limited),
 	};
 
 	return cmocka_run_group_tests(tests, gpu3d_start, gpu3d_stop);
