@@ -13,6 +13,21 @@
 
 #define CURSOR_SIZE 64
 
+void display_rect_join(struct display_rect *into, const struct display_rect *r)
+{
+	const uint32_t right = into->x + into->width, bottom = into->y + into->height;
+	const uint32_t r_right = r->x + r->width, r_bottom = r->y + r->height;
+
+	if (into->width == 0 || into->height == 0) {
+		*into = *r;
+		return;
+	}
+	into->x = r->x < into->x ? r->x : into->x;
+	into->y = r->y < into->y ? r->y : into->y;
+	into->width = (r_right > right ? r_right : right) - into->x;
+	into->height = (r_bottom > bottom ? r_bottom : bottom) - into->y;
+}
+
 size_t picture_bytes(const struct picture *p)
 {
 	return (size_t)p->width * p->height * sizeof(*p->pixels);

@@ -48,4 +48,7 @@ int picture_write_png_fd(const struct picture *p, int fd);
 
 void picture_finish(struct picture *p);
 
+/* Let @into hold @r as well. One that is empty holds nothing. */
+void display_rect_join(struct display_rect *into, const struct display_rect *r);
+
 #endif

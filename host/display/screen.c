@@ -172,22 +172,6 @@ static int scanout(struct screen *s)
 	return 0;
 }
 
-static void merge(struct display_rect *into, const struct vhost_user_gpu_update *u)
-{
-	uint32_t right = into->x + into->width, bottom = into->y + into->height;
-
-	if (!into->width) {
-		*into = (struct display_rect){u->x, u->y, u->width, u->height};
-		return;
-	}
-	right = u->x + u->width > right ? u->x + u->width : right;
-	bottom = u->y + u->height > bottom ? u->y + u->height : bottom;
-	into->x = u->x < into->x ? u->x : into->x;
-	into->y = u->y < into->y ? u->y : into->y;
-	into->width = right - into->x;
-	into->height = bottom - into->y;
-}
-
 static int update(struct screen *s)
 {
 	const struct vhost_user_gpu_update *u = &s->payload.update.update;
@@ -204,7 +188,7 @@ static int update(struct screen *s)
 	for (uint32_t y = 0; y < u->height; y++)
 		memcpy(o->picture.pixels + (size_t)(u->y + y) * o->picture.width + u->x,
 		       s->payload.update.pixels + (size_t)y * u->width, u->width * PIXEL_BYTES);
-	merge(&o->damage, u);
+	display_rect_join(&o->damage, &(struct display_rect){u->x, u->y, u->width, u->height});
 	return 0;
 }
 

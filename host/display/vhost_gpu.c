@@ -36,6 +36,7 @@
 #define CURSOR_PIXELS (64 * 64)
 #define MAX_ASKED 16u /* questions without an answer on one socket */
 #define ANSWER_LIMIT_NS 2000000000ull
+#define ANSWERS_AT_ONCE 64u /* before others on the loop get their turn */
 
 struct remote_scanout {
 	bool shown;
@@ -55,8 +56,8 @@ struct remote_display {
 	int later; /* to be connected when there is something to show; -1: none */
 	bool connected, broken;
 	struct loop_fd watch;
-	struct loop_task end_task;
-	bool end_posted;
+	struct loop_task end_task, more_task;
+	bool end_posted, more_posted;
 
 	bool features_asked, features_known, features_set;
 	uint64_t features;
@@ -172,7 +173,9 @@ static void disconnect(struct remote_display *d)
 	close(d->watch.fd);
 	if (d->end_posted)
 		loop_unpost(d->loop, &d->end_task);
-	d->end_posted = d->broken = false;
+	if (d->more_posted)
+		loop_unpost(d->loop, &d->more_task);
+	d->end_posted = d->more_posted = d->broken = false;
 	d->features_asked = d->features_known = d->features_set = false;
 	d->features = 0;
 	d->out_at = d->out_bytes = 0;
@@ -497,34 +500,38 @@ static bool receive(struct remote_display *d)
 	return true;
 }
 
+static void receive_some(struct remote_display *d)
+{
+	for (unsigned i = 0; i < ANSWERS_AT_ONCE; i++) {
+		if (!d->connected || d->broken || !receive(d))
+			return;
+	}
+	if (!d->more_posted)
+		loop_post(d->loop, &d->more_task);
+	d->more_posted = true;
+}
+
+static void on_more_task(struct loop_task *t)
+{
+	struct remote_display *d = t->owner;
+
+	d->more_posted = false;
+	receive_some(d);
+	send_due(d);
+}
+
 /* Edge-triggered: half a message stays on the socket and must not call again and again. */
 static void ready(struct loop_fd *f, uint32_t events)
 {
 	struct remote_display *d = f->owner;
 
-	while (d->connected && !d->broken && receive(d))
-		;
+	receive_some(d);
 	if (events & EPOLLHUP)
 		end_soon(d, "it closed the socket");
 	send_due(d);
 }
 
 /* ---- ops ---- */
-
-static void merge(struct display_rect *into, const struct display_rect *r)
-{
-	const uint32_t right = into->x + into->width, bottom = into->y + into->height;
-	const uint32_t r_right = r->x + r->width, r_bottom = r->y + r->height;
-
-	if (into->height == 0) {
-		*into = *r;
-		return;
-	}
-	into->x = r->x < into->x ? r->x : into->x;
-	into->y = r->y < into->y ? r->y : into->y;
-	into->width = (r_right > right ? r_right : right) - into->x;
-	into->height = (r_bottom > bottom ? r_bottom : bottom) - into->y;
-}
 
 static void connect_now(struct remote_display *d)
 {
@@ -556,7 +563,7 @@ static int present(struct display_output *o, unsigned scanout, const struct disp
 		s->shown = s->size_due = true;
 		s->next = (struct display_rect){0, 0, frame->width, frame->height};
 	} else {
-		merge(&s->next, &frame->damage);
+		display_rect_join(&s->next, &frame->damage);
 	}
 	send_due(d);
 	return 0;
@@ -590,7 +597,7 @@ static int present_buffer(struct display_output *o, unsigned scanout, const stru
 	if (!d->connected || !can_take(d, buffer))
 		return -ENOTSUP;
 	if (remote_buffer_is(&s->buffer, buffer)) {
-		merge(&s->next, damage);
+		display_rect_join(&s->next, damage);
 	} else {
 		if (remote_buffer_show(&s->buffer, buffer))
 			return -ENOTSUP;
@@ -708,6 +715,7 @@ int display_vhost_gpu_create(struct loop *loop, struct display_output **out)
 	d->loop = loop;
 	d->watch = (struct loop_fd){.fd = -1, .ready = ready, .owner = d};
 	d->end_task = (struct loop_task){.run = on_end_task, .owner = d};
+	d->more_task = (struct loop_task){.run = on_more_task, .owner = d};
 	d->timer = (struct loop_timer){.expired = on_timer, .owner = d};
 	d->update_timer = (struct loop_timer){.expired = on_update_timer, .owner = d};
 	*out = &d->base;

@@ -204,23 +204,6 @@ static bool is_empty(const struct display_rect *r)
 	return r->width == 0 || r->height == 0;
 }
 
-static void add_rect(struct display_rect *to, const struct display_rect *r)
-{
-	const uint32_t right = to->x + to->width, bottom = to->y + to->height;
-	const uint32_t r_right = r->x + r->width, r_bottom = r->y + r->height;
-
-	if (is_empty(to)) {
-		*to = *r;
-		return;
-	}
-	if (r->x < to->x)
-		to->x = r->x;
-	if (r->y < to->y)
-		to->y = r->y;
-	to->width = (right > r_right ? right : r_right) - to->x;
-	to->height = (bottom > r_bottom ? bottom : r_bottom) - to->y;
-}
-
 /* The part of @p that the cursor's image covers. */
 static struct display_rect cursor_rect(const struct picture *p, const struct display_cursor *c)
 {
@@ -717,7 +700,7 @@ void vnc_viewer_tell(struct vnc_viewer *v, unsigned scanout, const struct displa
 	v->news.any = true;
 	v->news.cursor_image |= cursor_image;
 	if (damage)
-		add_rect(&v->news.damage, damage);
+		display_rect_join(&v->news.damage, damage);
 }
 
 void vnc_viewer_wake(struct vnc_viewer *v, unsigned scanout)

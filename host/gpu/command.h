@@ -30,7 +30,16 @@ enum gpu_again {
 	 * be gone.
 	 */
 	GPU_AGAIN_ONCE,
-	GPU_AGAIN_ALWAYS, /* it changes nothing, so it counts as taken until it is answered */
+	/*
+	 * It changes nothing, or sets what it would set once more just the same, and the renderer has no part in that: so it counts
+	 * as taken until it is answered.
+	 */
+	GPU_AGAIN_ALWAYS,
+	/*
+	 * Its handler commits to the journal what it is to set, and only then calls it executing: what is restored has that, and
+	 * nothing is left to do.
+	 */
+	GPU_AGAIN_RESTORED,
 };
 
 /* One command: a row of the dispatch table (gpu.c). */

@@ -10,12 +10,28 @@
 #include "host/base/step.h"
 #include "host/gpu/device.h"
 
+static bool capset_at(struct gpu *g, uint32_t index, struct renderer_capset *out)
+{
+	if (!g->degraded)
+		return g->renderer->ops->capset_info(g->renderer, index, out) == 0;
+	if (index >= GPU_LOST_CAPSETS || g->lost_capsets[index].id == 0)
+		return false;
+	*out = g->lost_capsets[index];
+	return true;
+}
+
+/*
+ * Linux takes no error for an answer here, and waits 5 seconds for another at its start. So a driver that was told by the process
+ * before how many there are gets what that one had said. It is refused their content (gpu.c), for which it takes zeros without
+ * waiting: Mesa's EGL does not start with those on the GPU. With the content it would, send what nobody draws, and wait for
+ * results of queries.
+ */
 uint32_t gpu_get_capset_info(struct gpu *g, struct gpu_command *cmd)
 {
 	struct virtio_gpu_resp_capset_info *info = &g->answer.capset_info;
 	struct renderer_capset capset;
 
-	if (g->renderer->ops->capset_info(g->renderer, cmd->u.capset_info.capset_index, &capset) < 0)
+	if (!capset_at(g, cmd->u.capset_info.capset_index, &capset))
 		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER, "no capset at index %u; there are %u",
 				  cmd->u.capset_info.capset_index, g->capset_count);
 	memset(info, 0, sizeof(*info));
@@ -155,18 +171,27 @@ uint32_t gpu_ctx_attach_resource(struct gpu *g, struct gpu_command *cmd)
 	uint32_t code = VIRTIO_GPU_RESP_OK_NODATA;
 	struct gpu_resource *res;
 	struct gpu_context *ctx = find_pair(g, cmd, &res, &code);
+	bool is_new;
 	int err;
 
 	if (!ctx)
 		return code;
+	is_new = !gpu_context_has(ctx, res->id);
+	if (is_new && gpu_resource_charge(g->resources, GPU_ATTACHMENT_BYTES) < 0)
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY,
+				  "context %u: one more resource attached is over the limit (%llu of %llu bytes in use)",
+				  cmd->ctx_id, (unsigned long long)gpu_resource_bytes(g->resources),
+				  (unsigned long long)g->limits.resource_bytes);
 	err = g->renderer->ops->context_attach(g->renderer, cmd->ctx_id, res);
 	if (err >= 0) {
 		err = gpu_context_attach(ctx, res->id);
 		if (err < 0)
 			g->renderer->ops->context_detach(g->renderer, cmd->ctx_id, res);
 	}
-	if (err < 0)
+	if (err < 0) {
+		gpu_resource_uncharge(g->resources, is_new ? GPU_ATTACHMENT_BYTES : 0);
 		return gpu_renderer_failed(g, cmd, err, "resource", res->id);
+	}
 	gpu_record_attachment(g, cmd->ctx_id, res->id, true);
 	return code;
 }
@@ -180,7 +205,8 @@ uint32_t gpu_ctx_detach_resource(struct gpu *g, struct gpu_command *cmd)
 	if (!ctx)
 		return code;
 	g->renderer->ops->context_detach(g->renderer, cmd->ctx_id, res);
-	gpu_context_detach(ctx, res->id);
+	if (gpu_context_detach(ctx, res->id))
+		gpu_resource_uncharge(g->resources, GPU_ATTACHMENT_BYTES);
 	gpu_record_attachment(g, cmd->ctx_id, res->id, false);
 	return code;
 }

@@ -241,11 +241,32 @@ static void place_cursor(struct gpu_scanout *s, const struct virtio_gpu_cursor_p
 	s->cursor.y = pos->y + s->cursor.hot_y;
 }
 
+/* From here on the renderer has a part in it, which may be the end of this process: the next one knows what was wanted. */
+static void begin_cursor(struct gpu *g, const struct gpu_command *cmd)
+{
+	/* What is restored was tried by the process before: once is enough. */
+	if (!cmd->chain)
+		return;
+	gpu_record_cursor_asked(g, &cmd->u.cursor);
+	gpu_record_commit(g, 0);
+	if (chain_stage(cmd->chain) == CHAIN_TAKEN)
+		chain_set_stage(cmd->chain, CHAIN_EXECUTING);
+}
+
+static int read_cursor(struct gpu *g, struct gpu_resource *res, struct gpu_scanout *s)
+{
+	const struct renderer_box box = {0, 0, 0, GPU_CURSOR_SIZE, GPU_CURSOR_SIZE, 1};
+
+	if (res->kind == GPU_RESOURCE_BLOB)
+		return gpu_backing_read(res, 0, s->cursor_pixels, sizeof(s->cursor_pixels));
+	return g->renderer->ops->read_pixels(g->renderer, res, &box, s->cursor_pixels,
+					     GPU_CURSOR_SIZE * GPU_PIXEL_BYTES);
+}
+
 uint32_t gpu_update_cursor(struct gpu *g, struct gpu_command *cmd)
 {
 	const struct virtio_gpu_update_cursor *w = &cmd->u.cursor;
 	struct gpu_scanout *s = find_scanout(g, w->pos.scanout_id);
-	const uint32_t stride = GPU_CURSOR_SIZE * GPU_PIXEL_BYTES;
 	struct gpu_resource *res;
 	int err;
 
@@ -254,6 +275,7 @@ uint32_t gpu_update_cursor(struct gpu *g, struct gpu_command *cmd)
 	if (w->resource_id == 0) {
 		s->cursor = (struct display_cursor){0};
 		gpu_record_cursor(g, s);
+		gpu_record_commit(g, 0);
 		gpu_tell_cursor(g, s);
 		return VIRTIO_GPU_RESP_OK_NODATA;
 	}
@@ -270,17 +292,16 @@ uint32_t gpu_update_cursor(struct gpu *g, struct gpu_command *cmd)
 			return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
 					  "resource %u has %llu bytes; a cursor image has %zu", res->id,
 					  (unsigned long long)res->size_bytes, sizeof(s->cursor_pixels));
-		err = gpu_backing_read(res, 0, s->cursor_pixels, sizeof(s->cursor_pixels));
-	} else {
-		const struct renderer_box box = {0, 0, 0, GPU_CURSOR_SIZE, GPU_CURSOR_SIZE, 1};
-
-		if (res->shape.width != GPU_CURSOR_SIZE || res->shape.height != GPU_CURSOR_SIZE)
-			return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER,
-					  "resource %u is %ux%u; a cursor is 64x64", res->id, res->shape.width, res->shape.height);
-		err = g->renderer->ops->read_pixels(g->renderer, res, &box, s->cursor_pixels, stride);
+	} else if (res->shape.width != GPU_CURSOR_SIZE || res->shape.height != GPU_CURSOR_SIZE) {
+		return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER, "resource %u is %ux%u; a cursor is 64x64",
+				  res->id, res->shape.width, res->shape.height);
 	}
-	if (err < 0)
+	begin_cursor(g, cmd);
+	err = read_cursor(g, res, s);
+	if (err < 0) {
+		gpu_record_cursor(g, s);
 		return gpu_renderer_failed(g, cmd, err, "resource", res->id);
+	}
 	s->cursor.hot_x = w->hot_x;
 	s->cursor.hot_y = w->hot_y;
 	s->cursor.pixels = s->cursor_pixels;

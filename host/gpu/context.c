@@ -101,6 +101,11 @@ bool gpu_context_has(const struct gpu_context *ctx, uint32_t id)
 	return is_at(ctx, place_of(ctx, id), id);
 }
 
+unsigned gpu_context_attachments(const struct gpu_context *ctx)
+{
+	return ctx->attached_count;
+}
+
 int gpu_context_attach(struct gpu_context *ctx, uint32_t id)
 {
 	const unsigned at = place_of(ctx, id);

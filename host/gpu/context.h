@@ -18,6 +18,9 @@
 #define GPU_CONTEXT_DEATHS 3u
 #define GPU_CONTEXT_GOT_ON 4u
 
+/* What one attached resource takes of the host's memory, here and in the renderer: any may be attached to each context. */
+#define GPU_ATTACHMENT_BYTES 128u
+
 struct gpu_context {
 	uint32_t id; /* the guest's, never 0 */
 	uint32_t capset_id;
@@ -51,5 +54,7 @@ int gpu_context_attach(struct gpu_context *ctx, uint32_t id);
 /* Not any more. Returns whether it was. */
 bool gpu_context_detach(struct gpu_context *ctx, uint32_t id);
 bool gpu_context_has(const struct gpu_context *ctx, uint32_t id);
+/* How many are. */
+unsigned gpu_context_attachments(const struct gpu_context *ctx);
 
 #endif

@@ -24,6 +24,9 @@
 /* Biggest side of a 2D resource or a blob's picture; pixman's coordinates end at 32767. */
 #define GPU_MAX_SIZE 16384u
 
+/* Room for as many as there are of a renderer's, and more. */
+#define GPU_LOST_CAPSETS 8u
+
 struct gpu_flush; /* displays.c */
 
 struct gpu {
@@ -51,6 +54,7 @@ struct gpu {
 	struct gpu_scanout scanouts[VIRTIO_GPU_MAX_SCANOUTS];
 	uint32_t events; /* config space: events_read */
 	unsigned capset_count;
+	struct renderer_capset lost_capsets[GPU_LOST_CAPSETS]; /* degraded: what the driver counts on; id 0: nothing */
 	void *capset_buffer; /* the biggest capset's size */
 	size_t capset_buffer_bytes;
 	void *submit_buffer; /* grows to what was needed, limits.command_bytes at most */

@@ -28,9 +28,8 @@
 #define QUESTION_ROW(name, request, answer, feature, handler) \
 	{VIRTIO_GPU_CMD_##name, #name, ROOM(request), ROOM(answer), VIRTIO_GPU_QUEUE_CONTROL, feature, handler, \
 	 GPU_AGAIN_ALWAYS}
-#define CURSOR_ROW(name, handler) \
-	{VIRTIO_GPU_CMD_##name, #name, ROOM(virtio_gpu_update_cursor), 0, VIRTIO_GPU_QUEUE_CURSOR, GPU_ANY_FEATURES, handler, \
-	 GPU_AGAIN_NEVER}
+#define CURSOR_ROW(name, handler, again) \
+	{VIRTIO_GPU_CMD_##name, #name, ROOM(virtio_gpu_update_cursor), 0, VIRTIO_GPU_QUEUE_CURSOR, GPU_ANY_FEATURES, handler, again}
 
 static const struct gpu_command_row rows[] = {
 	QUESTION_ROW(GET_DISPLAY_INFO, virtio_gpu_ctrl_hdr, virtio_gpu_resp_display_info, GPU_ANY_FEATURES,
@@ -69,8 +68,8 @@ static const struct gpu_command_row rows[] = {
 	ROW(TRANSFER_FROM_HOST_3D, virtio_gpu_transfer_host_3d, HEADER, VIRTIO_GPU_F_VIRGL, gpu_transfer_from_host_3d),
 	ROW(SUBMIT_3D, virtio_gpu_cmd_submit, HEADER, VIRTIO_GPU_F_VIRGL, gpu_submit_3d),
 	/* Drivers leave no room for an answer on the cursor queue. */
-	CURSOR_ROW(UPDATE_CURSOR, gpu_update_cursor),
-	CURSOR_ROW(MOVE_CURSOR, gpu_move_cursor),
+	CURSOR_ROW(UPDATE_CURSOR, gpu_update_cursor, GPU_AGAIN_RESTORED),
+	CURSOR_ROW(MOVE_CURSOR, gpu_move_cursor, GPU_AGAIN_ALWAYS),
 	{0},
 };
 
@@ -216,15 +215,27 @@ void gpu_answer(struct gpu *g, struct gpu_command *cmd, uint32_t code)
 
 /*
  * The process that executed it died: what it did of it is not known, so it is not done again. A flush, which may only have
- * waited for the display, is done: all screens have been painted since.
+ * waited for the display, is done: all screens have been painted since, and what is restored has been.
  */
 static uint32_t answer_unknown(struct gpu *g, struct gpu_command *cmd)
 {
-	if (cmd->type == VIRTIO_GPU_CMD_RESOURCE_FLUSH)
+	if (cmd->type == VIRTIO_GPU_CMD_RESOURCE_FLUSH || cmd->row->again == GPU_AGAIN_RESTORED)
 		return VIRTIO_GPU_RESP_OK_NODATA;
 	if (cmd->type == VIRTIO_GPU_CMD_SUBMIT_3D)
 		gpu_submit_3d_skipped(g, cmd);
 	return gpu_refuse(g, cmd, VIRTIO_GPU_RESP_ERR_UNSPEC, "context %u: the process that executed it died", cmd->ctx_id);
+}
+
+/* A process that dies at @row's command leaves it executing from the start on: it can't be taken for one that nobody began. */
+static bool executes_at_once(const struct gpu_command_row *row)
+{
+	return row->again == GPU_AGAIN_NEVER || row->again == GPU_AGAIN_ONCE;
+}
+
+/* The next process may do it, if it was not tried before. */
+static bool may_be_tried(const struct gpu_command_row *row)
+{
+	return row->again == GPU_AGAIN_ONCE || row->again == GPU_AGAIN_ALWAYS;
 }
 
 static void handle(struct gpu *g, struct chain *c, unsigned queue)
@@ -250,15 +261,15 @@ static void handle(struct gpu *g, struct chain *c, unsigned queue)
 		return;
 	}
 	if (chain_stage(c) == CHAIN_EXECUTING && code == 0 &&
-	    (cmd.row->again == GPU_AGAIN_NEVER || !gpu_record_try(g, chain_tag(c)))) {
+	    !(may_be_tried(cmd.row) && gpu_record_try(g, chain_tag(c)))) {
 		gpu_answer(g, &cmd, answer_unknown(g, &cmd));
 		return;
 	}
-	if (chain_stage(c) == CHAIN_TAKEN && (code != 0 || cmd.row->again != GPU_AGAIN_ALWAYS))
+	if (chain_stage(c) == CHAIN_TAKEN && (code != 0 || executes_at_once(cmd.row)))
 		chain_set_stage(c, CHAIN_EXECUTING);
 	if (code != 0)
 		gpu_refuse(g, &cmd, code, "%s", cmd.why);
-	else if (g->degraded && cmd.row->feature == VIRTIO_GPU_F_VIRGL)
+	else if (g->degraded && cmd.row->feature == VIRTIO_GPU_F_VIRGL && cmd.type != VIRTIO_GPU_CMD_GET_CAPSET_INFO)
 		code = gpu_refuse(g, &cmd, VIRTIO_GPU_RESP_ERR_UNSPEC,
 				  "3D is off: the process that draws died too often; start the machine anew for another try");
 	else if (cmd.fenced && gpu_fences_waiting(g->fences, NULL) >= g->limits.pending)
@@ -348,8 +359,10 @@ void gpu_drop_resource(struct gpu *g, struct gpu_resource *res)
 			gpu_blank_scanout(g, &g->scanouts[i]);
 	}
 	for (struct gpu_context *ctx = gpu_context_first(g->contexts); ctx; ctx = gpu_context_next(g->contexts, ctx)) {
-		if (gpu_context_detach(ctx, res->id))
-			gpu_record_attachment(g, ctx->id, res->id, false);
+		if (!gpu_context_detach(ctx, res->id))
+			continue;
+		gpu_resource_uncharge(g->resources, GPU_ATTACHMENT_BYTES);
+		gpu_record_attachment(g, ctx->id, res->id, false);
 	}
 	gpu_record_resource_gone(g, res);
 	if (res->backing && g->renderer->ops->backing_detach)
@@ -366,6 +379,7 @@ void gpu_drop_context(struct gpu *g, struct gpu_context *ctx)
 
 	gpu_record_context_gone(g, id);
 	g->renderer->ops->context_destroy(g->renderer, id);
+	gpu_resource_uncharge(g->resources, (uint64_t)GPU_ATTACHMENT_BYTES * gpu_context_attachments(ctx));
 	gpu_context_remove(g->contexts, ctx);
 	gpu_fences_end_context(g->fences, id);
 }
@@ -391,6 +405,8 @@ static int start(struct virtio_device *d)
 	g->unrestored = NULL;
 	if (j && load(j) == 0)
 		gpu_restore(g, j);
+	gpu_record_capsets(g);
+	gpu_record_commit(g, 0);
 	return 0;
 }
 
@@ -444,6 +460,7 @@ static void reset(struct virtio_device *d)
 	g->journal = journal;
 	gpu_record_clear(g);
 	g->journal = g->unrestored = NULL;
+	memset(g->lost_capsets, 0, sizeof(g->lost_capsets));
 	pause_renderer(g, false);
 	gpu_window_reset(g);
 	while (gpu_context_first(g->contexts))

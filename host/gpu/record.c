@@ -230,6 +230,14 @@ void gpu_record_scanout(struct gpu *g, const struct gpu_scanout *s)
 	put(g, GPU_RECORD_SCANOUT, s->index, 0, &record, sizeof(record));
 }
 
+void gpu_record_cursor_asked(struct gpu *g, const struct virtio_gpu_update_cursor *w)
+{
+	const struct gpu_cursor_asked_record record = {w->resource_id, w->hot_x, w->hot_y, w->pos.x, w->pos.y};
+
+	if (g->journal)
+		put(g, GPU_RECORD_CURSOR_ASKED, w->pos.scanout_id, 0, &record, sizeof(record));
+}
+
 void gpu_record_cursor(struct gpu *g, const struct gpu_scanout *s)
 {
 	const uint32_t hot[2] = {s->cursor.hot_x, s->cursor.hot_y};
@@ -243,6 +251,7 @@ void gpu_record_cursor(struct gpu *g, const struct gpu_scanout *s)
 	else
 		journal_drop(g->journal, &key);
 	gpu_record_cursor_place(g, s);
+	drop(g, GPU_RECORD_CURSOR_ASKED, s->index, 0);
 }
 
 void gpu_record_cursor_place(struct gpu *g, const struct gpu_scanout *s)
@@ -255,6 +264,18 @@ void gpu_record_cursor_place(struct gpu *g, const struct gpu_scanout *s)
 		put(g, GPU_RECORD_CURSOR_PLACE, s->index, 0, &record, sizeof(record));
 	else
 		drop(g, GPU_RECORD_CURSOR_PLACE, s->index, 0);
+}
+
+/* ---- the renderer ---- */
+
+void gpu_record_capsets(struct gpu *g)
+{
+	struct renderer_capset capset;
+
+	for (uint32_t i = 0; g->journal && i < g->capset_count; i++) {
+		if (g->renderer->ops->capset_info(g->renderer, i, &capset) == 0)
+			put(g, GPU_RECORD_CAPSET, i, 0, &capset, sizeof(capset));
+	}
 }
 
 /* ---- all of it ---- */

@@ -22,6 +22,7 @@
 struct gpu;
 struct gpu_context;
 struct gpu_scanout;
+struct virtio_gpu_update_cursor;
 
 /* Types, with what their keys are. Payloads are below, or where another file is named. */
 enum gpu_record_type {
@@ -31,6 +32,8 @@ enum gpu_record_type {
 	GPU_RECORD_SCANOUT,	 /* index */
 	GPU_RECORD_CURSOR,	 /* scanout */
 	GPU_RECORD_CURSOR_PLACE, /* scanout */
+	GPU_RECORD_CURSOR_ASKED, /* scanout; there while the image is being read */
+	GPU_RECORD_CAPSET,	 /* index: struct renderer_capset */
 	GPU_RECORD_TRIED,	 /* a request's tag, in two halves; no payload */
 	/* From here on all belong to a context, which is their first id. */
 	GPU_RECORD_CONTEXT,    /* context */
@@ -79,6 +82,13 @@ struct gpu_cursor_place_record {
 	uint32_t x, y; /* of the hot spot */
 };
 
+/* As UPDATE_CURSOR has it. */
+struct gpu_cursor_asked_record {
+	uint32_t resource;
+	uint32_t hot_x, hot_y;
+	uint32_t x, y; /* of the image's corner */
+};
+
 /* A resource as it is, its UUID included; a blob with its ranges. */
 void gpu_record_resource(struct gpu *g, const struct gpu_resource *res);
 /* Where its backing is; none: it was detached. */
@@ -91,8 +101,17 @@ void gpu_record_context_gone(struct gpu *g, uint32_t ctx_id);
 void gpu_record_attachment(struct gpu *g, uint32_t ctx_id, uint32_t resource_id, bool attached);
 /* What it shows now. */
 void gpu_record_scanout(struct gpu *g, const struct gpu_scanout *s);
+/*
+ * The cursor's image is about to be read as @w says: who takes over does that first of all, and no one after him. Commit
+ * afterwards.
+ */
+void gpu_record_cursor_asked(struct gpu *g, const struct virtio_gpu_update_cursor *w);
+/* What the scanout has for a cursor now; nothing is asked any more. */
 void gpu_record_cursor(struct gpu *g, const struct gpu_scanout *s);
 void gpu_record_cursor_place(struct gpu *g, const struct gpu_scanout *s);
+
+/* What the driver that starts now is told of the renderer's capsets, for a process that has no such renderer. */
+void gpu_record_capsets(struct gpu *g);
 
 /* All of it counts from now on. @tag: the request's (chain_tag()), 0 for none. */
 void gpu_record_commit(struct gpu *g, uint64_t tag);

@@ -7,8 +7,6 @@
  *
  * Thread: the gpu loop, but for write_fence() and make_current(), which the library's fence thread calls too.
  */
-#include "host/gpu/renderer.h"
-
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -21,13 +19,10 @@
 #include "host/base/log.h"
 #include "host/base/loop.h"
 #include "host/gpu/egl.h"
-#include "host/gpu/format.h"
-#include "host/gpu/virgl_fences.h"
+#include "host/gpu/virgl_device.h"
 #include "host/gpu/virgl_library.h"
-#include "host/gpu/virgl_pixels.h"
+#include "host/gpu/virgl_objects.h"
 #include "host/gpu/virgl_queries.h"
-#include "host/gpu/virgl_shares.h"
-#include "host/gpu/virgl_state.h"
 #include "host/gpu/virgl_stream.h"
 #include "host/gpu/virgl_submit.h"
 #include "host/gpu/warm_up.h"
@@ -40,53 +35,26 @@
 /* A driver may ask the kernel each time. */
 #define LOOK_FOR_RESET_NS 50000000ull
 
+/*
+ * OpenGL contexts besides the one that each context begins with: 2.5 MB each with llvmpipe, which no limit of bytes counts. A
+ * guest's program has one for each of its own.
+ */
+#define MAX_SUB_CONTEXTS 512u
+/* Of all objects, as virgl_objects.h counts them: half a million small ones. */
+#define MAX_OBJECT_BYTES (512ull << 20)
+
 struct context {
 	uint32_t id;
 	struct virgl_stream stream;
 	struct virgl_queries queries;
+	struct virgl_objects objects;
 	bool lost; /* also when the library refused a submission half way: what it did of it is not known */
 	struct context *next;
 };
 
-/* What resource->renderer points to. */
-struct resource {
-	bool described;		      /* picture is filled in */
-	struct virgl_picture picture; /* texture 0: can't be read as a picture */
-	bool exported;		      /* that was tried, once */
-	struct display_buffer buffer; /* id 0: it can't be */
-	void *image; /* a 2D resource of a format that the library lacks: the 2D renderer's, else NULL */
-	struct virgl_share share;
-};
-
-struct virgl {
-	struct renderer base;
-	struct renderer_config config;
-	struct gpu_egl *egl;
-	struct virgl_pixels pixels;
-	struct virgl_fences fences;
-	struct virgl_state *state; /* NULL: no journal */
-	bool started;		   /* virgl_renderer_init() was successful */
-	bool software;		   /* the CPU draws */
-	bool entered;		   /* the library's context is current on the loop's thread */
-	bool has_read; /* the last submission or transfer read a picture, for which the GPU had to be waited for */
-	struct context *contexts;
-	struct virgl_share *shares;
-	uint64_t looked_ns; /* when it was seen last that the GPU was not reset */
-	bool was_reset;
-	unsigned exported; /* resources that have a descriptor */
-};
-
-/* Each is a descriptor of this process, and a screen takes two or three: a guest that shows more at a time gets copies. */
-#define MAX_EXPORTED 64u
-
 /* The library's state is global: one renderer a process. */
 static struct virgl the_virgl;
 static bool in_use;
-
-static struct virgl *virgl_from(struct renderer *r)
-{
-	return (struct virgl *)r;
-}
 
 /* ---- callbacks of the library ---- */
 
@@ -132,14 +100,38 @@ static struct virgl_renderer_callbacks callbacks = {
 
 /* ---- start and end ---- */
 
-/* The first call on the loop's thread takes over what create() left without a thread. */
-static void enter(void *owner)
+void virgl_enter(struct virgl *v)
 {
-	struct virgl *v = owner;
-
 	if (!v->entered)
 		virgl_renderer_force_ctx_0();
 	v->entered = true;
+}
+
+static void enter(void *owner)
+{
+	virgl_enter(owner);
+}
+
+/*
+ * A reset of the GPU, after it hung, takes all contexts with it, and what is drawn from then on is lost without a word. With
+ * a journal this process ends, for another one to make all of it again; without, each context says that it is lost.
+ */
+bool virgl_look_for_reset(struct virgl *v)
+{
+	const uint64_t now = loop_now_ns();
+
+	if (v->was_reset || now - v->looked_ns < LOOK_FOR_RESET_NS)
+		return v->was_reset;
+	v->looked_ns = now;
+	v->was_reset = gpu_egl_was_reset(v->egl);
+	if (!v->was_reset)
+		return false;
+	log_line(LOG_TOPIC_GPU, LOG_ERROR, "renderer: the GPU was reset (the kernel's log may say why); %s",
+		 v->config.journal ? "this process ends, and another one goes on"
+				   : "all contexts are lost, and 3D ends until the machine starts anew");
+	if (v->config.journal)
+		_exit(EXIT_FAILURE);
+	return true;
 }
 
 static void context_destroy(struct renderer *r, uint32_t ctx_id)
@@ -154,10 +146,13 @@ static void context_destroy(struct renderer *r, uint32_t ctx_id)
 	if (!c)
 		return;
 	*link = c->next;
-	enter(v);
+	virgl_enter(v);
 	virgl_renderer_context_destroy(ctx_id);
 	virgl_fences_context_gone(&v->fences);
 	virgl_queries_finish(&c->queries);
+	v->sub_contexts -= c->stream.count;
+	v->object_bytes -= c->objects.bytes;
+	virgl_objects_finish(&c->objects);
 	free(c);
 }
 
@@ -173,7 +168,7 @@ static void destroy(struct renderer *r)
 	bool drained = true;
 
 	if (v->started) {
-		enter(v);
+		virgl_enter(v);
 		destroy_contexts(v);
 		/* The fence thread must not be left waiting for a poll, or the library would wait for it for ever. */
 		drained = virgl_fences_drain(&v->fences);
@@ -279,7 +274,7 @@ static void reset(struct renderer *r)
 {
 	struct virgl *v = virgl_from(r);
 
-	enter(v);
+	virgl_enter(v);
 	destroy_contexts(v);
 	virgl_fences_forget(&v->fences);
 }
@@ -293,7 +288,7 @@ static int create_fence(struct renderer *r, const struct renderer_timeline *time
 {
 	struct virgl *v = virgl_from(r);
 
-	enter(v);
+	virgl_enter(v);
 	return virgl_fences_add(&v->fences, timeline, seq, v->has_read);
 }
 
@@ -329,302 +324,13 @@ static int capset(struct renderer *r, uint32_t id, uint32_t version, void *buffe
 			continue;
 		if (version > info.max_version || size < info.max_size)
 			return -EINVAL;
-		enter(v);
+		virgl_enter(v);
 		virgl_library_quiet(true);
 		virgl_renderer_fill_caps(id, version, buffer);
 		virgl_library_quiet(false);
 		return 0;
 	}
 	return -EINVAL;
-}
-
-/* ---- resources ---- */
-
-static int create_blob(struct gpu_resource *res)
-{
-	const struct virgl_renderer_resource_create_blob_args args = {
-		.res_handle = res->id,
-		.blob_mem = VIRGL_RENDERER_BLOB_MEM_GUEST,
-		.size = res->size_bytes,
-		.iovecs = res->backing,
-		.num_iovs = res->backing_count,
-	};
-
-	/* Of a host blob the pages are ours, and otherwise it is the same to the library. */
-	return virgl_library_error(virgl_renderer_resource_create_blob(&args));
-}
-
-/*
- * 2D formats that the library lacks are kept by the CPU. The 2D renderer's calls see their own object in
- * res->renderer meanwhile.
- */
-static int create_image(struct gpu_resource *res, struct resource *own)
-{
-	int err = renderer_2d_ops.resource_create(NULL, res);
-
-	own->image = res->renderer;
-	return err;
-}
-
-static int image_upload(struct gpu_resource *res, struct resource *own, const struct renderer_transfer *t)
-{
-	int err;
-
-	res->renderer = own->image;
-	err = renderer_2d_ops.transfer_to_host(NULL, res, t);
-	res->renderer = own;
-	return err;
-}
-
-static int image_read(struct gpu_resource *res, struct resource *own, const struct renderer_box *box, void *dst,
-		      uint32_t dst_stride)
-{
-	int err;
-
-	res->renderer = own->image;
-	err = renderer_2d_ops.read_pixels(NULL, res, box, dst, dst_stride);
-	res->renderer = own;
-	return err;
-}
-
-static const struct resource *own_of(const struct gpu_resource *res)
-{
-	return res->renderer;
-}
-
-static int resource_create(struct renderer *r, struct gpu_resource *res)
-{
-	struct virgl *v = virgl_from(r);
-	const struct gpu_resource_shape *s = &res->shape;
-	struct virgl_renderer_resource_create_args args = {
-		.handle = res->id,
-		.target = s->target,
-		.format = s->format,
-		.bind = s->bind,
-		.width = s->width,
-		.height = s->height,
-		.depth = s->depth,
-		.array_size = s->array_size,
-		.last_level = s->last_level,
-		.nr_samples = s->nr_samples,
-		.flags = s->flags,
-	};
-	const struct gpu_format *format = gpu_format_find(s->format);
-	struct resource *own = calloc(1, sizeof(*own));
-	int err;
-
-	if (!own)
-		return -ENOMEM;
-	enter(v);
-	switch (res->kind) {
-	case GPU_RESOURCE_BLOB:
-		own->described = true; /* as nothing that could be read */
-		err = create_blob(res);
-		break;
-	case GPU_RESOURCE_2D:
-		args.target = PIPE_TEXTURE_2D;
-		args.bind = VIRGL_BIND_RENDER_TARGET | VIRGL_BIND_SAMPLER_VIEW | VIRGL_BIND_SCANOUT;
-		args.depth = args.array_size = 1;
-		args.last_level = args.nr_samples = args.flags = 0;
-		virgl_library_quiet(true);
-		err = virgl_library_error(virgl_renderer_resource_create(&args, NULL, 0));
-		virgl_library_quiet(false);
-		if (err == -EINVAL)
-			err = create_image(res, own);
-		break;
-	case GPU_RESOURCE_3D:
-	default:
-		err = virgl_library_error(virgl_renderer_resource_create(&args, NULL, 0));
-		break;
-	}
-	if (err < 0) {
-		free(own);
-		return err;
-	}
-	own->picture.opaque = format && !format->has_alpha;
-	res->renderer = own;
-	return 0;
-}
-
-static int resource_share(struct renderer *r, struct gpu_resource *res, bool is_old)
-{
-	struct virgl *v = virgl_from(r);
-	struct resource *own = res->renderer;
-	int err;
-
-	if (own->image) {
-		res->renderer = own->image;
-		err = renderer_2d_ops.resource_share(NULL, res, is_old);
-		res->renderer = own;
-		return err;
-	}
-	return virgl_shares_add(&v->shares, &own->share, res);
-}
-
-static int resource_unshare(struct renderer *r, struct gpu_resource *res)
-{
-	struct resource *own = res->renderer;
-	int err = 0;
-
-	if (own->image) {
-		res->renderer = own->image;
-		err = renderer_2d_ops.resource_unshare(NULL, res);
-		res->renderer = own;
-		return err;
-	}
-	virgl_shares_remove(&virgl_from(r)->shares, &own->share);
-	return 0;
-}
-
-static void resource_destroy(struct renderer *r, struct gpu_resource *res)
-{
-	struct resource *own = res->renderer;
-
-	if (!own)
-		return;
-	virgl_shares_remove(&virgl_from(r)->shares, &own->share);
-	enter(virgl_from(r));
-	if (own->buffer.id)
-		virgl_from(r)->exported--;
-	virgl_pixels_finish_buffer(&own->buffer);
-	if (own->image) {
-		res->renderer = own->image;
-		renderer_2d_ops.resource_destroy(NULL, res);
-	} else {
-		virgl_renderer_resource_unref(res->id);
-	}
-	free(own);
-	res->renderer = NULL;
-}
-
-/* The library keeps the array; the resource keeps it until backing_detach(). */
-static int backing_attach(struct renderer *r, struct gpu_resource *res)
-{
-	if (own_of(res)->image)
-		return 0;
-	enter(virgl_from(r));
-	return virgl_library_error(
-		virgl_renderer_resource_attach_iov((int)res->id, res->backing, (int)res->backing_count));
-}
-
-static void backing_detach(struct renderer *r, struct gpu_resource *res)
-{
-	if (own_of(res)->image)
-		return;
-	enter(virgl_from(r));
-	virgl_renderer_resource_detach_iov((int)res->id, NULL, NULL);
-}
-
-static struct virgl_box box_of(const struct renderer_box *b)
-{
-	return (struct virgl_box){.x = b->x, .y = b->y, .z = b->z, .w = b->width, .h = b->height, .d = b->depth};
-}
-
-static int transfer_to_host(struct renderer *r, struct gpu_resource *res, const struct renderer_transfer *t)
-{
-	struct virgl *v = virgl_from(r);
-	struct resource *own = res->renderer;
-	struct virgl_box box = box_of(&t->box);
-
-	/* The library asserts that there is a backing. */
-	if (!res->backing)
-		return -EINVAL;
-	if (own->image)
-		return image_upload(res, own, t);
-	enter(v);
-	/* In the order in which they were written. */
-	v->base.object_uploads += virgl_shares_take_over(&own->share);
-	return virgl_library_error(virgl_renderer_transfer_write_iov(res->id, t->ctx_id, (int)t->level, t->stride,
-								     t->layer_stride, &box, t->offset, NULL, 0));
-}
-
-static int transfer_from_host(struct renderer *r, struct gpu_resource *res, const struct renderer_transfer *t)
-{
-	struct virgl *v = virgl_from(r);
-	struct virgl_box box = box_of(&t->box);
-
-	if (!res->backing || own_of(res)->image)
-		return -EINVAL;
-	enter(v);
-	v->base.object_uploads += virgl_shares_take_over_all(v->shares);
-	v->has_read = true;
-	return virgl_library_error(virgl_renderer_transfer_read_iov(res->id, t->ctx_id, t->level, t->stride,
-								    t->layer_stride, &box, t->offset, NULL, 0));
-}
-
-/* ---- pixels ---- */
-
-/*
- * A reset of the GPU, after it hung, takes all contexts with it, and what is drawn from then on is lost without a word. With
- * a journal this process ends, for another one to make all of it again; without, each context says that it is lost.
- */
-static bool look_for_reset(struct virgl *v)
-{
-	const uint64_t now = loop_now_ns();
-
-	if (v->was_reset || now - v->looked_ns < LOOK_FOR_RESET_NS)
-		return v->was_reset;
-	v->looked_ns = now;
-	v->was_reset = gpu_egl_was_reset(v->egl);
-	if (!v->was_reset)
-		return false;
-	log_line(LOG_TOPIC_GPU, LOG_ERROR, "renderer: the GPU was reset (the kernel's log may say why); %s",
-		 v->config.journal ? "this process ends, and another one goes on"
-				   : "all contexts are lost, and 3D ends until the machine starts anew");
-	if (v->config.journal)
-		_exit(EXIT_FAILURE);
-	return true;
-}
-
-/* What a display shows is up to date, and it is known which texture that is. */
-static void prepare_picture(struct virgl *v, struct resource *own, const struct gpu_resource *res)
-{
-	enter(v);
-	v->base.object_uploads += virgl_shares_take_over(&own->share);
-	/* A guest that submits nothing shows what was there, or nothing. */
-	look_for_reset(v);
-	if (!own->described)
-		virgl_pixels_describe(&own->picture, res);
-	own->described = true;
-}
-
-static int read_pixels(struct renderer *r, struct gpu_resource *res, const struct renderer_box *box, void *dst,
-		       uint32_t dst_stride)
-{
-	struct virgl *v = virgl_from(r);
-	struct resource *own = res->renderer;
-
-	if (!own || box->x > res->shape.width || box->width > res->shape.width - box->x || box->y > res->shape.height ||
-	    box->height > res->shape.height - box->y)
-		return -EINVAL;
-	if (box->width == 0 || box->height == 0)
-		return 0;
-	if (own->image)
-		return image_read(res, own, box, dst, dst_stride);
-	prepare_picture(v, own, res);
-	if (!own->picture.texture)
-		return -EINVAL;
-	return virgl_pixels_read(&v->pixels, &own->picture, box->x, box->y, box->width, box->height, dst, dst_stride);
-}
-
-static int export_picture(struct renderer *r, struct gpu_resource *res, struct display_buffer *out)
-{
-	struct virgl *v = virgl_from(r);
-	struct resource *own = res->renderer;
-
-	if (own->image || !gpu_format_find(res->shape.format))
-		return -ENOTSUP;
-	prepare_picture(v, own, res);
-	if (own->picture.texture && !own->exported && v->exported < MAX_EXPORTED) {
-		own->exported = true;
-		if (virgl_pixels_export(&v->pixels, &own->picture, &own->buffer) == 0)
-			v->exported++;
-	}
-	if (!own->buffer.id)
-		return -ENOTSUP;
-	virgl_pixels_flush();
-	*out = own->buffer;
-	return 0;
 }
 
 /* ---- contexts ---- */
@@ -653,7 +359,7 @@ static int context_create(struct renderer *r, uint32_t ctx_id, uint32_t capset_i
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return -ENOMEM;
-	enter(v);
+	virgl_enter(v);
 	err = virgl_library_error(
 		virgl_renderer_context_create_with_flags(ctx_id, capset_id, (uint32_t)strlen(name), name));
 	if (err < 0) {
@@ -668,33 +374,65 @@ static int context_create(struct renderer *r, uint32_t ctx_id, uint32_t capset_i
 
 static int context_attach(struct renderer *r, uint32_t ctx_id, struct gpu_resource *res)
 {
-	enter(virgl_from(r));
+	virgl_enter(virgl_from(r));
 	virgl_renderer_ctx_attach_resource((int)ctx_id, (int)res->id);
 	return 0;
 }
 
 static void context_detach(struct renderer *r, uint32_t ctx_id, struct gpu_resource *res)
 {
-	enter(virgl_from(r));
+	virgl_enter(virgl_from(r));
 	virgl_renderer_ctx_detach_resource((int)ctx_id, (int)res->id);
 }
 
 /* ---- commands ---- */
 
-static int execute(struct virgl *v, struct context *c, void *commands, size_t bytes)
+static int follow_objects(struct virgl *v, struct context *c, struct virgl_stream before, const uint32_t *words,
+			  size_t count)
+{
+	int err;
+
+	v->object_bytes -= c->objects.bytes;
+	err = virgl_objects_follow(&c->objects, &before, words, count);
+	v->object_bytes += c->objects.bytes;
+	c->lost |= err < 0;
+	return err;
+}
+
+/* @before: what @c's stream was; on failure @c's is that, or @c is lost. */
+static int check(struct virgl *v, struct context *c, const uint32_t *words, size_t count, struct virgl_stream *before)
+{
+	unsigned sub_contexts;
+	int err;
+
+	*before = c->stream;
+	err = virgl_stream_check(&c->stream, words, count);
+	if (err < 0)
+		return err;
+	sub_contexts = v->sub_contexts - before->count + c->stream.count;
+	if ((c->stream.count > before->count && sub_contexts > MAX_SUB_CONTEXTS) ||
+	    (c->stream.handles && v->object_bytes + virgl_objects_wanted(words, count) > MAX_OBJECT_BYTES)) {
+		c->stream = *before;
+		return -ENOMEM;
+	}
+	v->sub_contexts = sub_contexts;
+	return c->stream.handles ? follow_objects(v, c, *before, words, count) : 0;
+}
+
+static int execute(struct virgl *v, struct context *c, void *commands, size_t bytes, struct virgl_stream *before)
 {
 	int err;
 
 	/* The library would draw nothing any more, and @stream may say what never happened. */
 	if (c->lost || v->was_reset)
 		return -ENOTRECOVERABLE;
-	err = virgl_stream_check(&c->stream, commands, bytes / 4);
+	err = check(v, c, commands, bytes / 4, before);
 	if (err < 0)
 		return err;
-	enter(v);
+	virgl_enter(v);
 	v->base.object_uploads += virgl_shares_take_over_all(v->shares);
 	err = virgl_submit(&c->stream, c->id, commands, bytes / 4, v->software);
-	if (look_for_reset(v))
+	if (virgl_look_for_reset(v))
 		err = -ENOTRECOVERABLE;
 	c->lost = err < 0;
 	v->has_read = c->stream.reads;
@@ -710,8 +448,7 @@ static int submit(struct renderer *r, uint32_t ctx_id, void *commands, size_t by
 
 	if (!c)
 		return -ENOENT;
-	before = c->stream;
-	err = execute(v, c, commands, bytes);
+	err = execute(v, c, commands, bytes, &before);
 	virgl_queries_follow(&c->queries, &v->config, ctx_id, &c->stream, err, commands, bytes / 4);
 	if (err == 0 && v->state)
 		virgl_state_record(v->state, ctx_id, &before, commands, bytes / 4);
@@ -751,6 +488,7 @@ static int context_restore(struct renderer *r, uint32_t ctx_id)
 {
 	struct virgl *v = virgl_from(r);
 	struct context *c = find_context(v, ctx_id);
+	struct virgl_stream before;
 	uint32_t *words = NULL;
 	size_t count;
 	int err;
@@ -761,7 +499,7 @@ static int context_restore(struct renderer *r, uint32_t ctx_id)
 	err = virgl_state_build(v->config.journal, ctx_id, &words, &count);
 	for (size_t at = 0, piece; err == 0 && at < count; at += piece) {
 		piece = virgl_stream_piece(words + at, count - at, VIRGL_PIECE_WORDS);
-		err = execute(v, c, words + at, piece * sizeof(*words));
+		err = execute(v, c, words + at, piece * sizeof(*words), &before);
 		v->config.progress(v->config.owner);
 	}
 	free(words);
@@ -775,17 +513,17 @@ const struct renderer_ops renderer_virgl_ops = {
 	.features = features,
 	.capset_info = capset_info,
 	.capset = capset,
-	.resource_create = resource_create,
-	.resource_destroy = resource_destroy,
+	.resource_create = virgl_resource_create,
+	.resource_destroy = virgl_resource_destroy,
 	.object_take = object_take,
-	.resource_share = resource_share,
-	.resource_unshare = resource_unshare,
-	.backing_attach = backing_attach,
-	.backing_detach = backing_detach,
-	.transfer_to_host = transfer_to_host,
-	.transfer_from_host = transfer_from_host,
-	.read_pixels = read_pixels,
-	.export_picture = export_picture,
+	.resource_share = virgl_resource_share,
+	.resource_unshare = virgl_resource_unshare,
+	.backing_attach = virgl_backing_attach,
+	.backing_detach = virgl_backing_detach,
+	.transfer_to_host = virgl_transfer_to_host,
+	.transfer_from_host = virgl_transfer_from_host,
+	.read_pixels = virgl_read_pixels,
+	.export_picture = virgl_export_picture,
 	.context_create = context_create,
 	.context_destroy = context_destroy,
 	.context_attach = context_attach,

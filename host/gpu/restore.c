@@ -17,6 +17,7 @@ struct restore {
 	struct journal *journal;
 	unsigned resources, contexts, scanouts;				      /* made again */
 	unsigned no_resource, no_backing, no_context, no_content, no_scanout; /* not possible, or lost */
+	struct gpu_command cursors[VIRTIO_GPU_MAX_SCANOUTS]; /* of which an image was being read; no row: none */
 };
 
 /* For log lines; requests have one of gpu.c's rows. */
@@ -312,6 +313,36 @@ static bool restore_cursor_place(struct restore *r, const struct journal_key *ke
 	return true;
 }
 
+/* Reading it may be why the process before died. So it is not in the journal any more when it is read here. */
+static bool restore_cursor_asked(struct restore *r, const struct journal_key *key, const void *payload, size_t bytes)
+{
+	const struct gpu_cursor_asked_record *record = payload;
+	struct gpu_command *cmd;
+
+	if (key->id[0] >= r->g->scanout_count || bytes != sizeof(*record))
+		return false;
+	cmd = &r->cursors[key->id[0]];
+	*cmd = command(0);
+	cmd->u.cursor = (struct virtio_gpu_update_cursor){
+		.pos = {.scanout_id = key->id[0], .x = record->x, .y = record->y},
+		.resource_id = record->resource,
+		.hot_x = record->hot_x,
+		.hot_y = record->hot_y,
+	};
+	return false;
+}
+
+/* One that draws in 3D has its own, and records them. */
+static bool restore_capset(struct restore *r, const struct journal_key *key, const void *payload, size_t bytes)
+{
+	struct gpu *g = r->g;
+
+	if (!g->degraded || key->id[0] >= GPU_LOST_CAPSETS || bytes != sizeof(g->lost_capsets[0]))
+		return false;
+	memcpy(&g->lost_capsets[key->id[0]], payload, bytes);
+	return true;
+}
+
 static bool restore_try(struct restore *r, const struct journal_key *key, const void *payload, size_t bytes)
 {
 	(void)key;
@@ -322,8 +353,10 @@ static bool restore_try(struct restore *r, const struct journal_key *key, const 
 }
 
 /* All of each picture, and the cursors. */
-static void repaint(struct gpu *g)
+static void repaint(struct restore *r)
 {
+	struct gpu *g = r->g;
+
 	for (unsigned i = 0; i < g->scanout_count; i++) {
 		struct gpu_scanout *s = &g->scanouts[i];
 		const struct display_rect *rect = &s->picture.rect;
@@ -336,6 +369,8 @@ static void repaint(struct gpu *g)
 			gpu_resource_flush(g, &cmd);
 			virtio_device_progress(&g->device);
 		}
+		if (r->cursors[i].row && gpu_update_cursor(g, &r->cursors[i]) == VIRTIO_GPU_RESP_OK_NODATA)
+			continue;
 		if (s->cursor.pixels)
 			gpu_tell_cursor(g, s);
 	}
@@ -384,12 +419,14 @@ void gpu_restore(struct gpu *g, struct journal *j)
 	go_through(&r, GPU_RECORD_SCANOUT, restore_scanout);
 	go_through(&r, GPU_RECORD_CURSOR, restore_cursor);
 	go_through(&r, GPU_RECORD_CURSOR_PLACE, restore_cursor_place);
+	go_through(&r, GPU_RECORD_CURSOR_ASKED, restore_cursor_asked);
+	go_through(&r, GPU_RECORD_CAPSET, restore_capset);
 	go_through(&r, GPU_RECORD_TRIED, restore_try);
 	g->journal = j;
-	/* So that journal_has() knows which attachments are left. */
+	/* So that journal_has() knows which attachments are left, and no image of a cursor is tried again. */
 	journal_commit(j, 0);
 	restore_context_states(&r);
-	repaint(g);
+	repaint(&r);
 	journal_restored(j);
 	journal_commit(j, 0);
 	if (g->window.heap)

@@ -12,6 +12,9 @@
 #include "host/gpu/virgl_library.h"
 #include "protocol/virgl.h"
 
+/* Each kind of error is kept once. */
+#define MAX_OLD_ERRORS 16u
+
 int virgl_pixels_init(struct virgl_pixels *p, struct gpu_egl *egl)
 {
 	p->egl = egl;
@@ -95,7 +98,8 @@ static int read_texture(const struct virgl_pixels *p, unsigned texture, uint32_t
 {
 	int err = 0;
 
-	while (glGetError() != GL_NO_ERROR)
+	/* Not for ever: of a context that was lost in a reset some drivers say so each time. */
+	for (unsigned i = 0; i < MAX_OLD_ERRORS && glGetError() != GL_NO_ERROR; i++)
 		;
 	glFramebufferTexture2D(GL_READ_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_TEXTURE_2D, texture, 0);
 	if (glCheckFramebufferStatus(GL_READ_FRAMEBUFFER) == GL_FRAMEBUFFER_COMPLETE) {

@@ -152,8 +152,13 @@ static int check_command(struct virgl_stream *s, uint32_t header, const uint32_t
 		return 0;
 	case VIRGL_CCMD_DESTROY_SUB_CTX:
 		destroy_sub_context(s, w[0]);
+		s->handles = true;
+		return 0;
+	case VIRGL_CCMD_DESTROY_OBJECT:
+		s->handles = true;
 		return 0;
 	case VIRGL_CCMD_CREATE_OBJECT:
+		s->handles = true;
 		s->queries |= (header >> 8 & 0xff) == VIRGL_OBJECT_QUERY;
 		return (header >> 8 & 0xff) == VIRGL_OBJECT_SHADER ? create_shader(s, w, length) : 0;
 	case VIRGL_CCMD_BIND_SHADER:
@@ -188,7 +193,7 @@ int virgl_stream_check(struct virgl_stream *s, const uint32_t *words, size_t cou
 {
 	struct virgl_stream now = *s;
 
-	now.reads = now.creates = now.queries = false;
+	now.reads = now.creates = now.queries = now.handles = false;
 	for (size_t at = 0; at < count;) {
 		size_t length = words[at] >> 16;
 		int err;

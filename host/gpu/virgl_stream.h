@@ -3,7 +3,7 @@
  * What is checked in a virgl command stream before virglrenderer sees it: that its commands are whole, and what the
  * library does not judge or does not survive. Everything else is left to the library, which checks it.
  *
- * - Sub-contexts are OpenGL contexts of the host: at most VIRGL_STREAM_SUB_CONTEXTS.
+ * - Sub-contexts are OpenGL contexts of the host: at most VIRGL_STREAM_SUB_CONTEXTS; renderer_virgl.c counts those of all contexts.
  * - A long shader's text comes in parts and the library takes memory for the whole at once: at most
  *   VIRGL_STREAM_SHADER_BYTES.
  * - A shader that is not complete may not be bound or linked (0.10.4 uses a null pointer).
@@ -50,6 +50,7 @@ struct virgl_stream {
 	bool queries;	  /* the submission that was checked last makes some */
 	bool reads;	  /* the submission that was checked last reads pictures for the guest */
 	bool creates;	  /* it has commands for virgl_stream_hide() */
+	bool handles;	  /* it makes or destroys what has some, so virgl_objects_follow() is to see it */
 	unsigned object_count;
 	struct virgl_stream_object objects[VIRGL_STREAM_OBJECTS];
 	struct virgl_stream_sub_context subs[VIRGL_STREAM_SUB_CONTEXTS + 1];

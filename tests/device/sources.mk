@@ -8,11 +8,12 @@ test_gpu_2d-src = $(gpu-test-src)
 # The virgl renderer behind the real device, driven by the bare guests' encoder.
 gpu3d-src := tests/lib/gpu3d.c tests/lib/gpu3d_test.c tests/lib/frame_output.c tests/lib/driver_leaks.c guest-drivers/bare/virgl.c $(host-display-src) $(host-gpu-device-src)
 device-tests += test_gpu_virgl_draw test_gpu_virgl_fence test_gpu_virgl_poll test_gpu_virgl_2d test_gpu_virgl_robust test_gpu_virgl_restore \
-	test_gpu_virgl_garbage test_gpu_virgl_cycles test_gpu_virgl_reset test_gpu_virgl_blob
+	test_gpu_virgl_garbage test_gpu_virgl_cycles test_gpu_virgl_reset test_gpu_virgl_blob test_gpu_virgl_lost_queries
 test_gpu_virgl_blob-src := $(gpu3d-src)
 test_gpu_virgl_reset-src := $(gpu3d-src)
 test_gpu_virgl_cycles-src := $(gpu3d-src)
-test_gpu_virgl_restore-src := tests/lib/died_request.c $(gpu3d-src)
+test_gpu_virgl_restore-src := tests/lib/died_request.c tests/lib/gpu3d_deaths.c $(gpu3d-src)
+test_gpu_virgl_lost_queries-src := tests/lib/gpu3d_deaths.c $(gpu3d-src)
 test_gpu_virgl_garbage-src := $(gpu3d-src)
 device-tests += test_gpu_sandbox
 test_gpu_sandbox-src = tests/lib/elsewhere.c $(host-sandbox-src) $(gpu3d-src)
@@ -35,6 +36,8 @@ device-tests += test_net_host
 device-tests += test_gpu_fence test_gpu_3d test_gpu_restore test_gpu_degraded
 test_gpu_degraded-src = $(gpu-test-src)
 test_gpu_restore-src = tests/lib/journal_copy.c $(gpu-test-src)
+device-tests += test_gpu_cursor_deaths
+test_gpu_cursor_deaths-src = $(gpu-test-src)
 device-tests += test_gpu_again
 test_gpu_again-src = $(gpu-test-src)
 device-tests += test_gpu_host_blob

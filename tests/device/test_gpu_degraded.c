@@ -121,11 +121,11 @@ static void features_and_the_picture_stay(void **state)
 static void each_3d_command_gets_an_error_and_its_fence(void **state)
 {
 	static const uint32_t commands[] = {
-		VIRTIO_GPU_CMD_GET_CAPSET_INFO,	    VIRTIO_GPU_CMD_GET_CAPSET,
-		VIRTIO_GPU_CMD_CTX_CREATE,	    VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE,
-		VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE, VIRTIO_GPU_CMD_RESOURCE_CREATE_3D,
-		VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D, VIRTIO_GPU_CMD_TRANSFER_FROM_HOST_3D,
-		VIRTIO_GPU_CMD_SUBMIT_3D,	    VIRTIO_GPU_CMD_CTX_DESTROY,
+		VIRTIO_GPU_CMD_GET_CAPSET,	     VIRTIO_GPU_CMD_CTX_CREATE,
+		VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE,  VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE,
+		VIRTIO_GPU_CMD_RESOURCE_CREATE_3D,   VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D,
+		VIRTIO_GPU_CMD_TRANSFER_FROM_HOST_3D, VIRTIO_GPU_CMD_SUBMIT_3D,
+		VIRTIO_GPU_CMD_CTX_DESTROY,
 	};
 	static const uint32_t flags[] = {0, VIRTIO_GPU_FLAG_FENCE,
 					 VIRTIO_GPU_FLAG_FENCE | VIRTIO_GPU_FLAG_INFO_RING_IDX};
@@ -152,6 +152,53 @@ static void each_3d_command_gets_an_error_and_its_fence(void **state)
 	w->flags = 0;
 	w->ctx_id = 0;
 	draw(w, pixels, 0x23);
+	end(w);
+}
+
+static uint32_t ask_capset(struct gpu_world *w, uint32_t index, struct virtio_gpu_resp_capset_info *info)
+{
+	struct virtio_gpu_get_capset_info c = {.capset_index = index};
+
+	memset(info, 0, sizeof(*info));
+	return gpu_send(w, VIRTIO_GPU_CMD_GET_CAPSET_INFO, &c, sizeof(c), info, sizeof(*info));
+}
+
+static uint32_t capsets_of_config(struct gpu_world *w)
+{
+	uint32_t count;
+
+	fake_guest_read_config(w->guest, offsetof(struct virtio_gpu_config, num_capsets), &count, sizeof(count));
+	return count;
+}
+
+/*
+ * Linux waits 5 seconds for each capset that it was told of, if it gets an error. One that starts afterwards is told of none,
+ * and its programs draw themselves.
+ */
+static void a_driver_that_was_told_of_capsets_gets_what_they_are(void **state)
+{
+	struct virtio_gpu_resp_capset_info before[2], after;
+	uint32_t *pixels;
+	struct gpu_world *w = start(&pixels);
+
+	(void)state;
+	assert_int_equal(capsets_of_config(w), 2);
+	for (uint32_t i = 0; i < 2; i++)
+		assert_int_equal(ask_capset(w, i, &before[i]), VIRTIO_GPU_RESP_OK_CAPSET_INFO);
+	/* So does the next process after that. */
+	for (unsigned deaths = 0; deaths < 2; deaths++) {
+		die(w, true);
+		for (uint32_t i = 0; i < 2; i++) {
+			assert_int_equal(ask_capset(w, i, &after), VIRTIO_GPU_RESP_OK_CAPSET_INFO);
+			assert_memory_equal(&after, &before[i], sizeof(after));
+		}
+		assert_int_equal(ask_capset(w, 2, &after), VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER);
+		assert_int_equal(ask_capset(w, UINT32_MAX, &after), VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER);
+		assert_int_equal(capsets_of_config(w), 0);
+	}
+	assert_int_equal(fake_guest_start(w->guest, w->device), 0);
+	assert_int_equal(ask_capset(w, 0, &after), VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER);
+	assert_int_equal(capsets_of_config(w), 0);
 	end(w);
 }
 
@@ -212,6 +259,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(features_and_the_picture_stay),
 		cmocka_unit_test(each_3d_command_gets_an_error_and_its_fence),
+		cmocka_unit_test(a_driver_that_was_told_of_capsets_gets_what_they_are),
 		cmocka_unit_test(a_3d_resource_is_gone),
 		cmocka_unit_test(a_driver_that_starts_over_is_served_in_2d),
 		cmocka_unit_test(another_process_may_draw_in_3d_again),

@@ -509,6 +509,73 @@ static void limits_turn_into_answers(void **state)
 	gpu_world_destroy(w);
 }
 
+static uint32_t attach_to(struct gpu_world *w, uint32_t ctx_id, uint32_t resource_id, uint32_t type)
+{
+	struct virtio_gpu_ctx_resource c = {.resource_id = resource_id};
+	uint32_t code;
+
+	w->ctx_id = ctx_id;
+	code = gpu_command(w, type, &c, sizeof(c));
+	w->ctx_id = 0;
+	return code;
+}
+
+/* Every resource may be attached to every context, and each time takes memory here and in the renderer. */
+static void attachments_count(void **state)
+{
+	const uint32_t attach = VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE, detach = VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE;
+	struct gpu_limits limits = gpu_limits_default;
+	struct gpu_world *w;
+
+	(void)state;
+	limits.resource_bytes = 2 * 128 + 64;
+	w = gpu_world_create(&(struct gpu_world_options){.fake_3d = true, .limits = limits});
+	for (uint32_t id = 1; id <= 3; id++) {
+		assert_int_equal(gpu_create_3d(w, id, 1, 1), OK);
+		assert_int_equal(gpu_context(w, id, 0, "c"), OK);
+	}
+	for (unsigned round = 0; round < 4; round++) {
+		assert_int_equal(attach_to(w, 1, 1, attach), OK);
+		assert_int_equal(attach_to(w, 2, 1, attach), OK);
+		assert_int_equal(attach_to(w, 1, 1, attach), OK); /* it is */
+		assert_int_equal(attach_to(w, 3, 1, attach), NO_MEMORY);
+		assert_int_equal(attach_to(w, 2, 2, attach), NO_MEMORY);
+		assert_int_equal(attach_to(w, 2, 2, detach), OK); /* it is not */
+		assert_int_equal(attach_to(w, 2, 2, attach), NO_MEMORY);
+		/* What goes makes room: the attachment, the context, the resource, or all of it. */
+		switch (round) {
+		case 0:
+			assert_int_equal(attach_to(w, 2, 1, detach), OK);
+			assert_int_equal(attach_to(w, 2, 2, attach), OK);
+			assert_int_equal(attach_to(w, 2, 2, detach), OK);
+			break;
+		case 1:
+			assert_int_equal(gpu_context_gone(w, 1), OK);
+			assert_int_equal(attach_to(w, 2, 2, attach), OK);
+			assert_int_equal(attach_to(w, 2, 2, detach), OK);
+			assert_int_equal(gpu_context(w, 1, 0, "c"), OK);
+			break;
+		case 2:
+			assert_int_equal(gpu_unref(w, 1), OK);
+			assert_int_equal(attach_to(w, 1, 2, attach), OK);
+			assert_int_equal(attach_to(w, 2, 2, attach), OK);
+			assert_int_equal(gpu_unref(w, 2), OK);
+			assert_int_equal(gpu_create_3d(w, 1, 1, 1), OK);
+			assert_int_equal(gpu_create_3d(w, 2, 1, 1), OK);
+			break;
+		default:
+			/* One that the renderer refuses takes none. */
+			assert_int_equal(attach_to(w, 2, 1, detach), OK);
+			w->renderer->fail_next = -EINVAL;
+			assert_int_equal(attach_to(w, 2, 2, attach), VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER);
+			assert_int_equal(attach_to(w, 2, 2, attach), OK);
+			break;
+		}
+	}
+	assert_int_equal(fake_guest_start(w->guest, w->device), 0);
+	gpu_world_destroy(w);
+}
+
 /* A guest names the same two pages again and again; the list itself takes host memory, for every resource anew. */
 static void lists_of_pages_count(void **state)
 {
@@ -704,6 +771,7 @@ int main(void)
 		cmocka_unit_test(transfer_3d),
 		cmocka_unit_test(submit),
 		cmocka_unit_test(limits_turn_into_answers),
+		cmocka_unit_test(attachments_count),
 		cmocka_unit_test(lists_of_pages_count),
 		cmocka_unit_test(unknown_numbers),
 		cmocka_unit_test(commands_of_features_that_were_not_negotiated),

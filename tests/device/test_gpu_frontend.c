@@ -8,14 +8,20 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "host/virtio/inflight.h"
 #include "host/virtio/queue.h"
 #include "tests/lib/display_peer.h"
 #include "tests/lib/gpu_world.h"
+#include "tests/lib/tap.h"
 
 #define OK VIRTIO_GPU_RESP_OK_NODATA
 #define BGRX VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM
@@ -113,6 +119,50 @@ static void without_an_answer_our_own_is_given(void **state)
 	assert_false(r->done);
 	display_peer_send(p, 99, 0, NULL, 0, 0);
 	assert_int_equal(width_in(w, r), 1280);
+	gpu_world_destroy(w);
+	display_peer_destroy(p);
+}
+
+/* Another process answers what nobody asked, as fast as it can, until it is killed. */
+static pid_t flood(const struct display_peer *p)
+{
+	static struct vhost_user_gpu_header answers[1000];
+	pid_t pid;
+
+	for (unsigned i = 0; i < 1000; i++)
+		answers[i] = (struct vhost_user_gpu_header){VHOST_USER_GPU_DMABUF_UPDATE, VHOST_USER_GPU_FLAG_REPLY, 0};
+	fflush(NULL);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid != 0)
+		return pid;
+	tap_begin_child();
+	alarm(60);
+	/* Waits for room, so that no message is cut: whoever reads would have a rest at each cut. */
+	fcntl(p->fd, F_SETFL, fcntl(p->fd, F_GETFL) & ~O_NONBLOCK);
+	while (send(p->fd, answers, sizeof(answers), MSG_NOSIGNAL) > 0)
+		;
+	_exit(0);
+}
+
+static void a_display_that_never_stops_answering_holds_up_nobody(void **state)
+{
+	struct gpu_world *w = gpu_world_create(NULL);
+	struct display_peer *p = give_display(w);
+	pid_t pids[2];
+	int status;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++)
+		pids[i] = flood(p);
+	/* After two seconds, without the answer that was asked for. */
+	assert_int_equal(width_in(w, ask_info(w)), 1280);
+	assert_int_equal(gpu_create_2d(w, 1, BGRX, 8, 8), OK);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(waitpid(pids[i], &status, WNOHANG), 0);
+		kill(pids[i], SIGKILL);
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+	}
 	gpu_world_destroy(w);
 	display_peer_destroy(p);
 }
@@ -421,6 +471,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_display_answers_for_sizes_and_edid),
 		cmocka_unit_test(without_an_answer_our_own_is_given),
+		cmocka_unit_test(a_display_that_never_stops_answering_holds_up_nobody),
 		cmocka_unit_test(a_reset_ends_what_is_asked),
 		cmocka_unit_test(a_queue_that_stops_waits_for_no_answer),
 		cmocka_unit_test(a_process_that_takes_over_asks_again),

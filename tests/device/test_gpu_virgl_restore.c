@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The process that draws dies (SIGKILL), and another one goes on from the journal with the same guest memory: programs of the
- * guest draw as if nothing had happened. Each process of a case is a child of this one, which knows no OpenGL.
+ * The process that draws dies, and another one goes on from the journal with the same guest memory: programs of the guest draw
+ * as if nothing had happened.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,11 +12,7 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "host/base/step.h"
 #include "host/gpu/context.h"
@@ -24,14 +20,11 @@
 #include "host/virtio/journal.h"
 #include "protocol/virtio_gpu.h"
 #include "tests/lib/died_request.h"
+#include "tests/lib/gpu3d_deaths.h"
 #include "tests/lib/gpu3d_test.h"
 #include "tests/lib/journal_open.h"
-#include "tests/lib/tap.h"
 
 #define SIZE 64u
-#define GUEST_BYTES (64u << 20)
-#define USED_BYTES (16u << 20) /* of it, by the first process at most */
-#define NO_3D 77
 
 static const char texture_shader[] = "FRAG\n"
 				     "DCL IN[0], GENERIC[0], PERSPECTIVE\n"
@@ -55,30 +48,17 @@ static const float whole[6][8] = {
 
 /* What the processes of a case share besides guest memory and journal. */
 struct shared {
-	struct gpu3d_resource target, texture, buffer, results[2];
+	struct gpu3d_resource target, texture, buffer;
 	uint32_t pixels[SIZE * SIZE];
 	uint32_t screen[SIZE * SIZE];
 	unsigned frames;
-	bool ended;	/* the last process did all it was to do */
-	char log[8192]; /* of the last process */
 };
 
 static struct shared *shared;
-static struct fake_guest *guest;
-static int journal_fd;
-static enum step dies_at = STEP_COUNT; /* processes do, the first time that they are there */
 
 /* ---- in a child ---- */
 
 static struct gpu3d *t;
-
-static void require(bool good, const char *what)
-{
-	if (good)
-		return;
-	fprintf(stderr, "test: %s\n", what);
-	_exit(1);
-}
 
 static void clear_to(float red, float green, float blue, float alpha)
 {
@@ -115,7 +95,7 @@ static void set_up_first(void)
 	virgl_create_sampler_state(&t->stream, sampler, &virgl_sampler_nearest);
 	virgl_set_sampler_views(&t->stream, PIPE_SHADER_FRAGMENT, 0, &view, 1);
 	virgl_bind_sampler_states(&t->stream, PIPE_SHADER_FRAGMENT, 0, &sampler, 1);
-	require(gpu3d_submit(t) == OK, "the first sub-context");
+	gpu3d_require(gpu3d_submit(t) == OK, "the first sub-context");
 }
 
 /* Sub-context 2 draws a colour over the right half. In the stream only. */
@@ -142,11 +122,11 @@ static void set_up_second(void)
 static void set_up(void)
 {
 	make_resources();
-	require(gpu3d_upload(t, &shared->buffer) == OK && gpu3d_upload(t, &shared->texture) == OK, "upload");
+	gpu3d_require(gpu3d_upload(t, &shared->buffer) == OK && gpu3d_upload(t, &shared->texture) == OK, "upload");
 	set_up_first();
 	set_up_second();
-	require(gpu3d_submit(t) == OK, "the second sub-context");
-	require(gpu3d_set_scanout(t, 10, SIZE, SIZE) == OK, "the scanout");
+	gpu3d_require(gpu3d_submit(t) == OK, "the second sub-context");
+	gpu3d_require(gpu3d_set_scanout(t, 10, SIZE, SIZE) == OK, "the scanout");
 }
 
 /* A frame, by states that were set before. It starts in sub-context 2. */
@@ -158,9 +138,9 @@ static void draw_frame(void)
 	virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 6);
 	virgl_set_sub_context(&t->stream, 2);
 	virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 6);
-	require(gpu3d_submit(t) == OK, "a frame");
-	require(gpu3d_flush(t, 10, 0, 0, SIZE, SIZE) == OK, "showing it");
-	require(gpu3d_read_back(t, &shared->target) == OK, "reading it back");
+	gpu3d_require(gpu3d_submit(t) == OK, "a frame");
+	gpu3d_require(gpu3d_flush(t, 10, 0, 0, SIZE, SIZE) == OK, "showing it");
+	gpu3d_require(gpu3d_read_back(t, &shared->target) == OK, "reading it back");
 	memcpy(shared->pixels, shared->target.pages, sizeof(shared->pixels));
 	if (t->screen->pixels)
 		memcpy(shared->screen, t->screen->pixels, sizeof(shared->screen));
@@ -175,77 +155,26 @@ static void set_up_and_draw(void)
 
 /* ---- processes ---- */
 
-/* Run @work with a device, in a child that is then killed. The first boots the guest, others take over. */
-static void process(bool first, bool with_journal, void (*work)(void))
-{
-	int log = memfd_create("log", MFD_CLOEXEC), status;
-	pid_t pid;
-
-	assert_true(log >= 0);
-	shared->ended = false;
-	fflush(NULL);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		struct journal *j = NULL;
-		const char *why;
-		char at[16];
-
-		tap_begin_child();
-		dup2(log, STDERR_FILENO);
-		snprintf(at, sizeof(at), "%u:1", (unsigned)dies_at);
-		step_die_at(at);
-		require(!with_journal || journal_open(journal_fd, &j) == 0, "opening the journal");
-		if (gpu3d_create_on(&t, guest, "virgl", j, &why) < 0)
-			_exit(NO_3D);
-		if (first)
-			gpu3d_boot(t);
-		else
-			gpu3d_take_over(t, USED_BYTES);
-		work();
-		shared->ended = true;
-		kill(getpid(), SIGKILL);
-	}
-	waitpid(pid, &status, 0);
-	memset(shared->log, 0, sizeof(shared->log));
-	assert_true(pread(log, shared->log, sizeof(shared->log) - 1, 0) >= 0);
-	close(log);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == NO_3D) {
-		print_message("no 3D here\n");
-		skip();
-	}
-	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
-		fail_msg("the process ended by itself (0x%x): %s", status, shared->log);
-}
-
 static void first(void (*work)(void))
 {
-	process(true, true, work);
+	gpu3d_process(&t, true, true, work);
 }
 
 static void next(void (*work)(void))
 {
-	process(false, true, work);
+	gpu3d_process(&t, false, true, work);
 }
 
 static int setup(void **state)
 {
-	(void)state;
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (shared == MAP_FAILED)
-		return -1;
-	guest = fake_guest_create(&(struct fake_guest_options){.memory_bytes = GUEST_BYTES});
-	journal_fd = journal_memfd(8u << 20);
-	return journal_fd < 0;
+	return shared == MAP_FAILED ? -1 : gpu3d_deaths_setup(state);
 }
 
 static int teardown(void **state)
 {
-	(void)state;
-	close(journal_fd);
-	fake_guest_destroy(guest);
 	munmap(shared, sizeof(*shared));
-	return 0;
+	return gpu3d_deaths_teardown(state);
 }
 
 /* ---- cases ---- */
@@ -255,7 +184,7 @@ static uint32_t undisturbed[SIZE * SIZE];
 /* The picture as a process that lives on draws it. */
 static void draw_undisturbed(void)
 {
-	process(true, false, set_up_and_draw);
+	gpu3d_process(&t, true, false, set_up_and_draw);
 	memcpy(undisturbed, shared->pixels, sizeof(undisturbed));
 	assert_memory_equal(undisturbed, shared->texture.pages, 4);
 	/* Half of it is the colour. */
@@ -279,8 +208,8 @@ static void scene_goes_on_after_a_death(void **state)
 	memset(shared->pixels, 0, sizeof(shared->pixels));
 	next(draw_frame);
 	assert_memory_equal(shared->pixels, undisturbed, sizeof(undisturbed));
-	if (strstr(shared->log, "lost"))
-		fail_msg("something was lost: %s", shared->log);
+	if (strstr(gpu3d_deaths.last->log, "lost"))
+		fail_msg("something was lost: %s", gpu3d_deaths.last->log);
 }
 
 static void draw_texture(void)
@@ -291,7 +220,7 @@ static void draw_texture(void)
 	virgl_create_surface(&t->stream, surface, 12, BGRA, 0, 0, 0);
 	virgl_set_framebuffer(&t->stream, &surface, 1, 0);
 	clear_to(1, 0, 0, 1);
-	require(gpu3d_submit(t) == OK, "drawing to the texture");
+	gpu3d_require(gpu3d_submit(t) == OK, "drawing to the texture");
 }
 
 static void set_up_and_draw_texture(void)
@@ -309,11 +238,11 @@ static void content_that_was_on_the_gpu_alone_is_reported_lost(void **state)
 	(void)state;
 	first(set_up_and_draw_texture);
 	next(nothing);
-	if (!strstr(shared->log, "1 pictures or buffers are lost"))
-		fail_msg("not reported: %s", shared->log);
+	if (!strstr(gpu3d_deaths.last->log, "1 pictures or buffers are lost"))
+		fail_msg("not reported: %s", gpu3d_deaths.last->log);
 	/* Once. */
 	next(nothing);
-	assert_null(strstr(shared->log, "lost"));
+	assert_null(strstr(gpu3d_deaths.last->log, "lost"));
 }
 
 /* ---- a process dies over a submission ---- */
@@ -334,20 +263,20 @@ static void skip_stream(void)
 		.size = (uint32_t)bytes,
 	};
 	memcpy(request.words, t->words, bytes);
-	r = died_request(guest, t->device, &request, sizeof(request.submit) + bytes, sizeof(answer));
-	require(fake_guest_wait(guest, r, 20000) == 0, "waiting for the answer");
+	r = died_request(gpu3d_deaths.guest, t->device, &request, sizeof(request.submit) + bytes, sizeof(answer));
+	gpu3d_require(fake_guest_wait(gpu3d_deaths.guest, r, 20000) == 0, "waiting for the answer");
 	memcpy(&answer, r->out, sizeof(answer));
-	require(answer.type == VIRTIO_GPU_RESP_ERR_UNSPEC, "it was executed again, it seems");
-	fake_guest_free_request(guest, r);
+	gpu3d_require(answer.type == VIRTIO_GPU_RESP_ERR_UNSPEC, "it was executed again, it seems");
+	fake_guest_free_request(gpu3d_deaths.guest, r);
 	virgl_encoder_init(&t->stream, t->words, GPU3D_STREAM_WORDS);
 }
 
 static void set_up_half(void)
 {
 	make_resources();
-	require(gpu3d_upload(t, &shared->texture) == OK, "upload");
+	gpu3d_require(gpu3d_upload(t, &shared->texture) == OK, "upload");
 	set_up_first();
-	require(gpu3d_set_scanout(t, 10, SIZE, SIZE) == OK, "the scanout");
+	gpu3d_require(gpu3d_set_scanout(t, 10, SIZE, SIZE) == OK, "the scanout");
 }
 
 /* The other half, between draws that must not be there. */
@@ -361,9 +290,9 @@ static void skip_other_half(void)
 	set_up_second();
 	virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 6);
 	skip_stream();
-	require(gpu3d_read_back(t, &shared->target) == OK, "reading back");
+	gpu3d_require(gpu3d_read_back(t, &shared->target) == OK, "reading back");
 	for (size_t i = 0; i < shared->target.bytes; i++)
-		require(shared->target.pages[i] == 0, "it was drawn again");
+		gpu3d_require(shared->target.pages[i] == 0, "it was drawn again");
 }
 
 static void skip_other_half_and_draw(void)
@@ -379,9 +308,9 @@ static void what_a_submission_set_is_there_without_its_draws(void **state)
 	first(set_up_half);
 	next(skip_other_half_and_draw);
 	assert_memory_equal(shared->pixels, undisturbed, sizeof(undisturbed));
-	assert_non_null(strstr(shared->log, "left out"));
-	if (strstr(shared->log, "lost"))
-		fail_msg("something was lost: %s", shared->log);
+	assert_non_null(strstr(gpu3d_deaths.last->log, "left out"));
+	if (strstr(gpu3d_deaths.last->log, "lost"))
+		fail_msg("something was lost: %s", gpu3d_deaths.last->log);
 	/* It was recorded as what is executed is. */
 	memset(shared->pixels, 0, sizeof(shared->pixels));
 	next(draw_frame);
@@ -394,7 +323,7 @@ static void set_up_and_make_many(void)
 	set_up();
 	for (uint32_t i = 0; i < 400; i++)
 		virgl_create_sampler_state(&t->stream, 1000 + i, &virgl_sampler_nearest);
-	require(gpu3d_submit(t) == OK, "many objects");
+	gpu3d_require(gpu3d_submit(t) == OK, "many objects");
 }
 
 static void large_submission_is_recorded_whole(void **state)
@@ -404,7 +333,7 @@ static void large_submission_is_recorded_whole(void **state)
 	first(set_up_and_make_many);
 	next(draw_frame);
 	assert_memory_equal(shared->pixels, undisturbed, sizeof(undisturbed));
-	assert_null(strstr(shared->log, "lost"));
+	assert_null(strstr(gpu3d_deaths.last->log, "lost"));
 }
 
 static char long_shader[400000];
@@ -425,8 +354,8 @@ static void send_a_part(void)
 	begin_long_shader();
 	virgl_set_sub_context(&t->stream, 1);
 	shared->frames = (unsigned)virgl_create_shader_part(&t->stream, 50, PIPE_SHADER_FRAGMENT, long_shader, 0);
-	require(shared->frames < virgl_shader_bytes(long_shader), "it is not long");
-	require(gpu3d_submit(t) == OK, "the first part");
+	gpu3d_require(shared->frames < virgl_shader_bytes(long_shader), "it is not long");
+	gpu3d_require(gpu3d_submit(t) == OK, "the first part");
 }
 
 static void send_the_rest(void)
@@ -436,12 +365,12 @@ static void send_the_rest(void)
 	begin_long_shader();
 	while (done < virgl_shader_bytes(long_shader)) {
 		done = virgl_create_shader_part(&t->stream, 50, PIPE_SHADER_FRAGMENT, long_shader, done);
-		require(gpu3d_submit(t) == OK, "the next part");
+		gpu3d_require(gpu3d_submit(t) == OK, "the next part");
 	}
 	virgl_bind_shader(&t->stream, PIPE_SHADER_FRAGMENT, 50);
 	virgl_draw_arrays(&t->stream, PIPE_PRIM_TRIANGLES, 0, 6);
-	require(gpu3d_submit(t) == OK, "drawing with it");
-	require(gpu3d_read_back(t, &shared->target) == OK, "reading back");
+	gpu3d_require(gpu3d_submit(t) == OK, "drawing with it");
+	gpu3d_require(gpu3d_read_back(t, &shared->target) == OK, "reading back");
 	memcpy(shared->pixels, shared->target.pages, sizeof(shared->pixels));
 }
 
@@ -456,23 +385,23 @@ static void long_shader_is_completed_after_a_death(void **state)
 
 static void use_two_contexts(void)
 {
-	require(gpu3d_context(t, 2, 0) == OK, "a second context");
-	require(gpu3d_draws(t, 100), "drawing");
+	gpu3d_require(gpu3d_context(t, 2, 0) == OK, "a second context");
+	gpu3d_require(gpu3d_draws(t, 100), "drawing");
 	t->ctx = 2;
-	require(gpu3d_draws(t, 200), "drawing in the second");
+	gpu3d_require(gpu3d_draws(t, 200), "drawing in the second");
 }
 
 static void find_one_lost(void)
 {
 	t->ctx = 1;
 	virgl_set_sample_mask(&t->stream, ~0u);
-	require(gpu3d_submit(t) == VIRTIO_GPU_RESP_ERR_UNSPEC, "the forged context still draws");
+	gpu3d_require(gpu3d_submit(t) == VIRTIO_GPU_RESP_ERR_UNSPEC, "the forged context still draws");
 	t->ctx = 2;
-	require(gpu3d_draws(t, 300), "drawing in the good context");
-	require(gpu3d_context_destroy(t, 1) == OK, "destroying the lost one");
-	require(gpu3d_context(t, 1, 0) == OK, "making it again");
+	gpu3d_require(gpu3d_draws(t, 300), "drawing in the good context");
+	gpu3d_require(gpu3d_context_destroy(t, 1) == OK, "destroying the lost one");
+	gpu3d_require(gpu3d_context(t, 1, 0) == OK, "making it again");
 	t->ctx = 1;
-	require(gpu3d_draws(t, 400), "drawing in it");
+	gpu3d_require(gpu3d_draws(t, 400), "drawing in it");
 }
 
 static void context_that_cannot_be_made_again_is_lost(void **state)
@@ -484,7 +413,7 @@ static void context_that_cannot_be_made_again_is_lost(void **state)
 
 	(void)state;
 	first(use_two_contexts);
-	assert_int_equal(journal_open(journal_fd, &j), 0);
+	assert_int_equal(journal_open(gpu3d_deaths.journal_fd, &j), 0);
 	assert_int_equal(journal_put(j, &key, command, sizeof(command)), 0);
 	journal_commit(j, 0);
 	journal_close(j);
@@ -498,182 +427,11 @@ static void context_of_which_a_submission_is_there_in_part_is_lost(void **state)
 
 	(void)state;
 	first(use_two_contexts);
-	assert_int_equal(journal_open(journal_fd, &j), 0);
+	assert_int_equal(journal_open(gpu3d_deaths.journal_fd, &j), 0);
 	assert_int_equal(journal_put(j, &key, NULL, 0), 0);
 	journal_commit(j, 0);
 	journal_close(j);
 	next(find_one_lost);
-}
-
-enum { QUERY = 60, WAIT_HOST = 2 }; /* the state that Mesa writes before it asks */
-
-/* The encoder has no queries. */
-static void put_words(uint32_t command, uint32_t object, const uint32_t *words, uint32_t count)
-{
-	t->words[t->stream.used] = VIRGL_HEADER(command, object, count);
-	memcpy(t->words + t->stream.used + 1, words, count * sizeof(*words));
-	t->stream.used += 1 + count;
-}
-
-static void make_query(uint32_t i)
-{
-	put_words(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_QUERY,
-		  (const uint32_t[]){QUERY + i, 0, 0, shared->results[i].id}, VIRGL_WORDS_CREATE_QUERY);
-}
-
-static void begin_to_wait(uint32_t i)
-{
-	const struct virgl_query_result none = {.state = WAIT_HOST, .result_bytes = 77, .result = 88};
-
-	memcpy(shared->results[i].pages, &none, sizeof(none));
-}
-
-static void ask_for_result(uint32_t i)
-{
-	begin_to_wait(i);
-	put_words(VIRGL_CCMD_BEGIN_QUERY, 0, (const uint32_t[]){QUERY + i}, 1);
-	put_words(VIRGL_CCMD_END_QUERY, 0, (const uint32_t[]){QUERY + i}, 1);
-	put_words(VIRGL_CCMD_GET_QUERY_RESULT, 0, (const uint32_t[]){QUERY + i, 0}, 2);
-}
-
-static void expect_result(uint32_t i)
-{
-	struct virgl_query_result result;
-
-	memcpy(&result, shared->results[i].pages, sizeof(result));
-	require(result.state == VIRGL_QUERY_DONE, "no result: a guest waits for it for ever");
-	require(result.result_bytes == 8 && result.result == 0, "another result");
-}
-
-static void ask_and_die(void)
-{
-	use_two_contexts();
-	t->ctx = 1;
-	for (uint32_t i = 0; i < 2; i++)
-		shared->results[i] = gpu3d_buffer(t, QUERY + i, VIRGL_BIND_CUSTOM, 64);
-	make_query(0);
-	ask_for_result(0);
-	require(gpu3d_submit(t) == OK, "a query");
-	gpu3d_finish(t);
-	/* As if that result had not come in time. */
-	begin_to_wait(0);
-	begin_to_wait(1);
-}
-
-static void ask_a_lost_context(void)
-{
-	expect_result(0);
-	ask_for_result(0);
-	require(gpu3d_submit(t) == VIRTIO_GPU_RESP_ERR_UNSPEC, "the lost context still draws");
-	expect_result(0);
-	make_query(1);
-	ask_for_result(1);
-	require(gpu3d_submit(t) == VIRTIO_GPU_RESP_ERR_UNSPEC, "the lost context draws again");
-	expect_result(1);
-}
-
-/* Its queries are known to the one after, too. */
-static void ask_it_again(void)
-{
-	for (uint32_t i = 0; i < 2; i++) {
-		ask_for_result(i);
-		require(gpu3d_submit(t) == VIRTIO_GPU_RESP_ERR_UNSPEC, "the lost context draws once more");
-		expect_result(i);
-	}
-}
-
-static void who_waits_for_a_query_of_a_lost_context_gets_a_result(void **state)
-{
-	const struct journal_key key = {VIRGL_RECORD_IN_PART, {1}};
-	struct journal *j;
-
-	(void)state;
-	first(ask_and_die);
-	assert_int_equal(journal_open(journal_fd, &j), 0);
-	assert_int_equal(journal_put(j, &key, NULL, 0), 0);
-	journal_commit(j, 0);
-	journal_close(j);
-	next(ask_a_lost_context);
-	next(ask_it_again);
-}
-
-static void be_refused_half_way(void)
-{
-	/* A blend object that virglrenderer refuses: too short. */
-	const uint32_t too_short[2] = {77, 0};
-
-	ask_and_die();
-	put_words(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_BLEND, too_short, 2);
-	make_query(1);
-	ask_for_result(0);
-	ask_for_result(1);
-	require(gpu3d_submit(t) != OK, "the bad command");
-	expect_result(0);
-	expect_result(1);
-	/* Handles that nobody has, and half a command. */
-	ask_for_result(0);
-	put_words(VIRGL_CCMD_GET_QUERY_RESULT, 0, (const uint32_t[]){12345, 0}, 2);
-	put_words(VIRGL_CCMD_GET_QUERY_RESULT, 0, (const uint32_t[]){QUERY + 1}, 1);
-	t->words[t->stream.used - 2] |= 7u << 16;
-	begin_to_wait(1);
-	require(gpu3d_submit(t) != OK, "the context that is lost");
-	expect_result(0);
-	require(shared->results[1].pages[0] == WAIT_HOST, "half a command was done");
-}
-
-static void so_does_who_waits_for_one_that_was_not_executed(void **state)
-{
-	(void)state;
-	first(be_refused_half_way);
-}
-
-static void ask_for_what_is_not_its_own(void)
-{
-	use_two_contexts();
-	for (uint32_t i = 0; i < 2; i++) {
-		t->ctx = 1 + i;
-		shared->results[i] = gpu3d_buffer(t, QUERY + i, VIRGL_BIND_CUSTOM, 64);
-	}
-	t->ctx = 1;
-	put_words(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_BLEND, (const uint32_t[]){77, 0}, 2);
-	require(gpu3d_submit(t) != OK, "the bad command");
-	for (uint32_t i = 0; i < 2; i++) {
-		make_query(i);
-		ask_for_result(i);
-	}
-	require(gpu3d_submit(t) != OK, "the context that is lost");
-	expect_result(0);
-	require(shared->results[1].pages[0] == WAIT_HOST, "another context's resource was written");
-}
-
-static void results_go_to_no_other_contexts_resources(void **state)
-{
-	(void)state;
-	first(ask_for_what_is_not_its_own);
-}
-
-static void have_one_result_of_two(void)
-{
-	ask_and_die();
-	make_query(1);
-	ask_for_result(1);
-	require(gpu3d_submit(t) == OK, "the second query");
-	gpu3d_finish(t);
-	shared->results[1].pages[8] = 42;
-}
-
-static void find_them(void)
-{
-	gpu3d_finish(t);
-	expect_result(0);
-	require(shared->results[1].pages[8] == 42, "a result that was there is gone");
-}
-
-static void only_a_result_that_is_missing_is_made_up(void **state)
-{
-	(void)state;
-	first(have_one_result_of_two);
-	next(find_them);
 }
 
 /* Every process that begins to make the first context again dies. */
@@ -686,13 +444,13 @@ static void context_that_kills_who_makes_it_again_is_lost(void **state)
 #endif
 	first(use_two_contexts);
 	for (unsigned i = 0; i < GPU_CONTEXT_DEATHS; i++) {
-		dies_at = STEP_REBUILDING;
+		gpu3d_deaths.dies_at = STEP_REBUILDING;
 		next(find_one_lost);
-		assert_int_equal(shared->ended, 0);
+		assert_int_equal(gpu3d_deaths.last->ended, 0);
 	}
-	dies_at = STEP_COUNT;
+	gpu3d_deaths.dies_at = STEP_COUNT;
 	next(find_one_lost);
-	assert_int_equal(shared->ended, 1);
+	assert_int_equal(gpu3d_deaths.last->ended, 1);
 }
 
 static const struct gpu_resource_shape object = {
@@ -709,18 +467,18 @@ static const struct gpu_resource_shape object = {
 static void take_object(uint32_t id, uint32_t blob_id, uint32_t mem)
 {
 	shared->target = (struct gpu3d_resource){.id = id, .width = SIZE, .height = SIZE, .stride = SIZE * 4};
-	require(gpu3d_object_blob(t, &shared->target, blob_id, mem, VIRTIO_GPU_BLOB_FLAG_USE_SHAREABLE,
+	gpu3d_require(gpu3d_object_blob(t, &shared->target, blob_id, mem, VIRTIO_GPU_BLOB_FLAG_USE_SHAREABLE,
 				  mem == VIRTIO_GPU_BLOB_MEM_HOST3D_GUEST ? SIZE * SIZE * 4 : 0) == OK,
 		"making a resource of an object");
-	require(gpu3d_attach(t, id) == OK, "attaching it");
+	gpu3d_require(gpu3d_attach(t, id) == OK, "attaching it");
 }
 
 static void show_object(float red)
 {
 	gpu3d_draw_to(t, 60, &shared->target, BGRA);
 	clear_to(red, 0, 0, 1);
-	require(gpu3d_submit(t) == OK, "drawing to the object");
-	require(gpu3d_flush(t, shared->target.id, 0, 0, SIZE, SIZE) == OK, "showing it");
+	gpu3d_require(gpu3d_submit(t) == OK, "drawing to the object");
+	gpu3d_require(gpu3d_flush(t, shared->target.id, 0, 0, SIZE, SIZE) == OK, "showing it");
 	memcpy(shared->screen, t->screen->pixels, sizeof(shared->screen));
 }
 
@@ -729,9 +487,9 @@ static void use_an_object(void)
 {
 	gpu3d_name_object(t, 7, &object);
 	gpu3d_name_object(t, 8, &object);
-	require(gpu3d_submit(t) == OK, "naming objects");
+	gpu3d_require(gpu3d_submit(t) == OK, "naming objects");
 	take_object(20, 7, VIRTIO_GPU_BLOB_MEM_HOST3D);
-	require(gpu3d_set_scanout_blob(t, 20, BGRA, SIZE, SIZE) == OK, "the scanout");
+	gpu3d_require(gpu3d_set_scanout_blob(t, 20, BGRA, SIZE, SIZE) == OK, "the scanout");
 	show_object(1.0f);
 }
 
@@ -744,12 +502,12 @@ static void take_the_one_that_waits(void)
 {
 	struct gpu3d_resource r = {.id = 30, .width = SIZE, .height = SIZE, .stride = SIZE * 4};
 
-	require(gpu3d_object_blob(t, &r, 7, VIRTIO_GPU_BLOB_MEM_HOST3D, 0, 0) != OK, "an object is there twice");
+	gpu3d_require(gpu3d_object_blob(t, &r, 7, VIRTIO_GPU_BLOB_MEM_HOST3D, 0, 0) != OK, "an object is there twice");
 	take_object(21, 8, VIRTIO_GPU_BLOB_MEM_HOST3D_GUEST);
 	for (uint32_t i = 0; i < SIZE * SIZE; i++)
 		memcpy(shared->target.pages + (size_t)i * 4, &(uint32_t){0xff000000u | i}, 4);
-	require(gpu3d_upload(t, &shared->target) == OK, "the upload");
-	require(gpu3d_set_scanout_blob(t, 21, BGRA, SIZE, SIZE) == OK, "the scanout");
+	gpu3d_require(gpu3d_upload(t, &shared->target) == OK, "the upload");
+	gpu3d_require(gpu3d_set_scanout_blob(t, 21, BGRA, SIZE, SIZE) == OK, "the scanout");
 }
 
 static void look_at_the_screen(void)
@@ -765,8 +523,8 @@ static void objects_are_made_again(void **state)
 		assert_int_equal(shared->screen[i] & 0xffffff, 0xff0000);
 	memset(shared->screen, 0, sizeof(shared->screen));
 	next(draw_to_it_again);
-	if (!strstr(shared->log, "1 pictures or buffers are lost") || strstr(shared->log, "scanouts show nothing"))
-		fail_msg("not what there was: %s", shared->log);
+	if (!strstr(gpu3d_deaths.last->log, "1 pictures or buffers are lost") || strstr(gpu3d_deaths.last->log, "scanouts show nothing"))
+		fail_msg("not what there was: %s", gpu3d_deaths.last->log);
 	for (unsigned i = 0; i < SIZE * SIZE; i++)
 		assert_int_equal(shared->screen[i] & 0xffffff, 0xff0000);
 	/* What waited goes on to wait; and what has pages of the guest's is fetched from there. */
@@ -788,10 +546,6 @@ int main(void)
 		CASE(what_a_submission_set_is_there_without_its_draws),
 		CASE(large_submission_is_recorded_whole),
 		CASE(context_of_which_a_submission_is_there_in_part_is_lost),
-		CASE(who_waits_for_a_query_of_a_lost_context_gets_a_result),
-		CASE(results_go_to_no_other_contexts_resources),
-		CASE(only_a_result_that_is_missing_is_made_up),
-		CASE(so_does_who_waits_for_one_that_was_not_executed),
 		CASE(context_that_kills_who_makes_it_again_is_lost),
 		CASE(objects_are_made_again),
 	};

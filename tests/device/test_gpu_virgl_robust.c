@@ -106,6 +106,39 @@ static void sub_contexts_are_limited(void **state)
 	assert_true(gpu3d_draws(t, 10));
 }
 
+static int make_sub_contexts(uint32_t first, uint32_t last)
+{
+	for (uint32_t id = first; id <= last; id++)
+		virgl_create_sub_context(&t->stream, id);
+	return gpu3d_submit(t);
+}
+
+/* Each is an OpenGL context of the host, which takes megabytes of some drivers. */
+static void sub_contexts_of_all_contexts_are_limited(void **state)
+{
+	(void)state;
+	t = gpu3d_needed();
+	/* 512 with the one that a program's context begins with here. */
+	for (uint32_t ctx = 1; ctx <= 16; ctx++) {
+		if (ctx > 1)
+			assert_int_equal(gpu3d_context(t, ctx, 0), OK);
+		t->ctx = ctx;
+		assert_int_equal(make_sub_contexts(2, 32), OK);
+	}
+	assert_int_equal(make_sub_contexts(33, 33), VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
+	/* It draws all the same, and what goes makes room. */
+	virgl_set_sub_context(&t->stream, 1);
+	assert_true(gpu3d_draws(t, 10));
+	virgl_destroy_sub_context(&t->stream, 2);
+	assert_int_equal(make_sub_contexts(33, 33), OK);
+	assert_int_equal(make_sub_contexts(34, 34), VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
+	assert_int_equal(gpu3d_context_destroy(t, 3), OK);
+	assert_int_equal(make_sub_contexts(34, 64), OK);
+	assert_int_equal(gpu3d_context(t, 3, 0), OK);
+	t->ctx = 3;
+	assert_int_equal(make_sub_contexts(2, 2), VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
+}
+
 static void unfinished_shader_is_not_bound(void **state)
 {
 	const uint32_t part[8] = {VIRGL_HEADER(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_SHADER, 7),
@@ -139,6 +172,48 @@ static void unfinished_shader_is_not_bound(void **state)
 	t->words[3] = 0x7fffffff;
 	t->stream.used = 8;
 	assert_int_equal(gpu3d_submit(t), VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
+}
+
+/* The first part of a shader of 16 MiB, for which the library takes memory at once. */
+static int begin_large_shader(uint32_t type)
+{
+	const uint32_t part[8] = {
+		VIRGL_HEADER(VIRGL_CCMD_CREATE_OBJECT, VIRGL_OBJECT_SHADER, 7), 40 + type, type, 16u << 20, 100, 0,
+		0x47415246, 0x4c43440a};
+
+	memcpy(t->words + t->stream.used, part, sizeof(part));
+	t->stream.used += 8;
+	return gpu3d_submit(t);
+}
+
+static void objects_are_limited(void **state)
+{
+	const uint32_t types[] = {PIPE_SHADER_VERTEX, PIPE_SHADER_FRAGMENT};
+
+	(void)state;
+	t = gpu3d_needed();
+	assert_int_equal(gpu3d_context(t, 2, 0), OK);
+	/* 31 in two contexts are just less than 512 MiB. */
+	for (uint32_t i = 0; i < 31; i++) {
+		t->ctx = 1 + i % 2;
+		if (i / 2 % 2 == 0)
+			virgl_create_sub_context(&t->stream, 2 + i / 4);
+		assert_int_equal(begin_large_shader(types[i / 2 % 2]), OK);
+	}
+	t->ctx = 2;
+	assert_int_equal(begin_large_shader(PIPE_SHADER_FRAGMENT), VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
+	/* It draws all the same, and what goes makes room: a sub-context, or a context. */
+	virgl_set_sub_context(&t->stream, 1);
+	assert_true(gpu3d_draws(t, 10));
+	virgl_destroy_sub_context(&t->stream, 2);
+	assert_int_equal(gpu3d_submit(t), OK);
+	assert_int_equal(begin_large_shader(PIPE_SHADER_FRAGMENT), OK);
+	assert_int_equal(begin_large_shader(PIPE_SHADER_VERTEX), OK);
+	virgl_create_sub_context(&t->stream, 40);
+	assert_int_equal(begin_large_shader(PIPE_SHADER_FRAGMENT), VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
+	assert_int_equal(gpu3d_context_destroy(t, 1), OK);
+	virgl_create_sub_context(&t->stream, 40);
+	assert_int_equal(begin_large_shader(PIPE_SHADER_FRAGMENT), OK);
 }
 
 /* The library stops at the first command that it refuses: what follows was announced, but not done. */
@@ -230,6 +305,7 @@ int main(void)
 		GPU3D_CASE(reset_in_the_middle_of_drawing),	GPU3D_CASE(cut_stream_is_refused_whole),
 		GPU3D_CASE(sub_contexts_are_limited),		GPU3D_CASE(unfinished_shader_is_not_bound),
 		GPU3D_CASE(refused_stream_finishes_no_shader),	GPU3D_CASE(nonsense_resources_are_refused),
+		GPU3D_CASE(sub_contexts_of_all_contexts_are_limited), GPU3D_CASE(objects_are_limited),
 	};
 
 	return cmocka_run_group_tests(tests, gpu3d_start, gpu3d_stop);

@@ -254,7 +254,9 @@ void fake_guest_read_config(struct fake_guest *g, uint32_t offset, void *buf, si
 	loop_call(g->loop, call_config, &c);
 }
 
-static int start(struct fake_guest *g, struct virtio_device *d, bool reset)
+enum start { START_RESET, START_FRESH_RINGS, START_GO_ON };
+
+static int start(struct fake_guest *g, struct virtio_device *d, enum start how)
 {
 	uint64_t rings = VIRTIO_BIT(VIRTIO_F_RING_PACKED) | VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX) |
 			 VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC);
@@ -262,9 +264,10 @@ static int start(struct fake_guest *g, struct virtio_device *d, bool reset)
 
 	g->device = d;
 	loop_call(g->loop, call_bind, &c);
-	if (reset)
+	if (how == START_RESET)
 		fake_guest_set_status(g, 0);
-	forget_queues(g);
+	if (how != START_GO_ON)
+		forget_queues(g);
 	fake_guest_set_status(g, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	fake_guest_set_status(g, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
 	c.features = d->offered & ~rings & ~g->options.refuse;
@@ -277,8 +280,10 @@ static int start(struct fake_guest *g, struct virtio_device *d, bool reset)
 	if (!(device_status(g) & VIRTIO_CONFIG_S_FEATURES_OK))
 		return -EPROTO;
 	for (unsigned i = 0; i < d->queue_count; i++) {
-		fake_ring_make(g, i);
+		if (how != START_GO_ON)
+			fake_ring_make(g, i);
 		fake_ring_set_event(g, &g->queues[i]);
+		g->queues[i].ring.setup.resume = how == START_GO_ON;
 	}
 	g->queue_count = d->queue_count;
 	fake_guest_set_status(g, c.status | VIRTIO_CONFIG_S_DRIVER_OK);
@@ -287,12 +292,17 @@ static int start(struct fake_guest *g, struct virtio_device *d, bool reset)
 
 int fake_guest_start(struct fake_guest *g, struct virtio_device *d)
 {
-	return start(g, d, true);
+	return start(g, d, START_RESET);
 }
 
 int fake_guest_take_over(struct fake_guest *g, struct virtio_device *d)
 {
-	return start(g, d, false);
+	return start(g, d, START_FRESH_RINGS);
+}
+
+int fake_guest_go_on(struct fake_guest *g, struct virtio_device *d)
+{
+	return start(g, d, START_GO_ON);
 }
 
 /* ---- cutting a request into pieces ---- */

@@ -59,6 +59,8 @@ int fake_guest_start(struct fake_guest *g, struct virtio_device *d);
  * Outstanding requests are done, and lost.
  */
 int fake_guest_take_over(struct fake_guest *g, struct virtio_device *d);
+/* The same, but the rings go on where the device says (virtq_track()), with what is on them. */
+int fake_guest_go_on(struct fake_guest *g, struct virtio_device *d);
 /* Write status 0. Outstanding requests are done, and lost. */
 void fake_guest_reset(struct fake_guest *g);
 /* The test destroyed the device with requests outstanding: they are done, and lost. */

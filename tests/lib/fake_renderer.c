@@ -15,6 +15,7 @@
 #include "protocol/virtio_gpu.h"
 
 struct fake_renderer *fake_renderer_current;
+void (*fake_renderer_during)(void *owner);
 
 static struct fake_renderer *from_base(struct renderer *r)
 {
@@ -46,6 +47,7 @@ static int create(const struct renderer_config *config, struct renderer **out, c
 	require(f != NULL, "no memory");
 	f->base.ops = &fake_renderer_ops;
 	f->config = *config;
+	f->during = fake_renderer_during;
 	f->buffer = memfd_create("picture", MFD_CLOEXEC);
 	require(f->buffer >= 0, "no memfd");
 	snprintf(why, why_size, "fake");

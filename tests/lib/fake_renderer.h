@@ -60,6 +60,8 @@ extern const struct renderer_ops fake_renderer_ops;
 extern const struct renderer_ops *const fake_renderers[];
 /* The newest one made, while it lives. */
 extern struct fake_renderer *fake_renderer_current;
+/* What @during of those made from now on is at first; NULL. */
+extern void (*fake_renderer_during)(void *owner);
 
 struct fake_context *fake_renderer_context(struct fake_renderer *f, uint32_t id);
 

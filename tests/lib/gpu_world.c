@@ -9,6 +9,9 @@
 
 #include <cmocka.h>
 
+#include "host/virtio/inflight.h"
+#include "host/virtio/queue.h"
+
 /* ---- the display ---- */
 
 static int present(struct display_output *o, unsigned scanout, const struct display_frame *frame)
@@ -124,15 +127,45 @@ struct gpu_world *gpu_world_create(const struct gpu_world_options *options)
 	return w;
 }
 
-void gpu_world_die(struct gpu_world *w, struct journal *journal)
+static void bury(struct gpu_world *w)
 {
 	assert_true(w->dead_count < sizeof(w->dead) / sizeof(w->dead[0]));
 	/* What it had mapped stays; it has no say any more. */
 	virtio_device_set_shmem_home(w->device, NULL, NULL);
 	w->dead[w->dead_count++] = w->device;
+}
+
+void gpu_world_die(struct gpu_world *w, struct journal *journal)
+{
+	bury(w);
 	fake_guest_device_is_gone(w->guest);
 	make_device(w, journal);
 	assert_int_equal(fake_guest_take_over(w->guest, w->device), 0);
+}
+
+void gpu_world_track(struct gpu_world *w, struct inflight_ring *rings)
+{
+	for (unsigned i = 0; i < w->device->queue_count; i++) {
+		struct virtq_setup setup = fake_guest_ring(w->guest, i)->setup;
+		struct virtq *q = w->device->queues[i];
+
+		setup.resume = true;
+		setup.position = virtq_position(q);
+		virtq_stop(q);
+		assert_int_equal(virtq_track(q, &rings[i]), 0);
+		assert_int_equal(virtq_start(q, &setup), 0);
+	}
+}
+
+void gpu_world_go_on(struct gpu_world *w, struct journal *journal, struct inflight_ring *rings)
+{
+	bury(w);
+	make_device(w, journal);
+	for (unsigned i = 0; i < w->device->queue_count; i++)
+		assert_int_equal(virtq_track(w->device->queues[i], &rings[i]), 0);
+	assert_int_equal(fake_guest_go_on(w->guest, w->device), 0);
+	for (unsigned i = 0; i < w->device->queue_count; i++)
+		fake_guest_force_kick(w->guest, i);
 }
 
 void gpu_world_destroy(struct gpu_world *w)

@@ -70,6 +70,11 @@ struct gpu_world *gpu_world_create(const struct gpu_world_options *options); /* 
  * the memory of the first one's.
  */
 void gpu_world_die(struct gpu_world *w, struct journal *journal);
+struct inflight_ring;
+/* From now on @rings, one a queue, in memory that starts as zeros, say how far each request is. None may be in flight. */
+void gpu_world_track(struct gpu_world *w, struct inflight_ring *rings);
+/* As gpu_world_die(), but the guest's rings go on, too, where @rings says. */
+void gpu_world_go_on(struct gpu_world *w, struct journal *journal, struct inflight_ring *rings);
 void gpu_world_destroy(struct gpu_world *w);
 
 /* Send @request with @type and the world's flags, fence and context put into its header; returns the answer's type. */

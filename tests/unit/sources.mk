@@ -62,7 +62,8 @@ test_arm64_fdt-libs := $(vmm-arm64-libs)
 test_arm64_platform-src := tests/lib/vm_stub.c vmm/bus.c vmm/character.c vmm/terminal.c vmm/uart.c vmm/arm64/pl011.c \
 	vmm/arm64/pl061.c
 $(O)/obj/vmm/arm64/%.o $(O)/obj/tests/unit/test_arm64_%.o $(O)/obj/tests/fuzz/fuzz_arm64_%.o: extra-cflags = -DMULLION_ARM64
-unit-tests += test_virgl_encoder test_virgl_stream test_virgl_state test_virgl_queries
+unit-tests += test_virgl_encoder test_virgl_stream test_virgl_state test_virgl_queries test_virgl_objects
+test_virgl_objects-src := guest-drivers/bare/virgl.c host/gpu/virgl_stream.c host/gpu/virgl_objects.c
 test_virgl_state-src := guest-drivers/bare/virgl.c host/gpu/virgl_stream.c host/gpu/virgl_state.c host/gpu/virgl_rebuild.c \
 	host/gpu/content.c host/gpu/resource.c
 test_virgl_queries-src := host/gpu/virgl_queries.c
