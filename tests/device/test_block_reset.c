@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -104,12 +105,46 @@ int fallocate(int fd, int mode, off_t offset, off_t bytes)
 	return (int)syscall(SYS_fallocate, fd, mode, offset, bytes);
 }
 
+static atomic_int resetting; /* the thread that resets the device, 0: none yet */
+
+/* 'S' while it waits for something. */
+static char thread_state(int tid)
+{
+	char path_of[64], line[256], state = 0;
+	const char *end;
+	FILE *f;
+
+	snprintf(path_of, sizeof(path_of), "/proc/self/task/%d/stat", tid);
+	f = fopen(path_of, "re");
+	if (f) {
+		end = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+		state = end && end[1] ? end[2] : 0;
+		fclose(f);
+	}
+	return state;
+}
+
+/* Not before the reset waits, however slow it is to come there. */
 static void *open_gate_later(void *arg)
 {
 	(void)arg;
-	usleep(30000);
+	while (!atomic_load(&resetting) || thread_state(atomic_load(&resetting)) != 'S')
+		usleep(1000);
 	atomic_store(&gate, false);
 	return NULL;
+}
+
+/* It returns when nobody is inside any more. */
+static void reset_at_the_gate(void)
+{
+	pthread_t thread;
+
+	atomic_store(&resetting, 0);
+	assert_int_equal(pthread_create(&thread, NULL, open_gate_later, NULL), 0);
+	atomic_store(&resetting, (int)syscall(SYS_gettid));
+	fake_guest_reset(g);
+	assert_false(atomic_load(&gate));
+	pthread_join(thread, NULL);
 }
 
 static int make_disk(void **state)
@@ -260,8 +295,6 @@ static bool has_entered(void *arg)
 
 static void a_reset_waits_for_transfers(void **state)
 {
-	pthread_t thread;
-
 	(void)state;
 	for (size_t r = 0; r < RING_KINDS; r++) {
 		begin(&rings[r]);
@@ -270,15 +303,12 @@ static void a_reset_waits_for_transfers(void **state)
 		atomic_store(&gate, true);
 		submit(1);
 		assert_true(fake_guest_run_until(g, has_entered, &entered, 5000));
-		assert_int_equal(pthread_create(&thread, NULL, open_gate_later, NULL), 0);
-		fake_guest_reset(g);
+		reset_at_the_gate();
 		/* Nobody is inside, and nobody enters any more. */
-		assert_false(atomic_load(&gate));
 		assert_int_equal(atomic_load(&left), atomic_load(&entered));
 		assert_in_range(atomic_load(&left), 1, 4);
 		let_it_run(20);
 		assert_in_range(atomic_load(&entered), 1, 4);
-		pthread_join(thread, NULL);
 		free_requests();
 		end();
 	}
@@ -358,7 +388,6 @@ static void a_long_write_stops_at_a_reset(void **state)
 		uint8_t data[6u << 20];
 	} m = {.header = {.type = VIRTIO_BLK_T_OUT}};
 	struct fake_request *r;
-	pthread_t thread;
 
 	(void)state;
 	memset(m.data, 0x77, sizeof(m.data));
@@ -378,9 +407,7 @@ static void a_long_write_stops_at_a_reset(void **state)
 	r = fake_guest_add(g, 0, &m, sizeof(m), 1);
 	fake_guest_kick(g, 0);
 	assert_true(fake_guest_run_until(g, has_entered, &entered, 5000));
-	assert_int_equal(pthread_create(&thread, NULL, open_gate_later, NULL), 0);
-	fake_guest_reset(g);
-	pthread_join(thread, NULL);
+	reset_at_the_gate();
 	let_it_run(10);
 	assert_int_equal(atomic_load(&entered), 1);
 	memset(before, 0x88, 1u << 20);
