@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "host/base/descriptors.h"
 #include "host/vhost/keeper_parts.h"
 #include "host/vhost/listener.h"
 #include "host/virtio/journal.h"
@@ -428,6 +429,8 @@ int keeper_run(const struct keeper_config *config)
 
 	if (!k)
 		return EXIT_FAILURE;
+	/* More than any worker, of whatever guest: it must be able to tell its own of memory. */
+	descriptors_allow_all();
 	k->config = config;
 	k->listener = k->journal = k->shared = k->control = k->signals.fd = -1;
 	/* The workers' children are not to have them. */

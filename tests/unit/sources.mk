@@ -89,7 +89,7 @@ test_vhost_user-src := vmm/vhost_user.c vmm/event.c vmm/vhost_user_session.c vmm
 unit-tests += test_isolate
 test_isolate-src := vmm/isolate.c vmm/isolate_control.c
 # What a worker process may do; every case in a process of its own.
-unit-tests += test_vhost_listener
+unit-tests += test_descriptors test_vhost_listener
 test_vhost_listener-src := host/vhost/listener.c
 unit-tests += test_sandbox test_sandbox_spawn
 test_sandbox-src = tests/lib/elsewhere.c tests/lib/sandbox_plan.c $(host-sandbox-src)
