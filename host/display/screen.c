@@ -124,7 +124,7 @@ static int cursor_update(struct screen *s)
 	const struct vhost_user_gpu_cursor_update *u = &s->payload.cursor;
 	struct screen_scanout *o;
 
-	if (u->pos.scanout_id >= DISPLAY_MAX_SCANOUTS)
+	if (u->pos.scanout_id >= DISPLAY_MAX_SCANOUTS || u->hot_x >= CURSOR_SIDE || u->hot_y >= CURSOR_SIDE)
 		return -EPROTO;
 	o = &s->scanouts[u->pos.scanout_id];
 	memcpy(o->cursor_pixels, u->data, sizeof(o->cursor_pixels));

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Tests with stock Linux guests; each prints TAP.
 nested-tests := tests/linux/guests tests/linux/arm64 tests/linux/arm64-machine tests/bare/arm64
-uml-tests := tests/linux/uml-cache tests/linux/uml tests/linux/uml-recovery tests/linux/uml-render-node tests/linux/uml-codec
+uml-tests := tests/linux/uml-cache tests/linux/uml tests/linux/uml-recovery tests/linux/uml-degraded tests/linux/uml-render-node \
+	tests/linux/uml-codec
 qemu-tests := tests/linux/qemu
 # The User Mode Linux kernel for tests of mullion-gpu; kept outside the checkout.
 .PHONY: uml

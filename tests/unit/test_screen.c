@@ -333,6 +333,26 @@ static void nonsense_ends_the_connection(void **state)
 	assert_int_equal(p->shown.cursors, 1);
 }
 
+/* Outputs tell it to others: viewers by VNC have no use for a point outside the image. */
+static void a_hot_spot_is_in_the_image(void **state)
+{
+	static uint32_t words[5 + 64 * 64];
+	struct place *p = *state;
+	int pair[2];
+
+	for (unsigned i = 0; i < 4; i++) {
+		words[3] = i == 1 ? 64 : 63;
+		words[4] = i == 2 ? UINT32_MAX : 63;
+		say(p, VHOST_USER_GPU_CURSOR_UPDATE, 0, sizeof(words), words, 5 + 64 * 64);
+		assert_int_equal(is_cut(p), i == 1 || i == 2);
+		close(p->fd);
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+		assert_int_equal(screen_connect(p->screen, pair[0]), 0);
+		p->fd = pair[1];
+	}
+	assert_int_equal(p->shown.cursors, 2);
+}
+
 /* Pictures together have a limit, and what goes makes room. */
 static void memory_is_limited(void **state)
 {
@@ -375,6 +395,7 @@ int main(void)
 		T(a_device_that_shows_nothing_is_silent),
 		T(the_cursor_is_where_the_guest_has_it),
 		T(nonsense_ends_the_connection),
+		T(a_hot_spot_is_in_the_image),
 		T(memory_is_limited),
 		T(a_message_may_come_byte_by_byte),
 	};
