@@ -358,6 +358,7 @@ static int open_socket(struct keeper *k)
 	/* What was inherited without it must not go on to the worker's children. */
 	fcntl(k->config->fd, F_SETFD, FD_CLOEXEC);
 	if (listens) {
+		vhost_listen_without_waiting(k->config->fd);
 		k->listener = k->config->fd;
 		return 0;
 	}

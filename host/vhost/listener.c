@@ -2,6 +2,7 @@
 #include "host/vhost/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -86,4 +87,12 @@ int vhost_listen(const char *path, int *out)
 fail:
 	close(fd);
 	return err;
+}
+
+void vhost_listen_without_waiting(int fd)
+{
+	const int flags = fcntl(fd, F_GETFL);
+
+	if (flags >= 0)
+		(void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }

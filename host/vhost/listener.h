@@ -9,4 +9,7 @@
  */
 int vhost_listen(const char *path, int *out);
 
+/* For a socket that listens and was inherited: another process that has it too may take who connects before us. */
+void vhost_listen_without_waiting(int fd);
+
 #endif

@@ -231,6 +231,7 @@ static int take_fd(struct vhost_server *s, int fd)
 		return err;
 	}
 	if (listens) {
+		vhost_listen_without_waiting(fd);
 		s->listener = fd;
 		return 0;
 	}

@@ -97,12 +97,28 @@ static void nobody_waits_for_a_server_that_is_busy(void **state)
 	close(server);
 }
 
+static void one_that_was_inherited_is_not_waited_on(void **state)
+{
+	int server;
+
+	(void)state;
+	assert_int_equal(vhost_listen(path, &server), 0);
+	assert_int_equal(fcntl(server, F_SETFL, 0), 0);
+	vhost_listen_without_waiting(server);
+	alarm(10);
+	assert_int_equal(accept(server, NULL, NULL), -1);
+	assert_int_equal(errno, EAGAIN);
+	alarm(0);
+	close(server);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_a_dead_server_left_is_replaced, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_file_stays, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(nobody_waits_for_a_server_that_is_busy, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(one_that_was_inherited_is_not_waited_on, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("vhost listener", tests, NULL, NULL);
