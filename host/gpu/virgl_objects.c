@@ -29,23 +29,35 @@ static uint32_t find(const struct virgl_object_table *t, uint32_t handle)
 	return at;
 }
 
-static int make_room(struct virgl_object_table *t)
+static int set_room(struct virgl_object_table *t, uint32_t room)
 {
-	struct virgl_object_table grown = *t;
+	struct virgl_object_table other = *t;
 
-	if (2 * t->count < t->room)
-		return 0;
-	grown.room = t->room ? 2 * t->room : FIRST_ROOM;
-	grown.slots = calloc(grown.room, sizeof(*grown.slots));
-	if (!grown.slots)
+	other.room = room;
+	other.slots = calloc(room, sizeof(*other.slots));
+	if (!other.slots)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < t->room; i++) {
 		if (t->slots[i].bytes)
-			grown.slots[find(&grown, t->slots[i].handle)] = t->slots[i];
+			other.slots[find(&other, t->slots[i].handle)] = t->slots[i];
 	}
 	free(t->slots);
-	*t = grown;
+	*t = other;
 	return 0;
+}
+
+static int make_room(struct virgl_object_table *t)
+{
+	if (2 * t->count < t->room)
+		return 0;
+	return set_room(t, t->room ? 2 * t->room : FIRST_ROOM);
+}
+
+/* What many objects took counts for none once they are destroyed, and a guest may do that in each of its sub-contexts. */
+static void give_room_back(struct virgl_object_table *t)
+{
+	if (t->room > FIRST_ROOM && 8 * t->count < t->room)
+		(void)set_room(t, t->room / 2);
 }
 
 /* The library puts it in the place of one of that handle. */
@@ -86,6 +98,7 @@ static void drop(struct virgl_object_table *t, uint32_t handle)
 		hole = at;
 	}
 	t->slots[hole].bytes = 0;
+	give_room_back(t);
 }
 
 /* ---- a context ---- */

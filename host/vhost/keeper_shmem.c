@@ -4,7 +4,10 @@
  * frontend's and stays when a worker dies; the device's journal says to the next one what that was.
  */
 #include <errno.h>
+#include <linux/magic.h>
 #include <stddef.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "host/vhost/keeper_parts.h"
 
@@ -13,6 +16,19 @@ static void answer(struct keeper *k, const struct keeper_map *map, uint64_t resu
 	/* One that does not read its answers hangs, and is watched. */
 	if (map->link == k->link_count && k->worker_backend.open)
 		(void)message_send(&k->worker_backend, map->request, VHOST_USER_REPLY, &result, sizeof(result));
+}
+
+/*
+ * Not every frontend looks; memory that is touched where its file has ended, or where there are no huge pages left for it, is
+ * the end of the machine.
+ */
+static bool stays(int fd, const struct vhost_user_shmem_map *map)
+{
+	struct statfs fs;
+	struct stat st;
+
+	return keeper_is_memory(fd) && fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC && fstat(fd, &st) == 0 &&
+	       map->fd_offset <= (uint64_t)st.st_size && map->length <= (uint64_t)st.st_size - map->fd_offset;
 }
 
 int keeper_worker_maps(struct keeper *k, struct message *m)
@@ -28,8 +44,7 @@ int keeper_worker_maps(struct keeper *k, struct message *m)
 		err = -ENOSPC;
 	} else if (!k->backend.open) {
 		err = -EOPNOTSUPP;
-	} else if (with_fd && !keeper_is_memory(m->fds[0])) {
-		/* Not every frontend looks; one that is touched where it ends is the end of the machine. */
+	} else if (with_fd && !stays(m->fds[0], &m->payload.map)) {
 		err = -EPERM;
 	} else if (message_send_fds(&k->backend, map.request, VHOST_USER_NEED_REPLY, &m->payload.map,
 				  sizeof(m->payload.map), m->fds, m->fd_count)) {

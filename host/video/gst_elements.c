@@ -232,6 +232,25 @@ static bool has_property(GstElement *element, const char *name)
 	return g_object_class_find_property(G_OBJECT_GET_CLASS(element), name) != NULL;
 }
 
+/* Elements differ in how far key frames may be apart; GLib sets nothing beyond, and complains each time. */
+static void set_property(GstElement *element, const char *name, const char *value)
+{
+	const GParamSpec *spec = g_object_class_find_property(G_OBJECT_GET_CLASS(element), name);
+	const guint64 number = g_ascii_strtoull(value, NULL, 10);
+	guint64 most = G_MAXUINT64;
+	char text[24];
+
+	/* Versions differ. */
+	if (!spec)
+		return;
+	if (G_IS_PARAM_SPEC_INT(spec))
+		most = (guint64)((const GParamSpecInt *)spec)->maximum;
+	else if (G_IS_PARAM_SPEC_UINT(spec))
+		most = ((const GParamSpecUInt *)spec)->maximum;
+	snprintf(text, sizeof(text), "%" G_GUINT64_FORMAT, most);
+	gst_util_set_object_arg(G_OBJECT(element), name, number > most ? text : value);
+}
+
 static void set_properties(GstElement *element, const char *list)
 {
 	gchar **words = g_strsplit(list, " ", 0);
@@ -242,9 +261,7 @@ static void set_properties(GstElement *element, const char *list)
 		if (!value)
 			continue;
 		*value++ = '\0';
-		/* Versions differ. */
-		if (has_property(element, words[i]))
-			gst_util_set_object_arg(G_OBJECT(element), words[i], value);
+		set_property(element, words[i], value);
 	}
 	g_strfreev(words);
 }
@@ -284,8 +301,7 @@ void gst_elements_set_up_encoder(GstElement *encoder, const struct codec_control
 	if (!running)
 		set_filled(encoder, e->properties, e, controls);
 	snprintf(bitrate, sizeof(bitrate), "%u", controls->bitrate / e->unit);
-	if (has_property(encoder, e->bitrate))
-		gst_util_set_object_arg(G_OBJECT(encoder), e->bitrate, bitrate);
+	set_property(encoder, e->bitrate, bitrate);
 	/* A driver takes all of it at any time. */
 	if (running && !gst_elements_is_v4l2(name))
 		return;

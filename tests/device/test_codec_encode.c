@@ -82,12 +82,62 @@ static void what_needs_a_board_is_not_taken_unless_named(void **state)
 		gst_object_unref(x264);
 }
 
+/* ---- an encoder that takes key frames 1024 pictures apart at most, as those of VA-API do ---- */
+
+static guint key_int_max;
+
+static void set_narrow(GObject *object, guint id, const GValue *value, GParamSpec *spec)
+{
+	(void)object;
+	(void)id;
+	(void)spec;
+	key_int_max = g_value_get_uint(value);
+}
+
+static void init_narrow(gpointer class, gpointer data)
+{
+	(void)data;
+	G_OBJECT_CLASS(class)->set_property = set_narrow;
+	gst_element_class_set_static_metadata(class, "narrow", "Encoder/Video", "has a short way between key frames",
+					      "Mullion");
+	g_object_class_install_property(class, 1,
+					g_param_spec_uint("key-int-max", "key-int-max", "0: as it likes", 0, 1024, 0,
+							  G_PARAM_WRITABLE));
+}
+
+static void key_frames_are_as_far_apart_as_the_encoder_lets_them(void **state)
+{
+	const GTypeInfo info = {
+		.class_size = sizeof(GstElementClass), .class_init = init_narrow, .instance_size = sizeof(GstElement)};
+	struct codec_controls controls = {.bitrate = 1000000, .gop_size = 30};
+	GstElement *e;
+
+	(void)state;
+	assert_true(gst_elements_init());
+	gst_element_register(NULL, "mullion-narrow", GST_RANK_NONE,
+			     g_type_register_static(GST_TYPE_ELEMENT, "MullionNarrow", &info, 0));
+	e = gst_element_factory_make("mullion-narrow", NULL);
+	assert_non_null(e);
+	gst_object_ref_sink(e);
+	gst_elements_set_up_encoder(e, &controls, false);
+	assert_int_equal(key_int_max, 30);
+	controls.gop_size = 0;
+	gst_elements_set_up_encoder(e, &controls, false);
+	assert_int_equal(key_int_max, 1024);
+	controls.gop_size = 5000;
+	key_int_max = 0;
+	gst_elements_set_up_encoder(e, &controls, false);
+	assert_int_equal(key_int_max, 1024);
+	gst_object_unref(e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_encoded_decodes_to_the_same),
 		cmocka_unit_test(every_other_encoder_does_the_same),
 		cmocka_unit_test(what_needs_a_board_is_not_taken_unless_named),
+		cmocka_unit_test(key_frames_are_as_far_apart_as_the_encoder_lets_them),
 	};
 
 	return codec_run_tests(tests, sizeof(tests) / sizeof(tests[0]));

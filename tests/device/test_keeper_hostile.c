@@ -129,9 +129,9 @@ static void the_next_worker_s_device_begins_before_objects_are_nobody_s(void **s
 	keeper_inside_end(&i);
 }
 
-static uint64_t ask_to_map(struct keeper_inside *i, int fd)
+static uint64_t ask_to_map_at(struct keeper_inside *i, int fd, uint64_t fd_offset, uint64_t length)
 {
-	const struct vhost_user_shmem_map map = {.length = 4096};
+	const struct vhost_user_shmem_map map = {.fd_offset = fd_offset, .length = length};
 	const uint64_t good = 0;
 	struct vhost_user_header h;
 	struct vhost_user_shmem_map asked;
@@ -147,6 +147,11 @@ static uint64_t ask_to_map(struct keeper_inside *i, int fd)
 	}
 	assert_true(keeper_inside_hear(i->worker_backend, &h, &result, sizeof(result), &none));
 	return result;
+}
+
+static uint64_t ask_to_map(struct keeper_inside *i, int fd)
+{
+	return ask_to_map_at(i, fd, 0, 4096);
 }
 
 /* QEMU maps what it is given; a worker that a guest has in hand would cut it off, and the guest or QEMU touch it there. */
@@ -167,6 +172,33 @@ static void only_memory_that_stays_is_mapped_for_the_guest(void **state)
 	keeper_inside_end(&i);
 	close(memory);
 	close(event);
+}
+
+/* The same where it has ended already, and huge pages, which need not be there when they are touched. */
+static void what_is_mapped_for_the_guest_lies_inside_its_memory(void **state)
+{
+	struct keeper_inside i;
+	int memory = memfd_create("memory", MFD_CLOEXEC | MFD_ALLOW_SEALING),
+	    huge = memfd_create("huge", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB);
+
+	(void)state;
+	assert_int_equal(ftruncate(memory, 8192), 0);
+	assert_int_equal(fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	connect_frontend(&i);
+	start_ring(&i);
+	assert_int_equal(ask_to_map_at(&i, memory, 4096, 8192), EPERM);
+	assert_int_equal(ask_to_map_at(&i, memory, 12288, 4096), EPERM);
+	assert_int_equal(ask_to_map_at(&i, memory, UINT64_MAX - 4095, 4096), EPERM);
+	assert_int_equal(ask_to_map_at(&i, memory, 4096, UINT64_MAX - 4095), EPERM);
+	assert_int_equal(ask_to_map_at(&i, memory, 4096, 4096), 0);
+	/* Not every kernel has them. */
+	if (huge >= 0 && ftruncate(huge, 2 << 20) == 0 && fcntl(huge, F_ADD_SEALS, F_SEAL_SHRINK) == 0)
+		assert_int_equal(ask_to_map_at(&i, huge, 0, 2 << 20), EPERM);
+	assert_false(keeper_inside_gave_up(&i));
+	keeper_inside_end(&i);
+	close(memory);
+	if (huge >= 0)
+		close(huge);
 }
 
 /* They would be noted as agreed on: a ring that has no kick descriptor as one that runs by messages. */
@@ -247,6 +279,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_worker_that_lies_is_given_up_and_the_next_one_answers),
 		cmocka_unit_test(only_memory_that_stays_is_mapped_for_the_guest),
+		cmocka_unit_test(what_is_mapped_for_the_guest_lies_inside_its_memory),
 		cmocka_unit_test(protocol_features_that_were_not_offered_are_refused),
 		cmocka_unit_test(the_next_worker_s_device_begins_before_objects_are_nobody_s),
 	};

@@ -168,6 +168,29 @@ static void any_order_of_handles_adds_up(void **state)
 	}
 }
 
+/* Else each sub-context keeps room for as many as the limit lets in, one after the other. */
+static void room_of_what_is_destroyed_is_given_back(void **state)
+{
+
+	(void)state;
+	for (uint32_t handle = 1; handle <= 20000; handle++) {
+		create(handle);
+		follow();
+	}
+	assert_true(objects.tables[0].room > 20000);
+	for (uint32_t handle = 20000; handle > 1; handle--) {
+		destroy(handle);
+		follow();
+		assert_true(objects.tables[0].room > 2 * objects.tables[0].count);
+	}
+	assert_int_equal(objects.bytes, SMALL);
+	assert_true(objects.tables[0].room <= 64);
+	create(1);
+	destroy(1);
+	follow();
+	assert_int_equal(objects.bytes, 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup(name, fresh)
 
 int main(void)
@@ -177,6 +200,7 @@ int main(void)
 		CASE(sub_contexts_have_handles_of_their_own),
 		CASE(a_long_shader_counts_whole_and_once),
 		CASE(any_order_of_handles_adds_up),
+		CASE(room_of_what_is_destroyed_is_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, finish);
