@@ -15,7 +15,11 @@ struct fake_guest_options;
 struct vhost_peer;
 
 /* A worker that does not come round for so long hangs. */
+#ifdef __SANITIZE_ADDRESS__
+#define KEEPER_HANG_NS 3000000000ull
+#else
 #define KEEPER_HANG_NS 1500000000ull
+#endif
 
 /* Of one keeper_world_serve(). */
 #define KEEPER_REQUESTS 8u
