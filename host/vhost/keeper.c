@@ -105,7 +105,10 @@ int keeper_make_control(const struct keeper *k, int *ours, int *its)
 	return 0;
 }
 
-/* Who asks is told who the worker is, and where it is asked; again later, if the socket was full. */
+/*
+ * Who asks is told who the worker is, and where it is asked; again later, if that can't go: the socket may be full, or
+ * too many descriptors of the user's be on their way (host/base/descriptors.h).
+ */
 static void tell_of_worker(struct keeper *k)
 {
 	const struct control_message m = {
@@ -114,7 +117,7 @@ static void tell_of_worker(struct keeper *k)
 		.deaths = k->death_count,
 	};
 
-	if (k->control < 0 || control_send(k->config->control, &m, k->control) == -EAGAIN)
+	if (k->control < 0 || control_send(k->config->control, &m, k->control))
 		return;
 	close(k->control);
 	k->control = -1;

@@ -298,6 +298,8 @@ static void note_starts(struct lease *l)
 {
 	for (unsigned i = 0; i < LEASE_MAX_RINGS; i++)
 		l->rings[i].started |= is_startable(l, &l->rings[i]);
+	/* Also where nobody said that it is enabled since another driver began: it was before, or needs not be. */
+	l->was_enabled |= lease_any_ring_runs(l);
 }
 
 int lease_note(struct lease *l, const struct message *m)

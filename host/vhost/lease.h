@@ -32,7 +32,8 @@ struct lease_ring {
 };
 
 struct lease {
-	bool has_features, has_status, was_enabled;
+	bool has_features, has_status;
+	bool was_enabled; /* a ring was, or ran, since the device was new */
 	uint64_t features, protocol_features;
 	uint8_t status;
 	unsigned region_count;

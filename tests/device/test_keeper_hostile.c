@@ -224,6 +224,57 @@ static void protocol_features_that_were_not_offered_are_refused(void **state)
 	keeper_inside_end(&i);
 }
 
+static void note(struct lease *l, uint32_t request, const void *payload, size_t bytes, int fd)
+{
+	struct message m = {.header = {.request = request, .size = (uint32_t)bytes}};
+
+	memcpy(&m.payload, payload, bytes);
+	if (fd >= 0)
+		m.fds[m.fd_count++] = fd;
+	assert_int_equal(lease_note(l, &m), 0);
+}
+
+static void note_ring(struct lease *l, uint32_t base, int kick)
+{
+	const struct vhost_user_vring_state num = {0, 16}, from = {0, base};
+	const struct vhost_user_vring_addr addr = {.desc = 0x10000, .avail = 0x11000, .used = 0x12000};
+	const uint64_t index = 0;
+
+	note(l, VHOST_USER_SET_VRING_NUM, &num, sizeof(num), -1);
+	note(l, VHOST_USER_SET_VRING_BASE, &from, sizeof(from), -1);
+	note(l, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), -1);
+	note(l, VHOST_USER_SET_VRING_KICK, &index, sizeof(index), kick);
+	assert_true(lease_ring_runs(l, 0));
+}
+
+/* A machine that pauses; its frontend enables rings once, or, without protocol features, never. */
+static void a_device_has_state_whoever_enabled_its_rings(void **state)
+{
+	const struct vhost_user_vring_state on = {0, 1};
+	const int kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	(void)state;
+	for (unsigned with = 2; with-- > 0;) {
+		const uint64_t features = VIRTIO_BIT(VIRTIO_F_VERSION_1) |
+					  (with ? VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES) : 0);
+		struct lease l;
+
+		lease_init(&l);
+		note(&l, VHOST_USER_SET_FEATURES, &features, sizeof(features), -1);
+		if (with)
+			note(&l, VHOST_USER_SET_VRING_ENABLE, &on, sizeof(on), -1);
+		note_ring(&l, 0, kick);
+		lease_note_stop(&l, 0, 5);
+		assert_true(lease_has_state(&l));
+		/* Another driver. */
+		note_ring(&l, 0, kick);
+		lease_note_stop(&l, 0, 7);
+		assert_true(lease_has_state(&l));
+		lease_end(&l);
+	}
+	close(kick);
+}
+
 /* What the worker says instead of a word that the keeper could use. */
 static const struct {
 	const char *name;
@@ -281,6 +332,7 @@ int main(void)
 		cmocka_unit_test(only_memory_that_stays_is_mapped_for_the_guest),
 		cmocka_unit_test(what_is_mapped_for_the_guest_lies_inside_its_memory),
 		cmocka_unit_test(protocol_features_that_were_not_offered_are_refused),
+		cmocka_unit_test(a_device_has_state_whoever_enabled_its_rings),
 		cmocka_unit_test(the_next_worker_s_device_begins_before_objects_are_nobody_s),
 	};
 
