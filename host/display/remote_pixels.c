@@ -11,7 +11,7 @@ static bool meet(const struct display_rect *a, const struct display_rect *b)
 /* Before @damage changes the newest picture. */
 static void keep_pass(struct remote_pixels *p, const struct display_rect *damage)
 {
-	if (p->pass_is_kept || !meet(&p->pass, damage) ||
+	if (p->pass.height == 0 || p->pass_is_kept || !meet(&p->pass, damage) ||
 	    picture_resize(&p->kept, p->newest.width, p->newest.height))
 		return;
 	picture_copy_rect(&p->kept, &p->newest, &p->pass);
