@@ -78,8 +78,8 @@ static void report(void *owner, const char *verdict, const char *name, const cha
 	fflush(stdout);
 }
 
-__attribute__((format(printf, 5, 6))) static void say(struct doctor *d, const char *verdict, const char *name,
-						      const char *cure, const char *format, ...)
+void doctor_say(doctor_report *to, void *owner, const char *verdict, const char *name, const char *cure,
+		const char *format, ...)
 {
 	char text[LINE_BYTES];
 	va_list args;
@@ -87,7 +87,7 @@ __attribute__((format(printf, 5, 6))) static void say(struct doctor *d, const ch
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	report(d, verdict, name, text, cure);
+	to(owner, verdict, name, text, cure);
 }
 
 /* How a user gets at @path, which is there: by the group that may read and write it, if there is one. */
@@ -123,20 +123,19 @@ static int check_device(struct doctor *d)
 	char cure[LINE_BYTES];
 
 	if (fd >= 0) {
-		say(d, OK, "KVM device", NULL, "/dev/kvm opens");
+		doctor_say(report, d, OK, "KVM device", NULL, "/dev/kvm opens");
 		return fd;
 	}
 	d->can_run = false;
 	if (errno == ENOENT)
-		say(d, FAIL, "KVM device",
-		    ARCH_NO_KVM "; in a container pass the device in",
-		    "/dev/kvm is not there");
+		doctor_say(report, d, FAIL, "KVM device", ARCH_NO_KVM "; in a container pass the device in",
+			   "/dev/kvm is not there");
 	else if (errno == EACCES || errno == EPERM)
-		say(d, FAIL, "KVM device", cure_permission("/dev/kvm", cure, sizeof(cure)),
-		    "no permission for /dev/kvm");
+		doctor_say(report, d, FAIL, "KVM device", cure_permission("/dev/kvm", cure, sizeof(cure)),
+			   "no permission for /dev/kvm");
 	else
-		say(d, FAIL, "KVM device", "see the kernel's log (dmesg)", "/dev/kvm can't be opened: %s",
-		    strerror(errno));
+		doctor_say(report, d, FAIL, "KVM device", "see the kernel's log (dmesg)",
+			   "/dev/kvm can't be opened: %s", strerror(errno));
 	return -1;
 }
 
@@ -152,15 +151,15 @@ static void check_interface(struct doctor *d, int kvm)
 			snprintf(missing + used, sizeof(missing) - used, " %s", capabilities[i].name);
 	}
 	if (version == KVM_API_VERSION && !*missing) {
-		say(d, OK, "KVM interface", NULL, "version %d with all that is needed", version);
+		doctor_say(report, d, OK, "KVM interface", NULL, "version %d with all that is needed", version);
 		return;
 	}
 	d->can_run = false;
 	if (version != KVM_API_VERSION)
-		say(d, FAIL, "KVM interface", "use a newer host kernel", "version %d, needed is %d", version,
-		    KVM_API_VERSION);
+		doctor_say(report, d, FAIL, "KVM interface", "use a newer host kernel", "version %d, needed is %d",
+			   version, KVM_API_VERSION);
 	else
-		say(d, FAIL, "KVM interface", "use a newer host kernel", "lacks%s", missing);
+		doctor_say(report, d, FAIL, "KVM interface", "use a newer host kernel", "lacks%s", missing);
 }
 
 static void check_processor(struct doctor *d, int kvm)
@@ -172,15 +171,17 @@ static void check_processor(struct doctor *d, int kvm)
 
 	if (err) {
 		d->can_run = false;
-		say(d, FAIL, "KVM processor", "see the kernel's log (dmesg)", "can't %s: %s", what, strerror(-err));
+		doctor_say(report, d, FAIL, "KVM processor", "see the kernel's log (dmesg)", "can't %s: %s", what,
+			   strerror(-err));
 	} else if (speed.instructions_per_second >= DOCTOR_EMULATED_BELOW) {
-		say(d, OK, "KVM processor", NULL, "runs guest code itself (%.0f million instructions/s or more)",
-		    millions);
+		doctor_say(report, d, OK, "KVM processor", NULL,
+			   "runs guest code itself (%.0f million instructions/s or more)", millions);
 	} else {
-		say(d, WARN, "KVM processor",
-		    "small bare guests run; for Linux use a host with hardware virtualization, or make demo, which "
-		    "nests one",
-		    "interprets guest code (%.1f million instructions/s)", millions);
+		doctor_say(
+			report, d, WARN, "KVM processor",
+			"small bare guests run; for Linux use a host with hardware virtualization, or make demo, which "
+			"nests one",
+			"interprets guest code (%.1f million instructions/s)", millions);
 	}
 	if (!doctor_architecture(kvm, err ? NULL : &speed, report, d))
 		d->can_run = false;
@@ -191,8 +192,8 @@ static void check_vcpus(struct doctor *d, int kvm)
 	int advised = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_NR_VCPUS);
 	int most = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
 
-	say(d, OK, "vCPUs", NULL, "%d at most, %d advised, %ld host processors", most > advised ? most : advised,
-	    advised, sysconf(_SC_NPROCESSORS_ONLN));
+	doctor_say(report, d, OK, "vCPUs", NULL, "%d at most, %d advised, %ld host processors",
+		   most > advised ? most : advised, advised, sysconf(_SC_NPROCESSORS_ONLN));
 }
 
 static void check_kvm(struct doctor *d)
@@ -216,11 +217,12 @@ static void check_architecture(struct doctor *d)
 	if (uname(&u))
 		return;
 	if (!strcmp(u.machine, "x86_64") || !strcmp(u.machine, "aarch64")) {
-		say(d, OK, "architecture", NULL, "%s, Linux %s", u.machine, u.release);
+		doctor_say(report, d, OK, "architecture", NULL, "%s, Linux %s", u.machine, u.release);
 		return;
 	}
 	d->can_run = false;
-	say(d, FAIL, "architecture", "use an x86-64 or arm64 host", "%s: mullion does not run there yet", u.machine);
+	doctor_say(report, d, FAIL, "architecture", "use an x86-64 or arm64 host", "%s: mullion does not run there yet",
+		   u.machine);
 }
 
 static uint64_t available_mib(void)
@@ -253,18 +255,20 @@ static void check_memory(struct doctor *d)
 	struct rlimit space, locked, files;
 	char a[32], b[32];
 
-	say(d, mib < 512 ? WARN : OK, "memory", mib < 512 ? "close programs, or give guests less (--memory)" : NULL,
-	    "%llu MiB available", (unsigned long long)mib);
+	doctor_say(report, d, mib < 512 ? WARN : OK, "memory",
+		   mib < 512 ? "close programs, or give guests less (--memory)" : NULL, "%llu MiB available",
+		   (unsigned long long)mib);
 	if (getrlimit(RLIMIT_AS, &space) || getrlimit(RLIMIT_MEMLOCK, &locked) || getrlimit(RLIMIT_NOFILE, &files))
 		return;
 	if (space.rlim_cur != RLIM_INFINITY && space.rlim_cur < 4096 * MIB)
-		say(d, WARN, "address space", "ulimit -v unlimited", "limited to %s",
-		    limit_text(space.rlim_cur, a, sizeof(a)));
-	say(d, locked.rlim_cur < 8 * MIB ? WARN : OK, "locked memory",
-	    locked.rlim_cur < 8 * MIB ? "raise it in /etc/security/limits.conf (memlock)" : NULL, "%s (hard limit %s)",
-	    limit_text(locked.rlim_cur, a, sizeof(a)), limit_text(locked.rlim_max, b, sizeof(b)));
-	say(d, files.rlim_cur < 1024 ? WARN : OK, "open files", files.rlim_cur < 1024 ? "ulimit -n 4096" : NULL, "%llu",
-	    (unsigned long long)files.rlim_cur);
+		doctor_say(report, d, WARN, "address space", "ulimit -v unlimited", "limited to %s",
+			   limit_text(space.rlim_cur, a, sizeof(a)));
+	doctor_say(report, d, locked.rlim_cur < 8 * MIB ? WARN : OK, "locked memory",
+		   locked.rlim_cur < 8 * MIB ? "raise it in /etc/security/limits.conf (memlock)" : NULL,
+		   "%s (hard limit %s)", limit_text(locked.rlim_cur, a, sizeof(a)),
+		   limit_text(locked.rlim_max, b, sizeof(b)));
+	doctor_say(report, d, files.rlim_cur < 1024 ? WARN : OK, "open files",
+		   files.rlim_cur < 1024 ? "ulimit -n 4096" : NULL, "%llu", (unsigned long long)files.rlim_cur);
 }
 
 /* One device file that a feature needs but a guest does not. @without: what is done then, or what else helps; "": nothing. */
@@ -276,7 +280,7 @@ static void check_file(struct doctor *d, const char *name, const char *path, con
 	size_t n;
 
 	if (fd >= 0) {
-		say(d, OK, name, NULL, "%s opens (%s)", path, use);
+		doctor_say(report, d, OK, name, NULL, "%s opens (%s)", path, use);
 		close(fd);
 		return;
 	}
@@ -286,7 +290,8 @@ static void check_file(struct doctor *d, const char *name, const char *path, con
 		snprintf(cure, sizeof(cure), "%s", if_absent);
 	n = strlen(cure);
 	snprintf(cure + n, sizeof(cure) - n, "%s%s", n && *without ? "; " : "", without);
-	say(d, WARN, name, cure, "%s %s (%s)", err == EACCES || err == EPERM ? "no permission for" : "no", path, use);
+	doctor_say(report, d, WARN, name, cure, "%s %s (%s)",
+		   err == EACCES || err == EPERM ? "no permission for" : "no", path, use);
 }
 
 static void check_render_nodes(struct doctor *d)
@@ -303,8 +308,9 @@ static void check_render_nodes(struct doctor *d)
 		check_file(d, "render node", path, "hardware OpenGL", "see the kernel's log (dmesg)", "");
 	}
 	if (!found)
-		say(d, WARN, "render node", "load the GPU's driver; without one, rendering is done in software",
-		    "no /dev/dri/renderD128 or later");
+		doctor_say(report, d, WARN, "render node",
+			   "load the GPU's driver; without one, rendering is done in software",
+			   "no /dev/dri/renderD128 or later");
 }
 
 static bool in_path(const char *program, char *found, size_t bytes)
@@ -327,9 +333,9 @@ static void check_program(struct doctor *d, const char *program, const char *use
 	char path[PATH_MAX];
 
 	if (in_path(program, path, sizeof(path)))
-		say(d, OK, program, NULL, "%s (%s)", path, use);
+		doctor_say(report, d, OK, program, NULL, "%s (%s)", path, use);
 	else
-		say(d, WARN, program, cure, "not installed (%s)", use);
+		doctor_say(report, d, WARN, program, cure, "not installed (%s)", use);
 }
 
 /* ---- device modules ---- */
@@ -441,11 +447,13 @@ static void check_module(struct doctor *d, const char *name, const char *cure)
 		kill(child, SIGKILL);
 	waitpid(child, &status, 0);
 	if (!in_time)
-		say(d, FAIL, name, cure, "the driver hangs (%d s without an answer)", MODULE_TIMEOUT_MS / 1000);
+		doctor_say(report, d, FAIL, name, cure, "the driver hangs (%d s without an answer)",
+			   MODULE_TIMEOUT_MS / 1000);
 	else if (WIFSIGNALED(status))
-		say(d, FAIL, name, cure, "the driver crashes (%s)", strsignal(WTERMSIG(status)));
+		doctor_say(report, d, FAIL, name, cure, "the driver crashes (%s)", strsignal(WTERMSIG(status)));
 	else if (WEXITSTATUS(status))
-		say(d, FAIL, name, cure, "the driver ended the process (status %d)", WEXITSTATUS(status));
+		doctor_say(report, d, FAIL, name, cure, "the driver ended the process (status %d)",
+			   WEXITSTATUS(status));
 }
 
 /* ---- */

@@ -37,6 +37,9 @@ struct doctor_guest {
 
 /* A line: "ok", "warn" or "fail", what, how it is, what to do about it (NULL: nothing). */
 typedef void doctor_report(void *owner, const char *verdict, const char *name, const char *text, const char *cure);
+/* Report one whose text is @format's. */
+__attribute__((format(printf, 6, 7))) void doctor_say(doctor_report *to, void *owner, const char *verdict,
+						      const char *name, const char *cure, const char *format, ...);
 
 /*
  * What keeps process @pid in, or, when it has children, each of those (doctor_process.c). Returns false if a line says
