@@ -53,7 +53,7 @@ struct vm *stub_create_still(void)
 	struct vm *vm = calloc(1, sizeof(*vm));
 	struct guest_mem_region region = {.gpa = STUB_RAM, .size_bytes = STUB_RAM_BYTES, .fd = -1};
 
-	if (!vm || loop_create("stub", &vm->loop) || guest_mem_create(&vm->mem))
+	if (!vm || loop_create("vm", &vm->loop) || guest_mem_create(&vm->mem))
 		abort();
 	vm->ram = calloc(1, STUB_RAM_BYTES);
 	region.host = vm->ram;

@@ -12,7 +12,7 @@
 
 #include "vmm/vm.h"
 
-/* Guest memory of every stub: one region, zeroed. */
+/* Guest memory of each: one region, zeroed. */
 #define STUB_RAM 0x10000ull
 #define STUB_RAM_BYTES 0x10000ull
 

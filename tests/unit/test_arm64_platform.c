@@ -61,7 +61,7 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	/* The stub wants its lines low. */
+	/* The machine wants its lines low. */
 	stub_write(f->vm, IE, 4, 0);
 	stub_write(f->vm, LAYOUT_UART + 0x38, 4, 0);
 	pl061_destroy(f->gpio);

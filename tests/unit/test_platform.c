@@ -85,7 +85,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	close(f->client);
-	/* The stub wants its lines low. */
+	/* The machine wants its lines low. */
 	stub_out(f->vm, COM1 + UART_LCR, 1, 0);
 	stub_out(f->vm, COM1 + UART_IER, 1, 0);
 	stub_out(f->vm, LAYOUT_PORT_PM_EVENT + 2, 2, 0);
