@@ -193,7 +193,14 @@ static void process(struct codec_fake *f, struct unit *u)
 			assert(f->released_count < MAX_INPUTS);
 			f->released[f->released_count++] = u->lent;
 		}
-		emit(f, u);
+		/* No picture is as small as that. */
+		memcpy(&h, u->data + sizeof(h), sizeof(h));
+		f->hung |= h.magic == FAKE_MAGIC && h.unit == FAKE_HANG;
+		f->failed |= h.magic == FAKE_MAGIC && h.unit == FAKE_ERROR;
+		if (f->hung || f->failed)
+			free_unit(u);
+		else
+			emit(f, u);
 		return;
 	}
 	f->hung |= h.magic == FAKE_MAGIC && h.unit == FAKE_HANG;
