@@ -19,6 +19,8 @@
 #define MAX_INPUTS 4u
 #define MAX_OUTPUTS 4u
 #define MAX_LENT 32u
+/* More than a stream takes: there are decoders that do. */
+#define MAX_SIDE (2 * VIDEO_MAX_SIDE)
 
 bool codec_fake_lends;
 
@@ -209,7 +211,7 @@ static void process(struct codec_fake *f, struct unit *u)
 	f->ended |= h.magic == FAKE_MAGIC && h.unit == FAKE_END;
 	/* Garbage gives no picture, as in real decoders. */
 	if (h.magic != FAKE_MAGIC || f->hung || f->failed || f->broken || f->ended || h.width == 0 || h.height == 0 ||
-	    h.width > VIDEO_MAX_SIDE || h.height > VIDEO_MAX_SIDE) {
+	    h.width > MAX_SIDE || h.height > MAX_SIDE) {
 		free_unit(u);
 		return;
 	}

@@ -139,6 +139,31 @@ static void a_damaged_picture_is_marked(void **state)
 	video_world_destroy(w);
 }
 
+static void a_picture_that_is_too_large_ends_its_stream_only(void **state)
+{
+	static const uint32_t sizes[][2] = {{8194, 48}, {64, 8194}, {16384, 16384}};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct video_world *w = video_world_create(NULL);
+		struct fake_request *event, *out[2];
+		struct film s, other;
+
+		film_start(&s, w, 1);
+		film_start(&other, w, 2);
+		event = video_post_event(w);
+		out[0] = film_want(&s, 0);
+		out[1] = film_want(&s, 1);
+		film_expect_flags(w, film_feed(&s, FAKE_PICTURE, sizes[i][0], sizes[i][1], 1), 0);
+		film_expect_picture(&s, out[0], 0, 0, FILM_WIDTH, FILM_HEIGHT);
+		film_expect_flags(w, out[1], ERR);
+		after_trouble(&s, event);
+		film_feed_and_wait(&other, 1);
+		film_expect_picture(&other, film_want(&other, 0), 0, 0, FILM_WIDTH, FILM_HEIGHT);
+		video_world_destroy(w);
+	}
+}
+
 /* Its guest has waited for all that it queued; after a clear of its input it goes on. */
 static void an_encoder_that_hangs_or_fails_is_given_up(void **state)
 {
@@ -401,6 +426,7 @@ int main(void)
 		cmocka_unit_test(a_guest_that_takes_nothing_is_no_hang),
 		cmocka_unit_test(a_codec_that_fails_ends_its_stream_only),
 		cmocka_unit_test(a_damaged_picture_is_marked),
+		cmocka_unit_test(a_picture_that_is_too_large_ends_its_stream_only),
 		cmocka_unit_test(an_encoder_that_hangs_or_fails_is_given_up),
 		cmocka_unit_test(garbage_gives_no_picture_and_no_trouble),
 		cmocka_unit_test(a_codec_that_breaks_is_replaced_unseen),
