@@ -12,6 +12,9 @@
  * A decoder, in short: video_stream_create(); resources for input, queue coded data; wait for the event
  * VIRTIO_VIDEO_EVENT_DECODER_RESOLUTION_CHANGED, video_get_params() of the output; resources for output, queue them;
  * at the end video_drain(): a buffer with VIRTIO_VIDEO_BUFFER_FLAG_EOS comes last.
+ *
+ * An encoder: video_stream_create(); video_set_params() of the input, with format, size and rate; controls; resources for both
+ * queues; queue output, then pictures. Packets come with their size, and the same end (tests/bare/test_video_encode.c).
  */
 #ifndef MULLION_BARE_VIDEO_H
 #define MULLION_BARE_VIDEO_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The coded format of the fake codec. Every access unit is a header, and for a picture either its I420 samples or
- * nothing: then they are made from @value. The fake encoder writes what the fake decoder reads.
+ * nothing: then they are made from @value. The fake encoder writes what the fake decoder reads; a picture whose first samples
+ * are a header makes it hang or fail, if that says so.
  */
 #ifndef MULLION_HOST_VIDEO_CODEC_FAKE_H
 #define MULLION_HOST_VIDEO_CODEC_FAKE_H

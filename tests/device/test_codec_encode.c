@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * What every encoder must do: what it encodes decodes to nearly the same pictures, key frames where they were asked for.
+ * What every encoder must do, of each codec backend: what it encodes decodes to nearly the same pictures, key frames where they were asked for.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "host/video/gst_elements.h"
 #include "tests/lib/codec_tests.h"
@@ -133,12 +134,17 @@ static void key_frames_are_as_far_apart_as_the_encoder_lets_them(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
+	const struct CMUnitTest of_each[] = {
 		cmocka_unit_test(what_is_encoded_decodes_to_the_same),
+	};
+	const struct CMUnitTest others[] = {
 		cmocka_unit_test(every_other_encoder_does_the_same),
 		cmocka_unit_test(what_needs_a_board_is_not_taken_unless_named),
 		cmocka_unit_test(key_frames_are_as_far_apart_as_the_encoder_lets_them),
 	};
+	struct CMUnitTest tests[CODEC_BACKENDS * sizeof(of_each) / sizeof(of_each[0]) + sizeof(others) / sizeof(others[0])];
+	const size_t count = codec_with_each_backend(of_each, sizeof(of_each) / sizeof(of_each[0]), tests);
 
-	return codec_run_tests(tests, sizeof(tests) / sizeof(tests[0]));
+	memcpy(tests + count, others, sizeof(others));
+	return codec_run_tests(tests, count + sizeof(others) / sizeof(others[0]));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A process dies while it serves the cursor queue, at each step that a request passes: the next one shows what the guest asked
- * for, and reads no image more often than once.
+ * A process dies while it serves the cursor queue, at each step that a request passes and over each kind of ring: the next one
+ * shows what the guest asked for, and reads no image more often than once.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,6 +20,7 @@
 #include "host/gpu/record.h"
 #include "host/virtio/inflight.h"
 #include "host/virtio/journal.h"
+#include "tests/device/rings.h"
 #include "tests/lib/gpu_world.h"
 #include "tests/lib/journal_open.h"
 #include "tests/lib/tap.h"
@@ -32,8 +33,8 @@
 static int memory = -1;
 static struct journal *journals[4];
 static unsigned journal_count;
-static struct inflight_ring *rings; /* one a queue */
-#define RINGS_BYTES (2 * sizeof(*rings))
+static struct inflight_ring *inflight; /* a ring's for each queue */
+#define RINGS_BYTES (2 * sizeof(*inflight))
 
 static struct journal *next_process(void)
 {
@@ -54,20 +55,22 @@ static struct virtio_gpu_update_cursor request(uint32_t type, uint32_t resource_
 }
 
 /* The old cursor is shown, and the next request's progress is written down. */
-static struct gpu_world *start(void)
+static struct gpu_world *start(unsigned kind)
 {
+	struct gpu_world_options options = {.fake_3d = true, .guest = rings[kind]};
 	struct virtio_gpu_update_cursor c = request(VIRTIO_GPU_CMD_UPDATE_CURSOR, OLD, 100);
 	struct gpu_world *w;
 
 	memory = journal_memfd(1u << 20);
 	assert_true(memory >= 0);
-	rings = mmap(NULL, RINGS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_ptr_not_equal(rings, MAP_FAILED);
-	w = gpu_world_create(&(struct gpu_world_options){.fake_3d = true, .journal = next_process()});
+	inflight = mmap(NULL, RINGS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(inflight, MAP_FAILED);
+	options.journal = next_process();
+	w = gpu_world_create(&options);
 	assert_int_equal(gpu_create_3d(w, OLD, 64, 64), OK);
 	assert_int_equal(gpu_create_3d(w, NEW, 64, 64), OK);
 	assert_int_equal(fake_guest_request(w->guest, CURSOR_QUEUE, &c, sizeof(c), NULL, 0, NULL), 0);
-	gpu_world_track(w, rings);
+	gpu_world_track(w, inflight);
 	return w;
 }
 
@@ -77,7 +80,7 @@ static void end(struct gpu_world *w)
 	while (journal_count > 0)
 		journal_close(journals[--journal_count]);
 	close(memory);
-	munmap(rings, RINGS_BYTES);
+	munmap(inflight, RINGS_BYTES);
 }
 
 /* Both resources are there: what the renderer is asked for is the image. */
@@ -112,7 +115,7 @@ static void die_over(struct gpu_world *w, const struct virtio_gpu_update_cursor 
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
 		fail_msg("step %u: the process did not die (0x%x)", step, status);
-	gpu_world_go_on(w, next_process(), rings);
+	gpu_world_go_on(w, next_process(), inflight);
 	assert_int_equal(fake_guest_wait(w->guest, r, 20000), 0);
 	fake_guest_free_request(w->guest, r);
 }
@@ -136,7 +139,7 @@ static void need_steps(void)
 }
 
 /* Those that every request passes on its way. */
-static const unsigned steps[] = {STEP_FETCHED,  STEP_TAKEN,	STEP_EXECUTING, STEP_EXECUTED, STEP_RECORDED,
+static const unsigned steps[] = {STEP_FETCHED, STEP_TAKEN,     STEP_EXECUTING, STEP_EXECUTED, STEP_RECORDED,
 				 STEP_APPLIED, STEP_FINISHING, STEP_PUBLISHED, STEP_COUNTED};
 #define STEPS (sizeof(steps) / sizeof(steps[0]))
 
@@ -146,11 +149,11 @@ static void an_image_is_shown_after_a_death_at_any_step(void **state)
 
 	(void)state;
 	need_steps();
-	for (unsigned i = 0; i < STEPS; i++) {
-		struct gpu_world *w = start();
+	for (unsigned i = 0; i < STEPS * RING_KINDS; i++) {
+		struct gpu_world *w = start(i % RING_KINDS);
 
-		die_over(w, &c, steps[i]);
-		expect(w, steps[i], NEW, 200);
+		die_over(w, &c, steps[i / RING_KINDS]);
+		expect(w, steps[i / RING_KINDS], NEW, 200);
 		end(w);
 	}
 }
@@ -158,14 +161,14 @@ static void an_image_is_shown_after_a_death_at_any_step(void **state)
 static void an_image_is_shown_that_a_process_died_reading(void **state)
 {
 	const struct virtio_gpu_update_cursor c = request(VIRTIO_GPU_CMD_UPDATE_CURSOR, NEW, 200);
-	struct gpu_world *w = start();
+	struct gpu_world *w = start(0);
 
 	(void)state;
 	die_over(w, &c, STEP_COUNT);
 	expect(w, STEP_COUNT, NEW, 200);
 	assert_int_equal(w->display->shown[0].cursors, 1);
 	/* And it is the next one's, too. */
-	gpu_world_go_on(w, next_process(), rings);
+	gpu_world_go_on(w, next_process(), inflight);
 	expect(w, STEP_COUNT, NEW, 200);
 	end(w);
 }
@@ -175,7 +178,7 @@ static void an_image_that_processes_die_of_is_not_tried_for_ever(void **state)
 {
 	const struct virtio_gpu_update_cursor c = request(VIRTIO_GPU_CMD_UPDATE_CURSOR, NEW, 200);
 	const struct journal_key key = {GPU_RECORD_CURSOR_ASKED, {0}};
-	struct gpu_world *w = start();
+	struct gpu_world *w = start(0);
 	struct fake_request *r = fake_guest_add(w->guest, CURSOR_QUEUE, &c, sizeof(c), 0);
 	struct journal *j;
 
@@ -193,7 +196,7 @@ static void an_image_that_processes_die_of_is_not_tried_for_ever(void **state)
 			if (i == 0)
 				fake_guest_force_kick(w->guest, CURSOR_QUEUE);
 			else
-				gpu_world_go_on(w, next_process(), rings);
+				gpu_world_go_on(w, next_process(), inflight);
 			_exit(0);
 		}
 		assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -202,7 +205,7 @@ static void an_image_that_processes_die_of_is_not_tried_for_ever(void **state)
 		assert_int_equal(journal_has(j, &key), i == 0);
 		journal_close(j);
 	}
-	gpu_world_go_on(w, next_process(), rings);
+	gpu_world_go_on(w, next_process(), inflight);
 	assert_int_equal(fake_guest_wait(w->guest, r, 20000), 0);
 	fake_guest_free_request(w->guest, r);
 	expect(w, STEP_COUNT, OLD, 100);
@@ -215,11 +218,11 @@ static void a_move_is_made_after_a_death_at_any_step(void **state)
 
 	(void)state;
 	need_steps();
-	for (unsigned i = 0; i < STEPS; i++) {
-		struct gpu_world *w = start();
+	for (unsigned i = 0; i < STEPS * RING_KINDS; i++) {
+		struct gpu_world *w = start(i % RING_KINDS);
 
-		die_over(w, &c, steps[i]);
-		expect(w, steps[i], OLD, 300);
+		die_over(w, &c, steps[i / RING_KINDS]);
+		expect(w, steps[i / RING_KINDS], OLD, 300);
 		end(w);
 	}
 }
@@ -230,12 +233,12 @@ static void a_cursor_is_hidden_after_a_death_at_any_step(void **state)
 
 	(void)state;
 	need_steps();
-	for (unsigned i = 0; i < STEPS; i++) {
-		struct gpu_world *w = start();
+	for (unsigned i = 0; i < STEPS * RING_KINDS; i++) {
+		struct gpu_world *w = start(i % RING_KINDS);
 
-		die_over(w, &c, steps[i]);
+		die_over(w, &c, steps[i / RING_KINDS]);
 		if (w->display->shown[0].cursor.pixels)
-			fail_msg("step %u: a cursor is shown", steps[i]);
+			fail_msg("step %u: a cursor is shown", steps[i / RING_KINDS]);
 		end(w);
 	}
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A worker that a guest took over, in its sandbox, does what it may not: it ends or fails, and the guest does not notice.
+ * A worker that a guest took over, in its sandbox, does what it may not: it ends or fails, and the guest does not notice. And
+ * one whose driver ends it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -133,10 +135,70 @@ static void what_a_worker_may_not_do_ends_it_or_fails_and_the_guest_goes_on(void
 	}
 }
 
+/* ---- drivers that end their process by themselves ---- */
+
+static int abort_like_a_driver(void)
+{
+	abort();
+}
+
+static int exit_like_a_driver(void)
+{
+	exit(1);
+}
+
+static const int *volatile nowhere = (const int *)(uintptr_t)0x1000;
+
+static int follow_a_wild_pointer(void)
+{
+	signal(SIGSEGV, SIG_DFL);
+	return *nowhere;
+}
+
+static const struct {
+	const char *name;
+	int (*act)(void);
+} faults[] = {
+	{"abort", abort_like_a_driver},
+	{"exit", exit_like_a_driver},
+	{"a wild pointer", follow_a_wild_pointer},
+};
+
+static void fail_in_driver(struct keeper_shared *s)
+{
+	s->result = faults[s->act].act();
+}
+
+/* In the sandbox, where the worker is process 1 of a world of its own, which no signal ends by its default. */
+static void a_driver_that_ends_its_worker_loses_one_request(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+		struct keeper_world w;
+
+		keeper_world_begin(&w, &rings[i % RING_KINDS], KEEPER_IN_SANDBOX);
+		w.shared->act = i;
+		w.shared->result = CAME_NOT_BACK;
+		w.shared->taken_over = fail_in_driver;
+		keeper_world_start(&w);
+		assert_int_equal(keeper_world_serve(&w, 0, 100, NULL), 0);
+		if (keeper_world_serve(&w, 0, 0, NULL) != 1 || w.shared->workers != 2 ||
+		    w.shared->result != CAME_NOT_BACK)
+			fail_msg("%s: %u workers, result %d", faults[i].name, w.shared->workers, w.shared->result);
+#ifndef __SANITIZE_ADDRESS__ /* which looks for leaks at the end, in ways that the sandbox forbids */
+		assert_false(keeper_world_log_has(&w, "that its sandbox forbids"));
+#endif
+		for (unsigned n = 0; n < 4; n++)
+			assert_int_equal(keeper_world_serve(&w, n % ECHO_QUEUES, 16 * n + 128, NULL), 0);
+		assert_int_equal(keeper_world_end(&w), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_a_worker_may_not_do_ends_it_or_fails_and_the_guest_goes_on),
+		cmocka_unit_test(a_driver_that_ends_its_worker_loses_one_request),
 	};
 
 	return cmocka_run_group_tests_name("keeper sandbox", tests, NULL, NULL);

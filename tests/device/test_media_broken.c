@@ -92,23 +92,25 @@ static uint32_t random_below(uint32_t n)
 	return random_state % n;
 }
 
-/* Flip bits, cut, and put nonsense into the headers. Returns how many bytes are left; 0: leave it out. */
-static size_t mutate(uint8_t *data, size_t bytes)
+/* Flip bits, cut, and put nonsense into the headers. Returns how many bytes are left. @count counts changes. */
+static size_t mutate(uint8_t *data, size_t bytes, unsigned *count)
 {
+	++*count;
 	switch (random_below(5)) {
 	case 0:
 		return 0;
 	case 1:
-		return random_below((uint32_t)bytes) + 1;
+		return random_below((uint32_t)bytes);
 	case 2:
-		for (uint32_t k = random_below(30); k > 0; k--)
+		for (uint32_t k = 1 + random_below(30); k > 0; k--)
 			data[random_below((uint32_t)bytes)] ^= (uint8_t)(1u << random_below(8));
 		return bytes;
 	case 3:
-		for (uint32_t k = random_below(8); k > 0; k--)
-			data[random_below(bytes < 40 ? (uint32_t)bytes : 40)] = (uint8_t)random_below(256);
+		for (uint32_t k = 1 + random_below(8); k > 0; k--)
+			data[random_below(bytes < 40 ? (uint32_t)bytes : 40)] ^= (uint8_t)(1 + random_below(255));
 		return bytes;
 	default:
+		--*count;
 		return bytes;
 	}
 }
@@ -139,7 +141,7 @@ static bool take_anything(struct media_client *c)
 	return true;
 }
 
-/* Returns how many access units of @clip, each perhaps mutated, the session took before it failed. */
+/* Returns how many access units of @clip were mutated, up to where the session failed. */
 static unsigned play_broken(struct media_world *w, uint32_t fourcc, const struct clip *clip)
 {
 	static uint8_t copy[MEDIA_CLIENT_CODED_BYTES];
@@ -153,8 +155,7 @@ static unsigned play_broken(struct media_world *w, uint32_t fourcc, const struct
 
 		assert_true(bytes <= sizeof(copy));
 		memcpy(copy, clip->data[n], bytes);
-		bytes = mutate(copy, bytes);
-		count++;
+		bytes = mutate(copy, bytes, &count);
 		for (unsigned k = 0; k < 6000 && !c.free_inputs; k++) {
 			if (!take_anything(&c))
 				goto failed;
@@ -178,14 +179,14 @@ static void check_broken(uint32_t fourcc, const struct clip *clip, const struct 
 {
 	const char *text = getenv("MEDIA_MUTATIONS");
 	const unsigned most = text ? (unsigned)strtoul(text, NULL, 10) : MUTATIONS;
-	unsigned count = 0;
+	unsigned count = 0, rounds = 0;
 
 	while (count < most) {
 		struct media_world *w = world();
 
 		count += play_broken(w, fourcc, clip);
 		/* The device is well. */
-		if (count % 4 == 0 || count >= most)
+		if (++rounds % 4 == 0 || count >= most)
 			decode_exactly(w, fourcc, clip, outside, 1);
 		media_world_destroy(w);
 	}

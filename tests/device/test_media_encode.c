@@ -89,11 +89,56 @@ static void an_encoder_drains_and_starts_again(void **state)
 	media_world_destroy(w);
 }
 
+/* No two components are alike. */
+static uint8_t sample(unsigned component, uint32_t x, uint32_t y)
+{
+	return (uint8_t)(85 * component + 3 * x + 7 * y);
+}
+
+static void pictures_come_in_every_format(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < PLAYER_RAWS; i++) {
+		struct media_world *w = media_world_create(&(struct video_world_options){.encoder = true});
+		struct player_picture picture;
+		struct player p = {.w = w};
+		const uint8_t *packet;
+		uint32_t one = 1;
+
+		assert_int_equal(media_open(w, &p.id), 0);
+		player_set_format(&p, MEDIA_CAPTURE, V4L2_PIX_FMT_H264, PLAYER_WIDTH, PLAYER_HEIGHT);
+		player_set_format(&p, MEDIA_OUTPUT, player_raws[i].fourcc, PLAYER_WIDTH, PLAYER_HEIGHT);
+		assert_int_equal(media_request(w, p.id, MEDIA_OUTPUT, V4L2_MEMORY_MMAP, &one), 0);
+		player_map_picture(&p, MEDIA_OUTPUT, 0, &player_raws[i], &picture);
+		for (unsigned k = 0; k < 3; k++) {
+			for (uint32_t y = 0; y < PLAYER_HEIGHT / (k ? 2 : 1); y++) {
+				for (uint32_t x = 0; x < PLAYER_WIDTH / (k ? 2 : 1); x++)
+					*player_sample(&picture, k, x, y) = sample(k, x, y);
+			}
+		}
+		assert_int_equal(media_stream(w, p.id, MEDIA_OUTPUT, true), 0);
+		player_start_capture(&p);
+		assert_int_equal(media_call_long(w, p.id, VIDIOC_QBUF, &picture.buffer, picture.planes,
+						 picture.buffer.length * sizeof(picture.planes[0]), NULL, 0),
+				 0);
+		packet = p.out[media_dequeue(w, p.id, MEDIA_CAPTURE).buffer.index] + sizeof(struct fake_header);
+		/* As I420. */
+		for (unsigned k = 0; k < 3; k++) {
+			for (uint32_t y = 0; y < PLAYER_HEIGHT / (k ? 2 : 1); y++) {
+				for (uint32_t x = 0; x < PLAYER_WIDTH / (k ? 2 : 1); x++)
+					assert_int_equal(*packet++, sample(k, x, y));
+			}
+		}
+		media_world_destroy(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(packets_come_out_with_their_kind),
 		cmocka_unit_test(an_encoder_drains_and_starts_again),
+		cmocka_unit_test(pictures_come_in_every_format),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Every ioctl of virtio-media in every state of a session, of a decoder and of an encoder. Over the fake codec, whose input
- * says what it does (host/video/codec_fake.h).
+ * Every command and every ioctl of virtio-media in every state of a session, of a decoder and of an encoder. Over the fake
+ * codec, whose input says what it does (host/video/codec_fake.h).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -76,7 +76,6 @@ static void encode(struct player *p, uint32_t value)
 	media_dequeue(p->w, p->id, MEDIA_CAPTURE);
 }
 
-/* The fake encoder does not fail. */
 static void reach_encoder(struct player *p, struct media_world *w, enum state to)
 {
 	*p = (struct player){.w = w};
@@ -99,7 +98,39 @@ static void reach_encoder(struct player *p, struct media_world *w, enum state to
 		assert_int_equal(media_command(w, p->id, true, PLAYER_STOP), 0);
 	if (to == STOPPED)
 		player_expect_last(p);
+	if (to == FAILED)
+		player_queue_unit(p, FAKE_ERROR, PLAYER_WIDTH, PLAYER_HEIGHT, 1);
 	media_settle(w);
+}
+
+/* ---- the commands ---- */
+
+static int open_another(struct player *p)
+{
+	uint32_t id;
+
+	return media_open(p->w, &id);
+}
+
+/* What is closed is not there any more. */
+static int close_it(struct player *p)
+{
+	struct v4l2_format f = {.type = MEDIA_CAPTURE};
+
+	media_close(p->w, p->id);
+	return media_call(p->w, p->id, VIDIOC_G_FMT, &f);
+}
+
+static int map(struct player *p)
+{
+	uint64_t at, bytes;
+
+	return media_map(p->w, p->id, 0, true, &at, &bytes);
+}
+
+static int unmap(struct player *p)
+{
+	return media_unmap(p->w, p->in_at[0]);
 }
 
 /* ---- the ioctls ---- */
@@ -399,6 +430,10 @@ struct row {
 static const struct row decoder_rows[] = {
 	/* clang-format off */
 	/*                                            OPENED   READY    WAITING  RUNNING  DRAINING STOPPED  FAILED */
+	{"OPEN", open_another,                       ALWAYS(0)},
+	{"CLOSE", close_it,                          ALWAYS(-EINVAL)},
+	{"MMAP", map,                                {-EINVAL, 0,       0,       0,       0,       0,       0}},
+	{"MUNMAP", unmap,                            {-EINVAL, 0,       0,       0,       0,       0,       0}},
 	{"ENUM_FMT", enum_fmt,                       ALWAYS(0)},
 	{"G_FMT", g_fmt,                             ALWAYS(0)},
 	{"S_FMT OUTPUT", s_fmt_output,               {0,       -EBUSY,  -EBUSY,  -EBUSY,  -EBUSY,  -EBUSY,  -EBUSY}},
@@ -445,23 +480,27 @@ static const struct row decoder_rows[] = {
 
 static const struct row encoder_rows[] = {
 	/* clang-format off */
-	/*                                            OPENED   READY    WAITING  RUNNING  DRAINING STOPPED */
+	/*                                            OPENED   READY    WAITING  RUNNING  DRAINING STOPPED  FAILED */
+	{"OPEN", open_another,                       ALWAYS(0)},
+	{"CLOSE", close_it,                          ALWAYS(-EINVAL)},
+	{"MMAP", map,                                {-EINVAL, 0,       0,       0,       0,       0,       0}},
+	{"MUNMAP", unmap,                            {-EINVAL, 0,       0,       0,       0,       0,       0}},
 	{"ENUM_FMT", enum_fmt,                       ALWAYS(0)},
 	{"G_FMT", g_fmt,                             ALWAYS(0)},
-	{"S_FMT OUTPUT", s_fmt_output,               {0,       -EBUSY,  -EBUSY,  -EBUSY,  -EBUSY,  -EBUSY}},
-	{"S_FMT CAPTURE", s_fmt_capture,             {0,       0,       0,       -EBUSY,  -EBUSY,  -EBUSY}},
+	{"S_FMT OUTPUT", s_fmt_output,               {0,       -EBUSY,  -EBUSY,  -EBUSY,  -EBUSY,  -EBUSY,  -EBUSY}},
+	{"S_FMT CAPTURE", s_fmt_capture,             {0,       0,       0,       -EBUSY,  -EBUSY,  -EBUSY,  -EBUSY}},
 	{"TRY_FMT", try_fmt,                         ALWAYS(0)},
-	{"REQBUFS OUTPUT", reqbufs_output,           {0,       0,       -EBUSY,  -EBUSY,  -EBUSY,  -EBUSY}},
-	{"REQBUFS CAPTURE", reqbufs_capture,         {0,       0,       0,       -EBUSY,  -EBUSY,  -EBUSY}},
+	{"REQBUFS OUTPUT", reqbufs_output,           {0,       0,       -EBUSY,  -EBUSY,  -EBUSY,  -EBUSY,  -EBUSY}},
+	{"REQBUFS CAPTURE", reqbufs_capture,         {0,       0,       0,       -EBUSY,  -EBUSY,  -EBUSY,  -EBUSY}},
 	{"REQBUFS no OUTPUT", reqbufs_no_output,     ALWAYS(0)},
 	{"REQBUFS no CAPTURE", reqbufs_no_capture,   ALWAYS(0)},
 	{"CREATE_BUFS", create_bufs,                 ALWAYS(0)},
-	{"QUERYBUF", querybuf,                       {-EINVAL, 0,       0,       0,       0,       0}},
-	{"QBUF OUTPUT", qbuf_output,                 {-EINVAL, 0,       0,       0,       0,       0}},
+	{"QUERYBUF", querybuf,                       {-EINVAL, 0,       0,       0,       0,       0,       0}},
+	{"QBUF OUTPUT", qbuf_output,                 {-EINVAL, 0,       0,       0,       0,       0,       -EIO}},
 	/* RUNNING and STOPPED: the first of them came back. */
-	{"QBUF CAPTURE", qbuf_capture,               {-EINVAL, -EINVAL, -EINVAL, 0,       0,       0}},
-	{"STREAMON OUTPUT", output_on,               {-EINVAL, 0,       0,       0,       0,       0}},
-	{"STREAMON CAPTURE", capture_on,             {-EINVAL, -EINVAL, -EINVAL, 0,       0,       0}},
+	{"QBUF CAPTURE", qbuf_capture,               {-EINVAL, -EINVAL, -EINVAL, 0,       0,       0,       -EIO}},
+	{"STREAMON OUTPUT", output_on,               {-EINVAL, 0,       0,       0,       0,       0,       0}},
+	{"STREAMON CAPTURE", capture_on,             {-EINVAL, -EINVAL, -EINVAL, 0,       0,       0,       0}},
 	{"STREAMOFF OUTPUT", output_off,             ALWAYS(0)},
 	{"STREAMOFF CAPTURE", capture_off,           ALWAYS(0)},
 	{"G_SELECTION", g_selection,                 ALWAYS(0)},
@@ -470,8 +509,8 @@ static const struct row encoder_rows[] = {
 	{"ENUM_FRAMEINTERVALS", enum_frameintervals, ALWAYS(0)},
 	{"G_PARM", g_parm,                           ALWAYS(0)},
 	{"S_PARM", s_parm,                           ALWAYS(0)},
-	{"ENCODER_CMD STOP", encoder_stop,           {0,       0,       0,       0,       -EBUSY,  0}},
-	{"ENCODER_CMD START", encoder_start,         {0,       0,       0,       0,       -EBUSY,  0}},
+	{"ENCODER_CMD STOP", encoder_stop,           {0,       0,       0,       0,       -EBUSY,  0,       -EIO}},
+	{"ENCODER_CMD START", encoder_start,         {0,       0,       0,       0,       -EBUSY,  0,       0}},
 	{"TRY_ENCODER_CMD", try_encoder_stop,        ALWAYS(0)},
 	{"SUBSCRIBE_EVENT", subscribe,               ALWAYS(0)},
 	{"UNSUBSCRIBE_EVENT", unsubscribe,           ALWAYS(0)},
@@ -509,7 +548,7 @@ static void check(const struct row *row, enum state state)
 	media_world_destroy(w);
 }
 
-static void every_ioctl_has_its_answer_in_every_state(void **state)
+static void every_command_has_its_answer_in_every_state(void **state)
 {
 	(void)state;
 	of_encoder = false;
@@ -524,7 +563,7 @@ static void and_of_an_encoder(void **state)
 	(void)state;
 	of_encoder = true;
 	for (unsigned n = 0; n < sizeof(encoder_rows) / sizeof(encoder_rows[0]); n++) {
-		for (unsigned k = 0; k < FAILED; k++)
+		for (unsigned k = 0; k < STATES; k++)
 			check(&encoder_rows[n], (enum state)k);
 	}
 }
@@ -532,7 +571,7 @@ static void and_of_an_encoder(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_ioctl_has_its_answer_in_every_state),
+		cmocka_unit_test(every_command_has_its_answer_in_every_state),
 		cmocka_unit_test(and_of_an_encoder),
 	};
 

@@ -134,6 +134,41 @@ static void planes_may_lie_apart(void **state)
 	media_world_destroy(w);
 }
 
+static void pictures_come_out_in_every_format(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < PLAYER_RAWS; i++) {
+		struct media_world *w = media_world_create(NULL);
+		struct player_picture picture;
+		struct virtio_media_event_dqbuf e;
+		struct player p;
+		uint32_t one = 1;
+
+		player_open(&p, w);
+		player_feed(&p, 0);
+		player_expect_change(&p);
+		player_set_format(&p, MEDIA_CAPTURE, player_raws[i].fourcc, PLAYER_WIDTH, PLAYER_HEIGHT);
+		assert_int_equal(media_request(w, p.id, MEDIA_CAPTURE, V4L2_MEMORY_MMAP, &one), 0);
+		player_map_picture(&p, MEDIA_CAPTURE, 0, &player_raws[i], &picture);
+		assert_int_equal(media_call_long(w, p.id, VIDIOC_QBUF, &picture.buffer, picture.planes,
+						 picture.buffer.length * sizeof(picture.planes[0]), NULL, 0),
+				 0);
+		assert_int_equal(media_stream(w, p.id, MEDIA_CAPTURE, true), 0);
+		player_feed(&p, 1);
+		e = media_dequeue(w, p.id, MEDIA_CAPTURE);
+		assert_int_equal(e.buffer.length, picture.buffer.length);
+		for (uint32_t k = 0; k < e.buffer.length; k++)
+			assert_int_equal(e.planes[k].bytesused, picture.planes[k].length);
+		for (unsigned k = 0; k < 3; k++) {
+			for (uint32_t y = 0; y < PLAYER_HEIGHT / (k ? 2 : 1); y++) {
+				for (uint32_t x = 0; x < PLAYER_WIDTH / (k ? 2 : 1); x++)
+					assert_int_equal(*player_sample(&picture, k, x, y), fake_sample(0, k, x, y));
+			}
+		}
+		media_world_destroy(w);
+	}
+}
+
 /* ---- shared pages ---- */
 
 /* QBUF of one plane in pieces of @piece bytes that lie apart. */
@@ -470,6 +505,7 @@ int main(void)
 		cmocka_unit_test(a_damaged_picture_has_the_error_flag),
 		cmocka_unit_test(time_codes_go_along),
 		cmocka_unit_test(planes_may_lie_apart),
+		cmocka_unit_test(pictures_come_out_in_every_format),
 		cmocka_unit_test(ten_bits_have_words_of_their_own),
 		cmocka_unit_test(shared_pages_are_the_guests_own),
 		cmocka_unit_test(shared_pages_must_be_there),

@@ -36,7 +36,6 @@ static void reach(struct film *s, struct video_world *w, enum state to)
 	video_settle(w);
 }
 
-/* The fake encoder does not fail. */
 static void reach_encoder(struct film *s, struct video_world *w, enum state to)
 {
 	struct virtio_video_set_params c = {.params = {.queue_type = VIDEO_IN,
@@ -57,6 +56,11 @@ static void reach_encoder(struct film *s, struct video_world *w, enum state to)
 	/* There is no output buffer for the packet. */
 	if (to == DRAINING)
 		video_drain(w, 1);
+	/* Once that is out. */
+	if (to == FAILED) {
+		film_want(s, FILM_OUTPUTS - 1);
+		film_feed(s, FAKE_ERROR, 0, 0, 0);
+	}
 	video_settle(w);
 }
 
@@ -276,31 +280,31 @@ static const struct row decoder_rows[] = {
 
 static const struct row encoder_rows[] = {
 	/* clang-format off */
-	/*                                                  IDLE     RUNNING  DRAINING */
-	{"QUERY_CAPABILITY", capability,                   {CAPS,    CAPS,    CAPS}},
-	{"STREAM_CREATE", create,                          {STREAM,  STREAM,  STREAM}},
-	{"STREAM_DESTROY", destroy,                        {OK,      OK,      OK}},
-	{"STREAM_DRAIN", drain,                            {OK,      OK,      OP}},
-	{"RESOURCE_CREATE, input", new_in,                 {OK,      OK,      OK}},
-	{"RESOURCE_CREATE, output", new_out,               {OK,      OK,      OK}},
-	{"RESOURCE_QUEUE, input", queue_in,                {OK,      OK,      OP}},
-	{"RESOURCE_QUEUE, output", queue_out,              {OK,      OK,      OK}},
-	{"RESOURCE_DESTROY_ALL, input", drop_in,           {OK,      OK,      OK}},
-	{"RESOURCE_DESTROY_ALL, output", drop_out,         {OK,      OK,      OK}},
-	{"QUEUE_CLEAR, input", clear_in,                   {OK,      OK,      OK}},
-	{"QUEUE_CLEAR, output", clear_out,                 {OK,      OK,      OK}},
-	{"GET_PARAMS", get_params,                         {PARAMS,  PARAMS,  PARAMS}},
-	{"GET_PARAMS_EXT", get_params_ext,                 {PARAMS,  PARAMS,  PARAMS}},
+	/*                                                  IDLE     RUNNING  DRAINING FAILED */
+	{"QUERY_CAPABILITY", capability,                   {CAPS,    CAPS,    CAPS,    CAPS}},
+	{"STREAM_CREATE", create,                          {STREAM,  STREAM,  STREAM,  STREAM}},
+	{"STREAM_DESTROY", destroy,                        {OK,      OK,      OK,      OK}},
+	{"STREAM_DRAIN", drain,                            {OK,      OK,      OP,      OP}},
+	{"RESOURCE_CREATE, input", new_in,                 {OK,      OK,      OK,      OK}},
+	{"RESOURCE_CREATE, output", new_out,               {OK,      OK,      OK,      OK}},
+	{"RESOURCE_QUEUE, input", queue_in,                {OK,      OK,      OP,      OP}},
+	{"RESOURCE_QUEUE, output", queue_out,              {OK,      OK,      OK,      OP}},
+	{"RESOURCE_DESTROY_ALL, input", drop_in,           {OK,      OK,      OK,      OK}},
+	{"RESOURCE_DESTROY_ALL, output", drop_out,         {OK,      OK,      OK,      OK}},
+	{"QUEUE_CLEAR, input", clear_in,                   {OK,      OK,      OK,      OK}},
+	{"QUEUE_CLEAR, output", clear_out,                 {OK,      OK,      OK,      OK}},
+	{"GET_PARAMS", get_params,                         {PARAMS,  PARAMS,  PARAMS,  PARAMS}},
+	{"GET_PARAMS_EXT", get_params_ext,                 {PARAMS,  PARAMS,  PARAMS,  PARAMS}},
 	/* The same again: an encoder's drivers do that at work. */
-	{"SET_PARAMS, input", set_in,                      {OK,      OK,      OK}},
-	{"SET_PARAMS, output", set_out,                    {OK,      OK,      OK}},
-	{"SET_PARAMS_EXT", set_in_ext,                     {OK,      OK,      OK}},
-	{"SET_PARAMS, no input", set_in_without_buffers,   {OK,      OK,      OK}},
-	{"SET_PARAMS, no output", set_out_without_buffers, {OK,      OK,      OK}},
-	{"QUERY_CONTROL", query_control,                   {QUERY,   QUERY,   QUERY}},
-	{"GET_CONTROL", get_control,                       {VALUE,   VALUE,   VALUE}},
-	{"SET_CONTROL", set_control,                       {OK,      OK,      OK}},
-	{"0x1ff", unknown,                                 {OP,      OP,      OP}},
+	{"SET_PARAMS, input", set_in,                      {OK,      OK,      OK,      OK}},
+	{"SET_PARAMS, output", set_out,                    {OK,      OK,      OK,      OK}},
+	{"SET_PARAMS_EXT", set_in_ext,                     {OK,      OK,      OK,      OK}},
+	{"SET_PARAMS, no input", set_in_without_buffers,   {OK,      OK,      OK,      OK}},
+	{"SET_PARAMS, no output", set_out_without_buffers, {OK,      OK,      OK,      OK}},
+	{"QUERY_CONTROL", query_control,                   {QUERY,   QUERY,   QUERY,   QUERY}},
+	{"GET_CONTROL", get_control,                       {VALUE,   VALUE,   VALUE,   VALUE}},
+	{"SET_CONTROL", set_control,                       {OK,      OK,      OK,      OK}},
+	{"0x1ff", unknown,                                 {OP,      OP,      OP,      OP}},
 	/* clang-format on */
 };
 
@@ -338,7 +342,7 @@ static void and_of_an_encoder(void **state)
 {
 	(void)state;
 	for (unsigned n = 0; n < sizeof(encoder_rows) / sizeof(encoder_rows[0]); n++) {
-		for (unsigned k = 0; k < FAILED; k++)
+		for (unsigned k = 0; k < STATES; k++)
 			check(&encoder_rows[n], true, (enum state)k);
 	}
 }

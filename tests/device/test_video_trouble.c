@@ -139,6 +139,73 @@ static void a_damaged_picture_is_marked(void **state)
 	video_world_destroy(w);
 }
 
+static void a_picture_that_is_too_large_ends_its_stream_only(void **state)
+{
+	static const uint32_t sizes[][2] = {{8194, 48}, {64, 8194}, {16384, 16384}};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct video_world *w = video_world_create(NULL);
+		struct fake_request *event, *out[2];
+		struct film s, other;
+
+		film_start(&s, w, 1);
+		film_start(&other, w, 2);
+		event = video_post_event(w);
+		out[0] = film_want(&s, 0);
+		out[1] = film_want(&s, 1);
+		film_expect_flags(w, film_feed(&s, FAKE_PICTURE, sizes[i][0], sizes[i][1], 1), 0);
+		film_expect_picture(&s, out[0], 0, 0, FILM_WIDTH, FILM_HEIGHT);
+		film_expect_flags(w, out[1], ERR);
+		after_trouble(&s, event);
+		film_feed_and_wait(&other, 1);
+		film_expect_picture(&other, film_want(&other, 0), 0, 0, FILM_WIDTH, FILM_HEIGHT);
+		video_world_destroy(w);
+	}
+}
+
+/* Its guest has waited for all that it queued; after a clear of its input it goes on. */
+static void an_encoder_that_hangs_or_fails_is_given_up(void **state)
+{
+	static const uint32_t units[] = {FAKE_HANG, FAKE_ERROR};
+	const uint32_t bytes = FILM_WIDTH * FILM_HEIGHT * 3 / 2;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct video_world *w =
+			video_world_create(&(struct video_world_options){.encoder = true, .timeout_ms = 30});
+		struct virtio_video_set_params c = {
+			.params = {.queue_type = VIDEO_IN,
+				   .format = video_format_number(w, VIRTIO_VIDEO_FORMAT_YUV420),
+				   .frame_width = FILM_WIDTH,
+				   .frame_height = FILM_HEIGHT}};
+		struct film s = {.w = w, .id = 1};
+		struct fake_request *in, *out, *drain, *event = video_post_event(w);
+		struct virtio_video_resource_queue_resp resp;
+
+		assert_int_equal(video_create_stream(w, 1, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
+		assert_int_equal(video_send(w, VIRTIO_VIDEO_CMD_SET_PARAMS, 1, &c, sizeof(c), NULL, 0), VIDEO_OK);
+		for (uint32_t k = 0; k < FILM_INPUTS; k++)
+			assert_int_equal(video_create_buffer(w, 1, VIDEO_IN, k, bytes, &s.in[k]), VIDEO_OK);
+		film_make_outputs(&s);
+		out = film_want(&s, 0);
+		in = film_feed(&s, units[i], 0, 0, 1);
+		drain = video_drain(w, 1);
+		assert_int_equal(video_wait(w, out).flags, video_flags(w, ERR));
+		assert_int_equal(video_wait(w, drain).hdr.type, INVALID_OPERATION);
+		video_wait(w, in);
+		assert_int_equal(video_wait_event(w, event).event_type, VIRTIO_VIDEO_EVENT_ERROR);
+		assert_int_equal(video_wait(w, film_feed_picture(&s, 5)).hdr.type, INVALID_OPERATION);
+		assert_int_equal(video_queue_command(w, VIRTIO_VIDEO_CMD_QUEUE_CLEAR, 1, VIDEO_IN), VIDEO_OK);
+		out = film_want(&s, 1);
+		film_feed_picture(&s, 6);
+		resp = video_wait(w, out);
+		assert_int_equal(resp.flags, video_flags(w, VIRTIO_VIDEO_BUFFER_FLAG_IFRAME));
+		assert_int_equal(resp.size, sizeof(struct fake_header) + bytes);
+		video_world_destroy(w);
+	}
+}
+
 static void garbage_gives_no_picture_and_no_trouble(void **state)
 {
 	struct video_world *w = video_world_create(NULL);
@@ -359,6 +426,8 @@ int main(void)
 		cmocka_unit_test(a_guest_that_takes_nothing_is_no_hang),
 		cmocka_unit_test(a_codec_that_fails_ends_its_stream_only),
 		cmocka_unit_test(a_damaged_picture_is_marked),
+		cmocka_unit_test(a_picture_that_is_too_large_ends_its_stream_only),
+		cmocka_unit_test(an_encoder_that_hangs_or_fails_is_given_up),
 		cmocka_unit_test(garbage_gives_no_picture_and_no_trouble),
 		cmocka_unit_test(a_codec_that_breaks_is_replaced_unseen),
 		cmocka_unit_test(what_waits_for_its_end_outlives_a_codec),

@@ -189,3 +189,52 @@ void player_expect_nothing(struct player *p)
 {
 	assert_int_equal(media_events_left(p->w, p->id), 0);
 }
+
+/* ---- picture formats of 8 bits ---- */
+
+const struct player_raw player_raws[PLAYER_RAWS] = {
+	{V4L2_PIX_FMT_NV12, {"Y", "UV"}, false},       {V4L2_PIX_FMT_NV12M, {"Y", "UV"}, true},
+	{V4L2_PIX_FMT_YUV420, {"Y", "U", "V"}, false}, {V4L2_PIX_FMT_YUV420M, {"Y", "U", "V"}, true},
+	{V4L2_PIX_FMT_YVU420, {"Y", "V", "U"}, false}, {V4L2_PIX_FMT_YVU420M, {"Y", "V", "U"}, true},
+};
+
+void player_map_picture(struct player *p, uint32_t type, uint32_t index, const struct player_raw *raw,
+			struct player_picture *out)
+{
+	const uint32_t luma = PLAYER_WIDTH * PLAYER_HEIGHT;
+	uint32_t count = raw->planes[2] ? 3 : 2, bytes[3] = {luma, luma / 4, luma / 4};
+
+	bytes[1] = raw->planes[2] ? luma / 4 : luma / 2;
+	*out = (struct player_picture){.raw = raw};
+	if (!raw->apart) {
+		count = 1;
+		bytes[0] = luma * 3 / 2;
+	}
+	assert_int_equal(media_query(p->w, p->id, type, index, &out->buffer, out->planes, count), 0);
+	assert_int_equal(out->buffer.length, count);
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t at;
+
+		assert_int_equal(out->planes[i].length, bytes[i]);
+		assert_int_equal(media_map(p->w, p->id, out->planes[i].m.mem_offset, true, &at, NULL), 0);
+		out->seen[i] = media_seen(p->w, at);
+		out->planes[i].bytesused = bytes[i];
+	}
+	if (!raw->apart) {
+		out->seen[1] = out->seen[0] + luma;
+		out->seen[2] = out->seen[1] + luma / 4;
+	}
+	out->buffer.memory = V4L2_MEMORY_MMAP;
+}
+
+uint8_t *player_sample(const struct player_picture *picture, unsigned component, uint32_t x, uint32_t y)
+{
+	const char letter = "YUV"[component];
+	const uint32_t width = component ? PLAYER_WIDTH / 2 : PLAYER_WIDTH;
+	unsigned plane = 0;
+
+	while (!strchr(picture->raw->planes[plane], letter))
+		plane++;
+	return picture->seen[plane] + (y * width + x) * strlen(picture->raw->planes[plane]) +
+	       (strchr(picture->raw->planes[plane], letter) - picture->raw->planes[plane]);
+}

@@ -59,4 +59,28 @@ void player_expect_end(struct player *p);
 /* No events are left. */
 void player_expect_nothing(struct player *p);
 
+/* ---- picture formats of 8 bits ---- */
+
+enum { PLAYER_RAWS = 6 };
+
+/* Which components the planes have, by turns; @apart: planes of V4L2's, each with memory of its own. */
+struct player_raw {
+	uint32_t fourcc;
+	const char *planes[3];
+	bool apart;
+};
+extern const struct player_raw player_raws[PLAYER_RAWS];
+
+/* A buffer of that format, which was asked for: where it is seen. */
+struct player_picture {
+	const struct player_raw *raw;
+	struct v4l2_buffer buffer; /* for QBUF, with the planes */
+	struct v4l2_plane planes[3];
+	uint8_t *seen[3];
+};
+void player_map_picture(struct player *p, uint32_t type, uint32_t index, const struct player_raw *raw,
+			struct player_picture *out);
+/* Sample @x, @y of component @component: Y, U, V. */
+uint8_t *player_sample(const struct player_picture *picture, unsigned component, uint32_t x, uint32_t y);
+
 #endif

@@ -201,6 +201,47 @@ static void forbidden_calls_kill(void **state)
 	}
 }
 
+/* ---- ioctls ---- */
+
+/* Types: bits 8 to 15 of the number. */
+static unsigned ioctl_type;
+
+/* None of a kernel's, so that whatever comes back is an error. */
+static int act_ioctl(struct sandbox *s)
+{
+	(void)s;
+	return ioctl(kept, ioctl_type << 8 | 0xeeul, 0) < 0 ? GOOD : 1;
+}
+
+static const struct {
+	const char *driver;
+	unsigned char type;
+	bool gpu, video;
+} ioctls[] = {
+	{"drm", 'd', true, true},	    {"dma-buf", 'b', true, true},	   {"sync_file", '>', true, true},
+	{"udmabuf", 'u', true, true},	    {"nvidia", 'F', true, true},	   {"nvidia-modeset", 'm', true, false},
+	{"V4L2", 'V', false, true},	    {"media", '|', false, true},	   {"terminals", 'T', false, false},
+	{"evdev", 'E', false, false},	    {"KVM", 0xae, false, false},	   {"vhost", 0xaf, false, false},
+	{"sockets", 0x89, false, false},    {"block devices", 0x12, false, false}, {"file systems", 'f', false, false},
+	{"namespaces", 0xb7, false, false}, {"seccomp", '!', false, false},	   {"fuse", 0xe5, false, false},
+};
+
+static void ioctls_are_those_of_the_listed_drivers(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(ioctls) / sizeof(ioctls[0]); i++) {
+		const bool video = i % 2, listed = video ? ioctls[i / 2].video : ioctls[i / 2].gpu;
+		const struct sandbox_plan p = {
+			.config = {.profile = video ? &sandbox_video : &sandbox_gpu}, .keep = kept, .act = act_ioctl};
+		int status;
+
+		ioctl_type = ioctls[i / 2].type;
+		status = sandbox_plan_run(&p);
+		if (status != (listed ? GOOD : KILLED))
+			fail_msg("%s of %s: %d", ioctls[i / 2].driver, video ? "a codec's worker" : "a GPU's", status);
+	}
+}
+
 /* ---- files ---- */
 
 static int act_read_secret(struct sandbox *s)
@@ -614,6 +655,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(forbidden_calls_kill),
+		cmocka_unit_test(ioctls_are_those_of_the_listed_drivers),
 		cmocka_unit_test(files_of_the_host_are_out_of_reach),
 		cmocka_unit_test(nothing_is_opened_for_writing),
 		cmocka_unit_test(codecs_write_to_devices_and_to_nothing_else),
