@@ -267,9 +267,10 @@ static void set_format(rfbScreenInfoPtr screen)
 	screen->serverFormat.blueShift = 0;
 }
 
+/* The library takes what lies outside for something, and keeps it for ever. */
 static void mark(struct vnc_viewer *v, const struct display_rect *r)
 {
-	if (!is_empty(r))
+	if (!is_empty(r) && r->x < v->copy.width && r->y < v->copy.height)
 		rfbMarkRectAsModified(v->screen, (int)r->x, (int)r->y, (int)(r->x + r->width), (int)(r->y + r->height));
 }
 

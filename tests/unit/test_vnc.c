@@ -9,11 +9,14 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host/display/format.h"
+#include "tests/lib/usage.h"
 #include "tests/lib/vnc_world.h"
 
 /* ---- what viewers see ---- */
@@ -152,6 +155,36 @@ static void a_viewer_of_fixed_size_sees_what_fits(void **state)
 	assert_int_equal(vnc_present(p, 0, DISPLAY_XRGB8888, 500, 120, (struct display_rect){0, 0, 500, 120}), 0);
 	assert_true(vnc_wait_for(&v, shows_top_left, &(struct vnc_view){p->pixels, 500, 120}));
 	assert_int_equal(v.client->width, VNC_WIDTH);
+	vnc_leave(&v);
+}
+
+/* The library would keep each of these for ever, and look through them all each time. */
+static void a_viewer_of_fixed_size_costs_nothing_for_what_it_cannot_see(void **state)
+{
+	static const char only_raw[] = {2, 0, 0, 1, 0, 0, 0, 0};
+	struct vnc_place *p = *state;
+	struct vnc_watcher v;
+	size_t bytes;
+
+	vnc_create_here(p, "");
+	vnc_show(p);
+	vnc_look(&v, p);
+	assert_true(WriteToRFBServer(v.client, only_raw, sizeof(only_raw)));
+	vnc_type(&v, 'a');
+	vnc_assert_keys(p, &v, "+30 -30 ");
+	assert_int_equal(vnc_present(p, 0, DISPLAY_XRGB8888, 500, 120, (struct display_rect){0, 0, 500, 120}), 0);
+	assert_true(vnc_wait_for(&v, shows_top_left, &(struct vnc_view){p->pixels, 500, 120}));
+	bytes = mallinfo2().uordblks;
+	/* The pause is for its thread, or they would add up to one. */
+	for (uint32_t i = 0; i < 3000; i++, usleep(100))
+		assert_int_equal(vnc_present(p, 0, DISPLAY_XRGB8888, 500, 120,
+					     (struct display_rect){330 + i * 7 % 160, i * 11 % 100, 5, 1 + i % 17}),
+				 0);
+	if (USAGE_MEMORY_TELLS)
+		assert_true(mallinfo2().uordblks < bytes + 65536);
+	vnc_paint(p, 0x123456);
+	assert_int_equal(vnc_present(p, 0, DISPLAY_XRGB8888, 500, 120, (struct display_rect){0, 0, 500, 120}), 0);
+	assert_true(vnc_wait_for(&v, shows_top_left, &(struct vnc_view){p->pixels, 500, 120}));
 	vnc_leave(&v);
 }
 
@@ -295,6 +328,7 @@ int main(void)
 		VNC_CASE(only_the_damage_is_sent),
 		VNC_CASE(a_new_size_reaches_the_viewer),
 		VNC_CASE(a_viewer_of_fixed_size_sees_what_fits),
+		VNC_CASE(a_viewer_of_fixed_size_costs_nothing_for_what_it_cannot_see),
 		VNC_CASE(a_guest_that_shows_nothing_is_said_to),
 		VNC_CASE(a_picture_too_big_for_viewers_is_refused),
 		VNC_CASE(the_viewer_gets_the_cursor),
@@ -302,5 +336,6 @@ int main(void)
 	};
 
 	signal(SIGPIPE, SIG_IGN);
+	mallopt(M_ARENA_MAX, 1); /* mallinfo2() tells of no others */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
