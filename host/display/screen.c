@@ -27,7 +27,7 @@
 struct screen_scanout {
 	struct picture picture; /* without pixels: nothing is shown */
 	struct display_rect damage; /* not presented yet; width 0: none */
-	bool has_pixels;	    /* since it has this size */
+	bool presented;		    /* the output shows something, maybe of another size */
 	struct display_cursor cursor;
 	uint32_t cursor_pixels[CURSOR_SIDE * CURSOR_SIDE];
 };
@@ -143,11 +143,17 @@ static uint64_t all_pixels(const struct screen *s)
 	return sum;
 }
 
+static void blank(struct screen *s, unsigned scanout)
+{
+	if (s->scanouts[scanout].presented)
+		s->output->ops->blank(s->output, scanout);
+	s->scanouts[scanout].presented = false;
+}
+
 static int scanout(struct screen *s)
 {
 	const struct vhost_user_gpu_scanout *m = &s->payload.scanout;
 	struct screen_scanout *o;
-	bool was_shown;
 
 	if (m->scanout_id >= DISPLAY_MAX_SCANOUTS || m->width > MAX_SIDE || m->height > MAX_SIDE || !m->width != !m->height)
 		return -EPROTO;
@@ -155,13 +161,10 @@ static int scanout(struct screen *s)
 	/* The process that takes over shows what the one before did. */
 	if (o->picture.width == m->width && o->picture.height == m->height)
 		return 0;
-	was_shown = o->has_pixels;
 	picture_finish(&o->picture);
 	o->damage = (struct display_rect){0};
-	o->has_pixels = false;
 	if (!m->width) {
-		if (was_shown)
-			s->output->ops->blank(s->output, m->scanout_id);
+		blank(s, m->scanout_id);
 		return 0;
 	}
 	if (all_pixels(s) + (uint64_t)m->width * m->height > MAX_PIXELS || picture_resize(&o->picture, m->width, m->height)) {
@@ -265,7 +268,7 @@ static void present(struct screen *s)
 		if (!o->damage.width)
 			continue;
 		o->damage = (struct display_rect){0};
-		o->has_pixels = true;
+		o->presented = true;
 		/* The next one may do better. */
 		if (s->output->ops->present(s->output, i, &frame))
 			log_line(LOG_TOPIC_DISPLAY, LOG_DEBUG, "screen: display %s did not take a frame", s->output->ops->name);

@@ -371,6 +371,28 @@ static void memory_is_limited(void **state)
 	assert_true(is_cut(p));
 }
 
+/* Whatever sizes came in between: the output still has the picture of before. */
+static void what_was_shown_is_taken_back(void **state)
+{
+	static const uint32_t size[3] = {0, 2, 1}, pixels[7] = {0, 0, 0, 2, 1, 1, 2}, other[3] = {0, 4, 4}, none[3] = {0, 0, 0};
+	struct place *p = *state;
+
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, size, 3);
+	say(p, VHOST_USER_GPU_UPDATE, 0, 28, pixels, 7);
+	run(p);
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, other, 3);
+	run(p);
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, none, 3);
+	assert_false(is_cut(p));
+	assert_int_equal(p->shown.frames, 1);
+	assert_int_equal(p->shown.blanks, 1);
+	/* Once. */
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, other, 3);
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, none, 3);
+	assert_false(is_cut(p));
+	assert_int_equal(p->shown.blanks, 1);
+}
+
 static void a_message_may_come_byte_by_byte(void **state)
 {
 	const uint32_t words[] = {VHOST_USER_GPU_SCANOUT, 0, 12, 3, 2, 1, VHOST_USER_GPU_UPDATE, 0, 28, 3, 0, 0, 2, 1,
@@ -397,6 +419,7 @@ int main(void)
 		T(nonsense_ends_the_connection),
 		T(a_hot_spot_is_in_the_image),
 		T(memory_is_limited),
+		T(what_was_shown_is_taken_back),
 		T(a_message_may_come_byte_by_byte),
 	};
 
