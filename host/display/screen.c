@@ -143,6 +143,27 @@ static uint64_t all_pixels(const struct screen *s)
 	return sum;
 }
 
+static void present_scanout(struct screen *s, unsigned scanout)
+{
+	struct screen_scanout *o = &s->scanouts[scanout];
+	const struct display_frame frame = {
+		.pixels = o->picture.pixels,
+		.width = o->picture.width,
+		.height = o->picture.height,
+		.stride_bytes = o->picture.width * PIXEL_BYTES,
+		.fourcc = DISPLAY_XRGB8888,
+		.damage = o->damage,
+	};
+
+	if (!o->damage.width)
+		return;
+	o->damage = (struct display_rect){0};
+	o->presented = true;
+	/* The next one may do better. */
+	if (s->output->ops->present(s->output, scanout, &frame))
+		log_line(LOG_TOPIC_DISPLAY, LOG_DEBUG, "screen: display %s did not take a frame", s->output->ops->name);
+}
+
 static void blank(struct screen *s, unsigned scanout)
 {
 	if (s->scanouts[scanout].presented)
@@ -161,8 +182,9 @@ static int scanout(struct screen *s)
 	/* The process that takes over shows what the one before did. */
 	if (o->picture.width == m->width && o->picture.height == m->height)
 		return 0;
+	/* Its last frame may be one to keep. */
+	present_scanout(s, m->scanout_id);
 	picture_finish(&o->picture);
-	o->damage = (struct display_rect){0};
 	if (!m->width) {
 		blank(s, m->scanout_id);
 		return 0;
@@ -254,25 +276,8 @@ static int receive(struct screen *s)
 
 static void present(struct screen *s)
 {
-	for (unsigned i = 0; i < DISPLAY_MAX_SCANOUTS; i++) {
-		struct screen_scanout *o = &s->scanouts[i];
-		const struct display_frame frame = {
-			.pixels = o->picture.pixels,
-			.width = o->picture.width,
-			.height = o->picture.height,
-			.stride_bytes = o->picture.width * PIXEL_BYTES,
-			.fourcc = DISPLAY_XRGB8888,
-			.damage = o->damage,
-		};
-
-		if (!o->damage.width)
-			continue;
-		o->damage = (struct display_rect){0};
-		o->presented = true;
-		/* The next one may do better. */
-		if (s->output->ops->present(s->output, i, &frame))
-			log_line(LOG_TOPIC_DISPLAY, LOG_DEBUG, "screen: display %s did not take a frame", s->output->ops->name);
-	}
+	for (unsigned i = 0; i < DISPLAY_MAX_SCANOUTS; i++)
+		present_scanout(s, i);
 }
 
 static void ready(struct loop_fd *f, uint32_t events)

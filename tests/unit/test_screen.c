@@ -393,6 +393,26 @@ static void what_was_shown_is_taken_back(void **state)
 	assert_int_equal(p->shown.blanks, 1);
 }
 
+/* Who keeps frames, like PNG files, gets the last one too, also when its end comes in the same breath. */
+static void the_last_frame_is_shown_before_its_end(void **state)
+{
+	static const uint32_t size[3] = {0, 2, 1}, pixels[7] = {0, 0, 0, 2, 1, 1, 2}, other[3] = {0, 4, 4}, none[3] = {0, 0, 0};
+	struct place *p = *state;
+
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, size, 3);
+	say(p, VHOST_USER_GPU_UPDATE, 0, 28, pixels, 7);
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, other, 3);
+	assert_false(is_cut(p));
+	assert_int_equal(p->shown.frames, 1);
+	assert_int_equal(p->shown.pictures[0].pixels[1], 2);
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, size, 3);
+	say(p, VHOST_USER_GPU_UPDATE, 0, 28, pixels, 7);
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, none, 3);
+	assert_false(is_cut(p));
+	assert_int_equal(p->shown.frames, 2);
+	assert_int_equal(p->shown.blanks, 1);
+}
+
 static void a_message_may_come_byte_by_byte(void **state)
 {
 	const uint32_t words[] = {VHOST_USER_GPU_SCANOUT, 0, 12, 3, 2, 1, VHOST_USER_GPU_UPDATE, 0, 28, 3, 0, 0, 2, 1,
@@ -420,6 +440,7 @@ int main(void)
 		T(a_hot_spot_is_in_the_image),
 		T(memory_is_limited),
 		T(what_was_shown_is_taken_back),
+		T(the_last_frame_is_shown_before_its_end),
 		T(a_message_may_come_byte_by_byte),
 	};
 
