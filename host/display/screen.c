@@ -217,20 +217,23 @@ static int update(struct screen *s)
 	return 0;
 }
 
-/* What a device without our help for sizes sends. @bytes: of the payload, at least; exact unless @has_more. */
+/*
+ * What a device without our help for sizes sends. @bytes: of the payload, at least; exact unless @has_more. @ends_turn: it
+ * may cost as much as all pixels of the biggest picture.
+ */
 static const struct {
 	uint32_t request;
 	uint32_t bytes;
-	bool has_more;
+	bool has_more, ends_turn;
 	int (*take)(struct screen *s);
 } rows[] = {
-	{VHOST_USER_GPU_GET_PROTOCOL_FEATURES, 0, false, get_features},
-	{VHOST_USER_GPU_SET_PROTOCOL_FEATURES, sizeof(uint64_t), false, set_features},
-	{VHOST_USER_GPU_CURSOR_POS, sizeof(struct vhost_user_gpu_cursor_pos), false, cursor_pos},
-	{VHOST_USER_GPU_CURSOR_POS_HIDE, sizeof(struct vhost_user_gpu_cursor_pos), false, cursor_hide},
-	{VHOST_USER_GPU_CURSOR_UPDATE, sizeof(struct vhost_user_gpu_cursor_update), false, cursor_update},
-	{VHOST_USER_GPU_SCANOUT, sizeof(struct vhost_user_gpu_scanout), false, scanout},
-	{VHOST_USER_GPU_UPDATE, sizeof(struct vhost_user_gpu_update), true, update},
+	{VHOST_USER_GPU_GET_PROTOCOL_FEATURES, 0, false, false, get_features},
+	{VHOST_USER_GPU_SET_PROTOCOL_FEATURES, sizeof(uint64_t), false, false, set_features},
+	{VHOST_USER_GPU_CURSOR_POS, sizeof(struct vhost_user_gpu_cursor_pos), false, false, cursor_pos},
+	{VHOST_USER_GPU_CURSOR_POS_HIDE, sizeof(struct vhost_user_gpu_cursor_pos), false, false, cursor_hide},
+	{VHOST_USER_GPU_CURSOR_UPDATE, sizeof(struct vhost_user_gpu_cursor_update), false, false, cursor_update},
+	{VHOST_USER_GPU_SCANOUT, sizeof(struct vhost_user_gpu_scanout), false, true, scanout},
+	{VHOST_USER_GPU_UPDATE, sizeof(struct vhost_user_gpu_update), true, false, update},
 };
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
 
@@ -288,11 +291,17 @@ static void ready(struct loop_fd *f, uint32_t events)
 	(void)events;
 	for (unsigned i = 0; i < MESSAGES_AT_ONCE && !err; i++) {
 		int n = receive(s);
+		size_t row;
 
-		if (n == 0)
+		if (n <= 0) {
+			err = n;
 			break;
-		err = n < 0 ? n : rows[find_row(s)].take(s);
+		}
+		row = find_row(s);
+		err = rows[row].take(s);
 		s->have = 0;
+		if (rows[row].ends_turn)
+			break;
 	}
 	present(s);
 	if (!err)

@@ -413,6 +413,24 @@ static void the_last_frame_is_shown_before_its_end(void **state)
 	assert_int_equal(p->shown.blanks, 1);
 }
 
+/* A few bytes that cost as much as a whole picture: others on the loop have their turn after each. */
+static void a_new_size_ends_the_turn(void **state)
+{
+	static const uint32_t pixel[6] = {0, 0, 0, 1, 1, 1};
+	struct place *p = *state;
+
+	for (uint32_t i = 0; i < 10; i++) {
+		say(p, VHOST_USER_GPU_SCANOUT, 0, 12, (const uint32_t[3]){0, 2 + i, 1}, 3);
+		say(p, VHOST_USER_GPU_UPDATE, 0, 24, pixel, 6);
+	}
+	for (unsigned i = 0; i <= 10; i++) {
+		assert_int_equal(p->shown.frames, i ? i - 1 : 0);
+		assert_int_equal(loop_run_once(p->loop, 0), 0);
+	}
+	assert_int_equal(p->shown.frames, 10);
+	assert_int_equal(p->shown.pictures[0].width, 11);
+}
+
 static void a_message_may_come_byte_by_byte(void **state)
 {
 	const uint32_t words[] = {VHOST_USER_GPU_SCANOUT, 0, 12, 3, 2, 1, VHOST_USER_GPU_UPDATE, 0, 28, 3, 0, 0, 2, 1,
@@ -441,6 +459,7 @@ int main(void)
 		T(memory_is_limited),
 		T(what_was_shown_is_taken_back),
 		T(the_last_frame_is_shown_before_its_end),
+		T(a_new_size_ends_the_turn),
 		T(a_message_may_come_byte_by_byte),
 	};
 
