@@ -25,7 +25,8 @@
 #define MESSAGES_AT_ONCE 256u
 
 struct screen_scanout {
-	struct picture picture; /* without pixels: nothing is shown */
+	uint32_t width, height;	    /* 0: nothing is shown */
+	struct picture picture;	    /* of that size; without pixels: there was no room for it */
 	struct display_rect damage; /* not presented yet; width 0: none */
 	bool presented;		    /* the output shows something, maybe of another size */
 	struct display_cursor cursor;
@@ -36,6 +37,7 @@ struct screen {
 	struct loop *loop;
 	struct display_output *output;
 	struct loop_fd watch; /* fd -1: not connected */
+	struct log_limit log_limit;
 	struct screen_scanout scanouts[DISPLAY_MAX_SCANOUTS];
 	size_t have;
 	struct vhost_user_gpu_header header;
@@ -180,20 +182,23 @@ static int scanout(struct screen *s)
 		return -EPROTO;
 	o = &s->scanouts[m->scanout_id];
 	/* The process that takes over shows what the one before did. */
-	if (o->picture.width == m->width && o->picture.height == m->height)
+	if (o->width == m->width && o->height == m->height)
 		return 0;
 	/* Its last frame may be one to keep. */
 	present_scanout(s, m->scanout_id);
 	picture_finish(&o->picture);
-	if (!m->width) {
-		blank(s, m->scanout_id);
+	o->width = m->width;
+	o->height = m->height;
+	if (m->width && all_pixels(s) + (uint64_t)m->width * m->height <= MAX_PIXELS &&
+	    !picture_resize(&o->picture, m->width, m->height)) {
+		memset(o->picture.pixels, 0, picture_bytes(&o->picture));
 		return 0;
 	}
-	if (all_pixels(s) + (uint64_t)m->width * m->height > MAX_PIXELS || picture_resize(&o->picture, m->width, m->height)) {
-		log_line(LOG_TOPIC_DISPLAY, LOG_WARN, "screen: no room for a picture of %ux%u", m->width, m->height);
-		return -EPROTO;
-	}
-	memset(o->picture.pixels, 0, picture_bytes(&o->picture));
+	/* The guest's user may have chosen it, and will choose another. */
+	if (m->width)
+		log_guest(LOG_TOPIC_DISPLAY, &s->log_limit, "screen: no room for a picture of %ux%u: it is not shown",
+			  m->width, m->height);
+	blank(s, m->scanout_id);
 	return 0;
 }
 
@@ -206,10 +211,11 @@ static int update(struct screen *s)
 		return -EPROTO;
 	o = &s->scanouts[u->scanout_id];
 	/* Neither sum nor product overflows: what is inside a picture is as small as that. */
-	if (u->x > o->picture.width || u->width > o->picture.width - u->x || u->y > o->picture.height ||
-	    u->height > o->picture.height - u->y || !u->width || !u->height ||
-	    s->header.size != sizeof(*u) + (uint64_t)u->width * u->height * PIXEL_BYTES)
+	if (u->x > o->width || u->width > o->width - u->x || u->y > o->height || u->height > o->height - u->y ||
+	    !u->width || !u->height || s->header.size != sizeof(*u) + (uint64_t)u->width * u->height * PIXEL_BYTES)
 		return -EPROTO;
+	if (!o->picture.pixels)
+		return 0;
 	for (uint32_t y = 0; y < u->height; y++)
 		memcpy(o->picture.pixels + (size_t)(u->y + y) * o->picture.width + u->x,
 		       s->payload.update.pixels + (size_t)y * u->width, u->width * PIXEL_BYTES);
