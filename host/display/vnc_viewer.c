@@ -335,8 +335,12 @@ static int take_news(struct vnc_viewer *v, rfbClientPtr client)
 	if (!is_empty(&now))
 		picture_draw_cursor(&v->copy, &v->cursor);
 	v->drawn = now;
-	if (!draws && (news.cursor_image || v->draws_cursor))
+	if (!draws && (news.cursor_image || v->draws_cursor)) {
 		rfbSetCursor(v->screen, make_cursor(&v->cursor));
+	} else if (draws && v->screen->cursor) {
+		/* The library would draw it, too, where it takes the pointer to be. */
+		rfbSetCursor(v->screen, NULL);
+	}
 	v->draws_cursor = draws;
 	if (resized) {
 		announce_size(v, client);

@@ -275,14 +275,33 @@ static void the_viewer_gets_the_cursor(void **state)
 	vnc_leave(&v);
 }
 
+/* What a viewer sees that doesn't draw @c, the image of paint_cursor(), itself: to be freed. */
+static uint32_t *with_cursor(const struct vnc_place *p, const struct display_cursor *c)
+{
+	uint32_t *all = malloc(sizeof(p->pixels));
+
+	assert_non_null(all);
+	memcpy(all, p->pixels, sizeof(p->pixels));
+	for (unsigned x = 0; x < 10; x++) {
+		uint32_t *to = &all[(c->y - c->hot_y + 2) * VNC_WIDTH + c->x - c->hot_x + x];
+		const uint32_t g = *to >> 8 & 0xff, b = *to & 0xff;
+
+		if (x < 5)
+			*to = 0xff0000;
+		else /* 102 / 255 of what is under it */
+			*to = ((0x99 + ((*to >> 16 & 0xff) * 102 + 127) / 255) << 16) | (g * 102 + 127) / 255 << 8 |
+			      (b * 102 + 127) / 255;
+	}
+	return all;
+}
+
 static void a_cursor_is_drawn_for_who_cannot(void **state)
 {
 	struct vnc_place *p = *state;
-	uint32_t image[64 * 64], *expected = malloc(sizeof(p->pixels));
+	uint32_t image[64 * 64], *expected;
 	struct display_cursor c = {20, 30, 3, 4, image, false};
 	struct vnc_watcher v;
 
-	assert_non_null(expected);
 	vnc_create_here(p, "");
 	vnc_show(p);
 	paint_cursor(image);
@@ -291,18 +310,9 @@ static void a_cursor_is_drawn_for_who_cannot(void **state)
 	assert_true(vnc_sees_all(&v, p));
 	vnc_set_cursor(p, &c);
 	for (unsigned turn = 0; turn < 3; turn++) {
-		memcpy(expected, p->pixels, sizeof(p->pixels));
-		for (unsigned x = 0; x < 10; x++) {
-			uint32_t *to = &expected[(c.y - 4 + 2) * VNC_WIDTH + c.x - 3 + x], g = *to >> 8 & 0xff,
-				 b = *to & 0xff;
-
-			if (x < 5)
-				*to = 0xff0000;
-			else /* 102 / 255 of what is under it */
-				*to = ((0x99 + ((*to >> 16 & 0xff) * 102 + 127) / 255) << 16) |
-				      (g * 102 + 127) / 255 << 8 | (b * 102 + 127) / 255;
-		}
+		expected = with_cursor(p, &c);
 		assert_true(vnc_sees(&v, expected, VNC_WIDTH, VNC_HEIGHT));
+		free(expected);
 		/* Once it moves, once the picture changes under it. */
 		if (turn == 0) {
 			c.x = 150;
@@ -316,6 +326,35 @@ static void a_cursor_is_drawn_for_who_cannot(void **state)
 	c = (struct display_cursor){0};
 	vnc_set_cursor(p, &c);
 	assert_true(vnc_sees_all(&v, p));
+	vnc_leave(&v);
+}
+
+/* The guest had it before the viewer came, who may change its mind about who draws it, too. */
+static void a_cursor_is_drawn_once(void **state)
+{
+	struct vnc_place *p = *state;
+	uint32_t image[64 * 64], *expected;
+	struct display_cursor c = {200, 130, 0, 1, image, false};
+	struct vnc_watcher v;
+	unsigned wanted = 1;
+
+	vnc_create_here(p, "");
+	vnc_show(p);
+	paint_cursor(image);
+	vnc_set_cursor(p, &c);
+	expected = with_cursor(p, &c);
+	vnc_new_client(&v, p->socket, 0)->appData.useRemoteCursor = FALSE;
+	vnc_attach(&v);
+	assert_true(vnc_sees(&v, expected, VNC_WIDTH, VNC_HEIGHT));
+	for (unsigned turn = 0; turn < 2; turn++) {
+		v.client->appData.useRemoteCursor = turn == 0;
+		assert_true(SetFormatAndEncodings(v.client));
+		vnc_show(p);
+		if (turn == 0)
+			assert_true(vnc_sees_all(&v, p) && vnc_wait_for(&v, has_shape, &wanted));
+		else
+			assert_true(vnc_sees(&v, expected, VNC_WIDTH, VNC_HEIGHT));
+	}
 	vnc_leave(&v);
 	free(expected);
 }
@@ -333,6 +372,7 @@ int main(void)
 		VNC_CASE(a_picture_too_big_for_viewers_is_refused),
 		VNC_CASE(the_viewer_gets_the_cursor),
 		VNC_CASE(a_cursor_is_drawn_for_who_cannot),
+		VNC_CASE(a_cursor_is_drawn_once),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
