@@ -89,6 +89,8 @@ static void hang_up(struct console *c, struct stream *s, ssize_t why)
 		log_line(LOG_TOPIC_CONSOLE, LOG_DEBUG, "%s: the client has gone", c->address.sun_path);
 		drop_client(c);
 		listen_again(c);
+		/* Output that waited for it: the guest has no reason to kick again. */
+		go_on_later(c);
 		return;
 	}
 	if (why)

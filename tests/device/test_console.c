@@ -522,12 +522,12 @@ static void clients_are_served_one_after_the_other(void **state)
 
 static void a_client_that_leaves_frees_the_guest(void **state)
 {
-	struct fake_request *r;
+	struct fake_request *r, *in = NULL;
 	int fd;
 
 	(void)state;
 	begin_socket();
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 6; i++) {
 		fd = dial();
 		let_it_run(5);
 		/* The client doesn't read, so the guest has to wait: until it hangs up. */
@@ -536,11 +536,19 @@ static void a_client_that_leaves_frees_the_guest(void **state)
 		let_it_run(10);
 		if (r->done)
 			print_message("the socket took %zu bytes at once\n", sizeof(long_text));
+		/* Also when it is noticed by who waits for input, before or after. */
+		if (i == 3) {
+			in = fake_guest_add(g, RECEIVE, NULL, 0, 16);
+			fake_guest_kick(g, RECEIVE);
+		}
 		close(fd);
 		assert_int_equal(fake_guest_wait(g, r, 5000), 0);
 		fake_guest_free_request(g, r);
 	}
-	assert_int_equal(console_counters(d)->clients, 3);
+	assert_int_equal(console_counters(d)->clients, 6);
+	assert_false(in->done);
+	fake_guest_reset(g);
+	fake_guest_free_request(g, in);
 	end_socket();
 }
 
