@@ -359,6 +359,47 @@ static void a_cursor_is_drawn_once(void **state)
 	free(expected);
 }
 
+/* Scanout @number shows a picture as big as can be, then a small one or nothing. */
+struct big_picture {
+	struct vnc_place *place;
+	unsigned number;
+	bool then_small;
+};
+
+static void show_big(void *arg)
+{
+	static const uint32_t row[8192];
+	const struct big_picture *b = arg;
+	struct display_output *o = b->place->output;
+	struct display_frame f = {row, 8192, 4096, 0, DISPLAY_XRGB8888, {0, 0, 1, 1}};
+
+	assert_int_equal(o->ops->present(o, b->number, &f), 0);
+	f.width = f.height = 100;
+	if (b->then_small)
+		assert_int_equal(o->ops->present(o, b->number, &f), 0);
+	else
+		o->ops->blank(o, b->number);
+}
+
+/* The guest's limit is one of all that it shows at a time. */
+static void pictures_of_before_take_no_memory(void **state)
+{
+	struct vnc_place *p = *state;
+	struct vnc_watcher v;
+	size_t bytes;
+
+	vnc_create_here(p, "");
+	bytes = mallinfo2().hblkhd;
+	for (unsigned i = 0; i < 4; i++)
+		loop_call(p->loop, show_big, &(struct big_picture){p, i, i % 2});
+	if (USAGE_MEMORY_TELLS)
+		assert_true(mallinfo2().hblkhd < bytes + (16 << 20));
+	/* Who looks later is told all the same. */
+	vnc_look(&v, p);
+	assert_true(vnc_wait_for(&v, is_black_with_words, NULL));
+	vnc_leave(&v);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -373,6 +414,7 @@ int main(void)
 		VNC_CASE(the_viewer_gets_the_cursor),
 		VNC_CASE(a_cursor_is_drawn_for_who_cannot),
 		VNC_CASE(a_cursor_is_drawn_once),
+		VNC_CASE(pictures_of_before_take_no_memory),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
