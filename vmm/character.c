@@ -154,6 +154,8 @@ static void drop_client(struct character *c)
 	stream_close(&c->out);
 	set_blocked(c, false);
 	(void)loop_change_fd(c->loop, &c->listener, EPOLLIN);
+	/* What it did not take: nobody else would look, and a guest that waits for room writes no more. */
+	flush(c);
 }
 
 /*
