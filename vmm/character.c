@@ -105,7 +105,7 @@ static bool flush(struct character *c)
 			break;
 		}
 		if (done < 0) {
-			stream_close(&c->out); /* the reader has gone: the guest goes on */
+			stream_close(&c->out, &c->in); /* the reader has gone: the guest goes on */
 			set_blocked(c, false);
 			continue;
 		}
@@ -148,12 +148,14 @@ static void out_ready(struct loop_fd *f, uint32_t events)
 
 static void drop_client(struct character *c)
 {
-	stream_close(&c->in);
+	stream_close(&c->in, &c->out);
 	if (!c->socket_path)
 		return;
-	stream_close(&c->out);
+	stream_close(&c->out, &c->in);
 	set_blocked(c, false);
 	(void)loop_change_fd(c->loop, &c->listener, EPOLLIN);
+	/* What it did not take: nobody else would look, and a guest that waits for room writes no more. */
+	flush(c);
 }
 
 /*
@@ -347,8 +349,8 @@ void character_destroy(struct character *c)
 	}
 	loop_unpost(c->loop, &c->flush_task);
 	loop_unpost(c->loop, &c->resume_task);
-	stream_close(&c->in);
-	stream_close(&c->out);
+	stream_close(&c->in, &c->out);
+	stream_close(&c->out, &c->in);
 	if (c->listener.fd >= 0) {
 		loop_remove_fd(c->loop, &c->listener);
 		close(c->listener.fd);

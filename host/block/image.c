@@ -18,6 +18,7 @@
 #define SECTOR 512u
 #define PIECE_BYTES (1u << 20)
 #define FALLOCATE_BYTES (64ull << 20)
+#define PUNCH (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 
 struct image {
 	int fd;
@@ -86,7 +87,7 @@ static bool probe_discard(const struct image *i, const struct stat *st)
 {
 	if (i->block_device)
 		return true; /* only a real discard tells; it is answered as unsupported then */
-	return !fallocate(i->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (st->st_size + 4095) & ~(off_t)4095, 4096);
+	return !fallocate(i->fd, PUNCH, (st->st_size + 4095) & ~(off_t)4095, 4096);
 }
 
 static int measure(struct image *i, const char *path)
@@ -254,7 +255,7 @@ static int allocate(struct image *i, int mode, uint64_t offset, uint64_t bytes, 
 
 		if (cancelled(cancel))
 			return -ECANCELED;
-		if (fallocate(i->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)n)) {
+		if (fallocate(i->fd, mode, (off_t)offset, (off_t)n)) {
 			if (errno == EINTR)
 				continue;
 			return errno == ENOSYS ? -EOPNOTSUPP : -errno;
@@ -283,15 +284,23 @@ static int write_zeroes(struct image *i, uint64_t offset, uint64_t bytes, const 
 
 int image_discard(struct image *i, uint64_t offset, uint64_t bytes, const atomic_bool *cancel)
 {
-	return allocate(i, FALLOC_FL_PUNCH_HOLE, offset, bytes, cancel);
+	return allocate(i, PUNCH, offset, bytes, cancel);
+}
+
+/* A file that became shorter: zeroes there would be read as an error, unless writing them makes it longer again. */
+static bool is_cut_off(const struct image *i, uint64_t end)
+{
+	struct stat st;
+
+	return !i->block_device && !fstat(i->fd, &st) && (uint64_t)st.st_size < end;
 }
 
 int image_zero(struct image *i, uint64_t offset, uint64_t bytes, bool unmap, const atomic_bool *cancel)
 {
 	int err = -EOPNOTSUPP;
 
-	if (unmap)
-		err = allocate(i, FALLOC_FL_PUNCH_HOLE, offset, bytes, cancel);
+	if (unmap && !is_cut_off(i, offset + bytes))
+		err = allocate(i, PUNCH, offset, bytes, cancel);
 	if (err == -EOPNOTSUPP)
 		err = allocate(i, FALLOC_FL_ZERO_RANGE, offset, bytes, cancel);
 	/* EINVAL: a block device whose blocks are larger than the range's alignment. */

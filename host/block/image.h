@@ -46,7 +46,7 @@ int image_flush(struct image *i);
 /* Free the range's storage; it then reads as zeroes. -EOPNOTSUPP where the file system can't. @cancel: each 64 MiB. */
 int image_discard(struct image *i, uint64_t offset, uint64_t bytes, const atomic_bool *cancel);
 
-/* Make the range read as zeroes, by freeing its storage where @unmap and the host allow it. */
+/* Make the range read as zeroes, by freeing its storage where @unmap and the host allow it. As a write, it lengthens a file. */
 int image_zero(struct image *i, uint64_t offset, uint64_t bytes, bool unmap, const atomic_bool *cancel);
 
 #endif

@@ -75,8 +75,8 @@ static void listen_again(struct console *c)
 
 static void drop_client(struct console *c)
 {
-	stream_close(&c->in);
-	stream_close(&c->out);
+	stream_close(&c->in, &c->out);
+	stream_close(&c->out, &c->in);
 	if (c->client >= 0)
 		close(c->client);
 	c->client = -1;
@@ -89,12 +89,14 @@ static void hang_up(struct console *c, struct stream *s, ssize_t why)
 		log_line(LOG_TOPIC_CONSOLE, LOG_DEBUG, "%s: the client has gone", c->address.sun_path);
 		drop_client(c);
 		listen_again(c);
+		/* Output that waited for it: the guest has no reason to kick again. */
+		go_on_later(c);
 		return;
 	}
 	if (why)
 		log_line(LOG_TOPIC_CONSOLE, LOG_WARN, "%s: %s: the console goes on without it",
 			 s == &c->in ? "input" : "output", strerror((int)-why));
-	stream_close(s);
+	stream_close(s, s == &c->in ? &c->out : &c->in);
 }
 
 /* ---- input ---- */

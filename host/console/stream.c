@@ -74,13 +74,17 @@ fail:
 	return err;
 }
 
-void stream_close(struct stream *s)
+void stream_close(struct stream *s, struct stream *other)
 {
 	if (!s->loop)
 		return;
 	stream_watch(s, false);
-	if (s->shared_fd >= 0)
+	if (s->shared_fd >= 0 && stream_is_open(other) && other->shared_fd < 0) {
+		other->shared_fd = s->shared_fd;
+		other->shared_flags = s->shared_flags;
+	} else if (s->shared_fd >= 0) {
 		(void)fcntl(s->shared_fd, F_SETFL, s->shared_flags);
+	}
 	close(s->watch.fd);
 	s->loop = NULL;
 }

@@ -31,7 +31,8 @@ struct stream {
  */
 int stream_open(struct stream *s, struct loop *loop, int fd, bool output,
 		void (*ready)(struct loop_fd *f, uint32_t events), void *owner);
-void stream_close(struct stream *s);
+/* @other: the other direction. While that is open, O_NONBLOCK, which may be set for both, is left for it to put back. */
+void stream_close(struct stream *s, struct stream *other);
 bool stream_is_open(const struct stream *s);
 
 /* Call ready() when bytes can be moved, or no longer. No effect if the stream is closed or can't be watched. */

@@ -37,7 +37,8 @@ int picture_resize(struct picture *p, uint32_t width, uint32_t height)
 {
 	size_t bytes = (size_t)width * height * sizeof(*p->pixels);
 
-	if (!p->pixels || bytes > p->capacity_bytes) {
+	/* The guest may show a big picture once, on each scanout: what is much too big is not kept. */
+	if (!p->pixels || bytes > p->capacity_bytes || bytes < p->capacity_bytes / 4) {
 		uint32_t *pixels = malloc(bytes);
 
 		if (!pixels)

@@ -25,9 +25,10 @@
 #define MESSAGES_AT_ONCE 256u
 
 struct screen_scanout {
-	struct picture picture; /* without pixels: nothing is shown */
+	uint32_t width, height;	    /* 0: nothing is shown */
+	struct picture picture;	    /* of that size; without pixels: there was no room for it */
 	struct display_rect damage; /* not presented yet; width 0: none */
-	bool has_pixels;	    /* since it has this size */
+	bool presented;		    /* the output shows something, maybe of another size */
 	struct display_cursor cursor;
 	uint32_t cursor_pixels[CURSOR_SIDE * CURSOR_SIDE];
 };
@@ -36,6 +37,7 @@ struct screen {
 	struct loop *loop;
 	struct display_output *output;
 	struct loop_fd watch; /* fd -1: not connected */
+	struct log_limit log_limit;
 	struct screen_scanout scanouts[DISPLAY_MAX_SCANOUTS];
 	size_t have;
 	struct vhost_user_gpu_header header;
@@ -143,32 +145,60 @@ static uint64_t all_pixels(const struct screen *s)
 	return sum;
 }
 
+static void present_scanout(struct screen *s, unsigned scanout)
+{
+	struct screen_scanout *o = &s->scanouts[scanout];
+	const struct display_frame frame = {
+		.pixels = o->picture.pixels,
+		.width = o->picture.width,
+		.height = o->picture.height,
+		.stride_bytes = o->picture.width * PIXEL_BYTES,
+		.fourcc = DISPLAY_XRGB8888,
+		.damage = o->damage,
+	};
+
+	if (!o->damage.width)
+		return;
+	o->damage = (struct display_rect){0};
+	o->presented = true;
+	/* The next one may do better. */
+	if (s->output->ops->present(s->output, scanout, &frame))
+		log_line(LOG_TOPIC_DISPLAY, LOG_DEBUG, "screen: display %s did not take a frame", s->output->ops->name);
+}
+
+static void blank(struct screen *s, unsigned scanout)
+{
+	if (s->scanouts[scanout].presented)
+		s->output->ops->blank(s->output, scanout);
+	s->scanouts[scanout].presented = false;
+}
+
 static int scanout(struct screen *s)
 {
 	const struct vhost_user_gpu_scanout *m = &s->payload.scanout;
 	struct screen_scanout *o;
-	bool was_shown;
 
 	if (m->scanout_id >= DISPLAY_MAX_SCANOUTS || m->width > MAX_SIDE || m->height > MAX_SIDE || !m->width != !m->height)
 		return -EPROTO;
 	o = &s->scanouts[m->scanout_id];
 	/* The process that takes over shows what the one before did. */
-	if (o->picture.width == m->width && o->picture.height == m->height)
+	if (o->width == m->width && o->height == m->height)
 		return 0;
-	was_shown = o->has_pixels;
+	/* Its last frame may be one to keep. */
+	present_scanout(s, m->scanout_id);
 	picture_finish(&o->picture);
-	o->damage = (struct display_rect){0};
-	o->has_pixels = false;
-	if (!m->width) {
-		if (was_shown)
-			s->output->ops->blank(s->output, m->scanout_id);
+	o->width = m->width;
+	o->height = m->height;
+	if (m->width && all_pixels(s) + (uint64_t)m->width * m->height <= MAX_PIXELS &&
+	    !picture_resize(&o->picture, m->width, m->height)) {
+		memset(o->picture.pixels, 0, picture_bytes(&o->picture));
 		return 0;
 	}
-	if (all_pixels(s) + (uint64_t)m->width * m->height > MAX_PIXELS || picture_resize(&o->picture, m->width, m->height)) {
-		log_line(LOG_TOPIC_DISPLAY, LOG_WARN, "screen: no room for a picture of %ux%u", m->width, m->height);
-		return -EPROTO;
-	}
-	memset(o->picture.pixels, 0, picture_bytes(&o->picture));
+	/* The guest's user may have chosen it, and will choose another. */
+	if (m->width)
+		log_guest(LOG_TOPIC_DISPLAY, &s->log_limit, "screen: no room for a picture of %ux%u: it is not shown",
+			  m->width, m->height);
+	blank(s, m->scanout_id);
 	return 0;
 }
 
@@ -181,10 +211,11 @@ static int update(struct screen *s)
 		return -EPROTO;
 	o = &s->scanouts[u->scanout_id];
 	/* Neither sum nor product overflows: what is inside a picture is as small as that. */
-	if (u->x > o->picture.width || u->width > o->picture.width - u->x || u->y > o->picture.height ||
-	    u->height > o->picture.height - u->y || !u->width || !u->height ||
-	    s->header.size != sizeof(*u) + (uint64_t)u->width * u->height * PIXEL_BYTES)
+	if (u->x > o->width || u->width > o->width - u->x || u->y > o->height || u->height > o->height - u->y ||
+	    !u->width || !u->height || s->header.size != sizeof(*u) + (uint64_t)u->width * u->height * PIXEL_BYTES)
 		return -EPROTO;
+	if (!o->picture.pixels)
+		return 0;
 	for (uint32_t y = 0; y < u->height; y++)
 		memcpy(o->picture.pixels + (size_t)(u->y + y) * o->picture.width + u->x,
 		       s->payload.update.pixels + (size_t)y * u->width, u->width * PIXEL_BYTES);
@@ -192,20 +223,23 @@ static int update(struct screen *s)
 	return 0;
 }
 
-/* What a device without our help for sizes sends. @bytes: of the payload, at least; exact unless @has_more. */
+/*
+ * What a device without our help for sizes sends. @bytes: of the payload, at least; exact unless @has_more. @ends_turn: it
+ * may cost as much as all pixels of the biggest picture.
+ */
 static const struct {
 	uint32_t request;
 	uint32_t bytes;
-	bool has_more;
+	bool has_more, ends_turn;
 	int (*take)(struct screen *s);
 } rows[] = {
-	{VHOST_USER_GPU_GET_PROTOCOL_FEATURES, 0, false, get_features},
-	{VHOST_USER_GPU_SET_PROTOCOL_FEATURES, sizeof(uint64_t), false, set_features},
-	{VHOST_USER_GPU_CURSOR_POS, sizeof(struct vhost_user_gpu_cursor_pos), false, cursor_pos},
-	{VHOST_USER_GPU_CURSOR_POS_HIDE, sizeof(struct vhost_user_gpu_cursor_pos), false, cursor_hide},
-	{VHOST_USER_GPU_CURSOR_UPDATE, sizeof(struct vhost_user_gpu_cursor_update), false, cursor_update},
-	{VHOST_USER_GPU_SCANOUT, sizeof(struct vhost_user_gpu_scanout), false, scanout},
-	{VHOST_USER_GPU_UPDATE, sizeof(struct vhost_user_gpu_update), true, update},
+	{VHOST_USER_GPU_GET_PROTOCOL_FEATURES, 0, false, false, get_features},
+	{VHOST_USER_GPU_SET_PROTOCOL_FEATURES, sizeof(uint64_t), false, false, set_features},
+	{VHOST_USER_GPU_CURSOR_POS, sizeof(struct vhost_user_gpu_cursor_pos), false, false, cursor_pos},
+	{VHOST_USER_GPU_CURSOR_POS_HIDE, sizeof(struct vhost_user_gpu_cursor_pos), false, false, cursor_hide},
+	{VHOST_USER_GPU_CURSOR_UPDATE, sizeof(struct vhost_user_gpu_cursor_update), false, false, cursor_update},
+	{VHOST_USER_GPU_SCANOUT, sizeof(struct vhost_user_gpu_scanout), false, true, scanout},
+	{VHOST_USER_GPU_UPDATE, sizeof(struct vhost_user_gpu_update), true, false, update},
 };
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
 
@@ -251,25 +285,8 @@ static int receive(struct screen *s)
 
 static void present(struct screen *s)
 {
-	for (unsigned i = 0; i < DISPLAY_MAX_SCANOUTS; i++) {
-		struct screen_scanout *o = &s->scanouts[i];
-		const struct display_frame frame = {
-			.pixels = o->picture.pixels,
-			.width = o->picture.width,
-			.height = o->picture.height,
-			.stride_bytes = o->picture.width * PIXEL_BYTES,
-			.fourcc = DISPLAY_XRGB8888,
-			.damage = o->damage,
-		};
-
-		if (!o->damage.width)
-			continue;
-		o->damage = (struct display_rect){0};
-		o->has_pixels = true;
-		/* The next one may do better. */
-		if (s->output->ops->present(s->output, i, &frame))
-			log_line(LOG_TOPIC_DISPLAY, LOG_DEBUG, "screen: display %s did not take a frame", s->output->ops->name);
-	}
+	for (unsigned i = 0; i < DISPLAY_MAX_SCANOUTS; i++)
+		present_scanout(s, i);
 }
 
 static void ready(struct loop_fd *f, uint32_t events)
@@ -280,11 +297,17 @@ static void ready(struct loop_fd *f, uint32_t events)
 	(void)events;
 	for (unsigned i = 0; i < MESSAGES_AT_ONCE && !err; i++) {
 		int n = receive(s);
+		size_t row;
 
-		if (n == 0)
+		if (n <= 0) {
+			err = n;
 			break;
-		err = n < 0 ? n : rows[find_row(s)].take(s);
+		}
+		row = find_row(s);
+		err = rows[row].take(s);
 		s->have = 0;
+		if (rows[row].ends_turn)
+			break;
 	}
 	present(s);
 	if (!err)

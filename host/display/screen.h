@@ -2,7 +2,7 @@
 /*
  * The frontend's side of the vhost-user-gpu display protocol (protocol/vhost_user_gpu.h): shows on an output what a device in
  * another process sends. That process may be in a guest's hands: every field is checked, and what makes no sense ends the
- * connection. Pictures are limited in size, each and together.
+ * connection. Pictures are limited in size, each and together: one that has no room is not shown.
  *
  * The device decides sizes: it is not one to ask us for them. Another process of the same device may go on where one has
  * died; it begins by asking for our features. Thread: the loop given at creation, for every call.

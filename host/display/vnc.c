@@ -23,6 +23,8 @@
 /* Until a guest shows something. */
 #define FIRST_WIDTH 640u
 #define FIRST_HEIGHT 480u
+/* Of a scanout that shows nothing, this much is kept, one of 4K: the guest's limit is one of what it shows at a time. */
+#define BLANK_PIXELS (3840u * 2160u)
 /* RFB's own way to prove a password sees no more of it. */
 #define PASSWORD_BYTES 8u
 
@@ -292,6 +294,9 @@ static void blank(struct display_output *base, unsigned scanout)
 	if (!s->shown.pixels)
 		return;
 	pthread_mutex_lock(&o->shared.lock);
+	/* Without memory for a small one it stays as it is. */
+	if ((uint64_t)s->shown.width * s->shown.height > BLANK_PIXELS)
+		(void)picture_resize(&s->shown, FIRST_WIDTH, FIRST_HEIGHT);
 	draw_nothing(&s->shown);
 	s->is_used = false;
 	whole = (struct display_rect){0, 0, s->shown.width, s->shown.height};

@@ -267,9 +267,10 @@ static void set_format(rfbScreenInfoPtr screen)
 	screen->serverFormat.blueShift = 0;
 }
 
+/* The library takes what lies outside for something, and keeps it for ever. */
 static void mark(struct vnc_viewer *v, const struct display_rect *r)
 {
-	if (!is_empty(r))
+	if (!is_empty(r) && r->x < v->copy.width && r->y < v->copy.height)
 		rfbMarkRectAsModified(v->screen, (int)r->x, (int)r->y, (int)(r->x + r->width), (int)(r->y + r->height));
 }
 
@@ -334,8 +335,12 @@ static int take_news(struct vnc_viewer *v, rfbClientPtr client)
 	if (!is_empty(&now))
 		picture_draw_cursor(&v->copy, &v->cursor);
 	v->drawn = now;
-	if (!draws && (news.cursor_image || v->draws_cursor))
+	if (!draws && (news.cursor_image || v->draws_cursor)) {
 		rfbSetCursor(v->screen, make_cursor(&v->cursor));
+	} else if (draws && v->screen->cursor) {
+		/* The library would draw it, too, where it takes the pointer to be. */
+		rfbSetCursor(v->screen, NULL);
+	}
 	v->draws_cursor = draws;
 	if (resized) {
 		announce_size(v, client);

@@ -67,6 +67,8 @@ void net_link_down(struct net *n)
 	close_backend(n);
 	n->config.status &= (uint16_t)~VIRTIO_NET_S_LINK_UP;
 	virtio_device_config_changed(&n->device);
+	/* Packets that waited for it are dropped: a guest whose ring is full does not kick again. */
+	net_go_on_later(n);
 }
 
 static void run_more(struct loop_task *t)
@@ -114,11 +116,12 @@ static void net_reset(struct virtio_device *d)
 {
 	struct net *n = net_from_device(d);
 
+	net_receive_reset(n);
+	/* This may find that the link is down. */
+	net_transmit_reset(n);
 	if (n->more_posted)
 		loop_unpost(d->loop, &n->more);
 	n->more_posted = false;
-	net_receive_reset(n);
-	net_transmit_reset(n);
 }
 
 static int net_config_access(struct virtio_device *d, uint32_t off, void *buf, size_t bytes, bool write)

@@ -497,6 +497,15 @@ static void host_errors_become_io_errors(void **state)
 	assert_int_equal(read_sectors(99, 2), VIRTIO_BLK_S_IOERR);
 	assert_int_equal(read_sectors(100, 1), VIRTIO_BLK_S_IOERR);
 	assert_int_equal(read_sectors(0, 1), VIRTIO_BLK_S_OK);
+	/* What is written there makes it longer again; zeroes are written, too. */
+	for (uint32_t flags = 0; flags < 2; flags++) {
+		const struct virtio_blk_discard_write_zeroes range = {
+			.sector = 200 + flags * 100, .num_sectors = 100, .flags = flags};
+
+		assert_int_equal(ranges(VIRTIO_BLK_T_WRITE_ZEROES, &range, 1), VIRTIO_BLK_S_OK);
+		assert_int_equal(read_sectors(range.sector, 100), VIRTIO_BLK_S_OK);
+	}
+	assert_int_equal(read_sectors(400, 1), VIRTIO_BLK_S_IOERR);
 	end();
 }
 

@@ -418,6 +418,47 @@ static void a_terminal_stays_as_it_was(void **state)
 	close(master);
 }
 
+/* What was set for both directions is put back when both have ended: else the loop would wait for who doesn't read. */
+static void output_does_not_block_when_input_has_ended(void **state)
+{
+	struct console_config config = {0};
+	struct termios raw;
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave;
+	struct fake_request *in, *out;
+
+	(void)state;
+	if (master < 0 || grantpt(master) || unlockpt(master)) {
+		tap_skip("no pseudo terminals here");
+	}
+	slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(slave >= 0);
+	config.in_fd = master;
+	config.out_fd = master;
+	begin_with(NULL, &config);
+	in = fake_guest_add(g, RECEIVE, NULL, 0, 8);
+	fake_guest_kick(g, RECEIVE);
+	close(slave);
+	let_it_run(20);
+	assert_true(fcntl(master, F_GETFL) & O_NONBLOCK);
+	slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_int_equal(tcgetattr(slave, &raw), 0);
+	cfmakeraw(&raw);
+	assert_int_equal(tcsetattr(slave, TCSANOW, &raw), 0);
+	out = fake_guest_add(g, TRANSMIT, long_text, sizeof(long_text), 0);
+	fake_guest_kick(g, TRANSMIT);
+	let_it_run(20);
+	assert_false(out->done);
+	assert_false(in->done);
+	fake_guest_reset(g);
+	fake_guest_free_request(g, in);
+	fake_guest_free_request(g, out);
+	virtio_device_destroy(d);
+	fake_guest_destroy(g);
+	assert_false(fcntl(master, F_GETFL) & O_NONBLOCK);
+	close(slave);
+	close(master);
+}
+
 static void files_will_do(void **state)
 {
 	char in_path[] = "/tmp/mullion-console-XXXXXX", out_path[] = "/tmp/mullion-console-XXXXXX";
@@ -522,12 +563,12 @@ static void clients_are_served_one_after_the_other(void **state)
 
 static void a_client_that_leaves_frees_the_guest(void **state)
 {
-	struct fake_request *r;
+	struct fake_request *r, *in = NULL;
 	int fd;
 
 	(void)state;
 	begin_socket();
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 6; i++) {
 		fd = dial();
 		let_it_run(5);
 		/* The client doesn't read, so the guest has to wait: until it hangs up. */
@@ -536,11 +577,19 @@ static void a_client_that_leaves_frees_the_guest(void **state)
 		let_it_run(10);
 		if (r->done)
 			print_message("the socket took %zu bytes at once\n", sizeof(long_text));
+		/* Also when it is noticed by who waits for input, before or after. */
+		if (i == 3) {
+			in = fake_guest_add(g, RECEIVE, NULL, 0, 16);
+			fake_guest_kick(g, RECEIVE);
+		}
 		close(fd);
 		assert_int_equal(fake_guest_wait(g, r, 5000), 0);
 		fake_guest_free_request(g, r);
 	}
-	assert_int_equal(console_counters(d)->clients, 3);
+	assert_int_equal(console_counters(d)->clients, 6);
+	assert_false(in->done);
+	fake_guest_reset(g);
+	fake_guest_free_request(g, in);
 	end_socket();
 }
 
@@ -648,6 +697,7 @@ int main(void)
 		cmocka_unit_test(output_to_nobody_is_dropped),
 		cmocka_unit_test(a_reset_forgets_what_was_pending),
 		cmocka_unit_test(a_terminal_stays_as_it_was),
+		cmocka_unit_test(output_does_not_block_when_input_has_ended),
 		cmocka_unit_test(files_will_do),
 		cmocka_unit_test(clients_are_served_one_after_the_other),
 		cmocka_unit_test(a_client_that_leaves_frees_the_guest),

@@ -427,6 +427,32 @@ static void the_link_goes_down_with_the_peer(void **state)
 	net_world_end(&w);
 }
 
+/* A peer that says its last word and takes no more: the guest may have no room to kick again. */
+static void packets_that_wait_go_with_the_link(void **state)
+{
+	static struct fake_request *r[200];
+	struct fake_request *in;
+
+	(void)state;
+	net_world_begin(&w, NULL);
+	for (unsigned i = 0; i < 200; i++)
+		r[i] = fake_guest_add(w.guest, NET_TRANSMIT, net_packet, net_make_packet(9000, (uint8_t)i), 0);
+	fake_guest_kick(w.guest, NET_TRANSMIT);
+	in = net_world_post(&w, 2048);
+	net_world_run(&w, 20);
+	assert_false(r[199]->done);
+	assert_int_equal(shutdown(w.peer, SHUT_WR), 0);
+	for (unsigned i = 0; i < 200; i++) {
+		assert_int_equal(fake_guest_wait(w.guest, r[i], 1000), 0);
+		fake_guest_free_request(w.guest, r[i]);
+	}
+	assert_int_equal(link_status(), 0);
+	assert_in_range(net_counters(w.device)->tx_dropped, 1, 199);
+	fake_guest_reset(w.guest);
+	fake_guest_free_request(w.guest, in);
+	net_world_end(&w);
+}
+
 static void nonsense_from_the_peer_ends_the_link(void **state)
 {
 	static const uint32_t lengths[] = {0, 13, NET_MAX_FRAME + 1, 0x80000000u, UINT32_MAX};
@@ -525,6 +551,7 @@ int main(void)
 		cmocka_unit_test(a_reset_keeps_the_framing),
 		cmocka_unit_test(a_reset_takes_buffers_back),
 		cmocka_unit_test(the_link_goes_down_with_the_peer),
+		cmocka_unit_test(packets_that_wait_go_with_the_link),
 		cmocka_unit_test(nonsense_from_the_peer_ends_the_link),
 		cmocka_unit_test(the_address_is_ours_and_stays),
 		cmocka_unit_test(bad_configurations_are_refused),

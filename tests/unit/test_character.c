@@ -11,6 +11,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "host/base/loop.h"
@@ -26,12 +28,14 @@ struct end {
 	unsigned ticks;
 	atomic_uint drained;
 	uint64_t taken; /* bytes of input */
+	bool no_room;	/* for more */
 };
 
 static size_t room(void *owner)
 {
-	(void)owner;
-	return 1024;
+	const struct end *e = owner;
+
+	return e->no_room ? 0 : 1024;
 }
 
 static void input(void *owner, const uint8_t *bytes, size_t n)
@@ -184,12 +188,64 @@ static void all_output_arrives(void **state)
 	unlink(path);
 }
 
+static void turn(struct end *e, unsigned times)
+{
+	while (times--)
+		assert_int_equal(loop_run_once(e->loop, 5), 0);
+}
+
+/* It didn't read, and the guest waits for room: whether it is missed by the output or by the input first. */
+static void a_client_that_leaves_frees_the_guest(void **state)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	char spec[sizeof(a.sun_path) + 8];
+
+	(void)state;
+	snprintf(a.sun_path, sizeof(a.sun_path), "/tmp/mullion-character-%d", getpid());
+	snprintf(spec, sizeof(spec), "socket:%s", a.sun_path);
+	for (unsigned input_first = 0; input_first < 2; input_first++) {
+		struct end e = {0};
+		int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		assert_int_equal(loop_create("test", &e.loop), 0);
+		assert_int_equal(character_create(spec, e.loop, &ops, &e, &e.character), 0);
+		assert_int_equal(connect(client, (struct sockaddr *)&a, sizeof(a)), 0);
+		turn(&e, 2);
+		for (unsigned i = 0; i < 1000; i++) {
+			while (character_write(e.character, 'x'))
+				;
+			assert_int_equal(loop_run_once(e.loop, 0), 0);
+		}
+		while (character_write(e.character, 'x'))
+			;
+		/* The kernel tells first whom it was asked to tell last. */
+		if (input_first) {
+			e.no_room = true;
+			assert_int_equal(write(client, "a", 1), 1);
+			turn(&e, 2);
+			e.no_room = false;
+			character_resume(e.character);
+			turn(&e, 2);
+			assert_int_equal(e.taken, 1);
+		}
+		e.drained = 0;
+		close(client);
+		turn(&e, 10);
+		assert_int_equal(e.drained, 1);
+		assert_true(character_write(e.character, 'x'));
+		character_destroy(e.character);
+		loop_destroy(e.loop);
+	}
+	unlink(a.sun_path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(endless_output_leaves_the_loop_its_other_work),
 		cmocka_unit_test(endless_input_leaves_the_loop_its_other_work),
 		cmocka_unit_test(all_output_arrives),
+		cmocka_unit_test(a_client_that_leaves_frees_the_guest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -291,7 +291,6 @@ static void nonsense_ends_the_connection(void **state)
 		{VHOST_USER_GPU_SCANOUT, 0, 12, {16, 8, 8}, 3},
 		{VHOST_USER_GPU_SCANOUT, 0, 12, {0, 16385, 8}, 3},
 		{VHOST_USER_GPU_SCANOUT, 0, 12, {0, 0, 8}, 3},
-		{VHOST_USER_GPU_SCANOUT, 0, 12, {0, 16384, 16384}, 3},
 		{VHOST_USER_GPU_UPDATE, 0, 24, {1, 0, 0, 1, 1}, 6}, /* nothing is shown there */
 		{VHOST_USER_GPU_UPDATE, 0, 24, {0, 8, 0, 1, 1}, 6},
 		{VHOST_USER_GPU_UPDATE, 0, 24, {0, 0, UINT32_MAX, 1, 1}, 6},
@@ -353,7 +352,14 @@ static void a_hot_spot_is_in_the_image(void **state)
 	assert_int_equal(p->shown.cursors, 2);
 }
 
-/* Pictures together have a limit, and what goes makes room. */
+static void update_corner(struct place *p, uint32_t scanout, uint32_t colour)
+{
+	const uint32_t words[6] = {scanout, 0, 0, 1, 1, colour};
+
+	say(p, VHOST_USER_GPU_UPDATE, 0, sizeof(words), words, 6);
+}
+
+/* Pictures together have a limit, and what goes makes room. What the guest's user chose too big is not shown, no more. */
 static void memory_is_limited(void **state)
 {
 	struct place *p = *state;
@@ -363,12 +369,90 @@ static void memory_is_limited(void **state)
 
 		say(p, VHOST_USER_GPU_SCANOUT, 0, 12, big, 3);
 	}
-	assert_false(is_cut(p));
 	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, (const uint32_t[3]){2, 0, 0}, 3);
-	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, (const uint32_t[3]){9, 16384, 1024}, 3);
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, (const uint32_t[3]){9, 16384, 1023}, 3);
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, (const uint32_t[3]){10, 16384, 1}, 3);
+	update_corner(p, 10, 5);
 	assert_false(is_cut(p));
-	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, (const uint32_t[3]){10, 1, 1}, 3);
+	assert_int_equal(p->shown.pictures[10].pixels[0], 5);
+	for (unsigned i = 0; i < 2; i++) {
+		say(p, VHOST_USER_GPU_SCANOUT, 0, 12, (const uint32_t[3]){10, 16384, i ? 16384 : 2}, 3);
+		update_corner(p, 10, 6);
+		assert_false(is_cut(p));
+		assert_int_equal(p->shown.frames, 1 + 2 * i);
+		assert_int_equal(p->shown.blanks, 1 + i);
+		say(p, VHOST_USER_GPU_SCANOUT, 0, 12, (const uint32_t[3]){10, 3, 2}, 3);
+		update_corner(p, 10, 7);
+		update_corner(p, 10, 8);
+		assert_false(is_cut(p));
+		assert_int_equal(p->shown.pictures[10].width, 3);
+		assert_int_equal(p->shown.pictures[10].pixels[0], 8);
+		p->shown.frames = 3;
+	}
+	/* Nor is what lies outside what is not shown. */
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, (const uint32_t[3]){10, 16384, 2}, 3);
+	say(p, VHOST_USER_GPU_UPDATE, 0, 24, (const uint32_t[6]){10, 0, 2, 1, 1, 0}, 6);
 	assert_true(is_cut(p));
+}
+
+/* Whatever sizes came in between: the output still has the picture of before. */
+static void what_was_shown_is_taken_back(void **state)
+{
+	static const uint32_t size[3] = {0, 2, 1}, pixels[7] = {0, 0, 0, 2, 1, 1, 2}, other[3] = {0, 4, 4}, none[3] = {0, 0, 0};
+	struct place *p = *state;
+
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, size, 3);
+	say(p, VHOST_USER_GPU_UPDATE, 0, 28, pixels, 7);
+	run(p);
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, other, 3);
+	run(p);
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, none, 3);
+	assert_false(is_cut(p));
+	assert_int_equal(p->shown.frames, 1);
+	assert_int_equal(p->shown.blanks, 1);
+	/* Once. */
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, other, 3);
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, none, 3);
+	assert_false(is_cut(p));
+	assert_int_equal(p->shown.blanks, 1);
+}
+
+/* Who keeps frames, like PNG files, gets the last one too, also when its end comes in the same breath. */
+static void the_last_frame_is_shown_before_its_end(void **state)
+{
+	static const uint32_t size[3] = {0, 2, 1}, pixels[7] = {0, 0, 0, 2, 1, 1, 2}, other[3] = {0, 4, 4}, none[3] = {0, 0, 0};
+	struct place *p = *state;
+
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, size, 3);
+	say(p, VHOST_USER_GPU_UPDATE, 0, 28, pixels, 7);
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, other, 3);
+	assert_false(is_cut(p));
+	assert_int_equal(p->shown.frames, 1);
+	assert_int_equal(p->shown.pictures[0].pixels[1], 2);
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, size, 3);
+	say(p, VHOST_USER_GPU_UPDATE, 0, 28, pixels, 7);
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, none, 3);
+	assert_false(is_cut(p));
+	assert_int_equal(p->shown.frames, 2);
+	assert_int_equal(p->shown.blanks, 1);
+}
+
+/* A few bytes that cost as much as a whole picture: others on the loop have their turn after each. */
+static void a_new_size_ends_the_turn(void **state)
+{
+	static const uint32_t pixel[6] = {0, 0, 0, 1, 1, 1};
+	struct place *p = *state;
+
+	for (uint32_t i = 0; i < 10; i++) {
+		say(p, VHOST_USER_GPU_SCANOUT, 0, 12, (const uint32_t[3]){0, 2 + i, 1}, 3);
+		say(p, VHOST_USER_GPU_UPDATE, 0, 24, pixel, 6);
+	}
+	for (unsigned i = 0; i <= 10; i++) {
+		assert_int_equal(p->shown.frames, i ? i - 1 : 0);
+		assert_int_equal(loop_run_once(p->loop, 0), 0);
+	}
+	assert_int_equal(p->shown.frames, 10);
+	assert_int_equal(p->shown.pictures[0].width, 11);
 }
 
 static void a_message_may_come_byte_by_byte(void **state)
@@ -397,6 +481,9 @@ int main(void)
 		T(nonsense_ends_the_connection),
 		T(a_hot_spot_is_in_the_image),
 		T(memory_is_limited),
+		T(what_was_shown_is_taken_back),
+		T(the_last_frame_is_shown_before_its_end),
+		T(a_new_size_ends_the_turn),
 		T(a_message_may_come_byte_by_byte),
 	};
 
