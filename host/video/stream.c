@@ -410,6 +410,9 @@ static bool mark_end(struct video_stream *s)
 /* Everything is out: mark an empty buffer, then answer. Returns false while there is no buffer to mark. */
 static bool finish_drain(struct video_stream *s)
 {
+	/* The buffers there are go with the old size, and a mark in one of them with the buffer. */
+	if (s->output_held)
+		return false;
 	/* All that are queued may wait in the codec for pictures, of which none comes. */
 	if (!s->sides[VIDEO_OUTPUT].first_queued && lends_output(s))
 		let_go_of_codec(s);

@@ -57,6 +57,30 @@ static void a_drain_goes_on_behind_a_new_size(void **state)
 	media_world_destroy(w);
 }
 
+/* Buffers of the old size go back with their queue; a mark in one of them would be lost there. */
+static void a_drain_without_pictures_of_the_new_size_ends_behind_it(void **state)
+{
+	struct media_world *w = media_world_create(NULL);
+	struct player p;
+
+	(void)state;
+	player_start(&p, w);
+	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 1);
+	/* With it goes the only picture of that size. */
+	player_queue_unit(&p, FAKE_BROKEN, 32, 32, 2);
+	player_expect_picture(&p, 0);
+	player_expect_last(&p);
+	player_expect_change(&p);
+	player_expect_input(&p, 0);
+	player_expect_input(&p, 0);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_STOP), 0);
+	player_expect_nothing(&p);
+	player_stop_capture(&p);
+	player_start_capture(&p);
+	player_expect_end(&p);
+	media_world_destroy(w);
+}
+
 static void start_goes_on_with_buffers_that_are_large_enough(void **state)
 {
 	struct media_world *w = media_world_create(NULL);
@@ -199,6 +223,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_new_size_ends_the_old_one_with_the_last_flag),
 		cmocka_unit_test(a_drain_goes_on_behind_a_new_size),
+		cmocka_unit_test(a_drain_without_pictures_of_the_new_size_ends_behind_it),
 		cmocka_unit_test(start_goes_on_with_buffers_that_are_large_enough),
 		cmocka_unit_test(start_returns_buffers_that_are_too_small),
 		cmocka_unit_test(the_size_that_was_set_is_no_change),
