@@ -280,8 +280,12 @@ void media_stop_queue(struct media_session *s, enum video_queue q)
 	}
 	queue->sequence = 0;
 	s->stopped = false;
-	if (q == VIDEO_INPUT)
-		s->failed = false;
+	if (q != VIDEO_INPUT)
+		return;
+	s->failed = false;
+	/* Of a stream without a size it would tell that it failed, which is over. */
+	if (!s->stream->format_known)
+		media_drop_note(s->media, &s->source_change);
 }
 
 int media_streamon(struct media_session *s, struct media_ioctl *i)

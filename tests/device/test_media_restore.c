@@ -66,6 +66,30 @@ static void a_session_that_had_a_codec_goes_on_when_it_is_restarted(void **state
 	media_world_destroy(w);
 }
 
+/* A guest may have started over before the process that takes over looks at its event buffers. */
+static void a_failure_that_is_over_is_not_told(void **state)
+{
+	struct media_world *w = media_world_create(&keeps);
+	struct player p;
+
+	(void)state;
+	player_open(&p, w);
+	/* There is a codec, of no size yet. */
+	player_queue_unit(&p, FAKE_PICTURE, 0, 0, 1);
+	player_expect_input(&p, 0);
+	media_world_take_over_late(w);
+	assert_int_equal(media_stream(w, p.id, MEDIA_OUTPUT, false), 0);
+	assert_int_equal(media_stream(w, p.id, MEDIA_OUTPUT, true), 0);
+	player_expect_nothing(&p);
+	player_feed(&p, 2);
+	player_expect_change(&p);
+	/* Of a size that is known the guest is told, whatever it did. */
+	media_world_take_over_late(w);
+	assert_int_equal(media_stream(w, p.id, MEDIA_OUTPUT, false), 0);
+	player_expect_change(&p);
+	media_world_destroy(w);
+}
+
 static void a_session_without_a_codec_goes_on(void **state)
 {
 	struct media_world *w = media_world_create(&keeps);
@@ -542,6 +566,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_session_that_had_a_codec_goes_on_when_it_is_restarted),
+		cmocka_unit_test(a_failure_that_is_over_is_not_told),
 		cmocka_unit_test(a_session_without_a_codec_goes_on),
 		cmocka_unit_test(what_waits_for_its_queue_is_still_queued),
 		cmocka_unit_test(what_was_not_told_is_told),

@@ -18,11 +18,16 @@
 
 /* ---- life ---- */
 
-void media_post_events(struct media_world *w)
+static void add_events(struct media_world *w)
 {
 	for (unsigned i = 0; i < MEDIA_WORLD_EVENTS; i++)
 		w->posted[i] = fake_guest_add(w->guest, VIRTIO_MEDIA_QUEUE_EVENT, NULL, 0,
 					      sizeof(struct virtio_media_event_dqbuf));
+}
+
+void media_post_events(struct media_world *w)
+{
+	add_events(w);
 	fake_guest_kick(w->guest, VIRTIO_MEDIA_QUEUE_EVENT);
 }
 
@@ -76,7 +81,7 @@ struct media_world *media_world_create(const struct video_world_options *options
 	return w;
 }
 
-void media_world_take_over(struct media_world *w)
+void media_world_take_over_late(struct media_world *w)
 {
 	assert_true(w->journal_fd >= 0 && w->deaths < MEDIA_WORLD_DEATHS);
 	w->dead[w->deaths].device = w->device;
@@ -86,7 +91,13 @@ void media_world_take_over(struct media_world *w)
 	assert_int_equal(fake_guest_take_over(w->guest, w->device), 0);
 	for (unsigned i = 0; i < MEDIA_WORLD_EVENTS; i++)
 		fake_guest_free_request(w->guest, w->posted[i]);
-	media_post_events(w);
+	add_events(w);
+}
+
+void media_world_take_over(struct media_world *w)
+{
+	media_world_take_over_late(w);
+	fake_guest_kick(w->guest, VIRTIO_MEDIA_QUEUE_EVENT);
 }
 
 struct media_world *media_world_open(const struct video_world_options *options, uint32_t *session)

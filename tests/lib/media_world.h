@@ -62,6 +62,8 @@ void media_world_restart(struct media_world *w);
  * were in flight are lost; the home keeps what was mapped.
  */
 void media_world_take_over(struct media_world *w);
+/* Likewise, and the event queue's kick is late: commands come first. */
+void media_world_take_over_late(struct media_world *w);
 /* Take the events that came, and post their buffers without a word to the device. */
 void media_world_collect(struct media_world *w);
 /* Buffers for events: done by itself above. */
