@@ -93,12 +93,15 @@ static void on_term(int signal)
 
 /*
  * Kills workers, each at a moment that no two have in common: every other one while it starts, though not before it begins,
- * since no guest gets there; the rest when they have taken over, or no command would be answered. It ends when the last one
- * that it killed has been replaced.
+ * since no guest gets there; the rest when they have taken over and answered something, or on a slow machine, where that is
+ * long after, a command might see any number of them go. It ends when the last one that it killed has been replaced.
  */
 static void kill_workers(const struct media_keeper *m, unsigned seed, unsigned life_ms)
 {
 	for (unsigned kills = 0, begun = 0;; kills++) {
+		/* The first has nothing to take over. */
+		const bool has_served = kills > 0 && kills % 2 == 0;
+		unsigned answers;
 		pid_t worker;
 
 		while (m->k.shared->workers == begun)
@@ -107,8 +110,10 @@ static void kill_workers(const struct media_keeper *m, unsigned seed, unsigned l
 		/* A keeper buries one before it makes the next. */
 		while ((worker = video_keeper_worker(&m->k, 0)) <= 1)
 			usleep(500);
-		/* The first has nothing to take over. */
-		while (!is_over && kills > 0 && kills % 2 == 0 && !took_over(m, worker))
+		while (!is_over && has_served && !took_over(m, worker))
+			usleep(2000);
+		answers = m->k.shared->answers;
+		while (!is_over && has_served && m->k.shared->answers == answers)
 			usleep(2000);
 		if (!is_over)
 			usleep((unsigned)rand_r(&seed) % (life_ms * 1000));

@@ -91,11 +91,12 @@ int media_keeper_end(struct media_keeper *m)
 
 /* ---- the guest ---- */
 
-/* Since @since, when something was asked. */
+/* An answer to what was asked at @since. */
 static void check_time(struct media_keeper *m, uint64_t since)
 {
 	const uint64_t took_ns = loop_now_ns() - since;
 
+	m->k.shared->answers++;
 	m->slowest_ns = took_ns > m->slowest_ns ? took_ns : m->slowest_ns;
 	if (took_ns > VIDEO_KEEPER_PATIENCE_NS)
 		fail_msg("it took %u ms", (unsigned)(took_ns / 1000000));

@@ -39,6 +39,7 @@ extern struct video_keeper_film {
 struct video_keeper_shared {
 	atomic_uint workers;   /* started so far, spare ones too */
 	atomic_uint spares;    /* of them, those that have stood by */
+	atomic_uint answers;   /* that a virtio-media guest has got */
 	atomic_bool forbidden; /* do what is not allowed */
 	atomic_bool stuck;     /* codecs don't stop */
 	char die_at[32];       /* a step, from now on; "": none */
