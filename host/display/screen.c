@@ -181,8 +181,8 @@ static int scanout(struct screen *s)
 	if (m->scanout_id >= DISPLAY_MAX_SCANOUTS || m->width > MAX_SIDE || m->height > MAX_SIDE || !m->width != !m->height)
 		return -EPROTO;
 	o = &s->scanouts[m->scanout_id];
-	/* The process that takes over shows what the one before did. */
-	if (o->width == m->width && o->height == m->height)
+	/* The process that takes over shows what the one before did. There may be room now for what had none. */
+	if (o->width == m->width && o->height == m->height && (o->picture.pixels || !m->width))
 		return 0;
 	/* Its last frame may be one to keep. */
 	present_scanout(s, m->scanout_id);

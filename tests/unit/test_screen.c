@@ -389,9 +389,17 @@ static void memory_is_limited(void **state)
 		assert_int_equal(p->shown.pictures[10].pixels[0], 8);
 		p->shown.frames = 3;
 	}
-	/* Nor is what lies outside what is not shown. */
+	/* It is when it is asked for once more and there is room. */
 	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, (const uint32_t[3]){10, 16384, 2}, 3);
-	say(p, VHOST_USER_GPU_UPDATE, 0, 24, (const uint32_t[6]){10, 0, 2, 1, 1, 0}, 6);
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, (const uint32_t[3]){9, 0, 0}, 3);
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, (const uint32_t[3]){10, 16384, 2}, 3);
+	update_corner(p, 10, 9);
+	assert_false(is_cut(p));
+	assert_int_equal(p->shown.pictures[10].width, 16384);
+	assert_int_equal(p->shown.pictures[10].pixels[0], 9);
+	/* What lies outside what is not shown is nonsense all the same. */
+	say(p, VHOST_USER_GPU_SCANOUT, 0, 12, (const uint32_t[3]){10, 16384, 16384}, 3);
+	say(p, VHOST_USER_GPU_UPDATE, 0, 24, (const uint32_t[6]){10, 16384, 2, 1, 1, 0}, 6);
 	assert_true(is_cut(p));
 }
 
