@@ -136,19 +136,26 @@ static bool shows_top_left(struct vnc_watcher *v, const void *what)
 	return true;
 }
 
-static void a_viewer_of_fixed_size_sees_what_fits(void **state)
+/* It knows raw pixels, and nothing else. */
+static void look_at_fixed_size(struct vnc_watcher *v, struct vnc_place *p)
 {
 	static const char only_raw[] = {2, 0, 0, 1, 0, 0, 0, 0};
-	struct vnc_place *p = *state;
-	struct vnc_watcher v;
 
 	vnc_create_here(p, "");
 	vnc_show(p);
-	vnc_look(&v, p);
-	/* It knows raw pixels, and nothing else. Messages are taken in turn: after the key the server knows that, too. */
-	assert_true(WriteToRFBServer(v.client, only_raw, sizeof(only_raw)));
-	vnc_type(&v, 'a');
-	vnc_assert_keys(p, &v, "+30 -30 ");
+	vnc_look(v, p);
+	assert_true(WriteToRFBServer(v->client, only_raw, sizeof(only_raw)));
+	/* Messages are taken in turn: after the key the server knows that, too. */
+	vnc_type(v, 'a');
+	vnc_assert_keys(p, v, "+30 -30 ");
+}
+
+static void a_viewer_of_fixed_size_sees_what_fits(void **state)
+{
+	struct vnc_place *p = *state;
+	struct vnc_watcher v;
+
+	look_at_fixed_size(&v, p);
 	assert_true(vnc_sees_all(&v, p));
 	assert_int_equal(vnc_present(p, 0, DISPLAY_XRGB8888, 100, 130, (struct display_rect){0, 0, 100, 130}), 0);
 	assert_true(vnc_wait_for(&v, shows_top_left, &(struct vnc_view){p->pixels, 100, 130}));
@@ -161,17 +168,11 @@ static void a_viewer_of_fixed_size_sees_what_fits(void **state)
 /* The library would keep each of these for ever, and look through them all each time. */
 static void a_viewer_of_fixed_size_costs_nothing_for_what_it_cannot_see(void **state)
 {
-	static const char only_raw[] = {2, 0, 0, 1, 0, 0, 0, 0};
 	struct vnc_place *p = *state;
 	struct vnc_watcher v;
 	size_t bytes;
 
-	vnc_create_here(p, "");
-	vnc_show(p);
-	vnc_look(&v, p);
-	assert_true(WriteToRFBServer(v.client, only_raw, sizeof(only_raw)));
-	vnc_type(&v, 'a');
-	vnc_assert_keys(p, &v, "+30 -30 ");
+	look_at_fixed_size(&v, p);
 	assert_int_equal(vnc_present(p, 0, DISPLAY_XRGB8888, 500, 120, (struct display_rect){0, 0, 500, 120}), 0);
 	assert_true(vnc_wait_for(&v, shows_top_left, &(struct vnc_view){p->pixels, 500, 120}));
 	bytes = mallinfo2().uordblks;
