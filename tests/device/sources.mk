@@ -128,8 +128,8 @@ test_media_fwht-src = tests/lib/media_client.c tests/lib/soft_picture.c tests/li
 	$(host-sandbox-src)
 device-tests += test_codec_missing test_codec_choice test_video_batch test_video_leaks
 test_video_leaks-src = tests/lib/round_trip.c tests/lib/soft_picture.c $(codec-test-src)
-test_codec_missing-src = $(codec-test-src)
-test_codec_choice-src = $(codec-test-src)
+test_codec_missing-src = tests/lib/no_plugins.c $(codec-test-src)
+test_codec_choice-src = tests/lib/no_plugins.c $(codec-test-src)
 test_video_batch-src = tests/lib/film.c $(video-test-src)
 device-tests += test_codec_lend_end
 test_codec_lend_end-src = $(codec-test-src)

@@ -10,15 +10,14 @@
 
 #include <cmocka.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <gst/gst.h>
 
 #include "host/video/codec.h"
 #include "host/video/gst_elements.h"
 #include "protocol/virtio_video.h"
+#include "tests/lib/no_plugins.h"
 
 struct element {
 	const char *name, *class;
@@ -164,14 +163,12 @@ int main(void)
 		cmocka_unit_test(doctor_says_which_and_of_what_kind),
 		cmocka_unit_test(hardware_is_left_when_it_is_too_much_trouble),
 	};
-	char registry[] = "/tmp/mullion-registry-XXXXXX";
-	int fd = mkstemp(registry), failed;
+	char registry[NO_PLUGINS_PATH_BYTES];
+	int failed;
 
-	/* Before GStreamer starts: no plug-ins anywhere. */
-	setenv("GST_REGISTRY_1_0", registry, 1);
-	setenv("GST_PLUGIN_SYSTEM_PATH_1_0", "", 1);
-	setenv("GST_PLUGIN_PATH_1_0", "", 1);
-	failed = fd < 0 ? 1 : cmocka_run_group_tests_name("codec_choice", tests, register_all, NULL);
-	unlink(registry);
+	if (no_plugins_begin(registry))
+		return 1;
+	failed = cmocka_run_group_tests_name("codec_choice", tests, register_all, NULL);
+	no_plugins_end(registry);
 	return failed;
 }

@@ -8,13 +8,12 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "host/video/codec.h"
 #include "host/video/video.h"
 #include "tests/lib/fake_guest.h"
+#include "tests/lib/no_plugins.h"
 
 struct report {
 	unsigned lines, cured;
@@ -71,14 +70,12 @@ int main(void)
 		cmocka_unit_test(doctor_names_the_package_of_each_codec),
 		cmocka_unit_test(a_device_without_codecs_is_refused),
 	};
-	char registry[] = "/tmp/mullion-registry-XXXXXX";
-	int fd = mkstemp(registry), failed;
+	char registry[NO_PLUGINS_PATH_BYTES];
+	int failed;
 
-	/* Before GStreamer starts: no plug-ins anywhere. */
-	setenv("GST_REGISTRY_1_0", registry, 1);
-	setenv("GST_PLUGIN_SYSTEM_PATH_1_0", "", 1);
-	setenv("GST_PLUGIN_PATH_1_0", "", 1);
-	failed = fd < 0 ? 1 : cmocka_run_group_tests_name("codec_missing", tests, NULL, NULL);
-	unlink(registry);
+	if (no_plugins_begin(registry))
+		return 1;
+	failed = cmocka_run_group_tests_name("codec_missing", tests, NULL, NULL);
+	no_plugins_end(registry);
 	return failed;
 }
