@@ -323,10 +323,10 @@ static void vhost_user_stop_queue(struct virtio_device *d, unsigned q)
 		lost(v);
 }
 
-static int open_session(struct vhost_user *v)
+static int open_session(struct vhost_user *v, uint64_t patience_ns)
 {
 	int err = v->connect ? vhost_session_open_fd(&v->session, v->connect(v->owner))
-			     : vhost_session_open(&v->session, v->socket);
+			     : vhost_session_open(&v->session, v->socket, patience_ns);
 
 	v->session.map = map;
 	v->session.owner = v;
@@ -344,7 +344,7 @@ static uint64_t offer_of(const struct vhost_user *v)
 static int reconnect(struct vhost_user *v)
 {
 	uint64_t missing;
-	int err = open_session(v);
+	int err = open_session(v, 0);
 
 	if (!err)
 		err = read_config(v);
@@ -547,7 +547,7 @@ int vhost_user_create(const struct vhost_user_setup *config, struct loop *loop, 
 	v->changed_task = (struct loop_task){.run = changed_meanwhile, .owner = v};
 	v->connect = config->connect;
 	v->owner = config->owner;
-	err = open_session(v);
+	err = open_session(v, VHOST_SESSION_PATIENCE_NS);
 	if (err)
 		goto lost;
 	err = check_backend(v);

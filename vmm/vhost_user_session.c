@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host/base/loop.h"
@@ -347,8 +348,16 @@ static int ask_number(struct vhost_session *s, uint32_t request, uint64_t *numbe
 
 /* ---- the beginning ---- */
 
-static int dial(struct vhost_session *s, const char *path)
+/* A program that is just starting has no socket yet, or has one that it doesn't listen on yet. */
+static bool may_come(int err)
 {
+	return err == ENOENT || err == ECONNREFUSED;
+}
+
+static int dial(struct vhost_session *s, const char *path, uint64_t patience_ns)
+{
+	static const struct timespec a_moment = {.tv_nsec = 20000000};
+	const uint64_t end = loop_now_ns() + patience_ns;
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
 	if (strlen(path) >= sizeof(address.sun_path))
@@ -357,8 +366,13 @@ static int dial(struct vhost_session *s, const char *path)
 	strcpy(address.sun_path, path);
 	/* Not to wait: a listener whose queue is full is as good as none. */
 	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (s->fd < 0 || connect(s->fd, (const struct sockaddr *)&address, sizeof(address)))
-		return fail(s, -errno, "can't connect: %s: start the device's program first", strerror(errno));
+	if (s->fd < 0)
+		return fail(s, -errno, "no socket: %s", strerror(errno));
+	while (connect(s->fd, (const struct sockaddr *)&address, sizeof(address))) {
+		if (!may_come(errno) || loop_now_ns() >= end)
+			return fail(s, -errno, "can't connect: %s: start the device's program first", strerror(errno));
+		(void)nanosleep(&a_moment, NULL);
+	}
 	return 0;
 }
 
@@ -414,13 +428,13 @@ static struct vhost_session closed(const struct vhost_session *s)
 	return c;
 }
 
-int vhost_session_open(struct vhost_session *s, const char *path)
+int vhost_session_open(struct vhost_session *s, const char *path, uint64_t patience_ns)
 {
 	int err;
 
 	*s = closed(s);
+	err = dial(s, path, patience_ns);
 	vhost_session_allow(s);
-	err = dial(s, path);
 	return err ? err : greet(s);
 }
 

@@ -23,6 +23,8 @@ struct virtq_setup;
 #define VHOST_SESSION_LIMIT_NS 5000000000ull
 /* And for its first words, with a driver to load, where all may be emulated. */
 #define VHOST_SESSION_START_NS 60000000000ull
+/* And until it listens, where it was started together with us. */
+#define VHOST_SESSION_PATIENCE_NS 2000000000ull
 
 /* A process waits for the answer to one announcement before it makes the next. */
 #define VHOST_SESSION_MAX_ANNOUNCED 4u
@@ -68,10 +70,11 @@ struct vhost_ring {
 void vhost_session_allow(struct vhost_session *s);
 
 /*
- * Connect to the socket at @path and learn what the backend can do. Returns 0 or a negative errno with s->why set and
- * nothing open, as all of the following do.
+ * Connect to the socket at @path and learn what the backend can do. While nobody listens there, this waits up to
+ * @patience_ns for a program that is just starting. Returns 0 or a negative errno with s->why set and nothing open, as all
+ * of the following do.
  */
-int vhost_session_open(struct vhost_session *s, const char *path);
+int vhost_session_open(struct vhost_session *s, const char *path, uint64_t patience_ns);
 /*
  * The same with @fd (taken; -1: s->why says that its program could not be started), to a process that has just been
  * started and may take VHOST_SESSION_START_NS to be ready.

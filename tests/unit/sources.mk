@@ -81,6 +81,8 @@ test_ctl-libs = $(json-libs)
 # The frontend's end of vhost-user.
 unit-tests += test_shared_objects
 test_shared_objects-src := vmm/shared_objects.c
+unit-tests += test_vhost_user_dial
+test_vhost_user_dial-src := vmm/vhost_user_session.c vmm/shared_objects.c
 unit-tests += test_vhost_user_session
 test_vhost_user_session-src := vmm/vhost_user_session.c vmm/shared_objects.c
 unit-tests += test_vhost_user

@@ -105,7 +105,7 @@ static int open_with(struct vhost_session *s, const void *data, size_t size, uns
 	assert_true(p.listener >= 0 && !bind(p.listener, (const struct sockaddr *)&a, sizeof(a)) && !listen(p.listener, 1));
 	assert_int_equal(pthread_create(&p.thread, NULL, peer_run, &p), 0);
 	*s = VHOST_SESSION_CLOSED;
-	err = vhost_session_open(s, p.path);
+	err = vhost_session_open(s, p.path, 0);
 	if (err) {
 		assert_int_equal(s->fd, -1);
 		assert_int_equal(s->backend_fd, -1);
@@ -177,25 +177,6 @@ static void a_refusal_is_an_error(void **state)
 	memcpy(bad, good, sizeof(good));
 	bad[2].number[1] = 1;
 	assert_int_equal(open_with(&s, bad, sizeof(bad), 0), -EREMOTEIO);
-}
-
-/* As mullion-gpu is while it serves one: the kernel has taken the connection, and nobody speaks. */
-static void a_backend_that_is_busy_is_not_waited_for(void **state)
-{
-	const uint64_t begin = loop_now_ns();
-	struct vhost_session s = VHOST_SESSION_CLOSED;
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	(void)state;
-	snprintf(a.sun_path, sizeof(a.sun_path), "/tmp/mullion-test-%d.sock", (int)getpid());
-	unlink(a.sun_path);
-	assert_true(listener >= 0 && !bind(listener, (const struct sockaddr *)&a, sizeof(a)) && !listen(listener, 1));
-	assert_int_equal(vhost_session_open(&s, a.sun_path), -ETIMEDOUT);
-	assert_true(loop_now_ns() - begin < 2 * VHOST_SESSION_LIMIT_NS);
-	assert_non_null(strstr(s.why, "does it serve another guest"));
-	close(listener);
-	unlink(a.sun_path);
 }
 
 static void descriptors_nobody_asked_for_are_not_kept(void **state)
@@ -768,7 +749,6 @@ int main(void)
 		cmocka_unit_test(hanging_up_at_every_byte_is_an_error),
 		cmocka_unit_test(wrong_answers_are_an_error),
 		cmocka_unit_test(a_refusal_is_an_error),
-		cmocka_unit_test(a_backend_that_is_busy_is_not_waited_for),
 		cmocka_unit_test(descriptors_nobody_asked_for_are_not_kept),
 		cmocka_unit_test(more_queues_than_the_word_holds_are_cut),
 		cmocka_unit_test(config_space_of_another_size_is_an_error),
