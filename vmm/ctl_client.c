@@ -99,19 +99,21 @@ static int folder_failed(const char *folder, int err)
 	return err;
 }
 
+static bool print_guest(void *owner, const char *name, int fd)
+{
+	(void)owner;
+	puts(name);
+	if (fd >= 0)
+		close(fd);
+	return true;
+}
+
 static int list_guests(void)
 {
-	struct guests g = {.fd = -1};
 	char folder[PATH_MAX];
-	int err = each_guest(folder, sizeof(folder), note_guest, &g);
+	int err = each_guest(folder, sizeof(folder), print_guest, NULL);
 
-	if (err)
-		return folder_failed(folder, err);
-	if (g.fd >= 0)
-		close(g.fd);
-	for (char *rest = g.names, *name; g.count && (name = strsep(&rest, ","));)
-		puts(name + strspn(name, " "));
-	return 0;
+	return err ? folder_failed(folder, err) : 0;
 }
 
 static int connect_only_guest(void)
@@ -305,8 +307,12 @@ int ctl_main(int argc, char **argv)
 		ctl_wrong("--name %s: a name is what mullion run --name got, or a process number", name);
 		return VM_END_USAGE;
 	}
-	if (i < argc && !strcmp(argv[i], "list") && i + 1 == argc)
-		return list_guests() ? VM_END_ERROR : 0;
+	if (i < argc && !strcmp(argv[i], "list")) {
+		if (i + 1 == argc && !json && !socket_path && !name)
+			return list_guests() ? VM_END_ERROR : 0;
+		ctl_wrong("list takes no arguments and no options: it asks no guest");
+		return VM_END_USAGE;
+	}
 	if (i < argc)
 		return run_verb(socket_path, name, json, argc - i, argv + i);
 	ctl_wrong("say what to do; mullion ctl --help lists the verbs");

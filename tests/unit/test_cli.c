@@ -115,6 +115,41 @@ static void a_guest_that_hangs_is_named_and_not_waited_for(void **state)
 	unsetenv("XDG_RUNTIME_DIR");
 }
 
+static void every_guest_is_listed(void **state)
+{
+	enum { GUESTS = 25 };
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	struct command_result r;
+	int listeners[GUESTS];
+	unsigned lines = 0;
+
+	(void)state;
+	setenv("XDG_RUNTIME_DIR", dir, 1);
+	assert_int_equal(mkdir("mullion", 0700), 0);
+	for (int i = 0; i < GUESTS; i++) {
+		snprintf(a.sun_path, sizeof(a.sun_path), "mullion/g%02d.sock", i);
+		listeners[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(bind(listeners[i], (const struct sockaddr *)&a, sizeof(a)), 0);
+		assert_int_equal(listen(listeners[i], 4), 0);
+	}
+	command_run("ctl list", &r);
+	assert_int_equal(r.status, 0);
+	for (const char *c = r.out; (c = strchr(c, '\n')); c++)
+		lines++;
+	assert_int_equal(lines, GUESTS);
+	assert_non_null(strstr(r.out, "g00\n"));
+	assert_non_null(strstr(r.out, "g24\n"));
+	command_says("ctl list here", 2, "list takes no arguments");
+	command_says("ctl --json list", 2, "list takes no arguments");
+	for (int i = 0; i < GUESTS; i++) {
+		close(listeners[i]);
+		snprintf(a.sun_path, sizeof(a.sun_path), "mullion/g%02d.sock", i);
+		assert_int_equal(unlink(a.sun_path), 0);
+	}
+	assert_int_equal(rmdir("mullion"), 0);
+	unsetenv("XDG_RUNTIME_DIR");
+}
+
 static void need_kvm(void)
 {
 	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -295,6 +330,7 @@ int main(void)
 		cmocka_unit_test(what_is_missing_is_named), cmocka_unit_test(exit_status_tells_how_the_guest_ended),
 		cmocka_unit_test(terminal_is_put_back),
 		cmocka_unit_test(a_guest_that_hangs_is_named_and_not_waited_for),
+		cmocka_unit_test(every_guest_is_listed),
 		cmocka_unit_test(a_gpu_that_was_named_is_used_or_nothing),
 	};
 
