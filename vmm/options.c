@@ -470,6 +470,9 @@ static int set_video(struct options *o, char *arg)
 			o->video_decoder = true;
 		else if (!strcmp(part, "encoder"))
 			o->video_encoder = true;
+		else if (!strchr(part, '=') || value_of(part, "kind"))
+			return wrong("--video: what is \"%s\"? Write decoder, encoder, or decoder,encoder, then KEY=VALUE",
+				     part);
 		else if (!taken) /* what may follow is the module's own business */
 			used += (size_t)snprintf(o->video + used, sizeof(o->video) - used, "%s%s", used ? "," : "", part);
 	}
@@ -480,9 +483,15 @@ static int set_video(struct options *o, char *arg)
 
 static int set_display(struct options *o, char *arg)
 {
-	/* Descriptors of the device's process are none of the user's. */
-	if (!strncmp(arg, "fd:", 3))
-		return wrong("--display fd: is for mullion-gpu alone; here there are none, png:DIR[,every=N] and vnc[:ADDR]");
+	static const char *const outputs[] = {"none", "png", "vnc"};
+	const size_t n = strcspn(arg, ":=,");
+	bool known = false;
+
+	/* mullion-gpu knows more, but its descriptors and who listens to it are none of the user's here. */
+	for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]); i++)
+		known |= strlen(outputs[i]) == n && !strncmp(arg, outputs[i], n);
+	if (!known)
+		return wrong("--display %s: write none, png:DIR[,every=N] or vnc[:ADDR][,password=FILE]", arg);
 	o->display = arg;
 	return 0; /* what may follow is the outputs' own business */
 }

@@ -293,7 +293,18 @@ static void words_for_the_home_of_a_device_are_not_the_devices(void **state)
 	options_finish(&o);
 	assert_int_equal(parse(&o, "--kernel k --gpu sandbox=auto,sandbox=off"), -EINVAL);
 	options_finish(&o);
+	/* Which of the two it is, is said by the first words alone. */
+	assert_int_equal(parse(&o, "--kernel k --video decoder,kind=encoder"), -EINVAL);
+	options_finish(&o);
+	assert_int_equal(parse(&o, "--kernel k --video decoder,encodr"), -EINVAL);
+	options_finish(&o);
 	assert_int_equal(parse(&o, "--kernel k --display fd:4"), -EINVAL);
+	options_finish(&o);
+	assert_int_equal(parse(&o, "--kernel k --display ./screen.sock"), -EINVAL);
+	options_finish(&o);
+	assert_int_equal(parse(&o, "--kernel k --display /run/screen.sock"), -EINVAL);
+	options_finish(&o);
+	assert_int_equal(parse(&o, "--kernel k --display pngs:x"), -EINVAL);
 	options_finish(&o);
 }
 
