@@ -16,6 +16,10 @@
 #define DEFAULT_HEIGHT 800u
 #define DEFAULT_HOST_VISIBLE_MIB 256ull
 #define MAX_HOST_VISIBLE_MIB 16384u
+/* Those that mullion run takes itself are asked for here when they are misspelt. */
+#define KEYS                                                                                                           \
+	"renderer, render-node, scanouts, size, sizeN, memory, share, host-visible and dmabuf; of mullion run also "    \
+	"isolate, sandbox, spare, max-deaths, hang-limit and shader-cache"
 
 void gpu_config_init(struct gpu_config *config)
 {
@@ -101,9 +105,7 @@ static int read_option(struct gpu_config *config, const char *key, char *value)
 		if (!read_mode(value, &config->modes[number]))
 			return wrong(key, value, size_help);
 	} else {
-		return wrong(key, value,
-			     "no such option; there are renderer, render-node, scanouts, size, sizeN, memory, "
-			     "share, host-visible and dmabuf");
+		return wrong(key, value, "no such option; there are " KEYS);
 	}
 	return 0;
 }
@@ -119,8 +121,7 @@ int gpu_config_parse(struct gpu_config *config, char *options)
 		if (*word == '\0')
 			continue;
 		if (!value || value[1] == '\0') {
-			log_line(LOG_TOPIC_GPU, LOG_ERROR, "option '%s' has no value: write %.*s=VALUE", word,
-				 (int)strcspn(word, "="), word);
+			log_line(LOG_TOPIC_GPU, LOG_ERROR, "option '%s' is not KEY=VALUE; there are " KEYS, word);
 			return -EINVAL;
 		}
 		*value++ = '\0';

@@ -2,9 +2,11 @@
 #include "host/vhost/program.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "host/base/log.h"
 #include "host/base/loop.h"
@@ -34,6 +36,35 @@ bool program_number(const char *word, unsigned long max, unsigned long *out)
 	return !errno && end != word && !*end && *word != '-' && *out <= max;
 }
 
+int program_next(const struct program *p, int argc, char **argv, const struct option *options)
+{
+	int o;
+
+	opterr = 0; /* getopt_long() says what, and not what to do */
+	o = getopt_long(argc, argv, ":", options, NULL);
+	if (o == ':') {
+		program_usage(p, "a value has to follow ", argv[optind - 1]);
+		return '?';
+	}
+	if (o != '?')
+		return o;
+	if (optopt > 0 && optopt <= UCHAR_MAX) {
+		const char letter[] = {'-', (char)optopt, '\0'};
+
+		program_usage(p, "no option ", letter);
+	} else {
+		program_usage(p, optopt ? "an option that takes no value has one: " : "no option ", argv[optind - 1]);
+	}
+	return o;
+}
+
+static bool is_socket(int fd)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && S_ISSOCK(st.st_mode);
+}
+
 int program_option(struct program *p, int option, const char *value)
 {
 	unsigned long number;
@@ -48,7 +79,7 @@ int program_option(struct program *p, int option, const char *value)
 		p->fd = (int)number;
 		return -1;
 	case PROGRAM_CONTROL_FD:
-		if (!program_number(value, 1 << 20, &number))
+		if (!program_number(value, 1 << 20, &number) || !is_socket((int)number))
 			return program_usage(p, "--control-fd takes the number of an open socket, not ", value);
 		p->control = (int)number;
 		return -1;
@@ -83,7 +114,7 @@ int program_option(struct program *p, int option, const char *value)
 		printf("mullion-%s " MULLION_VERSION "\n", p->name);
 		return 0;
 	default:
-		return PROGRAM_EXIT_USAGE; /* getopt said why */
+		return PROGRAM_EXIT_USAGE; /* program_next() said why */
 	}
 }
 

@@ -11,6 +11,11 @@
 #include "host/video/media_window.h"
 #include "host/video/video.h"
 
+/* Those that mullion run takes itself are asked for here when they are misspelt. */
+#define KEYS                                                                                                           \
+	"proto, dialect, codec, streams, memory and timeout; of mullion-video also kind, of mullion run isolate, "      \
+	"sandbox, spare, max-deaths and hang-limit"
+
 void video_config_init(struct video_config *config)
 {
 	*config = (struct video_config){
@@ -56,8 +61,7 @@ int video_config_parse(struct video_config *config, char *options)
 		if (*word == '\0')
 			continue;
 		if (!value || value[1] == '\0') {
-			log_line(LOG_TOPIC_VIDEO, LOG_ERROR, "option '%s' has no value: write %.*s=VALUE", word,
-				 (int)strcspn(word, "="), word);
+			log_line(LOG_TOPIC_VIDEO, LOG_ERROR, "option '%s' is not KEY=VALUE; there are " KEYS, word);
 			return -EINVAL;
 		}
 		*value++ = '\0';
@@ -89,8 +93,7 @@ int video_config_parse(struct video_config *config, char *options)
 				return wrong(word, value, "a number of seconds, 1 to 3600");
 			config->timeout_ms = (unsigned)number * 1000;
 		} else {
-			return wrong(word, value,
-				     "no such option; there are kind, proto, dialect, codec, streams, memory and timeout");
+			return wrong(word, value, "no such option; there are " KEYS);
 		}
 	}
 	return 0;
