@@ -439,10 +439,13 @@ static int open_socket(struct ctl *c)
 		return err;
 	fd = ctl_listen(c->path);
 	if (fd < 0) {
-		log_line(LOG_TOPIC_VMM, LOG_ERROR, "ctl: can't listen at %.256s: %s", c->path,
-			 fd == -EADDRINUSE     ? "another guest or file has that name; use another --name or --ctl PATH"
-			 : fd == -ENAMETOOLONG ? "too long for a socket; use a shorter path"
-					       : strerror(-fd));
+		log_line(LOG_TOPIC_VMM, LOG_ERROR, "ctl: can't listen at %.256s: %s; use %s", c->path,
+			 fd == -EADDRINUSE     ? "another guest or file has that name"
+			 : fd == -ENAMETOOLONG ? "too long for a socket"
+					       : strerror(-fd),
+			 fd == -EADDRINUSE     ? "another --name or --ctl PATH"
+			 : fd == -ENAMETOOLONG ? "a shorter path"
+					       : "another --ctl PATH, or none");
 		return fd;
 	}
 	if (!lstat(c->path, &st)) {

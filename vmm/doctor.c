@@ -502,11 +502,13 @@ int doctor_main(int argc, char **argv)
 		} else if (!strcmp(argv[i], "--help")) {
 			usage(stdout);
 			return 0;
-		} else if (!strcmp(argv[i], "--pid")) {
-			pid = read_pid(argv[++i]);
+		} else if (!strcmp(argv[i], "--pid") || !strncmp(argv[i], "--pid=", 6)) {
+			const char *number = argv[i][5] ? argv[i] + 6 : argv[++i];
+
+			pid = read_pid(number);
 			if (!pid) {
 				fprintf(stderr, "mullion doctor: --pid takes the number of a process, not \"%s\"\n",
-					i < argc ? argv[i] : "");
+					number ? number : "");
 				return 2;
 			}
 		} else {
@@ -523,8 +525,8 @@ int doctor_main(int argc, char **argv)
 	check_memory(&d);
 	check_file(&d, "tap network", "/dev/net/tun", "--net tap=NAME", "sudo modprobe tun",
 		   "passt needs none (--net passt=SOCKET)");
-	check_file(&d, "udmabuf", "/dev/udmabuf", "zero-copy frames", "sudo modprobe udmabuf",
-		   "frames are copied without it");
+	check_file(&d, "udmabuf", "/dev/udmabuf", "codecs of V4L2 in the guest's memory", "sudo modprobe udmabuf",
+		   "what they read and write is copied without it");
 	check_render_nodes(&d);
 	check_module(&d, "gpu",
 		     "update the graphics driver (Mesa) and virglrenderer; mullion run --gpu renderer=2d needs neither");

@@ -159,6 +159,9 @@ static void other_options_are_refused(void **state)
 	/* And a process that no number names. */
 	assert_int_equal(doctor("--pid"), 2);
 	assert_string_equal(output, "");
+	assert_int_equal(doctor("--pid=x"), 2);
+	assert_int_equal(doctor("--pid=2147483647"), 1);
+	assert_non_null(strstr(output, "there is no process 2147483647"));
 }
 
 int main(void)
