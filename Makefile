@@ -120,7 +120,7 @@ help:
 	@echo "  make demo       install what is missing, build, run guests that draw; ends with the pictures' paths (NESTED=1: README)"
 	@echo "  make check      install what is missing, build, run every test this machine can run"
 	@echo "  make            build all that this machine can build: host vmm bare samples"
-	@echo "  make check-unit unit and device tests (seconds)     check-bare  bare guests on /dev/kvm"
+	@echo "  make check-unit unit and device tests (minutes)     check-bare  bare guests on /dev/kvm"
 	@echo "  make check-uml  Linux and Mesa against mullion-gpu, in User Mode Linux (make uml builds the kernel: minutes, once)"
 	@echo "  make check-qemu a stock Linux guest in QEMU's emulation, with mullion-gpu as its vhost-user-gpu-pci"
 	@echo "  make check-linux stock Linux guests (nested where KVM only emulates)"
@@ -142,6 +142,12 @@ $(O)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(host-cc) $(common-cflags) $(extra-cflags) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
 
+# The one file that knows where modules get installed: made again for another prefix, or it would look in the old place.
+$(O)/obj/vmm/module.o: $(O)/libdir
+$(O)/libdir: always
+	@mkdir -p $(@D)
+	@echo '$(libdir)' | cmp -s - $@ || echo '$(libdir)' >$@
+.PHONY: always
 $(O)/libmullion.a: $(library-objects)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
