@@ -20,7 +20,7 @@ linux_where || { echo "run.sh: no guest can run: $where_why" >&2; exit 1; }
 guest=$("$nested_build" --path "$linux_guest")
 job=$out/linux/run
 rm -rf "$job"
-mkdir -p "$job/frames"
+mkdir -p "$job" # its frames are made inside, where a sandbox must be able to write into them
 "$top/samples/linux/initrd.sh" "$guest/initrd.cpio" "$job/initrd" "$top/samples/linux/init" scene="$out/linux/scene" \
 	gl="$top/tests/linux/gl.guest"
 append="console=$linux_console quiet panic=-1 mullion.mods=base,fs,gpu,share,input mullion.root=/dev/vda"
