@@ -301,7 +301,8 @@ fail:
 	if (fd >= 0)
 		close(fd);
 	log_line(LOG_TOPIC_VMM, LOG_ERROR, "%s: can't listen there: %s%s", path, strerror(-err),
-		 err == -EADDRINUSE ? " by another program, or it isn't a socket; use another path" : "; use another path");
+		 err == -EADDRINUSE ? " by another program, or it isn't a socket; use another path"
+				    : "; use another path");
 	return err;
 }
 

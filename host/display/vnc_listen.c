@@ -193,9 +193,10 @@ int vnc_listen(const struct vnc_address *a, unsigned scanout, struct vnc_listene
 	if (fd < 0) {
 		log_line(LOG_TOPIC_DISPLAY, LOG_ERROR, "vnc: can't listen on %s: %s; name another %s", out->name,
 			 strerror(-fd),
-			 out->is_path ? "path"
-			 : a->port    ? "port, or none to get a free one"
-				      : "address");
+			 out->is_path		? "path"
+			 : fd == -EADDRNOTAVAIL ? "HOST, which has to be an address of this machine"
+			 : a->port		? "port, or none to get a free one"
+						: "address");
 		return fd;
 	}
 	out->fd = fd;
