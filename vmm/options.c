@@ -471,8 +471,9 @@ static int set_video(struct options *o, char *arg)
 		else if (!strcmp(part, "encoder"))
 			o->video_encoder = true;
 		else if (!strchr(part, '=') || value_of(part, "kind"))
-			return wrong("--video: what is \"%s\"? Write decoder, encoder, or decoder,encoder, then KEY=VALUE",
-				     part);
+			return wrong(
+				"--video: what is \"%s\"? Write decoder, encoder, or decoder,encoder, then KEY=VALUE",
+				part);
 		else if (!taken) /* what may follow is the module's own business */
 			used += (size_t)snprintf(o->video + used, sizeof(o->video) - used, "%s%s", used ? "," : "", part);
 	}

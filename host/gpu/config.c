@@ -18,7 +18,7 @@
 #define MAX_HOST_VISIBLE_MIB 16384u
 /* Those that mullion run takes itself are asked for here when they are misspelt. */
 #define KEYS                                                                                                           \
-	"renderer, render-node, scanouts, size, sizeN, memory, share, host-visible and dmabuf; of mullion run also "    \
+	"renderer, render-node, scanouts, size, sizeN, memory, share, host-visible and dmabuf; of mullion run also "   \
 	"isolate, sandbox, spare, max-deaths, hang-limit and shader-cache"
 
 void gpu_config_init(struct gpu_config *config)

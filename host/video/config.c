@@ -13,7 +13,7 @@
 
 /* Those that mullion run takes itself are asked for here when they are misspelt. */
 #define KEYS                                                                                                           \
-	"proto, dialect, codec, streams, memory and timeout; of mullion-video also kind, of mullion run isolate, "      \
+	"proto, dialect, codec, streams, memory and timeout; of mullion-video also kind, of mullion run isolate, "     \
 	"sandbox, spare, max-deaths and hang-limit"
 
 void video_config_init(struct video_config *config)

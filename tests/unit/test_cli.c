@@ -326,8 +326,10 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(help_and_version),	    cmocka_unit_test(wrong_usage_exits_with_2),
-		cmocka_unit_test(what_is_missing_is_named), cmocka_unit_test(exit_status_tells_how_the_guest_ended),
+		cmocka_unit_test(help_and_version),
+		cmocka_unit_test(wrong_usage_exits_with_2),
+		cmocka_unit_test(what_is_missing_is_named),
+		cmocka_unit_test(exit_status_tells_how_the_guest_ended),
 		cmocka_unit_test(terminal_is_put_back),
 		cmocka_unit_test(a_guest_that_hangs_is_named_and_not_waited_for),
 		cmocka_unit_test(every_guest_is_listed),
