@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "host/virtio/input_sink.h"
-#include "vmm/options.h"
+#include "vmm/nearest.h"
 
 int ctl_wrong(const char *format, ...)
 {
@@ -374,7 +374,7 @@ const struct ctl_verb *ctl_find_verb(int *argc, char ***argv)
 			  v->second ? v->second : "", *v->arguments ? " " : "", v->arguments);
 		return NULL;
 	}
-	nearest = options_nearest(word, names);
+	nearest = nearest_word(word, names);
 	if (half)
 		ctl_wrong("%s: write %s list, add, remove or resize", word, word);
 	else if (nearest)

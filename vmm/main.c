@@ -11,7 +11,7 @@
 #include "host/base/log.h"
 #include "vmm/ctl_client.h"
 #include "vmm/doctor.h"
-#include "vmm/options.h"
+#include "vmm/nearest.h"
 #include "vmm/run.h"
 #include "vmm/vm.h"
 
@@ -101,7 +101,7 @@ int main(int argc, char **argv)
 		if (!strcmp(word, names[i]))
 			return commands[i].main(argc - 1, argv + 1);
 	}
-	nearest = options_nearest(word, names);
+	nearest = nearest_word(word, names);
 	fprintf(stderr, "mullion: no command \"%s\"; %s%s%s\n", argv[1],
 		nearest ? "did you mean " : "mullion help lists them", nearest ? nearest : "", nearest ? "?" : "");
 	return VM_END_USAGE;

@@ -100,7 +100,4 @@ void options_finish(struct options *o);
 /* All options, what they mean, and examples. */
 void options_print_help(FILE *to);
 
-/* The nearest of @names (NULL-terminated) to the mistyped @word, or NULL if none is near. */
-const char *options_nearest(const char *word, const char *const *names);
-
 #endif

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-vmm-src := vmm/main.c vmm/run.c vmm/options.c vmm/devices.c vmm/module.c vmm/doctor.c vmm/doctor_process.c vmm/doctor_sandbox.c vmm/doctor_speed.c \
+vmm-src := vmm/main.c vmm/run.c vmm/options.c vmm/nearest.c vmm/devices.c vmm/module.c vmm/doctor.c vmm/doctor_process.c vmm/doctor_sandbox.c vmm/doctor_speed.c \
 	vmm/vm.c vmm/vcpu.c vmm/bus.c vmm/irq.c vmm/image.c vmm/elf.c \
 	vmm/pci.c vmm/msix.c vmm/virtio_transport.c vmm/shmem.c vmm/virtio_pci.c vmm/virtio_mmio.c \
 	vmm/isolate.c vmm/isolate_control.c vmm/vhost_user.c vmm/vhost_user_session.c vmm/vhost_user_kinds.c \

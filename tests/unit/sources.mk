@@ -41,7 +41,7 @@ unit-tests += test_bus test_options test_cli test_cli_programs
 test_cli-src := tests/lib/command.c
 test_cli_programs-src := tests/lib/command.c
 test_bus-src := vmm/bus.c
-test_options-src := vmm/options.c vmm/ctl_path.c vmm/vhost_user_kinds.c
+test_options-src := vmm/options.c vmm/nearest.c vmm/ctl_path.c vmm/vhost_user_kinds.c
 # x86-64's are for its processor's headers; arm64's are built everywhere.
 ifeq ($(ARCH),x86_64)
 unit-tests += test_acpi test_boot test_platform test_cpuid

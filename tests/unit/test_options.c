@@ -16,6 +16,7 @@
 
 #include "vmm/arch.h"
 #include "vmm/character.h"
+#include "vmm/nearest.h"
 #include "vmm/options.h"
 
 #define MAX_ARGS 48
@@ -372,11 +373,11 @@ static void the_nearest_word_is_near(void **state)
 	static const char *const names[] = {"run", "doctor", "help", NULL};
 
 	(void)state;
-	assert_string_equal(options_nearest("rnu", names), "run");
-	assert_string_equal(options_nearest("docter", names), "doctor");
-	assert_null(options_nearest("xyz", names));
-	assert_null(options_nearest("", names));
-	assert_null(options_nearest("averyveryverylongwordthatgoesonandon", names));
+	assert_string_equal(nearest_word("rnu", names), "run");
+	assert_string_equal(nearest_word("docter", names), "doctor");
+	assert_null(nearest_word("xyz", names));
+	assert_null(nearest_word("", names));
+	assert_null(nearest_word("averyveryverylongwordthatgoesonandon", names));
 }
 
 static void help_names_every_option(void **state)
