@@ -24,7 +24,6 @@
 #include "host/gpu/virgl_objects.h"
 #include "host/gpu/virgl_queries.h"
 #include "host/gpu/virgl_stream.h"
-#include "host/gpu/virgl_submit.h"
 #include "host/gpu/warm_up.h"
 #include "protocol/virgl.h"
 #include "protocol/virtio.h"
@@ -431,7 +430,7 @@ static int execute(struct virgl *v, struct context *c, void *commands, size_t by
 		return err;
 	virgl_enter(v);
 	v->base.object_uploads += virgl_shares_take_over_all(v->shares);
-	err = virgl_submit(&c->stream, c->id, commands, bytes / 4, v->software);
+	err = virgl_submit(&c->stream, c->id, commands, bytes / 4, v->software ? &v->flushes : NULL);
 	if (virgl_look_for_reset(v))
 		err = -ENOTRECOVERABLE;
 	c->lost = err < 0;

@@ -14,6 +14,7 @@
 #include "host/gpu/virgl_pixels.h"
 #include "host/gpu/virgl_shares.h"
 #include "host/gpu/virgl_state.h"
+#include "host/gpu/virgl_submit.h"
 
 struct context; /* renderer_virgl.c */
 struct gpu_egl;
@@ -24,6 +25,7 @@ struct virgl {
 	struct gpu_egl *egl;
 	struct virgl_pixels pixels;
 	struct virgl_fences fences;
+	struct virgl_flushes flushes;
 	struct virgl_state *state; /* NULL: no journal */
 	bool started;		   /* virgl_renderer_init() was successful */
 	bool software;		   /* the CPU draws */

@@ -2,6 +2,7 @@
 #include "host/gpu/virgl_submit.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,10 +21,32 @@ static int submit(uint32_t ctx_id, uint32_t *words, size_t count)
 }
 
 /*
+ * Threads that are not done with the last flush have enough to do: false.
+ *
+ * llvmpipe (Mesa 22.3; later sources are alike) looks without a lock whether all its threads have counted themselves off at a
+ * fence, and then drops it when something newer is flushed; but the last of them holds the fence's lock yet, and is about to
+ * let it go. One that is late by the time between two flushes, as on a busy machine, then writes to memory that is something
+ * else's. So a fence is kept until a newer one is done: who has counted itself off there has left the one before. The threads,
+ * and so the order of fences, are the same for all contexts.
+ */
+static bool flush(struct virgl_flushes *f)
+{
+	if (f->asked && glClientWaitSync(f->asked, 0, 0) == GL_TIMEOUT_EXPIRED)
+		return false;
+	glDeleteSync(f->asked);
+	glDeleteSync(f->before);
+	f->before = f->last;
+	f->asked = glFenceSync(GL_SYNC_GPU_COMMANDS_COMPLETE, 0);
+	f->last = glFenceSync(GL_SYNC_GPU_COMMANDS_COMPLETE, 0);
+	glFlush();
+	return true;
+}
+
+/*
  * A driver that draws by the CPU keeps what it is told until it is flushed, and only then its threads begin. They are to
  * draw what came first while the rest of a long submission is read, so it is flushed now and then. A GPU begins by itself.
  */
-static int submit_in_pieces(uint32_t ctx_id, uint32_t *words, size_t count)
+static int submit_in_pieces(uint32_t ctx_id, uint32_t *words, size_t count, struct virgl_flushes *flushes)
 {
 	uint64_t flushed_ns = loop_now_ns(), now;
 	size_t at = 0, piece;
@@ -36,32 +59,32 @@ static int submit_in_pieces(uint32_t ctx_id, uint32_t *words, size_t count)
 		if (err < 0 || at == count)
 			return err;
 		now = loop_now_ns();
-		if (now - flushed_ns < FLUSH_NS)
-			continue;
-		glFlush();
-		flushed_ns = now;
+		if (now - flushed_ns >= FLUSH_NS && flush(flushes))
+			flushed_ns = now;
 	}
 }
 
-static int submit_all(uint32_t ctx_id, uint32_t *words, size_t count, bool software)
+static int submit_all(uint32_t ctx_id, uint32_t *words, size_t count, struct virgl_flushes *flushes)
 {
-	return software && count > VIRGL_PIECE_WORDS ? submit_in_pieces(ctx_id, words, count) : submit(ctx_id, words, count);
+	return flushes && count > VIRGL_PIECE_WORDS ? submit_in_pieces(ctx_id, words, count, flushes)
+						    : submit(ctx_id, words, count);
 }
 
-int virgl_submit(const struct virgl_stream *s, uint32_t ctx_id, uint32_t *words, size_t count, bool software)
+int virgl_submit(const struct virgl_stream *s, uint32_t ctx_id, uint32_t *words, size_t count,
+		 struct virgl_flushes *flushes)
 {
 	uint32_t *copy;
 	int err;
 
 	if (!s->creates)
-		return submit_all(ctx_id, words, count, software);
+		return submit_all(ctx_id, words, count, flushes);
 	/* Hidden in a copy: virgl_state_record() is to see it. */
 	copy = malloc(count * sizeof(*words));
 	if (!copy)
 		return -ENOMEM;
 	memcpy(copy, words, count * sizeof(*words));
 	virgl_stream_hide(copy, count);
-	err = submit_all(ctx_id, copy, count, software);
+	err = submit_all(ctx_id, copy, count, flushes);
 	free(copy);
 	return err;
 }

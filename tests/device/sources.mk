@@ -8,8 +8,10 @@ test_gpu_2d-src = $(gpu-test-src)
 # The virgl renderer behind the real device, driven by the bare guests' encoder.
 gpu3d-src := tests/lib/gpu3d.c tests/lib/gpu3d_test.c tests/lib/frame_output.c tests/lib/driver_leaks.c guest-drivers/bare/virgl.c $(host-display-src) $(host-gpu-device-src)
 device-tests += test_gpu_virgl_draw test_gpu_virgl_fence test_gpu_virgl_poll test_gpu_virgl_2d test_gpu_virgl_robust test_gpu_virgl_restore \
-	test_gpu_virgl_garbage test_gpu_virgl_cycles test_gpu_virgl_reset test_gpu_virgl_blob test_gpu_virgl_lost_queries
+	test_gpu_virgl_garbage test_gpu_virgl_cycles test_gpu_virgl_reset test_gpu_virgl_blob test_gpu_virgl_flush \
+	test_gpu_virgl_lost_queries
 test_gpu_virgl_blob-src := $(gpu3d-src)
+test_gpu_virgl_flush-src := $(gpu3d-src)
 test_gpu_virgl_reset-src := $(gpu3d-src)
 test_gpu_virgl_cycles-src := $(gpu3d-src)
 test_gpu_virgl_restore-src := tests/lib/died_request.c tests/lib/gpu3d_deaths.c $(gpu3d-src)
