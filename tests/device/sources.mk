@@ -60,6 +60,9 @@ device-tests += test_vhost_objects
 test_vhost_objects-src := tests/lib/keeper_inside.c $(vhost-test-src)
 device-tests += test_vhost_spare
 test_vhost_spare-src := $(vhost-test-src)
+# All that listen on sockets.
+device-tests += test_accept
+test_accept-src = tests/lib/keeper_inside.c vmm/character.c vmm/terminal.c $(host-display-src) $(vhost-test-src)
 # Both ends of what is asked of an isolated device.
 device-tests += test_control_socket
 test_control_socket-src := host/vhost/control_server.c vmm/isolate_control.c
