@@ -51,7 +51,7 @@ device-tests += test_gpu_share
 test_gpu_share-src = $(gpu-test-src)
 vhost-test-src := tests/lib/vhost_peer.c $(filter host/vhost/%,$(host-vhost-src)) $(host-sandbox-src)
 device-tests += test_vhost_messages test_vhost_rings test_vhost_inflight test_vhost_leaks
-device-tests += test_keeper test_keeper_memory test_keeper_reset test_keeper_sandbox test_keeper_hostile
+device-tests += test_keeper test_keeper_memory test_keeper_reset test_keeper_sandbox test_keeper_hostile test_keeper_output
 keeper-test-src := tests/lib/keeper_world.c $(vhost-test-src)
 test_vhost_inflight-src := $(vhost-test-src)
 device-tests += test_vhost_shmem
@@ -72,6 +72,7 @@ test_keeper-src := $(keeper-test-src)
 test_keeper_memory-src := $(keeper-test-src)
 test_keeper_reset-src := $(keeper-test-src)
 test_keeper_sandbox-src := $(keeper-test-src)
+test_keeper_output-src := $(keeper-test-src)
 test_keeper_hostile-src := tests/lib/keeper_inside.c $(vhost-test-src)
 test_vhost_leaks-src := $(vhost-test-src)
 # Video over the fake codec.
