@@ -115,6 +115,11 @@ GstElementFactory *gst_elements_find(const struct video_coded_format *coded, boo
 /* Of H.264, from the first level on. */
 static const uint8_t level_idc[] = {10, 11, 12, 13, 20, 21, 22, 30, 31, 32, 40, 41, 42, 50, 51};
 
+static void write_level(unsigned idc, char text[GST_ELEMENTS_LEVEL_BYTES])
+{
+	snprintf(text, GST_ELEMENTS_LEVEL_BYTES, idc % 10 ? "level=(string)%u.%u" : "level=(string)%u", idc / 10, idc % 10);
+}
+
 bool gst_elements_does(GstElementFactory *factory, const struct video_coded_format *coded, bool encoder,
 		       const char *fields)
 {
@@ -156,11 +161,9 @@ void gst_elements_ask(GstElementFactory *factory, const struct video_coded_forma
 	/* What it takes must go somewhere. */
 	out->wide = out->wide && (!has_wide || does_one);
 	for (uint32_t i = 0; coded->last_level != 0 && i <= coded->last_level - coded->first_level; i++) {
-		const unsigned idc = level_idc[i];
-		char level[32];
+		char level[GST_ELEMENTS_LEVEL_BYTES];
 
-		snprintf(level, sizeof(level), idc % 10 ? "level=(string)%u.%u" : "level=(string)%u", idc / 10,
-			 idc % 10);
+		write_level(level_idc[i], level);
 		out->levels |= (uint32_t)gst_elements_does(factory, coded, encoder, level) << i;
 	}
 }
@@ -186,14 +189,14 @@ static const struct encoder {
 	uint32_t unit; /* bits/s */
 	const char *properties;
 	const char *vbr, *cbr;
-	const char *level;
+	const char *level; /* NULL: by the caps of its packets */
 } encoders[] = {
 	{"x264enc", true, "bitrate", 1000, "tune=zerolatency speed-preset=veryfast key-int-max={gop}", "vbv-buf-capacity=10000",
 	 "vbv-buf-capacity=600", "option-string=level={level}"},
 	{"x265enc", true, "bitrate", 1000, "tune=zerolatency speed-preset=ultrafast key-int-max={gop}",
 	 "option-string=vbv-maxrate={peak}:vbv-bufsize={peak}", "option-string=vbv-maxrate={bitrate}:vbv-bufsize={bitrate}", ""},
 	{"openh264enc", false, "bitrate", 1, "complexity=low gop-size={gop} rate-control=bitrate", "max-bitrate={peak}",
-	 "max-bitrate={bitrate}", ""},
+	 "max-bitrate={bitrate}", NULL},
 	{"vp8enc", true, "target-bitrate", 1, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop} auto-alt-ref=false",
 	 "end-usage=vbr", "end-usage=cbr", ""},
 	{"vp9enc", true, "target-bitrate", 1, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop} auto-alt-ref=false",
@@ -306,8 +309,18 @@ void gst_elements_set_up_encoder(GstElement *encoder, const struct codec_control
 	if (running && !gst_elements_is_v4l2(name))
 		return;
 	set_filled(encoder, controls->bitrate_mode == VIRTIO_VIDEO_BITRATE_MODE_CBR ? e->cbr : e->vbr, e, controls);
-	if (controls->level_chosen && !running)
+	if (e->level && controls->level_chosen && !running)
 		set_filled(encoder, e->level, e, controls);
+}
+
+bool gst_elements_level(const char *element, const struct codec_controls *controls, char fields[GST_ELEMENTS_LEVEL_BYTES])
+{
+	const uint32_t level = controls->level - VIRTIO_VIDEO_LEVEL_H264_1_0;
+
+	if (find_encoder(element)->level || !controls->level_chosen || level >= sizeof(level_idc))
+		return false;
+	write_level(level_idc[level], fields);
+	return true;
 }
 
 /* ---- decoders ---- */
