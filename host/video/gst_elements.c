@@ -187,26 +187,27 @@ static const struct encoder {
 	bool copies_first; /* see gst_elements_copies_first() */
 	const char *bitrate;
 	uint32_t unit; /* bits/s */
+	uint32_t most; /* bits/s; with more it makes nothing. 0: it takes any */
 	const char *properties;
 	const char *vbr, *cbr;
 	const char *level; /* NULL: by the caps of its packets */
 } encoders[] = {
-	{"x264enc", true, "bitrate", 1000, "tune=zerolatency speed-preset=veryfast key-int-max={gop}", "vbv-buf-capacity=10000",
+	{"x264enc", true, "bitrate", 1000, 0, "tune=zerolatency speed-preset=veryfast key-int-max={gop}", "vbv-buf-capacity=10000",
 	 "vbv-buf-capacity=600", "option-string=level={level}"},
-	{"x265enc", true, "bitrate", 1000, "tune=zerolatency speed-preset=ultrafast key-int-max={gop}",
+	{"x265enc", true, "bitrate", 1000, 0, "tune=zerolatency speed-preset=ultrafast key-int-max={gop}",
 	 "option-string=vbv-maxrate={peak}:vbv-bufsize={peak}", "option-string=vbv-maxrate={bitrate}:vbv-bufsize={bitrate}", ""},
-	{"openh264enc", false, "bitrate", 1, "complexity=low gop-size={gop} rate-control=bitrate", "max-bitrate={peak}",
+	{"openh264enc", false, "bitrate", 1, 288000000, "complexity=low gop-size={gop} rate-control=bitrate", "max-bitrate={peak}",
 	 "max-bitrate={bitrate}", NULL},
-	{"vp8enc", true, "target-bitrate", 1, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop} auto-alt-ref=false",
+	{"vp8enc", true, "target-bitrate", 1, 0, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop} auto-alt-ref=false",
 	 "end-usage=vbr", "end-usage=cbr", ""},
-	{"vp9enc", true, "target-bitrate", 1, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop} auto-alt-ref=false",
+	{"vp9enc", true, "target-bitrate", 1, 0, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop} auto-alt-ref=false",
 	 "end-usage=vbr", "end-usage=cbr", ""},
-	{"av1enc", false, "target-bitrate", 1000, "usage-profile=realtime cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop}",
+	{"av1enc", false, "target-bitrate", 1000, 0, "usage-profile=realtime cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop}",
 	 "end-usage=vbr", "end-usage=cbr", ""},
 	/* Those of the kernel's drivers: "v4l2" and more. */
-	{"v4l2", true, "bitrate", 1, "", V4L2_CONTROLS("0"), V4L2_CONTROLS("1"), ""},
-	{"svtav1enc", false, "target-bitrate", 1000, "preset=10 intra-period-length={gop} parameters-string=pred-struct=1", "", "", ""},
-	{NULL, false, "bitrate", 1000, "key-int-max={gop} gop-size={gop}", "rate-control=vbr", "rate-control=cbr", ""},
+	{"v4l2", true, "bitrate", 1, 0, "", V4L2_CONTROLS("0"), V4L2_CONTROLS("1"), ""},
+	{"svtav1enc", false, "target-bitrate", 1000, 0, "preset=10 intra-period-length={gop} parameters-string=pred-struct=1", "", "", ""},
+	{NULL, false, "bitrate", 1000, 0, "key-int-max={gop} gop-size={gop}", "rate-control=vbr", "rate-control=cbr", ""},
 };
 
 static const struct encoder *find_encoder(const char *element)
@@ -269,6 +270,11 @@ static void set_properties(GstElement *element, const char *list)
 	g_strfreev(words);
 }
 
+static uint32_t in_units(const struct encoder *e, uint32_t bits)
+{
+	return (e->most && bits > e->most ? e->most : bits) / e->unit;
+}
+
 /* set_properties() with numbers put in. */
 static void set_filled(GstElement *element, const char *list, const struct encoder *e, const struct codec_controls *c)
 {
@@ -277,9 +283,9 @@ static void set_filled(GstElement *element, const char *list, const struct encod
 		const char *word;
 		uint32_t value;
 	} numbers[] = {
-		{"{bitrate}", c->bitrate / e->unit},
+		{"{bitrate}", in_units(e, c->bitrate)},
 		/* A peak under the mean is none. */
-		{"{peak}", (c->peak_bitrate > c->bitrate ? c->peak_bitrate : c->bitrate) / e->unit},
+		{"{peak}", in_units(e, c->peak_bitrate > c->bitrate ? c->peak_bitrate : c->bitrate)},
 		{"{level}", level < sizeof(level_idc) ? level_idc[level] : 40},
 		{"{gop}", c->gop_size ? c->gop_size : NO_GOP},
 	};
@@ -303,7 +309,7 @@ void gst_elements_set_up_encoder(GstElement *encoder, const struct codec_control
 
 	if (!running)
 		set_filled(encoder, e->properties, e, controls);
-	snprintf(bitrate, sizeof(bitrate), "%u", controls->bitrate / e->unit);
+	snprintf(bitrate, sizeof(bitrate), "%u", in_units(e, controls->bitrate));
 	set_property(encoder, e->bitrate, bitrate);
 	/* A driver takes all of it at any time. */
 	if (running && !gst_elements_is_v4l2(name))

@@ -158,17 +158,25 @@ static void profile_and_level_are_in_the_bitstream(void **state)
 		printf("# levels left out: the best H.264 encoder here is not told any\n");
 }
 
-/* What is more than a level's own, it takes for a higher one, and goes on. */
+/* What is more than a level's own, or than any level's, it takes for a higher one, and goes on. */
 static void check_other(const struct video_coded_format *format)
 {
-	const struct setting settings[] = {{VIRTIO_VIDEO_CONTROL_BITRATE, 2000000},
-					   {VIRTIO_VIDEO_CONTROL_LEVEL, VIRTIO_VIDEO_LEVEL_H264_1_0}};
-	struct clip clip;
+	static const uint32_t bitrates[][2] = {{2000000, 4000000}, {2000000, 2000000000}};
 
 	check_profile_and_level(format, true);
-	encode(format, settings, 2, &clip);
-	assert_true(find_sps(&clip, 0)[2] > 10);
-	clip_free(&clip);
+	for (unsigned i = 0; i < sizeof(bitrates) / sizeof(bitrates[0]); i++) {
+		const struct setting settings[] = {{VIRTIO_VIDEO_CONTROL_BITRATE, bitrates[i][0]},
+						   {VIRTIO_VIDEO_CONTROL_BITRATE_PEAK, bitrates[i][1]},
+						   {VIRTIO_VIDEO_CONTROL_LEVEL, VIRTIO_VIDEO_LEVEL_H264_1_0}};
+		const uint8_t *sps;
+		struct clip clip;
+
+		encode(format, settings, 3, &clip);
+		sps = find_sps(&clip, 0);
+		assert_non_null(sps);
+		assert_true(sps[2] > 10);
+		clip_free(&clip);
+	}
 }
 
 static void another_encoder_puts_them_there_too(void **state)
