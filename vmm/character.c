@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "host/base/accept.h"
 #include "host/base/log.h"
 #include "host/base/loop.h"
 #include "host/console/stream.h"
@@ -29,6 +30,7 @@ struct character {
 	struct terminal_filter filter;
 	struct stream in, out;
 	struct loop_fd listener; /* fd -1: none */
+	struct accept_rest rest;
 	char *socket_path;
 	struct loop_task flush_task, resume_task;
 
@@ -253,7 +255,7 @@ static int open_streams(struct character *c, int in_fd, int out_fd)
 static void accept_client(struct loop_fd *f, uint32_t events)
 {
 	struct character *c = f->owner;
-	int fd = accept4(f->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept_or_rest(&c->rest, c->loop, f, SOCK_NONBLOCK, LOG_TOPIC_VMM, c->socket_path);
 
 	(void)events;
 	if (fd < 0)
@@ -354,6 +356,7 @@ void character_destroy(struct character *c)
 	stream_close(&c->out, &c->in);
 	if (c->listener.fd >= 0) {
 		loop_remove_fd(c->loop, &c->listener);
+		accept_rest_end(&c->rest);
 		close(c->listener.fd);
 	}
 	if (c->socket_path)

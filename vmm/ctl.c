@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/base/accept.h"
 #include "host/base/log.h"
 #include "host/base/pool.h"
 #include "vmm/ctl_path.h"
@@ -22,7 +23,6 @@
 #define READ_BYTES 4096u
 #define READS_AT_ONCE 8u /* without a look at what else the loop has to do */
 #define CALLS_MAX 64u
-#define LISTEN_AGAIN_NS 1000000000ull
 
 struct ctl_client {
 	struct ctl *ctl;
@@ -51,7 +51,7 @@ struct ctl {
 	dev_t device;		 /* of the socket, so that no other is removed in its place */
 	ino_t inode;
 	uint64_t started_ns;
-	struct loop_timer listen_again;
+	struct accept_rest rest;
 	struct ctl_client *clients;
 	unsigned client_count;
 	struct ctl_call *calls;
@@ -389,23 +389,11 @@ fail:
 static void accept_client(struct loop_fd *f, uint32_t events)
 {
 	struct ctl *c = f->owner;
-	int fd = accept4(f->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept_or_rest(&c->rest, c->loop, f, SOCK_NONBLOCK, LOG_TOPIC_VMM, "ctl");
 
 	(void)events;
-	if (fd >= 0) {
+	if (fd >= 0)
 		ctl_serve(c, fd);
-	} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-		/* The client stays in the queue, which would wake the loop again and again. */
-		(void)loop_change_fd(c->loop, &c->listener, 0);
-		loop_arm_timer(c->loop, &c->listen_again, loop_now_ns() + LISTEN_AGAIN_NS);
-	}
-}
-
-static void listen_again(struct loop_timer *t)
-{
-	struct ctl *c = t->owner;
-
-	(void)loop_change_fd(c->loop, &c->listener, EPOLLIN);
 }
 
 static int usual_path(struct ctl *c)
@@ -467,7 +455,6 @@ int ctl_create(const struct ctl_config *config, struct ctl **out)
 	c->loop = vm_loop(config->vm);
 	c->listener.fd = -1;
 	c->started_ns = loop_now_ns();
-	c->listen_again = (struct loop_timer){.expired = listen_again, .owner = c};
 	err = open_socket(c);
 	if (err) {
 		ctl_close(c);
@@ -492,7 +479,7 @@ void ctl_close(struct ctl *c)
 			unlink(c->path);
 	}
 	c->listener.fd = -1;
-	loop_cancel_timer(c->loop, &c->listen_again);
+	accept_rest_end(&c->rest);
 	while ((client = c->clients)) {
 		c->clients = client->next;
 		free_client(client);

@@ -1,25 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Eventfds that another process has as well. Whether reads and writes of one wait is a flag that both share: a process
- * that was taken over makes them wait, fills the counter, or empties it, and a plain read() or write() of ours is stuck
- * for good. These are not, whatever it does.
+ * Eventfds that another process has as well, which may fill the counter, or empty it. Whether reads and writes of one then
+ * wait is a flag that both share: all are made with EFD_NONBLOCK, and the sandbox of a worker has no call that takes it
+ * away (host/vhost/seccomp.c).
  */
 #ifndef MULLION_VMM_EVENT_H
 #define MULLION_VMM_EVENT_H
 
 #include <stdbool.h>
 
-/* What it takes to ring them. Thread: any, one at a time. */
-struct event_bell;
+/* Add 1 to @eventfd; a full counter stays full. Returns 0 or a negative errno. Thread: any. */
+int event_ring(int eventfd);
 
-/* Returns 0 or a negative errno. */
-int event_bell_create(struct event_bell **out);
-void event_bell_destroy(struct event_bell *b); /* NULL is fine */
-
-/* Add 1 to @eventfd, as the kernel does for a doorbell: a full counter stays full. Returns 0 or a negative errno. */
-int event_bell_ring(struct event_bell *b, int eventfd);
-
-/* Whether @eventfd was rung since the last time. Thread: any. */
+/* Whether @eventfd was rung since the last time. Waits for nobody, whatever the flag says. Thread: any. */
 bool event_take(int eventfd);
 
 #endif

@@ -56,7 +56,6 @@ struct vhost_user {
 	uint8_t config[VHOST_USER_MAX_CONFIG];
 	uint64_t own_features; /* offered to the driver and unknown to the backend */
 
-	struct event_bell *bell; /* of the doorbells, which the backend has as well */
 	int error_fd; /* the backend writes it when the guest broke a ring */
 	struct loop_fd session_watch, backend_watch, error_watch; /* ready NULL: not watched */
 	struct virtio_queue_fds fds[VIRTIO_DEVICE_MAX_QUEUES];
@@ -402,7 +401,7 @@ static int vhost_user_start(struct virtio_device *d)
 static void vhost_user_kick(struct virtio_device *d, unsigned q)
 {
 	struct vhost_user *v = vhost_user_from_device(d);
-	int err = v->running[q] ? event_bell_ring(v->bell, v->fds[q].doorbell) : 0;
+	int err = v->running[q] ? event_ring(v->fds[q].doorbell) : 0;
 
 	if (err)
 		log_line(LOG_TOPIC_VHOST, LOG_DEBUG, "%s: queue %u: doorbell: %s", v->ops.name, q, strerror(-err));
@@ -455,7 +454,6 @@ static void vhost_user_destroy(struct virtio_device *d)
 	virtio_device_finish(d);
 	if (v->error_fd >= 0)
 		close(v->error_fd);
-	event_bell_destroy(v->bell);
 	free(v->socket);
 	free(v);
 }
@@ -542,7 +540,7 @@ int vhost_user_create(const struct vhost_user_setup *config, struct loop *loop, 
 	v->session.objects = config->objects;
 	v->error_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	v->socket = strdup(config->socket);
-	if (!v->socket || v->error_fd < 0 || event_bell_create(&v->bell))
+	if (!v->socket || v->error_fd < 0)
 		goto fail;
 	v->changed_task = (struct loop_task){.run = changed_meanwhile, .owner = v};
 	v->connect = config->connect;
@@ -587,7 +585,6 @@ fail:
 	vhost_session_close(&v->session);
 	if (v->error_fd >= 0)
 		close(v->error_fd);
-	event_bell_destroy(v->bell);
 	free(v->socket);
 	free(v);
 	return err;

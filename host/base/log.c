@@ -134,31 +134,39 @@ void log_line(enum log_topic topic, enum log_level level, const char *format, ..
 	errno = saved;
 }
 
-void log_guest(enum log_topic topic, struct log_limit *limit, const char *format, ...)
+bool log_limit_passes(struct log_limit *limit, uint32_t burst, uint64_t ns_per_line)
 {
 	struct timespec ts;
 	uint64_t now;
 	uint64_t earned;
-	va_list args;
-	int saved = errno;
 
-	if (!log_enabled(topic, LOG_WARN))
-		return;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	now = (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-	earned = (now - limit->last_ns) / NS_PER_LINE;
+	earned = (now - limit->last_ns) / ns_per_line;
 	if (earned >= limit->used) {
 		limit->used = 0;
 		limit->last_ns = now;
 	} else {
 		limit->used -= (uint32_t)earned;
-		limit->last_ns += earned * NS_PER_LINE;
+		limit->last_ns += earned * ns_per_line;
 	}
-	if (limit->used >= BURST) {
+	if (limit->used >= burst)
+		return false;
+	limit->used++;
+	return true;
+}
+
+void log_guest(enum log_topic topic, struct log_limit *limit, const char *format, ...)
+{
+	va_list args;
+	int saved = errno;
+
+	if (!log_enabled(topic, LOG_WARN))
+		return;
+	if (!log_limit_passes(limit, BURST, NS_PER_LINE)) {
 		limit->held_back++;
 		return;
 	}
-	limit->used++;
 	va_start(args, format);
 	write_line(topic, limit->held_back, format, args);
 	va_end(args);

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "host/base/accept.h"
 #include "host/base/log.h"
 #include "host/base/loop.h"
 #include "host/console/stream.h"
@@ -34,6 +35,7 @@ struct console {
 
 	struct loop_fd listener; /* fd -1: the backend is a pair of descriptors */
 	bool listening;		 /* watched: there is no client */
+	struct accept_rest rest;
 	int client;
 	struct sockaddr_un address;
 
@@ -243,12 +245,12 @@ static void run_more(struct loop_task *t)
 static void client_ready(struct loop_fd *f, uint32_t events)
 {
 	struct console *c = f->owner;
-	int fd = accept4(f->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept_or_rest(&c->rest, c->device.loop, f, SOCK_NONBLOCK, LOG_TOPIC_CONSOLE, c->address.sun_path);
 	int err;
 
 	(void)events;
 	if (fd < 0)
-		return; /* it gave up meanwhile; or no descriptors, then the next event tries again */
+		return; /* it gave up meanwhile, or has to wait */
 	err = stream_open(&c->in, c->device.loop, fd, false, in_ready, c);
 	if (!err)
 		err = stream_open(&c->out, c->device.loop, fd, true, out_ready, c);
@@ -401,6 +403,7 @@ static void console_destroy(struct virtio_device *d)
 	if (c->listener.fd >= 0) {
 		if (c->listening)
 			loop_remove_fd(d->loop, &c->listener);
+		accept_rest_end(&c->rest);
 		close(c->listener.fd);
 		unlink(c->address.sun_path);
 	}

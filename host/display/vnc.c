@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "host/base/accept.h"
 #include "host/base/log.h"
 #include "host/base/loop.h"
 #include "host/display/display.h"
@@ -31,6 +32,7 @@
 struct vnc_door {
 	struct loop_fd watch;
 	struct vnc_listener listener;
+	struct accept_rest rest;
 	struct vnc_output *owner;
 	bool opened; /* or tried to be */
 };
@@ -110,11 +112,11 @@ static void arrived(struct loop_fd *f, uint32_t events)
 {
 	struct vnc_door *door = f->owner;
 	struct vnc_output *o = door->owner;
-	int fd = accept4(f->fd, NULL, NULL, SOCK_CLOEXEC);
+	int fd = accept_or_rest(&door->rest, o->loop, f, 0, LOG_TOPIC_DISPLAY, "vnc");
 
 	(void)events;
 	if (fd < 0)
-		return; /* gone again */
+		return; /* gone again, or to come again */
 	for (unsigned i = 0; i < MAX_VIEWERS; i++) {
 		if (!vnc_viewer_is_free(o->viewers[i]))
 			continue;
@@ -203,6 +205,7 @@ static void destroy(struct display_output *base)
 	for (unsigned i = 0; i < DISPLAY_MAX_SCANOUTS; i++) {
 		if (o->doors[i].listener.fd >= 0)
 			loop_remove_fd(o->loop, &o->doors[i].watch);
+		accept_rest_end(&o->doors[i].rest);
 		vnc_listener_close(&o->doors[i].listener);
 	}
 	for (unsigned i = 0; i < MAX_VIEWERS; i++)

@@ -7,6 +7,7 @@
 #ifndef MULLION_HOST_VHOST_KEEPER_PARTS_H
 #define MULLION_HOST_VHOST_KEEPER_PARTS_H
 
+#include "host/base/accept.h"
 #include "host/base/log.h"
 #include "host/base/loop.h"
 #include "host/vhost/keeper.h"
@@ -46,6 +47,7 @@ struct keeper {
 	int listener; /* -1: none */
 	bool listening;
 	struct loop_fd listen_watch;
+	struct accept_rest listen_rest;
 	bool one_frontend; /* there will be no other */
 
 	struct message_socket frontend;

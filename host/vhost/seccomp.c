@@ -40,6 +40,10 @@ struct test {
 	{                                                                                                              \
 		n, bits, bits                                                                                          \
 	}
+#define LACKS(n, bits)                                                                                                 \
+	{                                                                                                              \
+		n, bits, 0                                                                                             \
+	}
 #define ONLY(n, bits)                                                                                                  \
 	{                                                                                                              \
 		n, 0xffffffffull & ~(uint64_t)(bits), 0                                                                \
@@ -175,14 +179,20 @@ static const struct call calls[] = {
 	{"fcntl", 0, {LOW_IS(1, F_GETFD)}},
 	{"fcntl", 0, {LOW_IS(1, F_SETFD)}},
 	{"fcntl", 0, {LOW_IS(1, F_GETFL)}},
-	{"fcntl", 0, {LOW_IS(1, F_SETFL)}},
+	/*
+	 * Whether a write waits is a flag of all who have the eventfd, or the socket: a worker must not have those wait whose
+	 * interrupts and doorbells it has.
+	 */
+	{"fcntl", 0, {LOW_IS(1, F_SETFL), HAS(2, O_NONBLOCK)}},
+	{"fcntl", EPERM, {LOW_IS(1, F_SETFL), LACKS(2, O_NONBLOCK)}},
 	{"fcntl", 0, {LOW_IS(1, F_ADD_SEALS)}},
 	{"fcntl", 0, {LOW_IS(1, F_GET_SEALS)}},
 	{"kcmp", 0, {LOW_IS(2, KCMP_FILE_VALUE)}},
 	/* ioctls of no driver; types of drivers are added from the profile */
 	{"ioctl", ENOTTY, {LOW_IS(1, TCGETS_VALUE)}},
 	{"ioctl", 0, {LOW_IS(1, FIONREAD_VALUE)}},
-	{"ioctl", 0, {LOW_IS(1, FIONBIO_VALUE)}},
+	/* The same flag; fcntl() is left to set it. */
+	{"ioctl", EPERM, {LOW_IS(1, FIONBIO_VALUE)}},
 	/* sockets that it was given; it makes and connects none */
 	{"recvmsg", 0, {ANY}},
 	{"recvfrom", 0, {ANY}},

@@ -5,6 +5,7 @@
 #ifndef MULLION_HOST_VHOST_SESSION_H
 #define MULLION_HOST_VHOST_SESSION_H
 
+#include "host/base/accept.h"
 #include "host/base/log.h"
 #include "host/vhost/memory.h"
 #include "host/vhost/messages.h"
@@ -28,6 +29,7 @@ struct vhost_server {
 	struct vhost_rings rings;
 
 	int listener; /* -1: none */
+	struct accept_rest listen_rest;
 	struct loop_fd listen_watch;
 	bool listening; /* watched */
 	char *path;	/* of the socket that we made; NULL: none */

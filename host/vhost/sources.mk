@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-host-vhost-src := host/vhost/messages.c host/vhost/listener.c host/vhost/lease.c host/vhost/worker.c host/vhost/keeper.c \
+host-vhost-src := host/vhost/messages.c host/vhost/listener.c host/vhost/lease.c host/vhost/worker.c host/vhost/worker_output.c host/vhost/keeper.c \
 	host/vhost/keeper_frontend.c host/vhost/keeper_link.c host/vhost/keeper_shmem.c host/vhost/keeper_objects.c \
 	host/vhost/keeper_spare.c
 host-vhost-src += host/vhost/inflight_fd.c host/vhost/memory.c host/vhost/requests.c host/vhost/rings.c host/vhost/server.c host/vhost/shmem.c \

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "host/vhost/sandbox.h"
+#include "host/vhost/worker_output.h"
 
 #define PULSE_NS 250000000ull
 
@@ -77,6 +78,7 @@ struct life {
 	int (*work)(void *owner, const struct worker_place *place);
 	void *owner;
 	const struct worker_place *place;
+	int output;
 };
 
 static int live(struct sandbox *s, void *arg)
@@ -90,6 +92,7 @@ static int live(struct sandbox *s, void *arg)
 		if (others[i] >= 0)
 			keep[count++] = others[i];
 	}
+	worker_output_become(l->output);
 	/* Also where the sandbox does nothing: the frontend's socket must end with the keeper. */
 	close_others(keep, count);
 	if (sandbox_prepare(s, keep, count))
@@ -105,6 +108,8 @@ static int reap(struct worker *w)
 		;
 	loop_remove_fd(w->loop, &w->watch);
 	close(w->watch.fd);
+	worker_output_destroy(w->output);
+	w->output = NULL;
 	w->pid = 0;
 	return status;
 }
@@ -120,25 +125,34 @@ static void process_ended(struct loop_fd *f, uint32_t events)
 int worker_start(struct worker *w, int (*work)(void *owner, const struct worker_place *place), void *work_owner,
 		 const struct worker_place *place)
 {
-	struct life life = {work, work_owner, place};
+	struct life life = {work, work_owner, place, -1};
 	struct sandbox_child child;
 	int err;
 
 	if (!place->spare)
 		worker_memory_still(place->memory);
-	err = sandbox_spawn(place->sandbox, live, &life, &child);
+	err = worker_output_create(w->loop, &w->output, &life.output);
 	if (err)
 		return err;
+	err = sandbox_spawn(place->sandbox, live, &life, &child);
+	close(life.output);
+	if (err)
+		goto no_output;
 	w->watch = (struct loop_fd){.fd = child.pidfd, .ready = process_ended, .owner = w};
 	err = loop_add_fd(w->loop, &w->watch, EPOLLIN);
 	if (err) {
 		kill(child.pid, SIGKILL);
 		waitpid(child.pid, NULL, 0);
 		close(child.pidfd);
-		return err;
+		goto no_output;
 	}
 	w->pid = child.pid;
 	return 0;
+
+no_output:
+	worker_output_destroy(w->output);
+	w->output = NULL;
+	return err;
 }
 
 int worker_take(struct worker *to, struct worker *from)
@@ -152,9 +166,12 @@ int worker_take(struct worker *to, struct worker *from)
 		kill(from->pid, SIGKILL);
 		waitpid(from->pid, NULL, 0);
 		close(from->watch.fd);
+		worker_output_destroy(from->output);
 	} else {
 		to->pid = from->pid;
+		to->output = from->output;
 	}
+	from->output = NULL;
 	from->pid = 0;
 	return err;
 }
@@ -167,11 +184,19 @@ void worker_kill(struct worker *w)
 
 int worker_stop(struct worker *w, int timeout_ms)
 {
-	struct pollfd p = {.fd = w->watch.fd, .events = POLLIN};
+	const uint64_t end = loop_now_ns() + (uint64_t)timeout_ms * 1000000u;
+	struct pollfd p[2] = {{.fd = w->watch.fd, .events = POLLIN}, {.events = POLLIN}};
+	uint64_t now;
 
 	if (!w->pid)
 		return 0;
-	if (poll(&p, 1, timeout_ms) != 1)
+	/* What it says at its end must have room, or it would not come to it. */
+	while (!p[0].revents && (now = loop_now_ns()) < end) {
+		p[1].fd = worker_output_fd(w->output);
+		if (poll(p, 2, (int)((end - now) / 1000000u) + 1) > 0)
+			worker_output_read(w->output);
+	}
+	if (!p[0].revents)
 		worker_kill(w);
 	return reap(w);
 }

@@ -19,6 +19,7 @@
 #include "host/virtio/inflight.h"
 
 struct sandbox;
+struct worker_output;
 
 /* Shared by a keeper and its workers, in turn. */
 struct worker_memory {
@@ -56,13 +57,15 @@ struct worker {
 	pid_t pid; /* 0: none */
 	struct loop *loop;
 	struct loop_fd watch; /* of the process */
+	struct worker_output *output;
 	void (*ended)(void *owner, int status); /* @status: as waitpid() has it */
 	void *owner;
 };
 
 /*
  * Start a process in place->sandbox that runs @work(@work_owner, @place) and ends with what it returns. It keeps the
- * descriptors of @place and the standard ones, no others, and dies with this process. w->loop, ended and owner are set by the caller; ended is
+ * descriptors of @place and the standard ones, no others, and dies with this process. What it writes to the standard ones goes on
+ * to our standard error (worker_output.h). w->loop, ended and owner are set by the caller; ended is
  * called once, on the loop. Returns 0 or a negative errno.
  */
 int worker_start(struct worker *w, int (*work)(void *owner, const struct worker_place *place), void *work_owner,

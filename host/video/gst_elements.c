@@ -115,6 +115,11 @@ GstElementFactory *gst_elements_find(const struct video_coded_format *coded, boo
 /* Of H.264, from the first level on. */
 static const uint8_t level_idc[] = {10, 11, 12, 13, 20, 21, 22, 30, 31, 32, 40, 41, 42, 50, 51};
 
+static void write_level(unsigned idc, char text[GST_ELEMENTS_LEVEL_BYTES])
+{
+	snprintf(text, GST_ELEMENTS_LEVEL_BYTES, idc % 10 ? "level=(string)%u.%u" : "level=(string)%u", idc / 10, idc % 10);
+}
+
 bool gst_elements_does(GstElementFactory *factory, const struct video_coded_format *coded, bool encoder,
 		       const char *fields)
 {
@@ -156,11 +161,9 @@ void gst_elements_ask(GstElementFactory *factory, const struct video_coded_forma
 	/* What it takes must go somewhere. */
 	out->wide = out->wide && (!has_wide || does_one);
 	for (uint32_t i = 0; coded->last_level != 0 && i <= coded->last_level - coded->first_level; i++) {
-		const unsigned idc = level_idc[i];
-		char level[32];
+		char level[GST_ELEMENTS_LEVEL_BYTES];
 
-		snprintf(level, sizeof(level), idc % 10 ? "level=(string)%u.%u" : "level=(string)%u", idc / 10,
-			 idc % 10);
+		write_level(level_idc[i], level);
 		out->levels |= (uint32_t)gst_elements_does(factory, coded, encoder, level) << i;
 	}
 }
@@ -184,26 +187,27 @@ static const struct encoder {
 	bool copies_first; /* see gst_elements_copies_first() */
 	const char *bitrate;
 	uint32_t unit; /* bits/s */
+	uint32_t most; /* bits/s; with more it makes nothing. 0: it takes any */
 	const char *properties;
 	const char *vbr, *cbr;
-	const char *level;
+	const char *level; /* NULL: by the caps of its packets */
 } encoders[] = {
-	{"x264enc", true, "bitrate", 1000, "tune=zerolatency speed-preset=veryfast key-int-max={gop}", "vbv-buf-capacity=10000",
+	{"x264enc", true, "bitrate", 1000, 0, "tune=zerolatency speed-preset=veryfast key-int-max={gop}", "vbv-buf-capacity=10000",
 	 "vbv-buf-capacity=600", "option-string=level={level}"},
-	{"x265enc", true, "bitrate", 1000, "tune=zerolatency speed-preset=ultrafast key-int-max={gop}",
+	{"x265enc", true, "bitrate", 1000, 0, "tune=zerolatency speed-preset=ultrafast key-int-max={gop}",
 	 "option-string=vbv-maxrate={peak}:vbv-bufsize={peak}", "option-string=vbv-maxrate={bitrate}:vbv-bufsize={bitrate}", ""},
-	{"openh264enc", false, "bitrate", 1, "complexity=low gop-size={gop} rate-control=bitrate", "max-bitrate={peak}",
-	 "max-bitrate={bitrate}", ""},
-	{"vp8enc", true, "target-bitrate", 1, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop} auto-alt-ref=false",
+	{"openh264enc", false, "bitrate", 1, 288000000, "complexity=low gop-size={gop} rate-control=bitrate", "max-bitrate={peak}",
+	 "max-bitrate={bitrate}", NULL},
+	{"vp8enc", true, "target-bitrate", 1, 0, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop} auto-alt-ref=false",
 	 "end-usage=vbr", "end-usage=cbr", ""},
-	{"vp9enc", true, "target-bitrate", 1, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop} auto-alt-ref=false",
+	{"vp9enc", true, "target-bitrate", 1, 0, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop} auto-alt-ref=false",
 	 "end-usage=vbr", "end-usage=cbr", ""},
-	{"av1enc", false, "target-bitrate", 1000, "usage-profile=realtime cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop}",
+	{"av1enc", false, "target-bitrate", 1000, 0, "usage-profile=realtime cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop}",
 	 "end-usage=vbr", "end-usage=cbr", ""},
 	/* Those of the kernel's drivers: "v4l2" and more. */
-	{"v4l2", true, "bitrate", 1, "", V4L2_CONTROLS("0"), V4L2_CONTROLS("1"), ""},
-	{"svtav1enc", false, "target-bitrate", 1000, "preset=10 intra-period-length={gop} parameters-string=pred-struct=1", "", "", ""},
-	{NULL, false, "bitrate", 1000, "key-int-max={gop} gop-size={gop}", "rate-control=vbr", "rate-control=cbr", ""},
+	{"v4l2", true, "bitrate", 1, 0, "", V4L2_CONTROLS("0"), V4L2_CONTROLS("1"), ""},
+	{"svtav1enc", false, "target-bitrate", 1000, 0, "preset=10 intra-period-length={gop} parameters-string=pred-struct=1", "", "", ""},
+	{NULL, false, "bitrate", 1000, 0, "key-int-max={gop} gop-size={gop}", "rate-control=vbr", "rate-control=cbr", ""},
 };
 
 static const struct encoder *find_encoder(const char *element)
@@ -266,6 +270,11 @@ static void set_properties(GstElement *element, const char *list)
 	g_strfreev(words);
 }
 
+static uint32_t in_units(const struct encoder *e, uint32_t bits)
+{
+	return (e->most && bits > e->most ? e->most : bits) / e->unit;
+}
+
 /* set_properties() with numbers put in. */
 static void set_filled(GstElement *element, const char *list, const struct encoder *e, const struct codec_controls *c)
 {
@@ -274,9 +283,9 @@ static void set_filled(GstElement *element, const char *list, const struct encod
 		const char *word;
 		uint32_t value;
 	} numbers[] = {
-		{"{bitrate}", c->bitrate / e->unit},
+		{"{bitrate}", in_units(e, c->bitrate)},
 		/* A peak under the mean is none. */
-		{"{peak}", (c->peak_bitrate > c->bitrate ? c->peak_bitrate : c->bitrate) / e->unit},
+		{"{peak}", in_units(e, c->peak_bitrate > c->bitrate ? c->peak_bitrate : c->bitrate)},
 		{"{level}", level < sizeof(level_idc) ? level_idc[level] : 40},
 		{"{gop}", c->gop_size ? c->gop_size : NO_GOP},
 	};
@@ -300,14 +309,24 @@ void gst_elements_set_up_encoder(GstElement *encoder, const struct codec_control
 
 	if (!running)
 		set_filled(encoder, e->properties, e, controls);
-	snprintf(bitrate, sizeof(bitrate), "%u", controls->bitrate / e->unit);
+	snprintf(bitrate, sizeof(bitrate), "%u", in_units(e, controls->bitrate));
 	set_property(encoder, e->bitrate, bitrate);
 	/* A driver takes all of it at any time. */
 	if (running && !gst_elements_is_v4l2(name))
 		return;
 	set_filled(encoder, controls->bitrate_mode == VIRTIO_VIDEO_BITRATE_MODE_CBR ? e->cbr : e->vbr, e, controls);
-	if (controls->level_chosen && !running)
+	if (e->level && controls->level_chosen && !running)
 		set_filled(encoder, e->level, e, controls);
+}
+
+bool gst_elements_level(const char *element, const struct codec_controls *controls, char fields[GST_ELEMENTS_LEVEL_BYTES])
+{
+	const uint32_t level = controls->level - VIRTIO_VIDEO_LEVEL_H264_1_0;
+
+	if (find_encoder(element)->level || !controls->level_chosen || level >= sizeof(level_idc))
+		return false;
+	write_level(level_idc[level], fields);
+	return true;
 }
 
 /* ---- decoders ---- */

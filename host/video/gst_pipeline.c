@@ -370,9 +370,11 @@ static const struct video_profile *find_profile(const struct codec_gst *g, GstEl
 static GstCaps *packet_caps(const struct codec_gst *g, const struct video_profile *profile)
 {
 	const char *fields = profile ? profile->caps : NULL;
-	char text[160];
+	char text[160], level[GST_ELEMENTS_LEVEL_BYTES];
+	const bool has_level = gst_elements_level(g->stats.element, &g->config.controls, level);
 
-	snprintf(text, sizeof(text), "%s%s%s", g->config.coded->caps, fields ? "," : "", fields ? fields : "");
+	snprintf(text, sizeof(text), "%s%s%s%s%s", g->config.coded->caps, fields ? "," : "", fields ? fields : "",
+		 has_level ? "," : "", has_level ? level : "");
 	return gst_caps_from_string(text);
 }
 

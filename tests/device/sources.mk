@@ -53,7 +53,7 @@ device-tests += test_gpu_share
 test_gpu_share-src = $(gpu-test-src)
 vhost-test-src := tests/lib/vhost_peer.c $(filter host/vhost/%,$(host-vhost-src)) $(host-sandbox-src)
 device-tests += test_vhost_messages test_vhost_rings test_vhost_inflight test_vhost_leaks
-device-tests += test_keeper test_keeper_memory test_keeper_reset test_keeper_sandbox test_keeper_hostile
+device-tests += test_keeper test_keeper_memory test_keeper_reset test_keeper_sandbox test_keeper_hostile test_keeper_output
 keeper-test-src := tests/lib/keeper_world.c $(vhost-test-src)
 test_vhost_inflight-src := $(vhost-test-src)
 device-tests += test_vhost_shmem
@@ -62,6 +62,9 @@ device-tests += test_vhost_objects
 test_vhost_objects-src := tests/lib/keeper_inside.c $(vhost-test-src)
 device-tests += test_vhost_spare
 test_vhost_spare-src := $(vhost-test-src)
+# All that listen on sockets.
+device-tests += test_accept
+test_accept-src = tests/lib/keeper_inside.c vmm/character.c vmm/terminal.c $(host-display-src) $(vhost-test-src)
 # Both ends of what is asked of an isolated device.
 device-tests += test_control_socket
 test_control_socket-src := host/vhost/control_server.c vmm/isolate_control.c
@@ -71,6 +74,7 @@ test_keeper-src := $(keeper-test-src)
 test_keeper_memory-src := $(keeper-test-src)
 test_keeper_reset-src := $(keeper-test-src)
 test_keeper_sandbox-src := $(keeper-test-src)
+test_keeper_output-src := $(keeper-test-src)
 test_keeper_hostile-src := tests/lib/keeper_inside.c $(vhost-test-src)
 test_vhost_leaks-src := $(vhost-test-src)
 # Video over the fake codec.

@@ -118,7 +118,7 @@ static bool is_x264(void)
 	return is;
 }
 
-static void profile_and_level_are_in_the_bitstream(void **state)
+static void check_profile_and_level(const struct video_coded_format *h264, bool has_level)
 {
 	static const struct {
 		uint32_t profile, level;
@@ -128,17 +128,17 @@ static void profile_and_level_are_in_the_bitstream(void **state)
 		{VIRTIO_VIDEO_PROFILE_H264_MAIN, VIRTIO_VIDEO_LEVEL_H264_4_0, 77, 40},
 		{VIRTIO_VIDEO_PROFILE_H264_HIGH, VIRTIO_VIDEO_LEVEL_H264_5_1, 100, 51},
 	};
-	const struct video_coded_format *h264 = find_or_skip(VIRTIO_VIDEO_FORMAT_H264);
-	const bool has_level = is_x264();
 
-	(void)state;
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const struct setting settings[] = {{VIRTIO_VIDEO_CONTROL_PROFILE, cases[i].profile},
+		/* So that the level is high enough. */
+		const struct setting settings[] = {{VIRTIO_VIDEO_CONTROL_BITRATE, 150000},
+						   {VIRTIO_VIDEO_CONTROL_BITRATE_PEAK, 200000},
+						   {VIRTIO_VIDEO_CONTROL_PROFILE, cases[i].profile},
 						   {VIRTIO_VIDEO_CONTROL_LEVEL, cases[i].level}};
 		const uint8_t *sps;
 		struct clip clip;
 
-		encode(h264, settings, 2, &clip);
+		encode(h264, settings, 4, &clip);
 		sps = find_sps(&clip, 0);
 		assert_non_null(sps);
 		assert_int_equal(sps[0], cases[i].profile_idc);
@@ -146,8 +146,45 @@ static void profile_and_level_are_in_the_bitstream(void **state)
 			assert_int_equal(sps[2], cases[i].level_idc);
 		clip_free(&clip);
 	}
+}
+
+static void profile_and_level_are_in_the_bitstream(void **state)
+{
+	const bool has_level = is_x264();
+
+	(void)state;
+	check_profile_and_level(find_or_skip(VIRTIO_VIDEO_FORMAT_H264), has_level);
 	if (!has_level)
 		printf("# levels left out: the best H.264 encoder here is not told any\n");
+}
+
+/* What is more than a level's own, or than any level's, it takes for a higher one, and goes on. */
+static void check_other(const struct video_coded_format *format)
+{
+	static const uint32_t bitrates[][2] = {{2000000, 4000000}, {2000000, 2000000000}};
+
+	check_profile_and_level(format, true);
+	for (unsigned i = 0; i < sizeof(bitrates) / sizeof(bitrates[0]); i++) {
+		const struct setting settings[] = {{VIRTIO_VIDEO_CONTROL_BITRATE, bitrates[i][0]},
+						   {VIRTIO_VIDEO_CONTROL_BITRATE_PEAK, bitrates[i][1]},
+						   {VIRTIO_VIDEO_CONTROL_LEVEL, VIRTIO_VIDEO_LEVEL_H264_1_0}};
+		const uint8_t *sps;
+		struct clip clip;
+
+		encode(format, settings, 3, &clip);
+		sps = find_sps(&clip, 0);
+		assert_non_null(sps);
+		assert_true(sps[2] > 10);
+		clip_free(&clip);
+	}
+}
+
+static void another_encoder_puts_them_there_too(void **state)
+{
+	static const char *const names[] = {"openh264enc", NULL};
+
+	(void)state;
+	codec_for_each_other(true, names, check_other);
 }
 
 static bool has_parameter_sets(const struct video_coded_format *format, const struct clip *c, unsigned i)
@@ -268,6 +305,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(profile_and_level_are_in_the_bitstream),
+		cmocka_unit_test(another_encoder_puts_them_there_too),
 		cmocka_unit_test(h264_parameter_sets_come_once_or_with_each_key_frame),
 		cmocka_unit_test(hevc_parameter_sets_come_once_or_with_each_key_frame),
 		cmocka_unit_test(a_lower_bitrate_makes_less),

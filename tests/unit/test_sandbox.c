@@ -510,6 +510,38 @@ static void no_thread_is_slowed_down_by_its_number(void **state)
 	assert_int_equal(run(NULL, act_scheduling), GOOD);
 }
 
+/* Of the eventfd that VMM and worker both have. */
+static int act_make_others_wait(struct sandbox *s)
+{
+	const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int no = 0, yes = 1;
+
+	(void)s;
+	if (fd < 0 || fcntl(fd, F_SETFL, 0) == 0 || errno != EPERM)
+		return 1;
+	/* With all other bits, and with what the kernel cuts off: an int is what it takes. */
+	if (syscall(SYS_fcntl, fd, F_SETFL, ~(unsigned long)O_NONBLOCK) == 0 || errno != EPERM)
+		return 2;
+	if (syscall(SYS_fcntl, fd, 1ul << 32 | F_SETFL, 0) == 0 || errno != EPERM)
+		return 3;
+	if (ioctl(fd, FIONBIO, &no) == 0 || errno != EPERM || ioctl(fd, FIONBIO, &yes) == 0 || errno != EPERM)
+		return 4;
+	if (!(fcntl(fd, F_GETFL) & O_NONBLOCK))
+		return 5;
+	return fcntl(kept, F_SETFL, fcntl(kept, F_GETFL) | O_NONBLOCK) || !(fcntl(kept, F_GETFL) & O_NONBLOCK) ? 6
+													       : GOOD;
+}
+
+static void what_others_share_is_not_made_to_wait(void **state)
+{
+	const struct sandbox_plan codecs = {
+		.config = {.profile = &sandbox_video}, .keep = kept, .act = act_make_others_wait};
+
+	(void)state;
+	assert_int_equal(run(NULL, act_make_others_wait), GOOD);
+	assert_int_equal(sandbox_plan_run(&codecs), GOOD);
+}
+
 static int act_abort(struct sandbox *s)
 {
 	(void)s;
@@ -664,6 +696,7 @@ int main(void)
 		cmocka_unit_test(what_a_driver_needs_works),
 		cmocka_unit_test(the_largest_picture_has_room_and_a_larger_one_is_an_error),
 		cmocka_unit_test(no_thread_is_slowed_down_by_its_number),
+		cmocka_unit_test(what_others_share_is_not_made_to_wait),
 		cmocka_unit_test(abort_ends_it_by_another_signal),
 		cmocka_unit_test(only_given_descriptors_and_no_privileges_are_left),
 		cmocka_unit_test(no_capability_is_left),
