@@ -279,7 +279,11 @@ void media_stop_queue(struct media_session *s, enum video_queue q)
 		media_record_buffer(s, q, queue->buffers[i]);
 	}
 	queue->sequence = 0;
-	s->stopped = false;
+	/*
+	 * A STOP that came to its end without a CAPTURE buffer to mark, maybe just now, when those of an old size went, is not
+	 * over for the guest: an input that the stream had before the next buffer would undo it.
+	 */
+	s->stopped = q == VIDEO_OUTPUT && s->stream->end_owed;
 	if (q != VIDEO_INPUT)
 		return;
 	s->failed = false;
@@ -346,7 +350,7 @@ static int stop(struct media_session *s, struct media_ioctl *i)
 
 static int start(struct media_session *s, struct media_ioctl *i)
 {
-	if (s->draining)
+	if (s->draining || s->stream->end_owed)
 		return MEDIA_REFUSE(i, -EBUSY, "a STOP is at work; wait for the buffer with the LAST flag");
 	s->stopped = false;
 	stream_keep_output(s->stream);

@@ -265,6 +265,42 @@ static void the_end_that_is_owed_comes(void **state)
 	media_world_destroy(w);
 }
 
+/* Its codec went with the process, a size had been told; what is sent behind a STOP comes after its end. */
+static void a_stop_after_a_death_ends_behind_a_new_size(void **state)
+{
+	struct media_world *w = media_world_create(&keeps);
+	struct player p;
+
+	(void)state;
+	player_start(&p, w);
+	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 1);
+	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 2);
+	player_expect_picture(&p, 0);
+	player_expect_last(&p);
+	player_expect_change(&p);
+	expect_back(&p, MEDIA_OUTPUT, 2, 0);
+	media_world_take_over(w);
+	expect_back(&p, MEDIA_CAPTURE, PLAYER_OUTPUTS - 2, V4L2_BUF_FLAG_ERROR);
+	assert_int_equal(media_stream(w, p.id, MEDIA_OUTPUT, false), 0);
+	assert_int_equal(media_stream(w, p.id, MEDIA_OUTPUT, true), 0);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_STOP), 0);
+	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 3);
+	player_stop_capture(&p);
+	player_expect_nothing(&p);
+	/* The next one knows that it waits. */
+	media_world_take_over(w);
+	player_expect_nothing(&p);
+	player_start_capture(&p);
+	player_expect_end(&p);
+	player_expect_nothing(&p);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_START), 0);
+	player_expect_input(&p, 0);
+	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 4);
+	player_expect_input(&p, 0);
+	player_expect_picture_of(&p, 3, 32, 32, 0);
+	media_world_destroy(w);
+}
+
 /* The home has done it, and nobody told the guest: it is undone, and the place is free. */
 static void a_mapping_that_nobody_was_told_of_is_undone(void **state)
 {
@@ -573,6 +609,7 @@ int main(void)
 		cmocka_unit_test(one_that_waits_for_its_size_is_told_to_look),
 		cmocka_unit_test(guest_pages_that_were_queued_come_back_in_error),
 		cmocka_unit_test(the_end_that_is_owed_comes),
+		cmocka_unit_test(a_stop_after_a_death_ends_behind_a_new_size),
 		cmocka_unit_test(a_mapping_that_nobody_was_told_of_is_undone),
 		cmocka_unit_test(an_encoder_is_given_back),
 		cmocka_unit_test(a_journal_of_a_stranger_does_no_harm),
