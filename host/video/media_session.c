@@ -350,9 +350,13 @@ static int stop(struct media_session *s, struct media_ioctl *i)
 
 static int start(struct media_session *s, struct media_ioctl *i)
 {
-	if (s->draining || s->stream->end_owed)
+	const bool held = stream_output_is_held(s->stream);
+
+	if ((s->draining && !held) || s->stream->end_owed)
 		return MEDIA_REFUSE(i, -EBUSY, "a STOP is at work; wait for the buffer with the LAST flag");
-	s->stopped = false;
+	/* Behind a change of size it says that the buffers will do: the STOP goes on with them. */
+	if (!s->draining)
+		s->stopped = false;
 	stream_keep_output(s->stream);
 	media_feed(s, VIDEO_OUTPUT);
 	media_feed(s, VIDEO_INPUT);

@@ -148,6 +148,30 @@ static void what_is_sent_behind_a_stop_does_not_undo_it(void **state)
 	media_world_destroy(w);
 }
 
+static void start_leaves_a_drain_behind_a_new_size(void **state)
+{
+	struct media_world *w = media_world_create(NULL);
+	struct player p;
+
+	(void)state;
+	player_start(&p, w);
+	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 1);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_STOP), 0);
+	player_expect_picture(&p, 0);
+	player_expect_last(&p);
+	player_expect_change(&p);
+	player_expect_input(&p, 0);
+	/* Sent behind the STOP: it waits for the START that ends it. */
+	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 2);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_START), 0);
+	player_expect_picture_of(&p, 1, 32, 32, 0);
+	player_expect_end(&p);
+	player_expect_nothing(&p);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_START), 0);
+	player_expect_input(&p, 0);
+	media_world_destroy(w);
+}
+
 static void start_goes_on_with_buffers_that_are_large_enough(void **state)
 {
 	struct media_world *w = media_world_create(NULL);
@@ -292,6 +316,7 @@ int main(void)
 		cmocka_unit_test(a_drain_goes_on_behind_a_new_size),
 		cmocka_unit_test(a_drain_without_pictures_of_the_new_size_ends_behind_it),
 		cmocka_unit_test(what_is_sent_behind_a_stop_does_not_undo_it),
+		cmocka_unit_test(start_leaves_a_drain_behind_a_new_size),
 		cmocka_unit_test(start_goes_on_with_buffers_that_are_large_enough),
 		cmocka_unit_test(start_returns_buffers_that_are_too_small),
 		cmocka_unit_test(the_size_that_was_set_is_no_change),
