@@ -56,11 +56,13 @@ static void on_buffer_done(void *owner, struct video_stream *stream, enum video_
 		/* Before the buffer: who has that looks for the event. An old size ends without. */
 		else if (s->wants_eos && !stream_output_is_held(stream))
 			media_post_note(s->media, &s->eos);
-		/* A buffer may be larger than its picture. */
+		/* A buffer may be larger than its picture; one in error smaller, if it was made for another size. */
 		media_plane_sizes(s, q, sizes);
 		for (unsigned i = 0; i < queue->plane_count; i++) {
-			b->planes[i].data_offset = 0;
-			b->planes[i].bytes_used = done->end ? 0 : sizes[i];
+			struct media_plane *p = &b->planes[i];
+
+			p->data_offset = 0;
+			p->bytes_used = done->end ? 0 : sizes[i] < p->length ? sizes[i] : p->length;
 		}
 		if (s->media->config.encoder)
 			b->planes[0].bytes_used = done->bytes;

@@ -301,6 +301,33 @@ static void a_stop_after_a_death_ends_behind_a_new_size(void **state)
 	media_world_destroy(w);
 }
 
+/* The codec gave up behind a change to a larger size: what was queued comes back in error, and is there after a death. */
+static void buffers_of_an_old_size_are_still_there(void **state)
+{
+	struct media_world *w = media_world_create(&keeps);
+	struct v4l2_plane plane;
+	struct v4l2_buffer b;
+	struct player p;
+
+	(void)state;
+	player_start(&p, w);
+	player_queue_unit(&p, FAKE_PICTURE, 256, 256, 1);
+	player_queue_unit(&p, FAKE_ERROR, 256, 256, 2);
+	player_expect_picture(&p, 0);
+	player_expect_last(&p);
+	player_expect_change(&p);
+	for (unsigned i = 0; i < PLAYER_OUTPUTS - 2; i++) {
+		const struct virtio_media_event_dqbuf e = media_dequeue(w, p.id, MEDIA_CAPTURE);
+
+		assert_true(e.buffer.flags & V4L2_BUF_FLAG_ERROR);
+		assert_true(e.planes[0].bytesused <= e.planes[0].length);
+	}
+	media_world_take_over(w);
+	for (uint32_t i = 0; i < PLAYER_OUTPUTS; i++)
+		assert_int_equal(media_query(w, p.id, MEDIA_CAPTURE, i, &b, &plane, 1), 0);
+	media_world_destroy(w);
+}
+
 /* The home has done it, and nobody told the guest: it is undone, and the place is free. */
 static void a_mapping_that_nobody_was_told_of_is_undone(void **state)
 {
@@ -610,6 +637,7 @@ int main(void)
 		cmocka_unit_test(guest_pages_that_were_queued_come_back_in_error),
 		cmocka_unit_test(the_end_that_is_owed_comes),
 		cmocka_unit_test(a_stop_after_a_death_ends_behind_a_new_size),
+		cmocka_unit_test(buffers_of_an_old_size_are_still_there),
 		cmocka_unit_test(a_mapping_that_nobody_was_told_of_is_undone),
 		cmocka_unit_test(an_encoder_is_given_back),
 		cmocka_unit_test(a_journal_of_a_stranger_does_no_harm),
