@@ -740,7 +740,10 @@ void stream_clear(struct video_stream *s, enum video_queue q)
 		forget_input(s);
 	if (cut_drain)
 		end_drain(s, true);
-	if (restart && s->state != STREAM_IDLE)
+	/* What the codec had for the drain is lost, if it wrote into buffers of the old size; the end of it is not. */
+	if (restart && s->state == STREAM_DRAINING && !cut_drain)
+		s->drain_sent = false;
+	else if (restart && s->state != STREAM_IDLE)
 		stream_enter(s, STREAM_IDLE);
 	else if (cut_drain && !restart)
 		stream_enter(s, s->codec ? STREAM_RUNNING : STREAM_IDLE);
