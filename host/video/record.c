@@ -85,6 +85,15 @@ static uint32_t picture_row(const struct video_picture_format *format)
 	return i;
 }
 
+/* Of a stream's record, what changes without a command that sets something. */
+static unsigned progress_of(const struct video_stream_entry *e)
+{
+	const struct video_stream *s = e->stream;
+
+	return s->state | (unsigned)s->format_known << 4 | (unsigned)e->events[STREAM_EVENT_FORMAT] << 5 |
+	       (unsigned)e->failure_told << 6;
+}
+
 static void put_stream(struct video *v, struct video_stream_entry *e)
 {
 	const struct video_stream *s = e->stream;
@@ -92,6 +101,9 @@ static void put_stream(struct video *v, struct video_stream_entry *e)
 	struct stream_record record;
 
 	e->failure_told &= s->state == STREAM_FAILED;
+	e->recorded = progress_of(e);
+	e->recorded_width = s->visible_width;
+	e->recorded_height = s->visible_height;
 	memset(&record, 0, sizeof(record));
 	record.coded = s->coded->number;
 	record.picture = picture_row(s->layout.format);
@@ -195,17 +207,12 @@ void video_record_buffers_gone(struct video *v, const struct video_command *cmd)
 void video_record_progress(struct video *v, struct video_stream_entry *e)
 {
 	const struct video_stream *s = e->stream;
-	const unsigned now = s->state | (unsigned)s->format_known << 4 | (unsigned)e->events[STREAM_EVENT_FORMAT] << 5 |
-			     (unsigned)e->failure_told << 6;
 
 	if (!v->journal)
 		return;
-	if (now != e->recorded || s->visible_width != e->recorded_width || s->visible_height != e->recorded_height) {
-		e->recorded = now;
-		e->recorded_width = s->visible_width;
-		e->recorded_height = s->visible_height;
+	if (progress_of(e) != e->recorded || s->visible_width != e->recorded_width ||
+	    s->visible_height != e->recorded_height)
 		put_stream(v, e);
-	}
 	put_new_headers(v, e);
 }
 
