@@ -241,6 +241,32 @@ static void guest_pages_that_were_queued_come_back_in_error(void **state)
 	media_world_destroy(w);
 }
 
+/* What the guest has there may be more than any picture needs: its pages may all be the same. */
+static void guest_pages_may_be_any_number(void **state)
+{
+	enum { BYTES = 1 << 20, ENTRIES = 193 };
+	struct media_world *w = media_world_create(&keeps);
+	struct v4l2_buffer b = {.type = MEDIA_CAPTURE, .memory = V4L2_MEMORY_USERPTR, .length = 1};
+	struct v4l2_plane plane = {.length = ENTRIES * BYTES, .m.userptr = 0x7f0012345000};
+	struct virtio_media_sg_entry entries[ENTRIES];
+	struct player p = {.w = w};
+	uint32_t count = 2;
+
+	(void)state;
+	entries[0] = (struct virtio_media_sg_entry){.start = fake_guest_alloc(w->guest, BYTES, 4096), .len = BYTES};
+	for (unsigned i = 1; i < ENTRIES; i++)
+		entries[i] = entries[0];
+	assert_int_equal(media_open(w, &p.id), 0);
+	assert_int_equal(media_request(w, p.id, MEDIA_CAPTURE, V4L2_MEMORY_USERPTR, &count), 0);
+	assert_int_equal(
+		media_call_long(w, p.id, VIDIOC_QBUF, &b, &plane, sizeof(plane), entries, sizeof(entries)), 0);
+	media_world_take_over(w);
+	assert_int_equal(media_dequeue(w, p.id, MEDIA_CAPTURE).planes[0].length, ENTRIES * BYTES);
+	for (uint32_t i = 0; i < count; i++)
+		assert_int_equal(media_query(w, p.id, MEDIA_CAPTURE, i, &b, &plane, 1), 0);
+	media_world_destroy(w);
+}
+
 /* A drain that is over still marks the next buffer. */
 static void the_end_that_is_owed_comes(void **state)
 {
@@ -635,6 +661,7 @@ int main(void)
 		cmocka_unit_test(what_was_not_told_is_told),
 		cmocka_unit_test(one_that_waits_for_its_size_is_told_to_look),
 		cmocka_unit_test(guest_pages_that_were_queued_come_back_in_error),
+		cmocka_unit_test(guest_pages_may_be_any_number),
 		cmocka_unit_test(the_end_that_is_owed_comes),
 		cmocka_unit_test(a_stop_after_a_death_ends_behind_a_new_size),
 		cmocka_unit_test(buffers_of_an_old_size_are_still_there),
