@@ -472,7 +472,8 @@ int media_s_parm(struct media_session *s, struct media_ioctl *i)
 
 	if (err < 0)
 		return err;
-	/* Whole frames a second; without an interval it stays as it was. */
+	/* Whole frames a second; zero is the nominal interval. */
+	s->stream->controls.frame_rate = STREAM_FRAME_RATE;
 	if (f.numerator > 0 && f.denominator > 0)
 		s->stream->controls.frame_rate =
 			clamp(((uint64_t)f.denominator + f.numerator / 2) / f.numerator, 1, MAX_FRAME_RATE);
