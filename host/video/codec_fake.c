@@ -22,7 +22,7 @@
 /* More than a stream takes: there are decoders that do. */
 #define MAX_SIDE (2 * VIDEO_MAX_SIDE)
 
-bool codec_fake_lends;
+bool codec_fake_lends, codec_fake_keeps;
 
 struct unit {
 	struct codec_output out;
@@ -376,7 +376,7 @@ static const struct video_buffer *released(struct codec *c)
 
 	if (f->config.encoder)
 		return take_buffer(f->released, &f->released_count);
-	return wants_buffers(f) ? NULL : take_buffer(f->lent, &f->lent_count);
+	return wants_buffers(f) || codec_fake_keeps ? NULL : take_buffer(f->lent, &f->lent_count);
 }
 
 static void drain(struct codec *c)

@@ -31,6 +31,8 @@ struct fake_header {
 
 /* Decoders write in buffers that are lent, as soon as a picture is known, and wait for them: as drivers do. At first not. */
 extern bool codec_fake_lends;
+/* And it gives none back before it is destroyed, though it wants them no more. At first not. */
+extern bool codec_fake_keeps;
 
 /* Sample @x, @y of plane @plane (Y, U, V; in packed formats byte @plane of a pixel) of the picture made from @value. */
 uint8_t fake_sample(uint32_t value, unsigned plane, uint32_t x, uint32_t y);

@@ -121,6 +121,15 @@ static uint32_t set_picture(const struct video *v, struct video_command *cmd, co
 	return VIRTIO_VIDEO_RESP_OK_NODATA;
 }
 
+/* The frame rate of an encoder may change while it runs. */
+static void set_rate(struct video_stream *s, const struct virtio_video_params *p)
+{
+	if (!s->config.encoder || p->frame_rate == 0 || p->frame_rate == s->controls.frame_rate)
+		return;
+	s->controls.frame_rate = clamp(p->frame_rate, 1, MAX_FRAME_RATE);
+	stream_apply_controls(s);
+}
+
 uint32_t video_set_params(struct video *v, struct video_command *cmd)
 {
 	const struct virtio_video_params *p = &cmd->u.set_params.params;
@@ -132,11 +141,6 @@ uint32_t video_set_params(struct video *v, struct video_command *cmd)
 	    !video_has_memory_type(v, cmd->u.set_params_ext.params.resource_type))
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
 				    "buffers as virtio objects were not offered; use guest pages");
-	/* The frame rate of an encoder may change while it runs. */
-	if (s->config.encoder && p->frame_rate != 0 && p->frame_rate != s->controls.frame_rate) {
-		s->controls.frame_rate = clamp(p->frame_rate, 1, MAX_FRAME_RATE);
-		stream_apply_controls(s);
-	}
 	if (s->sides[cmd->queue].buffers || (coded && s->state != STREAM_IDLE)) {
 		const bool moves = cmd->type == VIRTIO_VIDEO_CMD_SET_PARAMS_EXT &&
 				   cmd->u.set_params_ext.params.resource_type != cmd->entry->memory_types[cmd->queue];
@@ -144,13 +148,18 @@ uint32_t video_set_params(struct video *v, struct video_command *cmd)
 		/* Drivers set what they got before: no harm. */
 		if (!moves && s->config.encoder &&
 		    p->format == (coded ? s->coded->number : v->config.dialect->picture_number(s->layout.format)) &&
-		    (coded || (p->frame_width == s->layout.width && p->frame_height == s->layout.height)))
+		    (coded || (p->frame_width == s->layout.width && p->frame_height == s->layout.height))) {
+			set_rate(s, p);
 			return VIRTIO_VIDEO_RESP_OK_NODATA;
+		}
 		return video_refuse(v, cmd, VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER,
 				    "the queue has resources; RESOURCE_DESTROY_ALL goes first");
 	}
 	code = coded ? set_coded(v, cmd, p) : set_picture(v, cmd, p);
-	if (code == VIRTIO_VIDEO_RESP_OK_NODATA && cmd->type == VIRTIO_VIDEO_CMD_SET_PARAMS_EXT)
+	if (code != VIRTIO_VIDEO_RESP_OK_NODATA)
+		return code;
+	set_rate(s, p);
+	if (cmd->type == VIRTIO_VIDEO_CMD_SET_PARAMS_EXT)
 		cmd->entry->memory_types[cmd->queue] = cmd->u.set_params_ext.params.resource_type;
 	return code;
 }

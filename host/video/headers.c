@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+/* H.264 has numbers for 32 sets of one kind and 256 of the other. Of more at once nobody looks whether they are there already. */
+#define MAX_SETS 288u
+
 enum unit { UNIT_OTHER, UNIT_SEQUENCE, UNIT_PICTURE, UNIT_DELIMITER, UNIT_END };
 
 /* H.264 table 7-1, HEVC table 7-1: VPS and SPS begin a sequence, a PPS belongs to it; what ends one has nothing in it. */
@@ -47,8 +50,28 @@ size_t video_headers_find(const uint8_t *data, size_t bytes, size_t from)
 	return bytes;
 }
 
+/* The same set again takes the place of the one before: many that say nothing new would leave no room for one that does. */
+static void forget(struct video_headers *h, const uint8_t *set, size_t bytes)
+{
+	static const uint8_t start[] = {0, 0, 1};
+
+	for (size_t at = 0; at + bytes <= h->bytes; at++) {
+		const size_t end = at + bytes, left = h->bytes - end;
+
+		if (memcmp(h->data + at, set, bytes) != 0)
+			continue;
+		/* Or it is the beginning of another. */
+		if (left > 0 && (left < sizeof(start) || memcmp(h->data + end, start, sizeof(start)) != 0))
+			continue;
+		memmove(h->data + at, h->data + end, left);
+		h->bytes -= bytes;
+		return;
+	}
+}
+
 bool video_headers_scan(struct video_headers *h, enum video_headers_kind kind, const uint8_t *data, size_t bytes)
 {
+	unsigned sets = 0;
 	bool begun = false;
 
 	if (kind == VIDEO_HEADERS_NONE)
@@ -64,6 +87,8 @@ bool video_headers_scan(struct video_headers *h, enum video_headers_kind kind, c
 			begun = true;
 			h->bytes = 0;
 		}
+		if (sets++ < MAX_SETS)
+			forget(h, data + at, end - at);
 		if (end - at <= sizeof(h->data) - h->bytes) {
 			memcpy(h->data + h->bytes, data + at, end - at);
 			h->bytes += end - at;

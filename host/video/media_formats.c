@@ -310,6 +310,9 @@ int media_s_fmt(struct media_session *s, struct media_ioctl *i)
 		s->color.transfer = p->xfer_func;
 	}
 	s->raw = raw;
+	/* Room for packets of such pictures; a client that wants less sets that afterwards. */
+	if (w.raw && w.queue == VIDEO_INPUT && s->queues[VIDEO_OUTPUT].count == 0)
+		s->coded_bytes = clamp(default_coded_bytes(w.width, w.height), s->coded_bytes, MEDIA_MAX_CODED_BYTES);
 	if (w.raw) {
 		stream_set_picture(s->stream, w.layout.format,
 				   w.queue == VIDEO_INPUT ? w.width : s->stream->visible_width,
@@ -472,7 +475,8 @@ int media_s_parm(struct media_session *s, struct media_ioctl *i)
 
 	if (err < 0)
 		return err;
-	/* Whole frames a second; without an interval it stays as it was. */
+	/* Whole frames a second; zero is the nominal interval. */
+	s->stream->controls.frame_rate = STREAM_FRAME_RATE;
 	if (f.numerator > 0 && f.denominator > 0)
 		s->stream->controls.frame_rate =
 			clamp(((uint64_t)f.denominator + f.numerator / 2) / f.numerator, 1, MAX_FRAME_RATE);

@@ -356,13 +356,14 @@ static bool planes_are_good(const struct media_session *s, enum video_queue q, c
 	for (unsigned i = 0; i < queue->plane_count; i++) {
 		const uint32_t length = r->planes[i].length;
 
-		if (length > MEDIA_MAX_PLANE_BYTES || r->planes[i].bytes_used > length)
+		if (r->planes[i].bytes_used > length)
 			return false;
 		sizes[i] = length;
+		/* Guest pages are as many as it queues; they are no memory of ours, and are queued anew. */
 		if (queue->memory != V4L2_MEMORY_MMAP)
 			continue;
-		if (r->planes[i].offset != offset || offset % MEDIA_PAGE_BYTES || offset > r->memory_bytes ||
-		    media_whole_pages(length) > r->memory_bytes - offset)
+		if (length > MEDIA_MAX_PLANE_BYTES || r->planes[i].offset != offset || offset % MEDIA_PAGE_BYTES ||
+		    offset > r->memory_bytes || media_whole_pages(length) > r->memory_bytes - offset)
 			return false;
 		offset += media_whole_pages(length);
 	}

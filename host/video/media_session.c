@@ -56,11 +56,13 @@ static void on_buffer_done(void *owner, struct video_stream *stream, enum video_
 		/* Before the buffer: who has that looks for the event. An old size ends without. */
 		else if (s->wants_eos && !stream_output_is_held(stream))
 			media_post_note(s->media, &s->eos);
-		/* A buffer may be larger than its picture. */
+		/* A buffer may be larger than its picture; one in error smaller, if it was made for another size. */
 		media_plane_sizes(s, q, sizes);
 		for (unsigned i = 0; i < queue->plane_count; i++) {
-			b->planes[i].data_offset = 0;
-			b->planes[i].bytes_used = done->end ? 0 : sizes[i];
+			struct media_plane *p = &b->planes[i];
+
+			p->data_offset = 0;
+			p->bytes_used = done->end ? 0 : sizes[i] < p->length ? sizes[i] : p->length;
 		}
 		if (s->media->config.encoder)
 			b->planes[0].bytes_used = done->bytes;
@@ -279,7 +281,11 @@ void media_stop_queue(struct media_session *s, enum video_queue q)
 		media_record_buffer(s, q, queue->buffers[i]);
 	}
 	queue->sequence = 0;
-	s->stopped = false;
+	/*
+	 * A STOP that came to its end without a CAPTURE buffer to mark, maybe just now, when those of an old size went, is not
+	 * over for the guest: an input that the stream had before the next buffer would undo it.
+	 */
+	s->stopped = q == VIDEO_OUTPUT && s->stream->end_owed;
 	if (q != VIDEO_INPUT)
 		return;
 	s->failed = false;
@@ -346,9 +352,13 @@ static int stop(struct media_session *s, struct media_ioctl *i)
 
 static int start(struct media_session *s, struct media_ioctl *i)
 {
-	if (s->draining)
+	const bool held = stream_output_is_held(s->stream);
+
+	if ((s->draining && !held) || s->stream->end_owed)
 		return MEDIA_REFUSE(i, -EBUSY, "a STOP is at work; wait for the buffer with the LAST flag");
-	s->stopped = false;
+	/* Behind a change of size it says that the buffers will do: the STOP goes on with them. */
+	if (!s->draining)
+		s->stopped = false;
 	stream_keep_output(s->stream);
 	media_feed(s, VIDEO_OUTPUT);
 	media_feed(s, VIDEO_INPUT);

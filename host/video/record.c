@@ -27,6 +27,7 @@ struct stream_record {
 	uint32_t format_known;
 	uint32_t active;	/* it has a codec, or had one that failed */
 	uint32_t failure_told;	/* the guest knows that it failed */
+	uint32_t end_owed;	/* a drain was answered, and the next output buffer is to be marked */
 	uint32_t plane_bytes[VIDEO_QUEUE_COUNT];
 	uint32_t memory_types[VIDEO_QUEUE_COUNT];
 	struct codec_controls controls;
@@ -85,6 +86,15 @@ static uint32_t picture_row(const struct video_picture_format *format)
 	return i;
 }
 
+/* Of a stream's record, what changes without a command that sets something. */
+static unsigned progress_of(const struct video_stream_entry *e)
+{
+	const struct video_stream *s = e->stream;
+
+	return s->state | (unsigned)s->format_known << 4 | (unsigned)e->events[STREAM_EVENT_FORMAT] << 5 |
+	       (unsigned)e->failure_told << 6 | (unsigned)s->end_owed << 7;
+}
+
 static void put_stream(struct video *v, struct video_stream_entry *e)
 {
 	const struct video_stream *s = e->stream;
@@ -92,6 +102,9 @@ static void put_stream(struct video *v, struct video_stream_entry *e)
 	struct stream_record record;
 
 	e->failure_told &= s->state == STREAM_FAILED;
+	e->recorded = progress_of(e);
+	e->recorded_width = s->visible_width;
+	e->recorded_height = s->visible_height;
 	memset(&record, 0, sizeof(record));
 	record.coded = s->coded->number;
 	record.picture = picture_row(s->layout.format);
@@ -101,6 +114,7 @@ static void put_stream(struct video *v, struct video_stream_entry *e)
 	record.format_known = s->format_known && !e->events[STREAM_EVENT_FORMAT];
 	record.active = s->state != STREAM_IDLE;
 	record.failure_told = e->failure_told;
+	record.end_owed = s->end_owed;
 	memcpy(record.memory_types, e->memory_types, sizeof(record.memory_types));
 	for (unsigned q = 0; q < VIDEO_QUEUE_COUNT; q++)
 		record.plane_bytes[q] = s->sides[q].plane_bytes;
@@ -195,17 +209,12 @@ void video_record_buffers_gone(struct video *v, const struct video_command *cmd)
 void video_record_progress(struct video *v, struct video_stream_entry *e)
 {
 	const struct video_stream *s = e->stream;
-	const unsigned now = s->state | (unsigned)s->format_known << 4 | (unsigned)e->events[STREAM_EVENT_FORMAT] << 5 |
-			     (unsigned)e->failure_told << 6;
 
 	if (!v->journal)
 		return;
-	if (now != e->recorded || s->visible_width != e->recorded_width || s->visible_height != e->recorded_height) {
-		e->recorded = now;
-		e->recorded_width = s->visible_width;
-		e->recorded_height = s->visible_height;
+	if (progress_of(e) != e->recorded || s->visible_width != e->recorded_width ||
+	    s->visible_height != e->recorded_height)
 		put_stream(v, e);
-	}
 	put_new_headers(v, e);
 }
 
@@ -276,6 +285,7 @@ static bool restore_stream(struct restore *r, const struct journal_key *key, con
 		s->sides[q].plane_bytes = record->plane_bytes[q];
 	stream_set_picture(s, picture, record->width, record->height);
 	s->format_known = !v->config.encoder && record->format_known;
+	s->end_owed = record->end_owed;
 	if (record->active) {
 		stream_lose_codec(s);
 		e->failure_told = record->failure_told;

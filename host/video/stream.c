@@ -13,7 +13,6 @@
 #define DEFAULT_HEIGHT 480u
 #define DEFAULT_CODED_BYTES (1u << 20)
 #define DEFAULT_BITRATE 4000000u
-#define DEFAULT_FRAME_RATE 30u
 /* A part of an access unit waits for the next one for such a part of what a codec may take. */
 #define PARTS_OF_TIMEOUT 100u
 
@@ -623,7 +622,7 @@ int stream_create(const struct stream_config *config, struct video_stream **out)
 	s->controls = (struct codec_controls){
 		.bitrate = DEFAULT_BITRATE,
 		.peak_bitrate = DEFAULT_BITRATE * 2,
-		.frame_rate = DEFAULT_FRAME_RATE,
+		.frame_rate = STREAM_FRAME_RATE,
 		.gop_size = CODEC_GOP_SIZE,
 		.repeat_headers = 1,
 	};
@@ -740,7 +739,10 @@ void stream_clear(struct video_stream *s, enum video_queue q)
 		forget_input(s);
 	if (cut_drain)
 		end_drain(s, true);
-	if (restart && s->state != STREAM_IDLE)
+	/* What the codec had for the drain is lost, if it wrote into buffers of the old size; the end of it is not. */
+	if (restart && s->state == STREAM_DRAINING && !cut_drain)
+		s->drain_sent = false;
+	else if (restart && s->state != STREAM_IDLE)
 		stream_enter(s, STREAM_IDLE);
 	else if (cut_drain && !restart)
 		stream_enter(s, s->codec ? STREAM_RUNNING : STREAM_IDLE);

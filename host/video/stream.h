@@ -31,6 +31,9 @@
 
 struct video_stream;
 
+/* Of an encoder, unless it is set: pictures a second. */
+#define STREAM_FRAME_RATE 30u
+
 enum video_queue { VIDEO_INPUT, VIDEO_OUTPUT, VIDEO_QUEUE_COUNT };
 
 /*

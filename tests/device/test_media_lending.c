@@ -187,6 +187,37 @@ static void a_new_size_has_none_of_the_old_one(void **state)
 	media_world_destroy(w);
 }
 
+/* A driver may be late with them: what it had is lost, but not the end of the drain. */
+static void a_drain_goes_on_behind_a_new_size(void **state)
+{
+	struct media_world *w = media_world_create(NULL);
+	struct player p;
+	uint32_t i;
+
+	(void)state;
+	codec_fake_keeps = true;
+	player_start(&p, w);
+	player_feed(&p, 1);
+	i = player_expect_picture(&p, 0);
+	player_queue_unit(&p, FAKE_PICTURE, 96, 32, 2);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_STOP), 0);
+	media_settle(w);
+	player_want(&p, i);
+	player_expect_picture(&p, 1);
+	player_expect_change(&p);
+	player_expect_input(&p, 0);
+	player_stop_capture(&p);
+	player_start_capture(&p);
+	player_expect_end(&p);
+	player_expect_nothing(&p);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_START), 0);
+	player_queue_unit(&p, FAKE_PICTURE, 96, 32, 3);
+	player_queue_unit(&p, FAKE_PICTURE, 96, 32, 4);
+	player_expect_picture_of(&p, 3, 96, 32, 0);
+	codec_fake_keeps = false;
+	media_world_destroy(w);
+}
+
 static void a_hanging_codec_gives_them_back(void **state)
 {
 	struct media_world *w = media_world_create(&(struct video_world_options){.timeout_ms = 60});
@@ -276,6 +307,7 @@ int main(void)
 		cmocka_unit_test(a_seek_goes_on_with_them),
 		cmocka_unit_test(a_drain_ends_with_one_that_is_empty),
 		cmocka_unit_test(a_new_size_has_none_of_the_old_one),
+		cmocka_unit_test(a_drain_goes_on_behind_a_new_size),
 		cmocka_unit_test(a_hanging_codec_gives_them_back),
 		cmocka_unit_test(who_closes_has_lent_nothing),
 		cmocka_unit_test(a_pause_takes_them_from_the_codec),

@@ -241,6 +241,32 @@ static void guest_pages_that_were_queued_come_back_in_error(void **state)
 	media_world_destroy(w);
 }
 
+/* What the guest has there may be more than any picture needs: its pages may all be the same. */
+static void guest_pages_may_be_any_number(void **state)
+{
+	enum { BYTES = 1 << 20, ENTRIES = 193 };
+	struct media_world *w = media_world_create(&keeps);
+	struct v4l2_buffer b = {.type = MEDIA_CAPTURE, .memory = V4L2_MEMORY_USERPTR, .length = 1};
+	struct v4l2_plane plane = {.length = ENTRIES * BYTES, .m.userptr = 0x7f0012345000};
+	struct virtio_media_sg_entry entries[ENTRIES];
+	struct player p = {.w = w};
+	uint32_t count = 2;
+
+	(void)state;
+	entries[0] = (struct virtio_media_sg_entry){.start = fake_guest_alloc(w->guest, BYTES, 4096), .len = BYTES};
+	for (unsigned i = 1; i < ENTRIES; i++)
+		entries[i] = entries[0];
+	assert_int_equal(media_open(w, &p.id), 0);
+	assert_int_equal(media_request(w, p.id, MEDIA_CAPTURE, V4L2_MEMORY_USERPTR, &count), 0);
+	assert_int_equal(
+		media_call_long(w, p.id, VIDIOC_QBUF, &b, &plane, sizeof(plane), entries, sizeof(entries)), 0);
+	media_world_take_over(w);
+	assert_int_equal(media_dequeue(w, p.id, MEDIA_CAPTURE).planes[0].length, ENTRIES * BYTES);
+	for (uint32_t i = 0; i < count; i++)
+		assert_int_equal(media_query(w, p.id, MEDIA_CAPTURE, i, &b, &plane, 1), 0);
+	media_world_destroy(w);
+}
+
 /* A drain that is over still marks the next buffer. */
 static void the_end_that_is_owed_comes(void **state)
 {
@@ -262,6 +288,69 @@ static void the_end_that_is_owed_comes(void **state)
 	player_expect_input(&p, 0);
 	player_feed(&p, 6);
 	player_expect_picture(&p, 5);
+	media_world_destroy(w);
+}
+
+/* Its codec went with the process, a size had been told; what is sent behind a STOP comes after its end. */
+static void a_stop_after_a_death_ends_behind_a_new_size(void **state)
+{
+	struct media_world *w = media_world_create(&keeps);
+	struct player p;
+
+	(void)state;
+	player_start(&p, w);
+	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 1);
+	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 2);
+	player_expect_picture(&p, 0);
+	player_expect_last(&p);
+	player_expect_change(&p);
+	expect_back(&p, MEDIA_OUTPUT, 2, 0);
+	media_world_take_over(w);
+	expect_back(&p, MEDIA_CAPTURE, PLAYER_OUTPUTS - 2, V4L2_BUF_FLAG_ERROR);
+	assert_int_equal(media_stream(w, p.id, MEDIA_OUTPUT, false), 0);
+	assert_int_equal(media_stream(w, p.id, MEDIA_OUTPUT, true), 0);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_STOP), 0);
+	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 3);
+	player_stop_capture(&p);
+	player_expect_nothing(&p);
+	/* The next one knows that it waits. */
+	media_world_take_over(w);
+	player_expect_nothing(&p);
+	player_start_capture(&p);
+	player_expect_end(&p);
+	player_expect_nothing(&p);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_START), 0);
+	player_expect_input(&p, 0);
+	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 4);
+	player_expect_input(&p, 0);
+	player_expect_picture_of(&p, 3, 32, 32, 0);
+	media_world_destroy(w);
+}
+
+/* The codec gave up behind a change to a larger size: what was queued comes back in error, and is there after a death. */
+static void buffers_of_an_old_size_are_still_there(void **state)
+{
+	struct media_world *w = media_world_create(&keeps);
+	struct v4l2_plane plane;
+	struct v4l2_buffer b;
+	struct player p;
+
+	(void)state;
+	player_start(&p, w);
+	player_queue_unit(&p, FAKE_PICTURE, 256, 256, 1);
+	player_queue_unit(&p, FAKE_ERROR, 256, 256, 2);
+	player_expect_picture(&p, 0);
+	player_expect_last(&p);
+	player_expect_change(&p);
+	for (unsigned i = 0; i < PLAYER_OUTPUTS - 2; i++) {
+		const struct virtio_media_event_dqbuf e = media_dequeue(w, p.id, MEDIA_CAPTURE);
+
+		assert_true(e.buffer.flags & V4L2_BUF_FLAG_ERROR);
+		assert_true(e.planes[0].bytesused <= e.planes[0].length);
+	}
+	media_world_take_over(w);
+	for (uint32_t i = 0; i < PLAYER_OUTPUTS; i++)
+		assert_int_equal(media_query(w, p.id, MEDIA_CAPTURE, i, &b, &plane, 1), 0);
 	media_world_destroy(w);
 }
 
@@ -572,7 +661,10 @@ int main(void)
 		cmocka_unit_test(what_was_not_told_is_told),
 		cmocka_unit_test(one_that_waits_for_its_size_is_told_to_look),
 		cmocka_unit_test(guest_pages_that_were_queued_come_back_in_error),
+		cmocka_unit_test(guest_pages_may_be_any_number),
 		cmocka_unit_test(the_end_that_is_owed_comes),
+		cmocka_unit_test(a_stop_after_a_death_ends_behind_a_new_size),
+		cmocka_unit_test(buffers_of_an_old_size_are_still_there),
 		cmocka_unit_test(a_mapping_that_nobody_was_told_of_is_undone),
 		cmocka_unit_test(an_encoder_is_given_back),
 		cmocka_unit_test(a_journal_of_a_stranger_does_no_harm),

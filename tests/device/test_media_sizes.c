@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 
 #include "tests/lib/media_player.h"
 
@@ -81,6 +82,96 @@ static void a_drain_without_pictures_of_the_new_size_ends_behind_it(void **state
 	media_world_destroy(w);
 }
 
+/* A size that was told, a codec that is gone, and nothing in the stream. */
+static void open_without_codec(struct player *p, struct media_world *w)
+{
+	player_start(p, w);
+	player_queue_unit(p, FAKE_PICTURE, 32, 32, 1);
+	player_queue_unit(p, FAKE_BROKEN, 32, 32, 2);
+	player_expect_picture(p, 0);
+	player_expect_last(p);
+	player_expect_change(p);
+	player_expect_input(p, 0);
+	player_expect_input(p, 0);
+	/* An access unit may go on in the next buffer: the codec has the last one when none came. */
+	fake_guest_run_until(w->guest, NULL, NULL, 150);
+}
+
+static void expect_end_before_next_input(struct player *p)
+{
+	player_expect_nothing(p);
+	player_start_capture(p);
+	player_expect_end(p);
+	player_expect_nothing(p);
+	assert_int_equal(media_command(p->w, p->id, false, PLAYER_START), 0);
+	player_expect_input(p, 0);
+	player_queue_unit(p, FAKE_PICTURE, 32, 32, 4);
+	player_expect_input(p, 0);
+	player_expect_picture_of(p, 3, 32, 32, 0);
+}
+
+static void what_is_sent_behind_a_stop_does_not_undo_it(void **state)
+{
+	struct media_world *w = media_world_create(NULL);
+	struct player p;
+
+	(void)state;
+	open_without_codec(&p, w);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_STOP), 0);
+	/* Before CAPTURE is off, or when it is. */
+	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 3);
+	player_stop_capture(&p);
+	expect_end_before_next_input(&p);
+	media_world_destroy(w);
+
+	w = media_world_create(NULL);
+	open_without_codec(&p, w);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_STOP), 0);
+	player_stop_capture(&p);
+	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 3);
+	expect_end_before_next_input(&p);
+	media_world_destroy(w);
+
+	/* CAPTURE is on before it has buffers that are queued. */
+	w = media_world_create(NULL);
+	open_without_codec(&p, w);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_STOP), 0);
+	assert_int_equal(media_stream(w, p.id, MEDIA_CAPTURE, false), 0);
+	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 3);
+	assert_int_equal(media_stream(w, p.id, MEDIA_CAPTURE, true), 0);
+	player_expect_nothing(&p);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_START), -EBUSY);
+	player_want(&p, 0);
+	player_expect_end(&p);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_START), 0);
+	player_expect_input(&p, 0);
+	media_world_destroy(w);
+}
+
+static void start_leaves_a_drain_behind_a_new_size(void **state)
+{
+	struct media_world *w = media_world_create(NULL);
+	struct player p;
+
+	(void)state;
+	player_start(&p, w);
+	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 1);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_STOP), 0);
+	player_expect_picture(&p, 0);
+	player_expect_last(&p);
+	player_expect_change(&p);
+	player_expect_input(&p, 0);
+	/* Sent behind the STOP: it waits for the START that ends it. */
+	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 2);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_START), 0);
+	player_expect_picture_of(&p, 1, 32, 32, 0);
+	player_expect_end(&p);
+	player_expect_nothing(&p);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_START), 0);
+	player_expect_input(&p, 0);
+	media_world_destroy(w);
+}
+
 static void start_goes_on_with_buffers_that_are_large_enough(void **state)
 {
 	struct media_world *w = media_world_create(NULL);
@@ -121,6 +212,8 @@ static void start_returns_buffers_that_are_too_small(void **state)
 		const struct virtio_media_event_dqbuf e = media_dequeue(w, p.id, MEDIA_CAPTURE);
 
 		assert_int_equal(e.buffer.flags, V4L2_BUF_FLAG_ERROR | V4L2_BUF_FLAG_TIMESTAMP_COPY);
+		/* Clients copy so many bytes out of their mapping. */
+		assert_true(e.planes[0].bytesused <= e.planes[0].length);
 	}
 	/* And so does QBUF, when the queue is on. */
 	player_want(&p, 0);
@@ -224,6 +317,8 @@ int main(void)
 		cmocka_unit_test(a_new_size_ends_the_old_one_with_the_last_flag),
 		cmocka_unit_test(a_drain_goes_on_behind_a_new_size),
 		cmocka_unit_test(a_drain_without_pictures_of_the_new_size_ends_behind_it),
+		cmocka_unit_test(what_is_sent_behind_a_stop_does_not_undo_it),
+		cmocka_unit_test(start_leaves_a_drain_behind_a_new_size),
 		cmocka_unit_test(start_goes_on_with_buffers_that_are_large_enough),
 		cmocka_unit_test(start_returns_buffers_that_are_too_small),
 		cmocka_unit_test(the_size_that_was_set_is_no_change),

@@ -470,6 +470,36 @@ static void an_encoder_takes_planes_of_their_own_and_with_gaps(void **state)
 	video_world_destroy(w);
 }
 
+/* All or nothing. The rate is taken where the rest stays as it is, even while there are buffers. */
+static void params_that_are_refused_change_nothing(void **state)
+{
+	struct video_world *w = video_world_create(&(struct video_world_options){.encoder = true});
+	struct virtio_video_set_params c = {0};
+	struct virtio_video_params p;
+
+	(void)state;
+	assert_int_equal(video_create_stream(w, 1, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
+	video_read_params(w, 1, VIDEO_OUT, &c.params);
+	c.params.format = 0x1fff;
+	c.params.frame_rate = 50;
+	assert_int_equal(set(w, &c), VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER);
+	video_read_params(w, 1, VIDEO_OUT, &p);
+	assert_int_equal(p.frame_rate, 30);
+	assert_int_equal(video_create_buffer(w, 1, VIDEO_IN, 1, 640 * 720, NULL), VIDEO_OK);
+	video_read_params(w, 1, VIDEO_IN, &c.params);
+	c.params.frame_width = 320;
+	c.params.frame_rate = 50;
+	assert_int_equal(set(w, &c), VIRTIO_VIDEO_RESP_ERR_INVALID_PARAMETER);
+	video_read_params(w, 1, VIDEO_IN, &p);
+	assert_int_equal(p.frame_width, 640);
+	assert_int_equal(p.frame_rate, 30);
+	c.params.frame_width = 640;
+	assert_int_equal(set(w, &c), VIDEO_OK);
+	video_read_params(w, 1, VIDEO_OUT, &p);
+	assert_int_equal(p.frame_rate, 50);
+	video_world_destroy(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -481,6 +511,7 @@ int main(void)
 		cmocka_unit_test(buffers_made_for_the_size_that_was_set_are_filled_if_it_is_right),
 		cmocka_unit_test(odd_sizes_are_rounded_up_and_cropped),
 		cmocka_unit_test(input_waits_while_the_guest_takes_no_pictures),
+		cmocka_unit_test(params_that_are_refused_change_nothing),
 		cmocka_unit_test(an_encoder_takes_planes_of_their_own_and_with_gaps),
 		cmocka_unit_test(an_encoder_marks_key_frames_and_keeps_every_sample),
 	};

@@ -242,6 +242,104 @@ static void parameter_sets_of_another_format_are_forgotten(void **state)
 	fake_guest_destroy(g);
 }
 
+/* A device with a journal and stream 1, which has a buffer on both sides. */
+static void begin(struct video_world *w, struct journal **j, int *fd)
+{
+	*w = (struct video_world){.guest = fake_guest_create(NULL)};
+	*fd = journal_memfd(JOURNAL_BYTES);
+	assert_true(*fd >= 0);
+	assert_int_equal(journal_open(*fd, j), 0);
+	w->device = make(w->guest, *j, false);
+	assert_int_equal(fake_guest_start(w->guest, w->device), 0);
+	assert_int_equal(video_create_stream(w, 1, VIRTIO_VIDEO_FORMAT_H264), VIDEO_OK);
+	assert_int_equal(video_create_buffer(w, 1, VIDEO_IN, 0, 4096, NULL), VIDEO_OK);
+	assert_int_equal(video_create_buffer(w, 1, VIDEO_OUT, 0, 1 << 20, NULL), VIDEO_OK);
+}
+
+static void end(struct video_world *w, struct journal *j, int fd)
+{
+	virtio_device_destroy(w->device);
+	journal_close(j);
+	close(fd);
+}
+
+/* It dies, and the next one goes on with what is in the journal. */
+static void die(struct video_world *w, struct journal **j, int *fd)
+{
+	journal_copy_keep(&copy, *fd);
+	end(w, *j, *fd);
+	fake_guest_device_is_gone(w->guest);
+	*fd = journal_copy_write(&copy, JOURNAL_BYTES);
+	assert_int_equal(journal_open(*fd, j), 0);
+	w->device = make(w->guest, *j, false);
+	assert_int_equal(fake_guest_take_over(w->guest, w->device), 0);
+}
+
+static void the_loss_of_a_codec_is_told_after_a_seek_too(void **state)
+{
+	struct virtio_video_event event;
+	struct fake_request *r;
+	struct video_world w;
+	struct journal *j;
+	int fd;
+
+	(void)state;
+	begin(&w, &j, &fd);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(video_wait(&w, video_queue(&w, 1, VIDEO_IN, 0, 64, 1)).flags, 0);
+		if (i == 0)
+			assert_int_equal(video_queue_command(&w, VIRTIO_VIDEO_CMD_QUEUE_CLEAR, 1, VIDEO_IN), VIDEO_OK);
+	}
+	die(&w, &j, &fd);
+	assert_int_equal(video_wait(&w, video_queue(&w, 1, VIDEO_IN, 0, 64, 1)).hdr.type,
+			 VIRTIO_VIDEO_RESP_ERR_INVALID_OPERATION);
+	r = video_post_event(&w);
+	event = video_wait_event(&w, r);
+	assert_int_equal(event.event_type, VIRTIO_VIDEO_EVENT_ERROR);
+	assert_int_equal(event.stream_id, 1);
+	end(&w, j, fd);
+	fake_guest_destroy(w.guest);
+}
+
+/* A drain was answered without a buffer to mark. */
+static void the_end_that_is_owed_comes(void **state)
+{
+	struct fake_request *out;
+	struct video_world w;
+	struct journal *j;
+	int fd;
+
+	(void)state;
+	begin(&w, &j, &fd);
+	assert_int_equal(video_wait(&w, video_drain(&w, 1)).hdr.type, VIDEO_OK);
+	die(&w, &j, &fd);
+	out = video_queue(&w, 1, VIDEO_OUT, 0, 0, 0);
+	assert_int_equal(video_wait(&w, out).flags, VIRTIO_VIDEO_BUFFER_FLAG_EOS);
+	/* Once. */
+	die(&w, &j, &fd);
+	out = video_queue(&w, 1, VIDEO_OUT, 0, 0, 0);
+	video_settle(&w);
+	assert_false(out->done);
+	assert_int_equal(video_queue_command(&w, VIRTIO_VIDEO_CMD_QUEUE_CLEAR, 1, VIDEO_OUT), VIDEO_OK);
+	video_wait(&w, out);
+	/* Nor for what was cleared, or goes on. */
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(video_wait(&w, video_drain(&w, 1)).hdr.type, VIDEO_OK);
+		if (i == 0)
+			assert_int_equal(video_queue_command(&w, VIRTIO_VIDEO_CMD_QUEUE_CLEAR, 1, VIDEO_OUT), VIDEO_OK);
+		else
+			video_wait(&w, video_queue(&w, 1, VIDEO_IN, 0, 0, 1));
+		die(&w, &j, &fd);
+		out = video_queue(&w, 1, VIDEO_OUT, 0, 0, 0);
+		video_settle(&w);
+		assert_false(out->done);
+		assert_int_equal(video_queue_command(&w, VIRTIO_VIDEO_CMD_QUEUE_CLEAR, 1, VIDEO_OUT), VIDEO_OK);
+		video_wait(&w, out);
+	}
+	end(&w, j, fd);
+	fake_guest_destroy(w.guest);
+}
+
 /* What no guest of the dialect could have set is in no stream. */
 static void a_picture_format_without_a_number_is_not_given_back(void **state)
 {
@@ -394,6 +492,8 @@ int main(void)
 		cmocka_unit_test(streams_and_buffers_are_given_back),
 		cmocka_unit_test(a_journal_gives_no_more_streams_than_may_be),
 		cmocka_unit_test(parameter_sets_of_another_format_are_forgotten),
+		cmocka_unit_test(the_loss_of_a_codec_is_told_after_a_seek_too),
+		cmocka_unit_test(the_end_that_is_owed_comes),
 		cmocka_unit_test(a_picture_format_without_a_number_is_not_given_back),
 		cmocka_unit_test(a_profile_that_is_there_no_more_takes_no_stream_along),
 		cmocka_unit_test(a_journal_of_a_stranger_does_no_harm),

@@ -33,6 +33,29 @@ static void scan_remembers_parameter_sets(void **state)
 	assert_false(video_headers_scan(&h, VIDEO_HEADERS_NONE, all, sizeof(all)));
 }
 
+/* Some encoders write them before each picture. */
+static void sets_that_come_again_take_no_room(void **state)
+{
+	static const uint8_t again[] = {PPS, SLICE2}, other[] = {0, 0, 1, 0x68, 1, 2, 3, SLICE2};
+	static const uint8_t sets[] = {0, 0, 1, 0x67, 66, 0, 13, PPS, 0, 0, 1, 0x68, 1, 2, 3};
+	static const uint8_t turned[] = {0, 0, 1, 0x67, 66, 0, 13, 0, 0, 1, 0x68, 1, 2, 3, PPS};
+	struct video_headers h = {0};
+
+	(void)state;
+	video_headers_scan(&h, VIDEO_HEADERS_H264, all, sizeof(all));
+	for (unsigned i = 0; i < VIDEO_HEADERS_MAX; i++)
+		assert_false(video_headers_scan(&h, VIDEO_HEADERS_H264, again, sizeof(again)));
+	video_headers_scan(&h, VIDEO_HEADERS_H264, other, sizeof(other));
+	assert_int_equal(h.bytes, sizeof(sets));
+	assert_memory_equal(h.data, sets, sizeof(sets));
+	/* What came last counts for a decoder; and one is not the beginning of another. */
+	video_headers_scan(&h, VIDEO_HEADERS_H264, again, sizeof(again));
+	assert_int_equal(h.bytes, sizeof(turned));
+	assert_memory_equal(h.data, turned, sizeof(turned));
+	video_headers_scan(&h, VIDEO_HEADERS_H264, again, sizeof(again));
+	assert_memory_equal(h.data, turned, sizeof(turned));
+}
+
 static void check_cut(enum video_headers_kind kind, const uint8_t *in, size_t bytes, const uint8_t *out, size_t left)
 {
 	/* As much as there is, for sanitizers. */
@@ -106,6 +129,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(scan_remembers_parameter_sets),
+		cmocka_unit_test(sets_that_come_again_take_no_room),
 		cmocka_unit_test(an_end_has_nothing_in_it),
 		cmocka_unit_test(skip_leaves_parameter_sets_out),
 		cmocka_unit_test(place_is_behind_a_delimiter),
