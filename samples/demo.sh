@@ -103,9 +103,9 @@ if [ $way = none ] || { [ "$where" = none ] && [ $cluster_here = no ]; }; then
 fi
 guest=$("$nested_build" --path "$linux_guest")
 case $way in
-here) size=1024x768 gpu='' frames=300 checked=24 cpus=2 every=10 limit=120 ;;
-qemu) size=640x480 gpu='' frames=120 checked=12 cpus=1 every=4 limit=240 ;;
-nested) size=320x240 gpu=,hang-limit=120 frames=24 checked=3 cpus=1 every=1 limit=400 ;;
+here) size=1024x768 gpu='' frames=300 checked=24 cpus=2 every=10 limit=300 ;;
+qemu) size=640x480 gpu='' frames=120 checked=12 cpus=1 every=4 limit=900 ;;
+nested) size=320x240 gpu=,hang-limit=120 frames=24 checked=3 cpus=1 every=1 limit=1200 ;;
 esac
 case $way in
 here) ran="on this machine's KVM: $where_why" ;;
@@ -134,7 +134,7 @@ timeout -k 5 $limit '$mullion' run --kernel '$guest/vmlinuz' --initrd "\$JOB/gue
 END
 } >"$job/script"
 status=0
-[ ! -s "$job/script" ] || linux_run "$job" 600 guest_lines || status=$?
+[ ! -s "$job/script" ] || linux_run "$job" 1500 guest_lines || status=$?
 [ "$cluster_here" = yes ] || { mv "$job/cluster" "$pictures/"; cluster_log=$job/cluster.log; cluster_done "$(cat "$job/cluster.status" 2>/dev/null)"; }
 if [ $way = qemu ]; then
 	say "QEMU boots Debian 13"

@@ -38,6 +38,6 @@ echo "run.sh: in an emulated machine: $where_why" >&2
 	echo ' </dev/null'
 } >"$job/script"
 status=0
-linux_run "$job" 600 cat || status=$?
+linux_run "$job" 1500 cat || status=$?
 echo "run.sh: status $status; frames in $job/frames" >&2
 exit $status

@@ -153,7 +153,7 @@ static void survives_a_death(void)
 	report_check(!rc && virtio_broken(&dev), "death: started without its process it needs a reset at once");
 	virtio_stop(&dev);
 	printf("# host: begin it\n");
-	for (unsigned i = 0; i < 200; i++) {
+	for (unsigned i = 0; i < 600; i++) {
 		rc = virtio_start(&dev, VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX), 1, 64);
 		if (!rc && !virtio_broken(&dev))
 			break;
