@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the library makes of a device that lies. The device is this program's own: it lives in the doorbell, answers at once,
+ * and has no interrupts. No real one is needed.
+ */
+#include <linux/errno.h>
+
+#include "guest-drivers/bare/platform.h"
+#include "guest-drivers/bare/report.h"
+#include "guest-drivers/bare/string.h"
+#include "guest-drivers/bare/virtio.h"
+#include "guest-drivers/bare/virtq.h"
+
+enum { QUEUES = 2, QUEUE_SIZE = 16 };
+
+/* How it behaves; all zero is a device that answers with zeros. */
+static struct behaviour {
+	uint32_t more; /* bytes that it says it wrote on top of those that there were */
+} lies;
+
+static struct {
+	uint8_t status;
+	uint16_t taken[QUEUES]; /* split: heads; packed: entries of the first round */
+} device;
+
+/* ---- the device ---- */
+
+static uint32_t features(struct virtio_dev *d, unsigned word)
+{
+	(void)d;
+	return word ? 1u << (VIRTIO_F_VERSION_1 - 32) | 1u << (VIRTIO_F_RING_PACKED - 32) : 0;
+}
+
+static void set_features(struct virtio_dev *d, unsigned word, uint32_t bits)
+{
+	(void)d, (void)word, (void)bits;
+}
+
+static uint8_t status(struct virtio_dev *d)
+{
+	(void)d;
+	return device.status;
+}
+
+static void set_status(struct virtio_dev *d, uint8_t s)
+{
+	(void)d;
+	device.status = s;
+	if (!s)
+		memset(device.taken, 0, sizeof(device.taken));
+}
+
+static uint16_t queue_max(struct virtio_dev *d, unsigned q)
+{
+	(void)d;
+	return q < QUEUES ? QUEUE_SIZE : 0;
+}
+
+static int queue_start(struct virtio_dev *d, unsigned q, const struct virtio_queue_setup *s)
+{
+	(void)d, (void)q, (void)s;
+	return 0;
+}
+
+static uint32_t answer(uint64_t address, uint32_t bytes)
+{
+	memset((void *)(uintptr_t)address, 0, bytes);
+	return bytes + lies.more;
+}
+
+static void answer_split(struct virtq *q)
+{
+	while (device.taken[q->index] != q->split.avail->idx) {
+		const uint16_t head = q->split.avail->ring[device.taken[q->index]++ % q->size];
+		struct vring_used_elem *used = &q->split.used->ring[q->split.used->idx % q->size];
+		const struct vring_desc *b = &q->split.desc[head];
+
+		while (b->flags & VRING_DESC_F_NEXT)
+			b = &q->split.desc[b->next];
+		used->id = head;
+		used->len = b->flags & VRING_DESC_F_WRITE ? answer(b->addr, b->len) : 0;
+		q->split.used->idx++;
+	}
+}
+
+/* Good for as many entries as the ring has. */
+static void answer_packed(struct virtq *q)
+{
+	while (device.taken[q->index] < q->next_avail) {
+		struct vring_packed_desc *first = &q->ring[device.taken[q->index]], *b = first;
+
+		while (b->flags & VRING_DESC_F_NEXT)
+			b++;
+		device.taken[q->index] = (uint16_t)(b + 1 - q->ring);
+		first->id = b->id;
+		first->len = b->flags & VRING_DESC_F_WRITE ? answer(b->addr, b->len) : 0;
+		first->flags = 1u << VRING_PACKED_DESC_F_AVAIL | 1u << VRING_PACKED_DESC_F_USED;
+	}
+}
+
+static void notify(struct virtio_dev *d, unsigned q)
+{
+	if (d->queues[q]->packed)
+		answer_packed(d->queues[q]);
+	else
+		answer_split(d->queues[q]);
+}
+
+static int interrupts_on(struct virtio_dev *d, unsigned queues)
+{
+	(void)d, (void)queues;
+	return -EOPNOTSUPP;
+}
+
+static const struct virtio_transport_ops ops = {
+	.name = "lies",
+	.features = features,
+	.set_features = set_features,
+	.status = status,
+	.set_status = set_status,
+	.queue_max = queue_max,
+	.queue_start = queue_start,
+	.notify = notify,
+	.interrupts_on = interrupts_on,
+};
+
+static int start(struct virtio_dev *d, uint64_t wanted, struct behaviour b)
+{
+	memset(d, 0, sizeof(*d));
+	memset(&device, 0, sizeof(device));
+	d->ops = &ops;
+	lies = b;
+	return virtio_start(d, wanted, QUEUES, QUEUE_SIZE);
+}
+
+/* ---- rings ---- */
+
+static void lengths(const char *name, uint64_t wanted)
+{
+	static const uint32_t more[] = {16, 17, 0xffffffef}; /* than the second of two buffers has */
+	struct virtio_dev d;
+	uint8_t out[8], in[2][16];
+	int rc;
+
+	for (unsigned i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
+		const struct virtq_buffer b[3] = {{out, sizeof(out)}, {in[0], sizeof(in[0])}, {in[1], sizeof(in[1])}};
+		uint32_t written = 0;
+
+		rc = start(&d, wanted, (struct behaviour){.more = more[i]});
+		if (!report_check(!rc, "%s: starts", name))
+			return;
+		rc = virtq_add(d.queues[0], b, 1, 2, out);
+		virtq_kick(d.queues[0]);
+		rc = rc ? rc : virtq_get(d.queues[0], &written) == out ? 0 : -EPROTO;
+		report_check(!rc && written == sizeof(in), "%s: a length of %u, for a room of %u, counts as %u", name,
+			     16 + more[i], (unsigned)sizeof(in), written);
+		virtio_stop(&d);
+	}
+}
+
+int main(void)
+{
+	report_start("lying_device");
+	lengths("split", 0);
+	lengths("packed", VIRTIO_BIT(VIRTIO_F_RING_PACKED));
+	return report_end();
+}
