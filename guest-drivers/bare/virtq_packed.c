@@ -81,7 +81,9 @@ int virtq_packed_add(struct virtq *q, const struct virtq_buffer *b, unsigned out
 
 bool virtq_packed_wants_kick(struct virtq *q)
 {
-	uint16_t flags = q->device_event->flags, off_wrap = q->device_event->off_wrap, added = q->added, event;
+	/* Both halves at once: an offset that is older than the flags would be taken for the one they speak of. */
+	const uint32_t wish = *(const volatile uint32_t *)(const volatile void *)q->device_event;
+	uint16_t off_wrap = (uint16_t)wish, flags = wish >> 16 & 3, added = q->added, event;
 
 	q->added = 0;
 	if (!added)
