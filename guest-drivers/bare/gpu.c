@@ -21,8 +21,13 @@ int gpu_open(struct gpu *g, enum virtio_kind kind, unsigned index, uint64_t feat
 	rc = virtio_start(&g->dev, features, 2, QUEUE_SIZE);
 	if (rc)
 		return rc;
-	virtio_config_read(&g->dev, 0, &c, sizeof(c));
-	g->scanouts = c.num_scanouts;
+	rc = virtio_config_read(&g->dev, 0, &c, 4, sizeof(c) / 4);
+	if (rc) {
+		gpu_close(g);
+		return rc;
+	}
+	/* More of them than an answer has room for can't be. */
+	g->scanouts = c.num_scanouts < VIRTIO_GPU_MAX_SCANOUTS ? c.num_scanouts : VIRTIO_GPU_MAX_SCANOUTS;
 	g->capsets = c.num_capsets;
 	return 0;
 }

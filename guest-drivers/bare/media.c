@@ -30,7 +30,10 @@ int media_open(struct media *m, enum virtio_kind kind, unsigned index)
 	rc = virtio_start(&m->dev, 0, 2, QUEUE_SIZE);
 	if (rc)
 		return rc;
-	virtio_config_read(&m->dev, 0, &m->config, sizeof(m->config));
+	rc = virtio_config_read(&m->dev, 0, &m->config, 4, 2);
+	rc = rc ? rc
+		: virtio_config_read(&m->dev, offsetof(struct virtio_media_config, card), m->config.card, 1,
+				     sizeof(m->config.card));
 	if (virtio_shmem(&m->dev, VIRTIO_MEDIA_SHM_MMAP, &m->window, &m->window_bytes))
 		m->window = NULL;
 	for (unsigned i = 0; i < MEDIA_EVENTS && !rc; i++)

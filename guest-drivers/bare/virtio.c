@@ -9,6 +9,7 @@
 #include "guest-drivers/bare/virtq.h"
 
 #define RESET_TIMEOUT_US 5000000u
+#define CONFIG_TIMEOUT_US 1000000u
 #define RING_FEATURES                                                                                                  \
 	(VIRTIO_BIT(VIRTIO_F_RING_PACKED) | VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX) |                                      \
 	 VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC))
@@ -112,28 +113,23 @@ bool virtio_broken(struct virtio_dev *d)
 	return d->ops->status(d) & (VIRTIO_CONFIG_S_NEEDS_RESET | VIRTIO_CONFIG_S_FAILED);
 }
 
-void virtio_config_read(struct virtio_dev *d, unsigned offset, void *to, unsigned bytes)
+int virtio_config_read(struct virtio_dev *d, unsigned offset, void *to, unsigned width, unsigned count)
 {
+	const uint64_t deadline = clock_us() + CONFIG_TIMEOUT_US;
 	uint8_t *out = to;
 	uint32_t generation;
 
 	do {
-		unsigned at = 0;
-
+		if (clock_us() > deadline)
+			return -ETIMEDOUT;
 		generation = d->ops->generation(d);
-		while (at < bytes) {
-			unsigned n = bytes - at >= 4 && (offset + at) % 4 == 0 ? 4 : 1;
-			uint32_t v = d->ops->config_read(d, offset + at, n);
+		for (unsigned i = 0; i < count; i++) {
+			uint32_t v = d->ops->config_read(d, offset + i * width, width);
 
-			memcpy(out + at, &v, n);
-			at += n;
+			memcpy(out + i * width, &v, width);
 		}
 	} while (d->ops->generation(d) != generation);
-}
-
-void virtio_config_write32(struct virtio_dev *d, unsigned offset, uint32_t v)
-{
-	d->ops->config_write(d, offset, 4, v);
+	return 0;
 }
 
 int virtio_wait(struct virtio_dev *d, bool (*done)(void *arg), void *arg, uint64_t timeout_us)

@@ -87,20 +87,6 @@ static uint32_t config_read(struct virtio_dev *d, unsigned offset, unsigned byte
 	return bytes == 4 ? mmio_read32(at) : bytes == 2 ? mmio_read16(at) : mmio_read8(at);
 }
 
-static void config_write(struct virtio_dev *d, unsigned offset, unsigned bytes, uint32_t v)
-{
-	uintptr_t at = d->pci_config + offset;
-
-	if (offset + bytes > d->pci_config_bytes)
-		return;
-	if (bytes == 4)
-		mmio_write32(at, v);
-	else if (bytes == 2)
-		mmio_write16(at, (uint16_t)v);
-	else
-		mmio_write8(at, (uint8_t)v);
-}
-
 static void config_interrupt(void *arg)
 {
 	struct virtio_vector *v = arg;
@@ -224,7 +210,6 @@ static const struct virtio_transport_ops pci_ops = {
 	.notify = notify,
 	.generation = generation,
 	.config_read = config_read,
-	.config_write = config_write,
 	.interrupts_on = interrupts_on,
 	.interrupts_off = interrupts_off,
 	.shmem = shmem,

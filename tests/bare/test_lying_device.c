@@ -5,7 +5,6 @@
  */
 #include <linux/errno.h>
 
-#include "guest-drivers/bare/platform.h"
 #include "guest-drivers/bare/report.h"
 #include "guest-drivers/bare/string.h"
 #include "guest-drivers/bare/virtio.h"
@@ -16,10 +15,12 @@ enum { QUEUES = 2, QUEUE_SIZE = 16 };
 /* How it behaves; all zero is a device that answers with zeros. */
 static struct behaviour {
 	uint32_t more; /* bytes that it says it wrote on top of those that there were */
+	bool restless; /* each look at its configuration sees another generation */
 } lies;
 
 static struct {
 	uint8_t status;
+	uint32_t generation;
 	uint16_t taken[QUEUES]; /* split: heads; packed: entries of the first round */
 } device;
 
@@ -106,6 +107,20 @@ static void notify(struct virtio_dev *d, unsigned q)
 		answer_split(d->queues[q]);
 }
 
+static uint32_t generation(struct virtio_dev *d)
+{
+	(void)d;
+	device.generation += lies.restless;
+	return device.generation;
+}
+
+/* The byte at each offset is the offset. */
+static uint32_t config_read(struct virtio_dev *d, unsigned offset, unsigned bytes)
+{
+	(void)d;
+	return bytes == 4 ? offset * 0x01010101u + 0x03020100u : bytes == 2 ? offset * 0x0101u + 0x0100u : offset;
+}
+
 static int interrupts_on(struct virtio_dev *d, unsigned queues)
 {
 	(void)d, (void)queues;
@@ -121,6 +136,8 @@ static const struct virtio_transport_ops ops = {
 	.queue_max = queue_max,
 	.queue_start = queue_start,
 	.notify = notify,
+	.generation = generation,
+	.config_read = config_read,
 	.interrupts_on = interrupts_on,
 };
 
@@ -158,10 +175,27 @@ static void lengths(const char *name, uint64_t wanted)
 	}
 }
 
+/* ---- the device as such ---- */
+
+static void configuration(void)
+{
+	struct virtio_dev d;
+	uint8_t c[8] = {0};
+
+	if (!report_check(!start(&d, 0, (struct behaviour){0}), "configuration: starts"))
+		return;
+	report_check(!virtio_config_read(&d, 4, c, 4, 2) && c[0] == 4 && c[7] == 11, "words are read");
+	report_check(!virtio_config_read(&d, 6, c, 1, 3) && c[0] == 6 && c[2] == 8 && c[3] == 7, "bytes are read");
+	lies.restless = true;
+	report_check(virtio_config_read(&d, 0, c, 4, 1) == -ETIMEDOUT, "one that never settles is given up");
+	virtio_stop(&d);
+}
+
 int main(void)
 {
 	report_start("lying_device");
 	lengths("split", 0);
 	lengths("packed", VIRTIO_BIT(VIRTIO_F_RING_PACKED));
+	configuration();
 	return report_end();
 }
