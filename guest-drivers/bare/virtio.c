@@ -10,6 +10,7 @@
 
 #define RESET_TIMEOUT_US 5000000u
 #define CONFIG_TIMEOUT_US 1000000u
+#define STATUS_EVERY_US 10000u /* how often a driver that polls looks whether the device is well */
 #define RING_FEATURES                                                                                                  \
 	(VIRTIO_BIT(VIRTIO_F_RING_PACKED) | VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX) |                                      \
 	 VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC))
@@ -86,7 +87,8 @@ int virtio_start(struct virtio_dev *d, uint64_t wanted, unsigned queues, uint16_
 	d->ops->set_status(d, status | VIRTIO_CONFIG_S_DRIVER_OK);
 	return 0;
 fail:
-	d->ops->set_status(d, VIRTIO_CONFIG_S_FAILED);
+	/* Section 2.1.1: a driver takes no bit back but by a reset. */
+	d->ops->set_status(d, status | VIRTIO_CONFIG_S_FAILED);
 	virtio_stop(d);
 	return rc;
 }
@@ -134,17 +136,19 @@ int virtio_config_read(struct virtio_dev *d, unsigned offset, void *to, unsigned
 
 int virtio_wait(struct virtio_dev *d, bool (*done)(void *arg), void *arg, uint64_t timeout_us)
 {
-	uint64_t deadline = clock_us() + timeout_us;
+	uint64_t now = clock_us(), deadline = now + timeout_us, look = now + STATUS_EVERY_US;
 	bool on = irq_disable();
 	int rc = 0;
 
 	while (!done(arg)) {
-		if (clock_us() >= deadline) {
+		now = clock_us();
+		if (now >= deadline) {
 			rc = virtio_broken(d) ? -EIO : -ETIMEDOUT;
 			break;
 		}
-		if (d->config_seen != d->config_interrupts) {
+		if (d->config_seen != d->config_interrupts || (!d->has_interrupts && now >= look)) {
 			d->config_seen = d->config_interrupts;
+			look = now + STATUS_EVERY_US;
 			if (virtio_broken(d)) {
 				rc = -EIO;
 				break;

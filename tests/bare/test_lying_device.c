@@ -5,6 +5,7 @@
  */
 #include <linux/errno.h>
 
+#include "guest-drivers/bare/platform.h"
 #include "guest-drivers/bare/report.h"
 #include "guest-drivers/bare/string.h"
 #include "guest-drivers/bare/virtio.h"
@@ -16,10 +17,12 @@ enum { QUEUES = 2, QUEUE_SIZE = 16 };
 static struct behaviour {
 	uint32_t more; /* bytes that it says it wrote on top of those that there were */
 	bool restless; /* each look at its configuration sees another generation */
+	bool old;      /* does not offer VIRTIO_F_VERSION_1 */
+	bool stuck;    /* a reset does not end */
 } lies;
 
 static struct {
-	uint8_t status;
+	uint8_t status, before_reset;
 	uint32_t generation;
 	uint16_t taken[QUEUES]; /* split: heads; packed: entries of the first round */
 } device;
@@ -29,7 +32,7 @@ static struct {
 static uint32_t features(struct virtio_dev *d, unsigned word)
 {
 	(void)d;
-	return word ? 1u << (VIRTIO_F_VERSION_1 - 32) | 1u << (VIRTIO_F_RING_PACKED - 32) : 0;
+	return word && !lies.old ? 1u << (VIRTIO_F_VERSION_1 - 32) | 1u << (VIRTIO_F_RING_PACKED - 32) : 0;
 }
 
 static void set_features(struct virtio_dev *d, unsigned word, uint32_t bits)
@@ -46,7 +49,9 @@ static uint8_t status(struct virtio_dev *d)
 static void set_status(struct virtio_dev *d, uint8_t s)
 {
 	(void)d;
-	device.status = s;
+	if (!s)
+		device.before_reset = device.status;
+	device.status = s || !lies.stuck ? s : VIRTIO_CONFIG_S_DRIVER_OK;
 	if (!s)
 		memset(device.taken, 0, sizeof(device.taken));
 }
@@ -191,11 +196,37 @@ static void configuration(void)
 	virtio_stop(&d);
 }
 
+static bool never(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+static void status_bits(void)
+{
+	const uint8_t begun = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
+	struct virtio_dev d;
+	uint64_t from;
+	int rc = start(&d, 0, (struct behaviour){.old = true});
+
+	report_check(rc == -EOPNOTSUPP && device.status == 0, "a device of before version 1 is left: %d", rc);
+	report_check((device.before_reset & begun) == begun && device.before_reset & VIRTIO_CONFIG_S_FAILED,
+		     "and told so with no bit taken back: 0x%x", device.before_reset);
+	rc = start(&d, 0, (struct behaviour){0});
+	device.status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	from = clock_us();
+	report_check(!rc && virtio_wait(&d, never, NULL, 3000000) == -EIO && clock_us() - from < 1000000,
+		     "a device without interrupts that asks for a reset is seen at once");
+	virtio_stop(&d);
+	report_check(start(&d, 0, (struct behaviour){.stuck = true}) == -ETIMEDOUT, "a reset that does not end is given up");
+}
+
 int main(void)
 {
 	report_start("lying_device");
 	lengths("split", 0);
 	lengths("packed", VIRTIO_BIT(VIRTIO_F_RING_PACKED));
 	configuration();
+	status_bits();
 	return report_end();
 }
