@@ -19,6 +19,7 @@ static struct behaviour {
 	bool restless; /* each look at its configuration sees another generation */
 	bool old;      /* does not offer VIRTIO_F_VERSION_1 */
 	bool stuck;    /* a reset does not end */
+	uint64_t shared_base, shared_bytes;
 } lies;
 
 static struct {
@@ -126,6 +127,14 @@ static uint32_t config_read(struct virtio_dev *d, unsigned offset, unsigned byte
 	return bytes == 4 ? offset * 0x01010101u + 0x03020100u : bytes == 2 ? offset * 0x0101u + 0x0100u : offset;
 }
 
+static bool shmem(struct virtio_dev *d, uint8_t id, uint64_t *base, uint64_t *bytes)
+{
+	(void)d, (void)id;
+	*base = lies.shared_base;
+	*bytes = lies.shared_bytes;
+	return true;
+}
+
 static int interrupts_on(struct virtio_dev *d, unsigned queues)
 {
 	(void)d, (void)queues;
@@ -143,6 +152,7 @@ static const struct virtio_transport_ops ops = {
 	.notify = notify,
 	.generation = generation,
 	.config_read = config_read,
+	.shmem = shmem,
 	.interrupts_on = interrupts_on,
 };
 
@@ -221,6 +231,27 @@ static void status_bits(void)
 	report_check(start(&d, 0, (struct behaviour){.stuck = true}) == -ETIMEDOUT, "a reset that does not end is given up");
 }
 
+static void shared_memory(void)
+{
+	static const struct behaviour none[] = {
+		{.shared_base = 1ull << 38, .shared_bytes = 0},
+		{.shared_base = 1ull << 38, .shared_bytes = ~0ull - (1ull << 37)}, /* round the end of all addresses */
+		{.shared_base = 1ull << 38, .shared_bytes = 1ull << 62},
+		{.shared_base = 1ull << 52, .shared_bytes = 4096},
+	};
+	struct virtio_dev d;
+
+	for (unsigned i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		uint64_t bytes;
+		void *at;
+		int rc = start(&d, 0, none[i]);
+
+		report_check(!rc && virtio_shmem(&d, 0, &at, &bytes) < 0, "no memory of 0x%lx bytes is seen at 0x%lx",
+			     none[i].shared_bytes, none[i].shared_base);
+		virtio_stop(&d);
+	}
+}
+
 int main(void)
 {
 	report_start("lying_device");
@@ -228,5 +259,6 @@ int main(void)
 	lengths("packed", VIRTIO_BIT(VIRTIO_F_RING_PACKED));
 	configuration();
 	status_bits();
+	shared_memory();
 	return report_end();
 }
