@@ -115,6 +115,7 @@ static void pin_interrupt(void *arg)
 
 static void interrupts_off(struct virtio_dev *d)
 {
+	pci_pin_enable(&d->pci, false);
 	if (d->pci_intx)
 		irq_detach_line(d->line);
 	d->pci_intx = false;
@@ -132,10 +133,11 @@ static int pin_on(struct virtio_dev *d)
 	int rc;
 
 	pci_msix_enable(&d->pci, &d->msix, false);
-	pci_write16(&d->pci, PCI_COMMAND, pci_read16(&d->pci, PCI_COMMAND) & (uint16_t)~PCI_COMMAND_INTX_DISABLE);
 	d->line = PLATFORM_PCI_LINE(pci_read8(&d->pci, PCI_INTERRUPT_LINE));
 	rc = irq_attach_line(d->line, false, pin_interrupt, d);
 	d->pci_intx = !rc;
+	if (d->pci_intx)
+		pci_pin_enable(&d->pci, true);
 	return rc;
 }
 
@@ -145,6 +147,8 @@ static int interrupts_on(struct virtio_dev *d, unsigned queues)
 	unsigned want = queues + 1;
 	char option[2];
 
+	/* A pin that nobody listens to would hold a line that another function shares. */
+	pci_pin_enable(&d->pci, false);
 	if (boot_option("virtio_pci.intx", 0, option, sizeof(option)))
 		return pin_on(d);
 	if (!d->msix.table || d->msix.entries < 2)
