@@ -217,7 +217,10 @@ void pci_pin_enable(const struct pci_function *f, bool on)
 void pci_msix_enable(const struct pci_function *f, struct pci_msix *m, bool on)
 {
 	unsigned at = m->capability + PCI_MSIX_FLAGS;
-	uint16_t flags = pci_read16(f, at) & (uint16_t) ~(PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
+	uint16_t flags;
 
+	if (!m->capability)
+		return;
+	flags = pci_read16(f, at) & (uint16_t) ~(PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
 	pci_write16(f, at, on ? flags | PCI_MSIX_FLAGS_ENABLE : flags);
 }

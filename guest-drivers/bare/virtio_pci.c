@@ -124,8 +124,7 @@ static void interrupts_off(struct virtio_dev *d)
 		irq_detach_message(d->vectors[i].message);
 	}
 	d->vector_count = 0;
-	if (d->msix.table)
-		pci_msix_enable(&d->pci, &d->msix, false);
+	pci_msix_enable(&d->pci, &d->msix, false);
 }
 
 static int pin_on(struct virtio_dev *d)
@@ -229,6 +228,8 @@ static bool map_structures(struct virtio_dev *d)
 		uint32_t offset = pci_read32(f, at + VIRTIO_PCI_CAP_OFFSET);
 		uint32_t bytes = pci_read32(f, at + VIRTIO_PCI_CAP_LENGTH);
 
+		if (!bytes)
+			continue;
 		if (type == VIRTIO_PCI_CAP_COMMON_CFG && !d->pci_common && bytes >= COMMON_BYTES) {
 			d->pci_common = pci_map(f, bar, offset, bytes);
 		} else if (type == VIRTIO_PCI_CAP_NOTIFY_CFG && !d->pci_notify) {
@@ -239,7 +240,7 @@ static bool map_structures(struct virtio_dev *d)
 			d->pci_isr = pci_map(f, bar, offset, bytes);
 		} else if (type == VIRTIO_PCI_CAP_DEVICE_CFG && !d->pci_config) {
 			d->pci_config = pci_map(f, bar, offset, bytes);
-			d->pci_config_bytes = bytes;
+			d->pci_config_bytes = d->pci_config ? bytes : 0;
 		}
 	}
 	return d->pci_common && d->pci_notify && d->pci_isr;
