@@ -5,6 +5,7 @@
 #include "guest-drivers/bare/string.h"
 
 #define QUEUE_SIZE 64
+#define MAX_ERRNO 4095u /* as Linux has it */
 
 /* ---- the device ---- */
 
@@ -59,8 +60,21 @@ struct request {
 	bool done;
 };
 
+/* What an event needs at least; 0: there is no such kind. */
+static uint32_t event_bytes(const union media_event *e)
+{
+	static const uint32_t bytes[] = {
+		[VIRTIO_MEDIA_EVT_ERROR] = sizeof(struct virtio_media_event_error),
+		[VIRTIO_MEDIA_EVT_DQBUF] = sizeof(struct virtio_media_event_dqbuf),
+		[VIRTIO_MEDIA_EVT_EVENT] = sizeof(struct virtio_media_event_event),
+	};
+
+	return e->hdr.event < sizeof(bytes) / sizeof(bytes[0]) ? bytes[e->hdr.event] : 0;
+}
+
 void media_poll(struct media *m)
 {
+	union media_event *next;
 	union media_event *event;
 	struct request *r;
 	uint32_t written;
@@ -74,8 +88,10 @@ void media_poll(struct media *m)
 	/* An event stays where it is until there is room. */
 	while (m->event_count < MEDIA_EVENTS &&
 	       (event = virtq_get(m->dev.queues[VIRTIO_MEDIA_QUEUE_EVENT], &written))) {
-		if (written >= sizeof(event->hdr))
-			m->events[m->event_count++] = *event;
+		/* Judged once it is here, where the device can't change it any more. */
+		next = &m->events[m->event_count];
+		*next = *event;
+		m->event_count += event_bytes(next) && written >= event_bytes(next);
 		post_event(m, event);
 	}
 }
@@ -106,8 +122,9 @@ static bool is_done(void *arg)
 static int ask(struct media *m, const struct virtq_buffer *b, unsigned out, unsigned in, uint32_t least)
 {
 	struct virtq *q = m->dev.queues[VIRTIO_MEDIA_QUEUE_COMMAND];
-	const struct virtio_media_resp_header *h = in ? b[out].at : NULL;
+	const volatile struct virtio_media_resp_header *h = in ? b[out].at : NULL;
 	struct request r = {.m = m};
+	uint32_t status;
 	int rc;
 
 	if (m->stopped)
@@ -121,8 +138,9 @@ static int ask(struct media *m, const struct virtq_buffer *b, unsigned out, unsi
 		return rc;
 	if (r.written < sizeof(*h))
 		return -EPROTO;
-	if (h->status)
-		return -(int)h->status;
+	status = h->status;
+	if (status)
+		return status <= MAX_ERRNO ? -(int)status : -EPROTO;
 	return r.written < least ? -EPROTO : 0;
 }
 
@@ -180,7 +198,10 @@ int media_ioctl(struct media *m, uint32_t session, unsigned long ioctl, void *pa
 int media_buffer_ioctl(struct media *m, uint32_t session, unsigned long ioctl, struct v4l2_buffer *b,
 		       struct v4l2_plane *planes)
 {
-	return call(m, session, ioctl, b, (struct virtq_buffer){planes, b->length * (uint32_t)sizeof(*planes)});
+	const uint32_t room = b->length;
+	int rc = call(m, session, ioctl, b, (struct virtq_buffer){planes, room * (uint32_t)sizeof(*planes)});
+
+	return !rc && b->length > room ? -EPROTO : rc;
 }
 
 /* ---- the window ---- */

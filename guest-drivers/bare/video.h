@@ -36,7 +36,8 @@ struct video_request {
 		struct virtio_video_resource_queue queue;
 		struct virtio_video_stream_drain drain;
 	} command;
-	struct virtio_video_resource_queue_resp answer; /* of a drain only the header */
+	struct virtio_video_resource_queue_resp answer; /* of a drain only the header; what did not come is 0 */
+	uint32_t written;
 	bool done;
 };
 

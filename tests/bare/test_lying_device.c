@@ -5,9 +5,12 @@
  */
 #include <linux/errno.h>
 
+#include "guest-drivers/bare/gpu.h"
+#include "guest-drivers/bare/media.h"
 #include "guest-drivers/bare/platform.h"
 #include "guest-drivers/bare/report.h"
 #include "guest-drivers/bare/string.h"
+#include "guest-drivers/bare/video.h"
 #include "guest-drivers/bare/virtio.h"
 #include "guest-drivers/bare/virtq.h"
 
@@ -15,7 +18,10 @@ enum { QUEUES = 2, QUEUE_SIZE = 16 };
 
 /* How it behaves; all zero is a device that answers with zeros. */
 static struct behaviour {
-	uint32_t more; /* bytes that it says it wrote on top of those that there were */
+	uint32_t more; /* bytes that it says it wrote on top of those that there were; or less, counting from 2^32 */
+	uint32_t word; /* what an answer begins with, before */
+	uint8_t fill;
+	bool silent;   /* does not answer by itself */
 	bool restless; /* each look at its configuration sees another generation */
 	bool old;      /* does not offer VIRTIO_F_VERSION_1 */
 	bool stuck;    /* a reset does not end */
@@ -69,10 +75,17 @@ static int queue_start(struct virtio_dev *d, unsigned q, const struct virtio_que
 	return 0;
 }
 
-static uint32_t answer(uint64_t address, uint32_t bytes)
+/* Fill one buffer of a request, which has *@bytes before it that the device writes. */
+static void answer(uint64_t address, uint32_t size, uint16_t flags, uint32_t *bytes)
 {
-	memset((void *)(uintptr_t)address, 0, bytes);
-	return bytes + lies.more;
+	uint8_t *to = (uint8_t *)(uintptr_t)address;
+
+	if (!(flags & VRING_DESC_F_WRITE))
+		return;
+	memset(to, lies.fill, size);
+	if (!*bytes && size >= sizeof(lies.word))
+		memcpy(to, &lies.word, sizeof(lies.word));
+	*bytes += size;
 }
 
 static void answer_split(struct virtq *q)
@@ -81,11 +94,15 @@ static void answer_split(struct virtq *q)
 		const uint16_t head = q->split.avail->ring[device.taken[q->index]++ % q->size];
 		struct vring_used_elem *used = &q->split.used->ring[q->split.used->idx % q->size];
 		const struct vring_desc *b = &q->split.desc[head];
+		uint32_t bytes = 0;
 
-		while (b->flags & VRING_DESC_F_NEXT)
+		answer(b->addr, b->len, b->flags, &bytes);
+		while (b->flags & VRING_DESC_F_NEXT) {
 			b = &q->split.desc[b->next];
+			answer(b->addr, b->len, b->flags, &bytes);
+		}
 		used->id = head;
-		used->len = b->flags & VRING_DESC_F_WRITE ? answer(b->addr, b->len) : 0;
+		used->len = bytes + lies.more;
 		q->split.used->idx++;
 	}
 }
@@ -95,18 +112,24 @@ static void answer_packed(struct virtq *q)
 {
 	while (device.taken[q->index] < q->next_avail) {
 		struct vring_packed_desc *first = &q->ring[device.taken[q->index]], *b = first;
+		uint32_t bytes = 0;
 
-		while (b->flags & VRING_DESC_F_NEXT)
+		answer(b->addr, b->len, b->flags, &bytes);
+		while (b->flags & VRING_DESC_F_NEXT) {
 			b++;
+			answer(b->addr, b->len, b->flags, &bytes);
+		}
 		device.taken[q->index] = (uint16_t)(b + 1 - q->ring);
 		first->id = b->id;
-		first->len = b->flags & VRING_DESC_F_WRITE ? answer(b->addr, b->len) : 0;
+		first->len = bytes + lies.more;
 		first->flags = 1u << VRING_PACKED_DESC_F_AVAIL | 1u << VRING_PACKED_DESC_F_USED;
 	}
 }
 
 static void notify(struct virtio_dev *d, unsigned q)
 {
+	if (lies.silent)
+		return;
 	if (d->queues[q]->packed)
 		answer_packed(d->queues[q]);
 	else
@@ -169,7 +192,7 @@ static int start(struct virtio_dev *d, uint64_t wanted, struct behaviour b)
 
 static void lengths(const char *name, uint64_t wanted)
 {
-	static const uint32_t more[] = {16, 17, 0xffffffef}; /* than the second of two buffers has */
+	static const uint32_t more[] = {0, 1, 0xffffffdf};
 	struct virtio_dev d;
 	uint8_t out[8], in[2][16];
 	int rc;
@@ -185,7 +208,7 @@ static void lengths(const char *name, uint64_t wanted)
 		virtq_kick(d.queues[0]);
 		rc = rc ? rc : virtq_get(d.queues[0], &written) == out ? 0 : -EPROTO;
 		report_check(!rc && written == sizeof(in), "%s: a length of %u, for a room of %u, counts as %u", name,
-			     16 + more[i], (unsigned)sizeof(in), written);
+			     (unsigned)sizeof(in) + more[i], (unsigned)sizeof(in), written);
 		virtio_stop(&d);
 	}
 }
@@ -228,7 +251,8 @@ static void status_bits(void)
 	report_check(!rc && virtio_wait(&d, never, NULL, 3000000) == -EIO && clock_us() - from < 1000000,
 		     "a device without interrupts that asks for a reset is seen at once");
 	virtio_stop(&d);
-	report_check(start(&d, 0, (struct behaviour){.stuck = true}) == -ETIMEDOUT, "a reset that does not end is given up");
+	report_check(start(&d, 0, (struct behaviour){.stuck = true}) == -ETIMEDOUT,
+		     "a reset that does not end is given up");
 }
 
 static void shared_memory(void)
@@ -252,6 +276,86 @@ static void shared_memory(void)
 	}
 }
 
+/* ---- the clients ---- */
+
+#define LESS(bytes) (0u - (uint32_t)(bytes))
+
+static void gpu_answers(void)
+{
+	static const uint8_t untouched[32] = {0};
+	static uint8_t capset[64];
+	static struct gpu g;
+	struct virtio_gpu_resp_capset_info info;
+	uint8_t uuid[16];
+	int rc = start(&g.dev, 0, (struct behaviour){.more = 32, .fill = 0xff, .word = VIRTIO_GPU_RESP_OK_CAPSET});
+
+	report_check(!rc && gpu_capset(&g, 1, 1, capset, 32) == 32 && !memcmp(capset + 32, untouched, 32),
+		     "gpu: no more of a capset is taken than there is room for");
+	lies = (struct behaviour){.more = LESS(sizeof(struct virtio_gpu_resp_capset)),
+				  .word = VIRTIO_GPU_RESP_OK_CAPSET};
+	report_check(gpu_capset(&g, 1, 1, capset, 0) == -EPROTO, "gpu: a capset without a header is none");
+	lies = (struct behaviour){.more = LESS(4), .word = VIRTIO_GPU_RESP_OK_CAPSET_INFO};
+	report_check(gpu_capset_info(&g, 0, &info) == -EPROTO, "gpu: half a capset's information is none");
+	lies.word = VIRTIO_GPU_RESP_OK_RESOURCE_UUID;
+	report_check(gpu_assign_uuid(&g, 1, uuid) == -EPROTO, "gpu: half a name is none");
+	lies.word = VIRTIO_GPU_RESP_OK_NODATA;
+	report_check(gpu_attach_backing(&g, 1, capset, 64) == -EPROTO, "gpu: half an answer to a backing is none");
+	report_check(gpu_submit_3d(&g, 1, (uint32_t[]){0}, 4) == -EPROTO, "gpu: half an answer to commands is none");
+	virtio_stop(&g.dev);
+}
+
+static void video_answers(void)
+{
+	static struct video v;
+	struct virtio_video_params p;
+	int rc = start(&v.dev, 0, (struct behaviour){.more = LESS(4), .word = VIRTIO_VIDEO_RESP_OK_GET_PARAMS});
+
+	report_check(!rc && video_get_params(&v, 1, VIRTIO_VIDEO_QUEUE_TYPE_OUTPUT, &p) == -EPROTO,
+		     "video: half of the parameters are none");
+	lies.word = VIRTIO_VIDEO_RESP_OK_NODATA;
+	report_check(video_stream_destroy(&v, 1) == -EPROTO, "video: half an answer is none");
+	virtio_stop(&v.dev);
+}
+
+static void media_answers(void)
+{
+	static const uint32_t odd[] = {0xffffffff, 0x80000000, 4096};
+	static struct media m;
+	struct v4l2_buffer b = {.length = 1};
+	struct v4l2_plane plane;
+	struct virtq_buffer event = {&m.posted[0], sizeof(m.posted[0])};
+	union media_event e;
+	uint32_t session;
+	int rc = start(&m.dev, 0, (struct behaviour){.word = ENOENT});
+
+	report_check(!rc && media_session_open(&m, &session) == -ENOENT, "media: an errno is one");
+	for (unsigned i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		lies.word = odd[i];
+		report_check(media_session_open(&m, &session) == -EPROTO, "media: a status of 0x%x is no errno",
+			     odd[i]);
+	}
+	lies = (struct behaviour){.fill = 2};
+	report_check(media_buffer_ioctl(&m, 1, VIDIOC_QUERYBUF, &b, &plane) == -EPROTO,
+		     "media: more planes than were asked for are none");
+	lies = (struct behaviour){.more = LESS(4), .word = VIRTIO_MEDIA_EVT_DQBUF};
+	rc = virtq_add(m.dev.queues[VIRTIO_MEDIA_QUEUE_EVENT], &event, 0, 1, &m.posted[0]);
+	report_check(!rc, "media: an event is posted");
+	answer_split(m.dev.queues[VIRTIO_MEDIA_QUEUE_EVENT]);
+	/* It is posted again, and the device would answer for ever. */
+	lies.silent = true;
+	report_check(!media_take_event(&m, &e), "media: half an event is none");
+	lies.silent = false;
+	lies.more = 0;
+	answer_split(m.dev.queues[VIRTIO_MEDIA_QUEUE_EVENT]);
+	lies.silent = true;
+	report_check(media_take_event(&m, &e) && e.hdr.event == VIRTIO_MEDIA_EVT_DQBUF, "media: a whole one is");
+	lies = (struct behaviour){.word = 7};
+	answer_split(m.dev.queues[VIRTIO_MEDIA_QUEUE_EVENT]);
+	lies.silent = true;
+	report_check(!media_take_event(&m, &e), "media: one of no kind is none");
+	virtio_stop(&m.dev);
+}
+
 int main(void)
 {
 	report_start("lying_device");
@@ -260,5 +364,8 @@ int main(void)
 	configuration();
 	status_bits();
 	shared_memory();
+	gpu_answers();
+	video_answers();
+	media_answers();
 	return report_end();
 }
