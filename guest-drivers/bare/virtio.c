@@ -17,11 +17,9 @@
 
 int virtio_find(uint32_t id, unsigned index, enum virtio_kind kind, struct virtio_dev *d)
 {
-	if (kind == VIRTIO_MMIO)
-		return virtio_mmio_find(id, index, d);
-	if (kind == VIRTIO_PCI || virtio_mmio_find(id, index, d))
-		return virtio_pci_find(id, index, d);
-	return 0;
+	if (kind != VIRTIO_PCI && !virtio_mmio_find(id, &index, d))
+		return 0;
+	return kind == VIRTIO_MMIO ? -ENODEV : virtio_pci_find(id, index, d);
 }
 
 /* Section 3.1.1, steps 1 and 2: reset, and wait until the device says that it is done. */

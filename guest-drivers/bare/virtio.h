@@ -91,7 +91,7 @@ struct virtio_dev {
 };
 
 /*
- * Find the @index-th device of type @id (VIRTIO_ID_*) on @kind of transport and fill @d. virtio-mmio devices are the
+ * Find the @index-th device of type @id (VIRTIO_ID_*) on @kind of transport, MMIO before PCI, and fill @d. virtio-mmio devices are the
  * command line's virtio_mmio.device=<size>@<base>:<line> (x86-64) or the device tree's (arm64). PCI devices use MSI-X;
  * with virtio_pci.intx on the command line they use the pin, on the line that the function's interrupt line register
  * names (mullion sets it; QEMU's q35 does not). Returns 0, or -ENODEV.
@@ -141,8 +141,11 @@ int virtio_config_read(struct virtio_dev *d, unsigned offset, void *to, unsigned
  */
 int virtio_wait(struct virtio_dev *d, bool (*done)(void *arg), void *arg, uint64_t timeout_us);
 
-/* The transports: fill @d for the @index-th device of type @id, or -ENODEV. */
-int virtio_mmio_find(uint32_t id, unsigned index, struct virtio_dev *d);
+/*
+ * The transports: fill @d for the @index-th device of type @id, or -ENODEV. *@index is less by the devices of this type that
+ * were passed, for the next transport to go on from.
+ */
+int virtio_mmio_find(uint32_t id, unsigned *index, struct virtio_dev *d);
 int virtio_pci_find(uint32_t id, unsigned index, struct virtio_dev *d);
 
 #endif

@@ -139,7 +139,7 @@ static bool parse(const char *s, uint64_t *base, uint32_t *line)
 	return *base != 0;
 }
 
-int virtio_mmio_find(uint32_t id, unsigned index, struct virtio_dev *d)
+int virtio_mmio_find(uint32_t id, unsigned *index, struct virtio_dev *d)
 {
 	char option[64];
 	uint64_t base;
@@ -151,8 +151,12 @@ int virtio_mmio_find(uint32_t id, unsigned index, struct virtio_dev *d)
 		if (mmio_read32(base + VIRTIO_MMIO_MAGIC_VALUE) != VIRTIO_MMIO_MAGIC ||
 		    mmio_read32(base + VIRTIO_MMIO_VERSION) != VIRTIO_MMIO_VERSION_MODERN)
 			continue;
-		if (mmio_read32(base + VIRTIO_MMIO_DEVICE_ID) != id || id == RESERVED_DEVICE || index--)
+		if (mmio_read32(base + VIRTIO_MMIO_DEVICE_ID) != id || id == RESERVED_DEVICE)
 			continue;
+		if (*index) {
+			--*index;
+			continue;
+		}
 		memset(d, 0, sizeof(*d));
 		d->ops = &mmio_ops;
 		d->id = id;
