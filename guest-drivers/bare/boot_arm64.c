@@ -106,7 +106,6 @@ void boot_read(uint64_t kind, uintptr_t info)
 		if (!fdt_is(fdt))
 			panic("boot: no device tree at %p (x0) nor at %p (start of RAM)", (const void *)info, fdt);
 	}
-	boot.device_tree = (uint64_t)(uintptr_t)fdt;
 	fdt_walk(fdt, property, &w);
 	finish_node(&w);
 	boot.initrd_bytes -= boot.initrd_bytes > boot.initrd_base ? boot.initrd_base : boot.initrd_bytes;
