@@ -15,12 +15,14 @@ int gpu_open(struct gpu *g, enum virtio_kind kind, unsigned index, uint64_t feat
 	int rc;
 
 	memset(g, 0, sizeof(*g));
+	g->stopped = true;
 	rc = virtio_find(VIRTIO_ID_GPU, index, kind, &g->dev);
 	if (rc)
 		return rc;
 	rc = virtio_start(&g->dev, features, 2, QUEUE_SIZE);
 	if (rc)
 		return rc;
+	g->stopped = false;
 	rc = virtio_config_read(&g->dev, 0, &c, 4, sizeof(c) / 4);
 	if (rc) {
 		gpu_close(g);

@@ -25,12 +25,14 @@ int media_open(struct media *m, enum virtio_kind kind, unsigned index)
 	int rc;
 
 	memset(m, 0, sizeof(*m));
+	m->stopped = true;
 	rc = virtio_find(VIRTIO_ID_MEDIA, index, kind, &m->dev);
 	if (rc)
 		return rc;
 	rc = virtio_start(&m->dev, 0, 2, QUEUE_SIZE);
 	if (rc)
 		return rc;
+	m->stopped = false;
 	rc = virtio_config_read(&m->dev, 0, &m->config, 4, 2);
 	rc = rc ? rc
 		: virtio_config_read(&m->dev, offsetof(struct virtio_media_config, card), m->config.card, 1,

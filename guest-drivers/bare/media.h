@@ -32,7 +32,7 @@ union media_event {
 struct media {
 	struct virtio_dev dev;
 	struct virtio_media_config config;
-	bool stopped;
+	bool stopped; /* or not opened */
 	void *window; /* the shared memory; NULL: the device has none, and MMAP buffers can't be seen */
 	uint64_t window_bytes;
 	union media_event posted[MEDIA_EVENTS]; /* where the device writes */

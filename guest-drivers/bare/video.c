@@ -28,12 +28,14 @@ int video_open(struct video *v, uint32_t id, enum virtio_kind kind, unsigned ind
 	int rc;
 
 	memset(v, 0, sizeof(*v));
+	v->stopped = true;
 	rc = virtio_find(id, index, kind, &v->dev);
 	if (rc)
 		return rc;
 	rc = virtio_start(&v->dev, features, 2, QUEUE_SIZE);
 	if (rc)
 		return rc;
+	v->stopped = false;
 	rc = virtio_config_read(&v->dev, 0, &v->config, 4, 3);
 	rc = rc ? rc : virtio_config_read(&v->dev, offsetof(struct virtio_video_config, device_name), v->config.device_name, 1,
 					  sizeof(v->config.device_name));

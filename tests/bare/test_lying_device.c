@@ -356,6 +356,26 @@ static void media_answers(void)
 	virtio_stop(&m.dev);
 }
 
+/* ---- none at all ---- */
+
+static void no_device(void)
+{
+	static struct gpu g;
+	static struct video v;
+	static struct media m;
+	struct gpu_rect r = {0, 0, 1, 1};
+
+	report_check(gpu_open(&g, VIRTIO_ANY, 0, 0) == -ENODEV && gpu_flush(&g, 1, r) == -ENODEV, "no gpu: is said");
+	report_check(video_open(&v, VIRTIO_ID_VIDEO_DECODER, VIRTIO_ANY, 0) == -ENODEV &&
+			     video_stream_destroy(&v, 1) == -ENODEV,
+		     "no decoder: is said");
+	report_check(media_open(&m, VIRTIO_ANY, 0) == -ENODEV && media_session_close(&m, 1) == -ENODEV,
+		     "no media device: is said");
+	gpu_close(&g);
+	video_close(&v);
+	media_close(&m);
+}
+
 int main(void)
 {
 	report_start("lying_device");
@@ -367,5 +387,6 @@ int main(void)
 	gpu_answers();
 	video_answers();
 	media_answers();
+	no_device();
 	return report_end();
 }
