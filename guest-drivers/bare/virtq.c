@@ -26,7 +26,7 @@ int virtq_create(struct virtio_dev *d, unsigned index, uint16_t size, uint64_t f
 	q->event_idx = features & VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX);
 	q->indirect = features & VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC);
 	q->slots = alloc_zeroed(size * sizeof(*q->slots), 0);
-	q->memory = alloc_zeroed(vring_size(size, USED_ALIGN) + PAGE_BYTES, PAGE_BYTES);
+	q->memory = alloc_zeroed(vring_size(size, USED_ALIGN), PAGE_BYTES);
 	if (q->indirect)
 		q->tables = alloc_zeroed((size_t)size * VIRTQ_INDIRECT_MAX * sizeof(struct vring_desc), 16);
 	if (!q->slots || !q->memory || (q->indirect && !q->tables)) {
