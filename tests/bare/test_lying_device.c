@@ -365,7 +365,7 @@ static void no_device(void)
 	static struct media m;
 	struct gpu_rect r = {0, 0, 1, 1};
 
-	report_check(gpu_open(&g, VIRTIO_ANY, 0, 0) == -ENODEV && gpu_flush(&g, 1, r) == -ENODEV, "no gpu: is said");
+	report_check(gpu_open(&g, VIRTIO_ANY, 9, 0) == -ENODEV && gpu_flush(&g, 1, r) == -ENODEV, "no gpu: is said");
 	report_check(video_open(&v, VIRTIO_ID_VIDEO_DECODER, VIRTIO_ANY, 0) == -ENODEV &&
 			     video_stream_destroy(&v, 1) == -ENODEV,
 		     "no decoder: is said");
