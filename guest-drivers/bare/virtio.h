@@ -137,7 +137,8 @@ int virtio_config_read(struct virtio_dev *d, unsigned offset, void *to, unsigned
 
 /*
  * Wait until @done(@arg) holds. Halts between interrupts where there are any, polls otherwise. Returns 0, -ETIMEDOUT
- * after @timeout_us, -EIO when the device is broken.
+ * after @timeout_us, -EIO when the device is broken. @done runs with interrupts off. The wait takes irq_alarm() for itself:
+ * what irq_timer() had set is called off.
  */
 int virtio_wait(struct virtio_dev *d, bool (*done)(void *arg), void *arg, uint64_t timeout_us);
 
