@@ -220,7 +220,7 @@ export O
 check: deps
 	+$(Q)$(MAKE) --no-print-directory DEPS=done check-built
 bare-runners := tests/bare/run tests/bare/vhost_user tests/bare/control tests/bare/recovery tests/bare/blob_recovery \
-	tests/bare/video tests/bare/media
+	tests/bare/video tests/bare/media tests/bare/qemu
 # What is measured is built, too: nothing else here would see that it can't be.
 check-built: all tests $(bench-binaries) $(scenes-program)
 	+$(Q)$(if $(SAN),,$(MAKE) --no-print-directory DEPS=done O=$(san-out) SAN=address,undefined STEPS=1 tests)

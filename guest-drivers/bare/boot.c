@@ -122,8 +122,8 @@ void boot_start(uint64_t kind, uintptr_t info)
 	console_init();
 	boot_read(kind, info);
 	find_heap();
-	irq_init();
 	clock_init();
+	irq_init();
 	rc = main();
 	if (rc)
 		panic("main() returned %d", rc);

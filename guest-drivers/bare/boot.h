@@ -22,11 +22,9 @@ struct boot_info {
 	unsigned ram_count;
 	uint64_t initrd_base;
 	uint64_t initrd_bytes;
-	uint64_t acpi_rsdp;   /* x86-64: where the ACPI tables start, 0 when not told */
-	uint64_t device_tree; /* arm64: the flattened device tree, 0 when there is none */
-	bool psci_by_smc;     /* arm64: firmware is called by SMC, not HVC */
-	uint64_t pci_ecam;    /* arm64: configuration space of PCI bus 0, 0 when there is none */
-	uint64_t pvpanic;     /* arm64: the register that takes panics, 0 when there is none */
+	bool psci_by_smc;  /* arm64: firmware is called by SMC, not HVC */
+	uint64_t pci_ecam; /* arm64: configuration space of PCI bus 0, 0 when there is none */
+	uint64_t pvpanic;  /* arm64: the register that takes panics, 0 when there is none */
 };
 
 extern struct boot_info boot;

@@ -65,7 +65,7 @@ static void chosen(const struct fdt_property *p)
 	else if (!strcmp(p->name, "linux,initrd-start"))
 		boot.initrd_base = number_of_any_size(p);
 	else if (!strcmp(p->name, "linux,initrd-end"))
-		boot.initrd_bytes = number_of_any_size(p) - boot.initrd_base;
+		boot.initrd_bytes = number_of_any_size(p); /* its end, until both are known */
 }
 
 static bool property(const struct fdt_property *p, void *arg)
@@ -106,7 +106,7 @@ void boot_read(uint64_t kind, uintptr_t info)
 		if (!fdt_is(fdt))
 			panic("boot: no device tree at %p (x0) nor at %p (start of RAM)", (const void *)info, fdt);
 	}
-	boot.device_tree = (uint64_t)(uintptr_t)fdt;
 	fdt_walk(fdt, property, &w);
 	finish_node(&w);
+	boot.initrd_bytes -= boot.initrd_bytes > boot.initrd_base ? boot.initrd_base : boot.initrd_bytes;
 }

@@ -62,7 +62,6 @@ static void read_linux(const struct boot_params *p)
 	boot.loader = "boot_params";
 	for (unsigned i = 0; i < p->e820_entries && i < E820_MAX_ENTRIES_ZEROPAGE; i++)
 		add_ram(p->e820_table[i].addr, p->e820_table[i].size, p->e820_table[i].type);
-	boot.acpi_rsdp = p->acpi_rsdp_addr;
 	boot.initrd_base = p->hdr.ramdisk_image | (uint64_t)p->ext_ramdisk_image << 32;
 	boot.initrd_bytes = p->hdr.ramdisk_size | (uint64_t)p->ext_ramdisk_size << 32;
 	copy_command_line(p->hdr.cmd_line_ptr | (uint64_t)p->ext_cmd_line_ptr << 32);
@@ -74,7 +73,6 @@ static void read_pvh(const struct pvh_start_info *p)
 		panic("boot: the PVH start information at %p has magic 0x%08x, not 0x%08x", (const void *)p, p->magic,
 		      PVH_MAGIC);
 	boot.loader = "PVH";
-	boot.acpi_rsdp = p->rsdp;
 	if (p->version >= 1) {
 		const struct pvh_memory *m = (const struct pvh_memory *)(uintptr_t)p->memory_map;
 

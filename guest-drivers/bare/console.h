@@ -17,8 +17,8 @@ int console_read(void);
 
 /*
  * As in C, with the conversions d i u x X c s p % and the flags 0 - , a width (or *), a precision for s, and the
- * sizes hh h l ll z. No floating point. Both return the length of the whole text; snprintf() always ends @out with a 0
- * when @bytes is not 0.
+ * sizes hh h l ll z. No floating point. All return the length of the whole text; printf() writes 511 bytes of it at most, and
+ * snprintf() always ends @out with a 0 when @bytes is not 0.
  */
 int printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int vprintf(const char *format, va_list args) __attribute__((format(printf, 1, 0)));

@@ -21,11 +21,6 @@ bool fdt_is(const void *fdt)
 	return fdt && (uintptr_t)fdt % 4 == 0 && be32(fdt) == FDT_MAGIC;
 }
 
-uint32_t fdt_bytes(const void *fdt)
-{
-	return be32((const uint8_t *)fdt + 4);
-}
-
 static uint32_t align4(uint32_t n)
 {
 	return (n + 3) & ~3u;
@@ -34,7 +29,7 @@ static uint32_t align4(uint32_t n)
 void fdt_walk(const void *fdt, bool (*found)(const struct fdt_property *p, void *arg), void *arg)
 {
 	const uint8_t *base = fdt;
-	uint32_t total = fdt_bytes(fdt), structure = be32(base + 8), strings = be32(base + 12), at = structure,
+	uint32_t total = be32(base + 4), structure = be32(base + 8), strings = be32(base + 12), at = structure,
 		 nodes = 0;
 	const char *names[MAX_DEPTH] = {""};
 	uint32_t ids[MAX_DEPTH] = {0};

@@ -11,8 +11,6 @@
 
 /* Whether a device tree starts at @fdt. */
 bool fdt_is(const void *fdt);
-/* Its size in bytes. */
-uint32_t fdt_bytes(const void *fdt);
 
 struct fdt_property {
 	const char *node; /* name with unit address, "" for the root */

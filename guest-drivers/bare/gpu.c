@@ -15,14 +15,21 @@ int gpu_open(struct gpu *g, enum virtio_kind kind, unsigned index, uint64_t feat
 	int rc;
 
 	memset(g, 0, sizeof(*g));
+	g->stopped = true;
 	rc = virtio_find(VIRTIO_ID_GPU, index, kind, &g->dev);
 	if (rc)
 		return rc;
 	rc = virtio_start(&g->dev, features, 2, QUEUE_SIZE);
 	if (rc)
 		return rc;
-	virtio_config_read(&g->dev, 0, &c, sizeof(c));
-	g->scanouts = c.num_scanouts;
+	g->stopped = false;
+	rc = virtio_config_read(&g->dev, 0, &c, 4, sizeof(c) / 4);
+	if (rc) {
+		gpu_close(g);
+		return rc;
+	}
+	/* More of them than an answer has room for can't be. */
+	g->scanouts = c.num_scanouts < VIRTIO_GPU_MAX_SCANOUTS ? c.num_scanouts : VIRTIO_GPU_MAX_SCANOUTS;
 	g->capsets = c.num_capsets;
 	return 0;
 }
@@ -109,11 +116,14 @@ int gpu_transact(struct gpu *g, unsigned queue, struct gpu_request *r)
 	return rc ? rc : gpu_wait(g, r);
 }
 
-int gpu_judge(uint32_t answer, uint32_t expected)
+int gpu_judge(struct gpu *g, const struct gpu_request *r, uint32_t expected, uint32_t least)
 {
-	if (answer == expected)
-		return 0;
-	switch (answer) {
+	const volatile struct virtio_gpu_ctrl_hdr *h = r->in.at;
+
+	g->answer = r->written >= sizeof(*h) ? h->type : 0;
+	if (g->answer == expected)
+		return r->written >= least ? 0 : -EPROTO;
+	switch (g->answer) {
 	case VIRTIO_GPU_RESP_ERR_UNSPEC:
 		return -EIO;
 	case VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY:
@@ -131,22 +141,20 @@ int gpu_judge(uint32_t answer, uint32_t expected)
 	}
 }
 
-/* Send @command, receive an answer of type @expected into @answer. */
+int gpu_ask(struct gpu *g, const void *command, uint32_t bytes, struct virtq_buffer tail, struct virtq_buffer answer,
+	    uint32_t expected)
+{
+	struct gpu_request r = {.out = {{command, bytes}, tail}, .out_count = tail.bytes ? 2 : 1, .in = answer};
+	int rc = gpu_transact(g, VIRTIO_GPU_QUEUE_CONTROL, &r);
+
+	return rc ? rc : gpu_judge(g, &r, expected, answer.bytes);
+}
+
 static int ask(struct gpu *g, const void *command, uint32_t bytes, void *answer, uint32_t answer_bytes,
 	       uint32_t expected)
 {
-	struct gpu_request r = {.out = {{command, bytes}}, .out_count = 1, .in = {answer, answer_bytes}};
-	struct virtio_gpu_ctrl_hdr *h = answer;
-	int rc;
-
-	memset(answer, 0, sizeof(*h));
-	rc = gpu_transact(g, VIRTIO_GPU_QUEUE_CONTROL, &r);
-	if (rc)
-		return rc;
-	g->answer = h->type;
-	if (r.written < sizeof(*h) || (h->type == expected && r.written < answer_bytes))
-		return -EPROTO;
-	return gpu_judge(h->type, expected);
+	return gpu_ask(g, command, bytes, (struct virtq_buffer){NULL, 0}, (struct virtq_buffer){answer, answer_bytes},
+		       expected);
 }
 
 int gpu_command(struct gpu *g, const void *command, uint32_t bytes)
@@ -245,16 +253,10 @@ int gpu_unref(struct gpu *g, uint32_t resource)
 static int with_pages(struct gpu *g, const void *command, uint32_t bytes, const struct virtio_gpu_mem_entry *entries,
 		      uint32_t n)
 {
-	struct virtio_gpu_ctrl_hdr answer = {.type = 0};
-	struct gpu_request r = {.out = {{command, bytes}, {entries, n * (uint32_t)sizeof(*entries)}},
-				.out_count = n ? 2 : 1,
-				.in = {&answer, sizeof(answer)}};
-	int rc = gpu_transact(g, VIRTIO_GPU_QUEUE_CONTROL, &r);
+	struct virtio_gpu_ctrl_hdr answer;
 
-	if (rc)
-		return rc;
-	g->answer = answer.type;
-	return gpu_judge(answer.type, VIRTIO_GPU_RESP_OK_NODATA);
+	return gpu_ask(g, command, bytes, (struct virtq_buffer){entries, n * (uint32_t)sizeof(*entries)},
+		       (struct virtq_buffer){&answer, sizeof(answer)}, VIRTIO_GPU_RESP_OK_NODATA);
 }
 
 int gpu_attach_pages(struct gpu *g, uint32_t resource, const struct virtio_gpu_mem_entry *entries, uint32_t n)

@@ -25,10 +25,10 @@
 struct gpu {
 	struct virtio_dev dev;
 	uint32_t scanouts, capsets;
-	uint32_t answer;   /* type of the last answer that a waiting call got (VIRTIO_GPU_RESP_*) */
+	uint32_t answer;   /* type of the last answer that a waiting call got (VIRTIO_GPU_RESP_*); 0: it had none */
 	uint32_t answers;  /* taken by gpu_poll() so far */
 	uint64_t fence_id; /* the last one that gpu_submit_3d() used */
-	bool stopped;
+	bool stopped; /* or not opened */
 };
 
 /* A rectangle is a value here; the wire has the same layout. */
@@ -65,10 +65,16 @@ unsigned gpu_poll(struct gpu *g);
 int gpu_wait(struct gpu *g, struct gpu_request *r);
 /* Post and wait. The answer lies at r->in; its type is not judged. */
 int gpu_transact(struct gpu *g, unsigned queue, struct gpu_request *r);
+/*
+ * Send the command at @command with @tail behind it, as a buffer of its own unless it is empty, and expect an answer of
+ * type @expected, whole, in @answer.
+ */
+int gpu_ask(struct gpu *g, const void *command, uint32_t bytes, struct virtq_buffer tail, struct virtq_buffer answer,
+	    uint32_t expected);
 /* Send the command at @command and expect an answer without data. */
 int gpu_command(struct gpu *g, const void *command, uint32_t bytes);
-/* The errno for an answer's type when @expected would be right. */
-int gpu_judge(uint32_t answer, uint32_t expected);
+/* What the answer of @r, which is done, says when one of type @expected and @least bytes would be right. */
+int gpu_judge(struct gpu *g, const struct gpu_request *r, uint32_t expected, uint32_t least);
 
 /* ---- displays ---- */
 int gpu_display_info(struct gpu *g, struct virtio_gpu_resp_display_info *info);

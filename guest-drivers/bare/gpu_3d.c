@@ -9,15 +9,9 @@
 int gpu_capset_info(struct gpu *g, uint32_t index, struct virtio_gpu_resp_capset_info *info)
 {
 	struct virtio_gpu_get_capset_info c = {.hdr.type = VIRTIO_GPU_CMD_GET_CAPSET_INFO, .capset_index = index};
-	struct gpu_request r = {.out = {{&c, sizeof(c)}}, .out_count = 1, .in = {info, sizeof(*info)}};
-	int rc;
 
-	memset(info, 0, sizeof(*info));
-	rc = gpu_transact(g, VIRTIO_GPU_QUEUE_CONTROL, &r);
-	if (rc)
-		return rc;
-	g->answer = info->hdr.type;
-	return gpu_judge(info->hdr.type, VIRTIO_GPU_RESP_OK_CAPSET_INFO);
+	return gpu_ask(g, &c, sizeof(c), (struct virtq_buffer){NULL, 0}, (struct virtq_buffer){info, sizeof(*info)},
+		       VIRTIO_GPU_RESP_OK_CAPSET_INFO);
 }
 
 int gpu_capset(struct gpu *g, uint32_t id, uint32_t version, void *out, uint32_t bytes)
@@ -32,15 +26,10 @@ int gpu_capset(struct gpu *g, uint32_t id, uint32_t version, void *out, uint32_t
 	if (!answer)
 		return -ENOMEM;
 	rc = gpu_transact(g, VIRTIO_GPU_QUEUE_CONTROL, &r);
+	rc = rc ? rc : gpu_judge(g, &r, VIRTIO_GPU_RESP_OK_CAPSET, sizeof(*answer));
 	if (!rc) {
-		g->answer = answer->hdr.type;
-		rc = gpu_judge(answer->hdr.type, VIRTIO_GPU_RESP_OK_CAPSET);
-	}
-	if (!rc) {
-		uint32_t came = r.written > sizeof(*answer) ? r.written - (uint32_t)sizeof(*answer) : 0;
-
-		memcpy(out, answer->capset_data, came);
-		rc = (int)came;
+		rc = (int)(r.written - sizeof(*answer));
+		memcpy(out, answer->capset_data, (size_t)rc);
 	}
 	alloc_free(answer);
 	return rc;
@@ -155,8 +144,5 @@ int gpu_submit_3d(struct gpu *g, uint32_t context, const uint32_t *commands, uin
 
 	if (!rc)
 		rc = gpu_wait(g, &s.request);
-	if (rc)
-		return rc;
-	g->answer = s.answer.type;
-	return gpu_judge(s.answer.type, VIRTIO_GPU_RESP_OK_NODATA);
+	return rc ? rc : gpu_judge(g, &s.request, VIRTIO_GPU_RESP_OK_NODATA, sizeof(s.answer));
 }

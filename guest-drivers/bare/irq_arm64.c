@@ -32,6 +32,8 @@
 #define WAKER_SLEEP (1u << 1)
 #define WAKER_CHILDREN_ASLEEP (1u << 2)
 
+#define WAKE_TIMEOUT_US 1000000u
+
 #define FIRST_SPI 32u
 #define MAX_LINES 256u
 #define FIRST_SPECIAL 1020u
@@ -70,10 +72,15 @@ void irq_init(void)
 	if (line_count > MAX_LINES)
 		line_count = MAX_LINES;
 	if (v3) {
+		const uint64_t deadline = clock_us() + WAKE_TIMEOUT_US;
+
 		mmio_write32(GICD(GICD_CTLR), 0x12); /* affinity routing, group 1 */
 		mmio_write32(GICR(GICR_WAKER), mmio_read32(GICR(GICR_WAKER)) & ~WAKER_SLEEP);
-		while (mmio_read32(GICR(GICR_WAKER)) & WAKER_CHILDREN_ASLEEP)
+		while (mmio_read32(GICR(GICR_WAKER)) & WAKER_CHILDREN_ASLEEP) {
+			if (clock_us() > deadline)
+				panic("irq: the GIC's redistributor at 0x%x does not wake up", PLATFORM_GICR_BASE);
 			cpu_relax();
+		}
 		__asm__ volatile("mrs x0, S3_0_C12_C12_5\n" /* ICC_SRE_EL1 */
 				 "orr x0, x0, #1\n"
 				 "msr S3_0_C12_C12_5, x0\n"

@@ -5,6 +5,7 @@
 #include "guest-drivers/bare/string.h"
 
 #define QUEUE_SIZE 64
+#define MAX_ERRNO 4095u /* as Linux has it */
 
 /* ---- the device ---- */
 
@@ -24,13 +25,18 @@ int media_open(struct media *m, enum virtio_kind kind, unsigned index)
 	int rc;
 
 	memset(m, 0, sizeof(*m));
+	m->stopped = true;
 	rc = virtio_find(VIRTIO_ID_MEDIA, index, kind, &m->dev);
 	if (rc)
 		return rc;
 	rc = virtio_start(&m->dev, 0, 2, QUEUE_SIZE);
 	if (rc)
 		return rc;
-	virtio_config_read(&m->dev, 0, &m->config, sizeof(m->config));
+	m->stopped = false;
+	rc = virtio_config_read(&m->dev, 0, &m->config, 4, 2);
+	rc = rc ? rc
+		: virtio_config_read(&m->dev, offsetof(struct virtio_media_config, card), m->config.card, 1,
+				     sizeof(m->config.card));
 	if (virtio_shmem(&m->dev, VIRTIO_MEDIA_SHM_MMAP, &m->window, &m->window_bytes))
 		m->window = NULL;
 	for (unsigned i = 0; i < MEDIA_EVENTS && !rc; i++)
@@ -56,8 +62,21 @@ struct request {
 	bool done;
 };
 
+/* What an event needs at least; 0: there is no such kind. */
+static uint32_t event_bytes(const union media_event *e)
+{
+	static const uint32_t bytes[] = {
+		[VIRTIO_MEDIA_EVT_ERROR] = sizeof(struct virtio_media_event_error),
+		[VIRTIO_MEDIA_EVT_DQBUF] = sizeof(struct virtio_media_event_dqbuf),
+		[VIRTIO_MEDIA_EVT_EVENT] = sizeof(struct virtio_media_event_event),
+	};
+
+	return e->hdr.event < sizeof(bytes) / sizeof(bytes[0]) ? bytes[e->hdr.event] : 0;
+}
+
 void media_poll(struct media *m)
 {
+	union media_event *next;
 	union media_event *event;
 	struct request *r;
 	uint32_t written;
@@ -71,8 +90,10 @@ void media_poll(struct media *m)
 	/* An event stays where it is until there is room. */
 	while (m->event_count < MEDIA_EVENTS &&
 	       (event = virtq_get(m->dev.queues[VIRTIO_MEDIA_QUEUE_EVENT], &written))) {
-		if (written >= sizeof(event->hdr))
-			m->events[m->event_count++] = *event;
+		/* Judged once it is here, where the device can't change it any more. */
+		next = &m->events[m->event_count];
+		*next = *event;
+		m->event_count += event_bytes(next) && written >= event_bytes(next);
 		post_event(m, event);
 	}
 }
@@ -103,8 +124,9 @@ static bool is_done(void *arg)
 static int ask(struct media *m, const struct virtq_buffer *b, unsigned out, unsigned in, uint32_t least)
 {
 	struct virtq *q = m->dev.queues[VIRTIO_MEDIA_QUEUE_COMMAND];
-	const struct virtio_media_resp_header *h = in ? b[out].at : NULL;
+	const volatile struct virtio_media_resp_header *h = in ? b[out].at : NULL;
 	struct request r = {.m = m};
+	uint32_t status;
 	int rc;
 
 	if (m->stopped)
@@ -118,8 +140,9 @@ static int ask(struct media *m, const struct virtq_buffer *b, unsigned out, unsi
 		return rc;
 	if (r.written < sizeof(*h))
 		return -EPROTO;
-	if (h->status)
-		return -(int)h->status;
+	status = h->status;
+	if (status)
+		return status <= MAX_ERRNO ? -(int)status : -EPROTO;
 	return r.written < least ? -EPROTO : 0;
 }
 
@@ -177,7 +200,10 @@ int media_ioctl(struct media *m, uint32_t session, unsigned long ioctl, void *pa
 int media_buffer_ioctl(struct media *m, uint32_t session, unsigned long ioctl, struct v4l2_buffer *b,
 		       struct v4l2_plane *planes)
 {
-	return call(m, session, ioctl, b, (struct virtq_buffer){planes, b->length * (uint32_t)sizeof(*planes)});
+	const uint32_t room = b->length;
+	int rc = call(m, session, ioctl, b, (struct virtq_buffer){planes, room * (uint32_t)sizeof(*planes)});
+
+	return !rc && b->length > room ? -EPROTO : rc;
 }
 
 /* ---- the window ---- */

@@ -5,7 +5,7 @@
  * it.
  *
  * Each call sends one command and waits for its answer. They return 0, the negative errno that the device answers,
- * -EPROTO for an answer that is too short, or -ETIMEDOUT and -ENODEV when the device does not answer or asks for a
+ * -EPROTO for an answer that is too short or whose status is no errno, or -ETIMEDOUT and -ENODEV when the device does not answer or asks for a
  * reset: then it has been stopped, and media_open() is the way back.
  */
 #ifndef MULLION_BARE_MEDIA_H
@@ -32,7 +32,7 @@ union media_event {
 struct media {
 	struct virtio_dev dev;
 	struct virtio_media_config config;
-	bool stopped;
+	bool stopped; /* or not opened */
 	void *window; /* the shared memory; NULL: the device has none, and MMAP buffers can't be seen */
 	uint64_t window_bytes;
 	union media_event posted[MEDIA_EVENTS]; /* where the device writes */

@@ -207,10 +207,20 @@ void pci_msix_mask(struct pci_msix *m, unsigned entry)
 	mmio_write32(m->table + entry * PCI_MSIX_ENTRY_SIZE + PCI_MSIX_ENTRY_VECTOR_CTRL, PCI_MSIX_ENTRY_CTRL_MASKBIT);
 }
 
+void pci_pin_enable(const struct pci_function *f, bool on)
+{
+	uint16_t command = pci_read16(f, PCI_COMMAND) & (uint16_t)~PCI_COMMAND_INTX_DISABLE;
+
+	pci_write16(f, PCI_COMMAND, on ? command : command | PCI_COMMAND_INTX_DISABLE);
+}
+
 void pci_msix_enable(const struct pci_function *f, struct pci_msix *m, bool on)
 {
 	unsigned at = m->capability + PCI_MSIX_FLAGS;
-	uint16_t flags = pci_read16(f, at) & (uint16_t) ~(PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
+	uint16_t flags;
 
+	if (!m->capability)
+		return;
+	flags = pci_read16(f, at) & (uint16_t) ~(PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
 	pci_write16(f, at, on ? flags | PCI_MSIX_FLAGS_ENABLE : flags);
 }

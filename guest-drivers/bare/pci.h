@@ -51,7 +51,9 @@ int pci_msix_open(const struct pci_function *f, struct pci_msix *m);
 /* Program entry @entry, below m->entries, and unmask it. */
 void pci_msix_set(struct pci_msix *m, unsigned entry, uint64_t address, uint32_t data);
 void pci_msix_mask(struct pci_msix *m, unsigned entry);
-/* Switch between MSI-X and the INTx pin. */
+/* Send messages, or not; nothing for a function without MSI-X. */
 void pci_msix_enable(const struct pci_function *f, struct pci_msix *m, bool on);
+/* Let the function raise its interrupt pin, or not: it may be on another one's line. */
+void pci_pin_enable(const struct pci_function *f, bool on);
 
 #endif

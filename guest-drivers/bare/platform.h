@@ -43,13 +43,14 @@ uint64_t clock_us(void);
 void clock_init(void);
 
 /*
- * Make @bytes of device registers at physical @base accessible at the same address. Returns 0, or -ENOMEM when page
- * tables for them can't be had.
+ * Make @bytes of device registers at physical @base accessible at the same address. Returns 0, -EINVAL for a range that is
+ * empty or goes round the end of all addresses, -ENOMEM when page tables for them can't be had, or -ENXIO where memory is
+ * mapped already.
  */
 int platform_map_device(uint64_t base, uint64_t bytes);
 /*
- * The same for memory that isn't RAM but behaves like it: cached, and read and written in any size. Returns 0, -ENOMEM, or
- * -ENXIO where it lies among registers.
+ * The same for memory that isn't RAM but behaves like it: cached, and read and written in any size. -ENXIO where registers
+ * are mapped already.
  */
 int platform_map_memory(uint64_t base, uint64_t bytes);
 

@@ -78,7 +78,13 @@ extern uint64_t page_table[512];
 
 static int map(uint64_t base, uint64_t bytes, uint64_t kind)
 {
-	if (base < PLATFORM_MAPPED_BYTES || !bytes || (base + bytes - 1) >> 30 >= 512)
+	if (!bytes || base + bytes < base)
+		return -EINVAL;
+	if (kind == BLOCK_DEVICE && base + bytes <= PLATFORM_RAM_BASE)
+		return 0;
+	if (base < PLATFORM_MAPPED_BYTES)
+		return -ENXIO;
+	if ((base + bytes - 1) >> 30 >= 512)
 		return -ENOMEM;
 	for (uint64_t gib = base >> 30; gib <= (base + bytes - 1) >> 30; gib++) {
 		if (page_table[gib] && page_table[gib] != (gib << 30 | kind))
@@ -92,10 +98,10 @@ static int map(uint64_t base, uint64_t bytes, uint64_t kind)
 
 int platform_map_device(uint64_t base, uint64_t bytes)
 {
-	return base + bytes <= PLATFORM_RAM_BASE ? 0 : map(base, bytes, BLOCK_DEVICE);
+	return map(base, bytes, BLOCK_DEVICE);
 }
 
 int platform_map_memory(uint64_t base, uint64_t bytes)
 {
-	return base < PLATFORM_RAM_BASE ? -ENXIO : map(base, bytes, BLOCK_NORMAL);
+	return map(base, bytes, BLOCK_NORMAL);
 }

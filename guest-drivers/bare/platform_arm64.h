@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where things are on an arm64 machine that starts these images, unless its device tree says otherwise: the
- * memory map that mullion shares with QEMU's "virt" machine.
+ * Where things are on an arm64 machine that starts these images: the memory map that mullion shares with QEMU's "virt"
+ * machine. What differs from one of them to the next comes from the device tree (boot.h), as do all virtio devices.
  */
 #ifndef MULLION_BARE_PLATFORM_ARM64_H
 #define MULLION_BARE_PLATFORM_ARM64_H

@@ -49,6 +49,7 @@ uint64_t clock_us(void)
 #define LARGE_CACHED 0x83u
 #define LARGE_BYTES 0x200000ull
 #define ENTRY_ADDRESS 0x000ffffffffff000ull
+#define TABLES_REACH (1ull << 47) /* the lower half of the addresses of four levels */
 
 /* The table that @entry points to, made if there is none. */
 static uint64_t *table_below(uint64_t *entry)
@@ -68,6 +69,10 @@ static int map(uint64_t base, uint64_t bytes, uint64_t kind)
 {
 	uint64_t *top, *level3, *level2;
 
+	if (!bytes || base + bytes < base)
+		return -EINVAL;
+	if (base + bytes > TABLES_REACH)
+		return -ENOMEM;
 	__asm__("movq %%cr3, %0" : "=r"(top));
 	top = (uint64_t *)((uintptr_t)top & ENTRY_ADDRESS);
 	for (uint64_t at = base & ~(LARGE_BYTES - 1); at < base + bytes; at += LARGE_BYTES) {

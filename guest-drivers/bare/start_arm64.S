@@ -179,8 +179,6 @@ fault_entry:
 page_table:
 	.skip	4096
 	.balign	16
-	.globl	stack_bottom
-stack_bottom:
 	.skip	STACK_BYTES
 stack_top:
 

@@ -119,8 +119,6 @@ gdt_pointer:
 	.balign 4096
 page_tables:
 	.skip 6 * 4096
-	.globl stack_bottom
-stack_bottom:
 	.skip STACK_BYTES
 stack_top:
 

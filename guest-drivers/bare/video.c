@@ -28,13 +28,17 @@ int video_open(struct video *v, uint32_t id, enum virtio_kind kind, unsigned ind
 	int rc;
 
 	memset(v, 0, sizeof(*v));
+	v->stopped = true;
 	rc = virtio_find(id, index, kind, &v->dev);
 	if (rc)
 		return rc;
 	rc = virtio_start(&v->dev, features, 2, QUEUE_SIZE);
 	if (rc)
 		return rc;
-	virtio_config_read(&v->dev, 0, &v->config, sizeof(v->config));
+	v->stopped = false;
+	rc = virtio_config_read(&v->dev, 0, &v->config, 4, 3);
+	rc = rc ? rc : virtio_config_read(&v->dev, offsetof(struct virtio_video_config, device_name), v->config.device_name, 1,
+					  sizeof(v->config.device_name));
 	for (unsigned i = 0; i < VIDEO_EVENTS && !rc; i++)
 		rc = post_event(v, &v->posted[i]);
 	if (rc)
@@ -57,8 +61,10 @@ void video_poll(struct video *v)
 
 	if (v->stopped)
 		return;
-	while ((r = virtq_get(v->dev.queues[VIRTIO_VIDEO_QUEUE_COMMAND], &written)))
+	while ((r = virtq_get(v->dev.queues[VIRTIO_VIDEO_QUEUE_COMMAND], &written))) {
+		r->written = written;
 		r->done = true;
+	}
 	/* An event stays where it is until there is room. */
 	while (v->event_count < VIDEO_EVENTS && (event = virtq_get(v->dev.queues[VIRTIO_VIDEO_QUEUE_EVENT], &written))) {
 		if (written == sizeof(*event))
@@ -110,13 +116,14 @@ int video_wait(struct video *v, bool (*done)(void *arg), void *arg)
 
 /* ---- commands ---- */
 
-static int judge(uint32_t answer, uint32_t expected)
+/* What an answer of type @answer and @bytes says, when one of type @expected and @least bytes would be right. */
+static int judge(uint32_t answer, uint32_t bytes, uint32_t expected, uint32_t least)
 {
 	static const int errors[] = {EPERM, ENOMEM, ESRCH, ENOENT, EINVAL, EOPNOTSUPP};
 	uint32_t error = answer - VIRTIO_VIDEO_RESP_ERR_INVALID_OPERATION;
 
 	if (answer == expected)
-		return 0;
+		return bytes >= least ? 0 : -EPROTO;
 	return error < sizeof(errors) / sizeof(errors[0]) ? -errors[error] : -EPROTO;
 }
 
@@ -144,20 +151,19 @@ static int ask(struct video *v, const void *command, uint32_t bytes, struct virt
 	       uint32_t answer_bytes, uint32_t expected)
 {
 	struct virtq_buffer b[3] = {{command, bytes}, tail, {answer, answer_bytes}};
-	struct virtio_video_cmd_hdr *h = answer;
+	const volatile struct virtio_video_cmd_hdr *h = answer;
 	struct video_request r;
 	int rc;
 
 	if (tail.bytes == 0)
 		b[1] = b[2];
-	memset(answer, 0, answer_bytes);
 	rc = post(v, &r, b, tail.bytes ? 2 : 1);
 	if (!rc)
 		rc = video_wait(v, is_done, &r);
 	if (rc)
 		return rc;
-	v->answer = h->type;
-	return judge(h->type, expected);
+	v->answer = r.written >= sizeof(*h) ? h->type : 0;
+	return judge(v->answer, r.written, expected, answer_bytes);
 }
 
 static int command(struct video *v, const void *c, uint32_t bytes)

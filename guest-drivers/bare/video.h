@@ -36,7 +36,8 @@ struct video_request {
 		struct virtio_video_resource_queue queue;
 		struct virtio_video_stream_drain drain;
 	} command;
-	struct virtio_video_resource_queue_resp answer; /* of a drain only the header */
+	struct virtio_video_resource_queue_resp answer; /* of a drain only the header; what did not come is 0 */
+	uint32_t written;
 	bool done;
 };
 
@@ -44,7 +45,7 @@ struct video {
 	struct virtio_dev dev;
 	struct virtio_video_config config;
 	uint32_t answer; /* type of the last answer that a waiting call got */
-	bool stopped;
+	bool stopped; /* or not opened */
 	struct virtio_video_event posted[VIDEO_EVENTS]; /* where the device writes */
 	struct virtio_video_event events[VIDEO_EVENTS]; /* came, not taken */
 	unsigned event_count;

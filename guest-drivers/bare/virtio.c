@@ -9,17 +9,17 @@
 #include "guest-drivers/bare/virtq.h"
 
 #define RESET_TIMEOUT_US 5000000u
+#define CONFIG_TIMEOUT_US 1000000u
+#define STATUS_EVERY_US 10000u /* how often a driver that polls looks whether the device is well */
 #define RING_FEATURES                                                                                                  \
 	(VIRTIO_BIT(VIRTIO_F_RING_PACKED) | VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX) |                                      \
 	 VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC))
 
 int virtio_find(uint32_t id, unsigned index, enum virtio_kind kind, struct virtio_dev *d)
 {
-	if (kind == VIRTIO_MMIO)
-		return virtio_mmio_find(id, index, d);
-	if (kind == VIRTIO_PCI || virtio_mmio_find(id, index, d))
-		return virtio_pci_find(id, index, d);
-	return 0;
+	if (kind != VIRTIO_PCI && !virtio_mmio_find(id, &index, d))
+		return 0;
+	return kind == VIRTIO_MMIO ? -ENODEV : virtio_pci_find(id, index, d);
 }
 
 /* Section 3.1.1, steps 1 and 2: reset, and wait until the device says that it is done. */
@@ -85,7 +85,8 @@ int virtio_start(struct virtio_dev *d, uint64_t wanted, unsigned queues, uint16_
 	d->ops->set_status(d, status | VIRTIO_CONFIG_S_DRIVER_OK);
 	return 0;
 fail:
-	d->ops->set_status(d, VIRTIO_CONFIG_S_FAILED);
+	/* Section 2.1.1: a driver takes no bit back but by a reset. */
+	d->ops->set_status(d, status | VIRTIO_CONFIG_S_FAILED);
 	virtio_stop(d);
 	return rc;
 }
@@ -112,43 +113,40 @@ bool virtio_broken(struct virtio_dev *d)
 	return d->ops->status(d) & (VIRTIO_CONFIG_S_NEEDS_RESET | VIRTIO_CONFIG_S_FAILED);
 }
 
-void virtio_config_read(struct virtio_dev *d, unsigned offset, void *to, unsigned bytes)
+int virtio_config_read(struct virtio_dev *d, unsigned offset, void *to, unsigned width, unsigned count)
 {
+	const uint64_t deadline = clock_us() + CONFIG_TIMEOUT_US;
 	uint8_t *out = to;
 	uint32_t generation;
 
 	do {
-		unsigned at = 0;
-
+		if (clock_us() > deadline)
+			return -ETIMEDOUT;
 		generation = d->ops->generation(d);
-		while (at < bytes) {
-			unsigned n = bytes - at >= 4 && (offset + at) % 4 == 0 ? 4 : 1;
-			uint32_t v = d->ops->config_read(d, offset + at, n);
+		for (unsigned i = 0; i < count; i++) {
+			uint32_t v = d->ops->config_read(d, offset + i * width, width);
 
-			memcpy(out + at, &v, n);
-			at += n;
+			memcpy(out + i * width, &v, width);
 		}
 	} while (d->ops->generation(d) != generation);
-}
-
-void virtio_config_write32(struct virtio_dev *d, unsigned offset, uint32_t v)
-{
-	d->ops->config_write(d, offset, 4, v);
+	return 0;
 }
 
 int virtio_wait(struct virtio_dev *d, bool (*done)(void *arg), void *arg, uint64_t timeout_us)
 {
-	uint64_t deadline = clock_us() + timeout_us;
+	uint64_t now = clock_us(), deadline = now + timeout_us, look = now + STATUS_EVERY_US;
 	bool on = irq_disable();
 	int rc = 0;
 
 	while (!done(arg)) {
-		if (clock_us() >= deadline) {
+		now = clock_us();
+		if (now >= deadline) {
 			rc = virtio_broken(d) ? -EIO : -ETIMEDOUT;
 			break;
 		}
-		if (d->config_seen != d->config_interrupts) {
+		if (d->config_seen != d->config_interrupts || (!d->has_interrupts && now >= look)) {
 			d->config_seen = d->config_interrupts;
+			look = now + STATUS_EVERY_US;
 			if (virtio_broken(d)) {
 				rc = -EIO;
 				break;

@@ -49,7 +49,6 @@ struct virtio_transport_ops {
 	void (*notify)(struct virtio_dev *d, unsigned q);
 	uint32_t (*generation)(struct virtio_dev *d);
 	uint32_t (*config_read)(struct virtio_dev *d, unsigned offset, unsigned bytes); /* 1, 2 or 4 */
-	void (*config_write)(struct virtio_dev *d, unsigned offset, unsigned bytes, uint32_t v);
 	/* Have interrupts delivered for @queues queues. Returns 0, or a negative errno: then the driver polls. */
 	int (*interrupts_on)(struct virtio_dev *d, unsigned queues);
 	void (*interrupts_off)(struct virtio_dev *d);
@@ -92,7 +91,7 @@ struct virtio_dev {
 };
 
 /*
- * Find the @index-th device of type @id (VIRTIO_ID_*) on @kind of transport and fill @d. virtio-mmio devices are the
+ * Find the @index-th device of type @id (VIRTIO_ID_*) on @kind of transport, MMIO before PCI, and fill @d. virtio-mmio devices are the
  * command line's virtio_mmio.device=<size>@<base>:<line> (x86-64) or the device tree's (arm64). PCI devices use MSI-X;
  * with virtio_pci.intx on the command line they use the pin, on the line that the function's interrupt line register
  * names (mullion sets it; QEMU's q35 does not). Returns 0, or -ENODEV.
@@ -103,12 +102,16 @@ int virtio_find(uint32_t id, unsigned index, enum virtio_kind kind, struct virti
 /*
  * Reset the device, take those features of @wanted that it offers (VERSION_1 always), and start queues 0..@queues-1
  * with @queue_size entries at most (a power of two). Ring features in @wanted choose the kind of ring:
- * VIRTIO_F_RING_PACKED, VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC. Returns 0, -EOPNOTSUPP when the device
- * refuses the features, -ENOENT when it lacks a queue, -ENOMEM.
+ * VIRTIO_F_RING_PACKED, VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC. Returns 0, -ETIMEDOUT when the device's reset
+ * does not end, -EOPNOTSUPP when it refuses the features, -ENOENT when it lacks a queue, -EBUSY or -ENXIO when it does not
+ * take one, -ENOMEM.
  */
 int virtio_start(struct virtio_dev *d, uint64_t wanted, unsigned queues, uint16_t queue_size);
 
-/* Reset the device and free its queues: nothing the driver gave it is touched afterwards. Start may follow. */
+/*
+ * Reset the device and free its queues: nothing the driver gave it is touched afterwards. Start may follow. The memory of
+ * the queues of a device whose reset does not end is lost.
+ */
 void virtio_stop(struct virtio_dev *d);
 
 static inline bool virtio_has(const struct virtio_dev *d, unsigned feature)
@@ -126,18 +129,24 @@ bool virtio_broken(struct virtio_dev *d);
  */
 int virtio_shmem(struct virtio_dev *d, uint8_t id, void **at, uint64_t *bytes);
 
-/* Read or write the device's configuration in 32-bit words; reads are repeated until they are of one generation. */
-void virtio_config_read(struct virtio_dev *d, unsigned offset, void *to, unsigned bytes);
-void virtio_config_write32(struct virtio_dev *d, unsigned offset, uint32_t v);
+/*
+ * Read @count fields of @width bytes (1, 2 or 4; a longer field is two words) of the device's configuration, all of one
+ * generation. Returns 0, or -ETIMEDOUT when the device does not stop changing it.
+ */
+int virtio_config_read(struct virtio_dev *d, unsigned offset, void *to, unsigned width, unsigned count);
 
 /*
  * Wait until @done(@arg) holds. Halts between interrupts where there are any, polls otherwise. Returns 0, -ETIMEDOUT
- * after @timeout_us, -EIO when the device is broken.
+ * after @timeout_us, -EIO when the device is broken. @done runs with interrupts off. The wait takes irq_alarm() for itself:
+ * what irq_timer() had set is called off.
  */
 int virtio_wait(struct virtio_dev *d, bool (*done)(void *arg), void *arg, uint64_t timeout_us);
 
-/* The transports: fill @d for the @index-th device of type @id, or -ENODEV. */
-int virtio_mmio_find(uint32_t id, unsigned index, struct virtio_dev *d);
+/*
+ * The transports: fill @d for the @index-th device of type @id, or -ENODEV. *@index is less by the devices of this type that
+ * were passed, for the next transport to go on from.
+ */
+int virtio_mmio_find(uint32_t id, unsigned *index, struct virtio_dev *d);
 int virtio_pci_find(uint32_t id, unsigned index, struct virtio_dev *d);
 
 #endif

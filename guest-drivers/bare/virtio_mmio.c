@@ -70,18 +70,6 @@ static uint32_t config_read(struct virtio_dev *d, unsigned offset, unsigned byte
 	return bytes == 4 ? mmio_read32(at) : bytes == 2 ? mmio_read16(at) : mmio_read8(at);
 }
 
-static void config_write(struct virtio_dev *d, unsigned offset, unsigned bytes, uint32_t v)
-{
-	uintptr_t at = d->mmio_base + VIRTIO_MMIO_CONFIG + offset;
-
-	if (bytes == 4)
-		mmio_write32(at, v);
-	else if (bytes == 2)
-		mmio_write16(at, (uint16_t)v);
-	else
-		mmio_write8(at, (uint8_t)v);
-}
-
 static void interrupt(void *arg)
 {
 	struct virtio_dev *d = arg;
@@ -133,7 +121,6 @@ static const struct virtio_transport_ops mmio_ops = {
 	.notify = notify,
 	.generation = generation,
 	.config_read = config_read,
-	.config_write = config_write,
 	.interrupts_on = interrupts_on,
 	.interrupts_off = interrupts_off,
 	.shmem = shmem,
@@ -152,7 +139,7 @@ static bool parse(const char *s, uint64_t *base, uint32_t *line)
 	return *base != 0;
 }
 
-int virtio_mmio_find(uint32_t id, unsigned index, struct virtio_dev *d)
+int virtio_mmio_find(uint32_t id, unsigned *index, struct virtio_dev *d)
 {
 	char option[64];
 	uint64_t base;
@@ -164,8 +151,12 @@ int virtio_mmio_find(uint32_t id, unsigned index, struct virtio_dev *d)
 		if (mmio_read32(base + VIRTIO_MMIO_MAGIC_VALUE) != VIRTIO_MMIO_MAGIC ||
 		    mmio_read32(base + VIRTIO_MMIO_VERSION) != VIRTIO_MMIO_VERSION_MODERN)
 			continue;
-		if (mmio_read32(base + VIRTIO_MMIO_DEVICE_ID) != id || id == RESERVED_DEVICE || index--)
+		if (mmio_read32(base + VIRTIO_MMIO_DEVICE_ID) != id || id == RESERVED_DEVICE)
 			continue;
+		if (*index) {
+			--*index;
+			continue;
+		}
 		memset(d, 0, sizeof(*d));
 		d->ops = &mmio_ops;
 		d->id = id;

@@ -87,20 +87,6 @@ static uint32_t config_read(struct virtio_dev *d, unsigned offset, unsigned byte
 	return bytes == 4 ? mmio_read32(at) : bytes == 2 ? mmio_read16(at) : mmio_read8(at);
 }
 
-static void config_write(struct virtio_dev *d, unsigned offset, unsigned bytes, uint32_t v)
-{
-	uintptr_t at = d->pci_config + offset;
-
-	if (offset + bytes > d->pci_config_bytes)
-		return;
-	if (bytes == 4)
-		mmio_write32(at, v);
-	else if (bytes == 2)
-		mmio_write16(at, (uint16_t)v);
-	else
-		mmio_write8(at, (uint8_t)v);
-}
-
 static void config_interrupt(void *arg)
 {
 	struct virtio_vector *v = arg;
@@ -129,6 +115,7 @@ static void pin_interrupt(void *arg)
 
 static void interrupts_off(struct virtio_dev *d)
 {
+	pci_pin_enable(&d->pci, false);
 	if (d->pci_intx)
 		irq_detach_line(d->line);
 	d->pci_intx = false;
@@ -137,8 +124,7 @@ static void interrupts_off(struct virtio_dev *d)
 		irq_detach_message(d->vectors[i].message);
 	}
 	d->vector_count = 0;
-	if (d->msix.table)
-		pci_msix_enable(&d->pci, &d->msix, false);
+	pci_msix_enable(&d->pci, &d->msix, false);
 }
 
 static int pin_on(struct virtio_dev *d)
@@ -146,10 +132,11 @@ static int pin_on(struct virtio_dev *d)
 	int rc;
 
 	pci_msix_enable(&d->pci, &d->msix, false);
-	pci_write16(&d->pci, PCI_COMMAND, pci_read16(&d->pci, PCI_COMMAND) & (uint16_t)~PCI_COMMAND_INTX_DISABLE);
 	d->line = PLATFORM_PCI_LINE(pci_read8(&d->pci, PCI_INTERRUPT_LINE));
 	rc = irq_attach_line(d->line, false, pin_interrupt, d);
 	d->pci_intx = !rc;
+	if (d->pci_intx)
+		pci_pin_enable(&d->pci, true);
 	return rc;
 }
 
@@ -159,6 +146,8 @@ static int interrupts_on(struct virtio_dev *d, unsigned queues)
 	unsigned want = queues + 1;
 	char option[2];
 
+	/* A pin that nobody listens to would hold a line that another function shares. */
+	pci_pin_enable(&d->pci, false);
 	if (boot_option("virtio_pci.intx", 0, option, sizeof(option)))
 		return pin_on(d);
 	if (!d->msix.table || d->msix.entries < 2)
@@ -224,7 +213,6 @@ static const struct virtio_transport_ops pci_ops = {
 	.notify = notify,
 	.generation = generation,
 	.config_read = config_read,
-	.config_write = config_write,
 	.interrupts_on = interrupts_on,
 	.interrupts_off = interrupts_off,
 	.shmem = shmem,
@@ -240,6 +228,8 @@ static bool map_structures(struct virtio_dev *d)
 		uint32_t offset = pci_read32(f, at + VIRTIO_PCI_CAP_OFFSET);
 		uint32_t bytes = pci_read32(f, at + VIRTIO_PCI_CAP_LENGTH);
 
+		if (!bytes)
+			continue;
 		if (type == VIRTIO_PCI_CAP_COMMON_CFG && !d->pci_common && bytes >= COMMON_BYTES) {
 			d->pci_common = pci_map(f, bar, offset, bytes);
 		} else if (type == VIRTIO_PCI_CAP_NOTIFY_CFG && !d->pci_notify) {
@@ -250,7 +240,7 @@ static bool map_structures(struct virtio_dev *d)
 			d->pci_isr = pci_map(f, bar, offset, bytes);
 		} else if (type == VIRTIO_PCI_CAP_DEVICE_CFG && !d->pci_config) {
 			d->pci_config = pci_map(f, bar, offset, bytes);
-			d->pci_config_bytes = bytes;
+			d->pci_config_bytes = d->pci_config ? bytes : 0;
 		}
 	}
 	return d->pci_common && d->pci_notify && d->pci_isr;

@@ -26,7 +26,7 @@ int virtq_create(struct virtio_dev *d, unsigned index, uint16_t size, uint64_t f
 	q->event_idx = features & VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX);
 	q->indirect = features & VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC);
 	q->slots = alloc_zeroed(size * sizeof(*q->slots), 0);
-	q->memory = alloc_zeroed(vring_size(size, USED_ALIGN) + PAGE_BYTES, PAGE_BYTES);
+	q->memory = alloc_zeroed(vring_size(size, USED_ALIGN), PAGE_BYTES);
 	if (q->indirect)
 		q->tables = alloc_zeroed((size_t)size * VIRTQ_INDIRECT_MAX * sizeof(struct vring_desc), 16);
 	if (!q->slots || !q->memory || (q->indirect && !q->tables)) {
@@ -97,9 +97,7 @@ static int split_add(struct virtq *q, const struct virtq_buffer *b, unsigned out
 		}
 	}
 	q->free_head = at;
-	q->free = (uint16_t)(q->free - need);
-	q->slots[head].token = token;
-	q->slots[head].used = need;
+	virtq_hold(q, head, need, b, out, in, token);
 	q->split.avail->ring[q->avail_index % q->size] = head;
 	q->avail_index++;
 	/* The device may look as soon as it sees the index: what it leads to must be there before. */
@@ -120,40 +118,61 @@ static bool split_wants_kick(struct virtq *q)
 	return !(*(volatile __virtio16 *)&q->split.used->flags & VRING_USED_F_NO_NOTIFY);
 }
 
-static bool split_pending(const struct virtq *q)
-{
-	return *(volatile __virtio16 *)&q->split.used->idx != q->used_index;
-}
-
 static void *split_get(struct virtq *q, uint32_t *written)
 {
-	struct vring_used_elem e;
+	const volatile struct vring_used_elem *e = &q->split.used->ring[q->used_index % q->size];
 	struct virtq_slot *slot;
-	void *token;
+	uint32_t id, bytes;
 	uint16_t last;
 
-	if (!split_pending(q))
+	if (*(volatile __virtio16 *)&q->split.used->idx == q->used_index)
 		return NULL;
 	barrier_read(); /* pairs with the device's release of the used index */
-	e = q->split.used->ring[q->used_index % q->size];
-	if (e.id >= q->size || !q->slots[e.id].token)
-		panic("virtq %u: the device returned request %u, which it does not hold", q->index, e.id);
+	id = e->id;
+	bytes = e->len;
+	slot = virtq_returned(q, id);
 	q->used_index++;
 	if (q->event_idx) {
 		*(volatile __virtio16 *)&vring_used_event(&q->split) = q->used_index;
 		barrier_full(); /* ask for the next interrupt before looking whether there is one more */
 	}
-	slot = &q->slots[e.id];
-	last = (uint16_t)e.id;
+	last = (uint16_t)id;
 	for (uint16_t i = 1; i < slot->used; i++)
 		last = q->slots[last].next;
 	q->slots[last].next = q->free_head;
-	q->free_head = (uint16_t)e.id;
-	q->free = (uint16_t)(q->free + slot->used);
-	token = slot->token;
+	q->free_head = (uint16_t)id;
+	return virtq_release(q, slot, bytes, written);
+}
+
+void virtq_hold(struct virtq *q, uint16_t id, uint16_t entries, const struct virtq_buffer *b, unsigned out, unsigned in,
+		void *token)
+{
+	struct virtq_slot *slot = &q->slots[id];
+	uint64_t room = 0;
+
+	for (unsigned i = out; i < out + in; i++)
+		room += b[i].bytes;
+	slot->token = token;
+	slot->room = room < UINT32_MAX ? (uint32_t)room : UINT32_MAX;
+	slot->used = entries;
+	q->free = (uint16_t)(q->free - entries);
+}
+
+struct virtq_slot *virtq_returned(struct virtq *q, uint32_t id)
+{
+	if (id >= q->size || !q->slots[id].token)
+		panic("virtq %u: the device returned request %u, which it does not hold", q->index, id);
+	return &q->slots[id];
+}
+
+void *virtq_release(struct virtq *q, struct virtq_slot *slot, uint32_t bytes, uint32_t *written)
+{
+	void *token = slot->token;
+
 	slot->token = NULL;
+	q->free = (uint16_t)(q->free + slot->used);
 	if (written)
-		*written = e.len;
+		*written = bytes < slot->room ? bytes : slot->room;
 	return token;
 }
 
@@ -177,9 +196,4 @@ void virtq_kick(struct virtq *q)
 void *virtq_get(struct virtq *q, uint32_t *written)
 {
 	return q->packed ? virtq_packed_get(q, written) : split_get(q, written);
-}
-
-bool virtq_pending(const struct virtq *q)
-{
-	return q->packed ? virtq_packed_pending(q) : split_pending(q);
 }

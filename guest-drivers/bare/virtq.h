@@ -24,6 +24,7 @@ struct virtq_buffer {
 /* What is remembered of a request by its id: the split ring's head index, or the packed ring's buffer id. */
 struct virtq_slot {
 	void *token;   /* NULL: free */
+	uint32_t room; /* bytes that the device may write */
 	uint16_t next; /* free slots (split: free descriptors) are chained */
 	uint16_t used; /* ring entries that this request takes */
 };
@@ -73,17 +74,26 @@ int virtq_add(struct virtq *q, const struct virtq_buffer *b, unsigned out, unsig
 /* Ring the doorbell if the device wants it for what was added since the last call. */
 void virtq_kick(struct virtq *q);
 
-/* The token of the next finished request and the bytes that the device wrote, or NULL. */
+/*
+ * The token of the next finished request and the bytes that the device wrote, or NULL. It is not believed to have written
+ * more than there was room for. One that returns what it does not hold makes this a panic().
+ */
 void *virtq_get(struct virtq *q, uint32_t *written);
 
-/* Whether virtq_get() would return one. */
-bool virtq_pending(const struct virtq *q);
+/* ---- for both kinds of ring ---- */
+
+/* Give slot @id, which is free, to a request that takes @entries of the ring. */
+void virtq_hold(struct virtq *q, uint16_t id, uint16_t entries, const struct virtq_buffer *b, unsigned out, unsigned in,
+		void *token);
+/* The device says that it is done with request @id. */
+struct virtq_slot *virtq_returned(struct virtq *q, uint32_t id);
+/* ... and wrote @bytes. Returns the token; the slot is not chained to the free ones yet. */
+void *virtq_release(struct virtq *q, struct virtq_slot *slot, uint32_t bytes, uint32_t *written);
 
 /* ---- virtq_packed.c ---- */
 void virtq_packed_layout(struct virtq *q);
 int virtq_packed_add(struct virtq *q, const struct virtq_buffer *b, unsigned out, unsigned in, void *token);
 bool virtq_packed_wants_kick(struct virtq *q);
 void *virtq_packed_get(struct virtq *q, uint32_t *written);
-bool virtq_packed_pending(const struct virtq *q);
 
 #endif

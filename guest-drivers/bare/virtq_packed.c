@@ -37,9 +37,7 @@ int virtq_packed_add(struct virtq *q, const struct virtq_buffer *b, unsigned out
 	if (q->free < need)
 		return -ENOSPC;
 	q->free_head = q->slots[id].next;
-	q->free = (uint16_t)(q->free - need);
-	q->slots[id].token = token;
-	q->slots[id].used = need;
+	virtq_hold(q, id, need, b, out, in, token);
 
 	if (indirect) {
 		struct vring_packed_desc *table =
@@ -83,7 +81,9 @@ int virtq_packed_add(struct virtq *q, const struct virtq_buffer *b, unsigned out
 
 bool virtq_packed_wants_kick(struct virtq *q)
 {
-	uint16_t flags = q->device_event->flags, off_wrap = q->device_event->off_wrap, added = q->added, event;
+	/* Both halves at once: an offset that is older than the flags would be taken for the one they speak of. */
+	const uint32_t wish = *(const volatile uint32_t *)(const volatile void *)q->device_event;
+	uint16_t off_wrap = (uint16_t)wish, flags = wish >> 16 & 3, added = q->added, event;
 
 	q->added = 0;
 	if (!added)
@@ -97,7 +97,7 @@ bool virtq_packed_wants_kick(struct virtq *q)
 	return vring_need_event(event, q->next_avail, (uint16_t)(q->next_avail - added));
 }
 
-bool virtq_packed_pending(const struct virtq *q)
+static bool is_used(const struct virtq *q)
 {
 	uint16_t flags = *(volatile __le16 *)&q->ring[q->next_used].flags;
 
@@ -106,20 +106,17 @@ bool virtq_packed_pending(const struct virtq *q)
 
 void *virtq_packed_get(struct virtq *q, uint32_t *written)
 {
-	const struct vring_packed_desc *d = &q->ring[q->next_used];
+	const volatile struct vring_packed_desc *d = &q->ring[q->next_used];
 	struct virtq_slot *slot;
-	void *token;
+	uint32_t bytes;
 	uint16_t id;
 
-	if (!virtq_packed_pending(q))
+	if (!is_used(q))
 		return NULL;
 	barrier_read(); /* pairs with the device's release of the flags */
 	id = d->id;
-	if (id >= q->size || !q->slots[id].token)
-		panic("virtq %u: the device returned request %u, which it does not hold", q->index, id);
-	if (written)
-		*written = d->len;
-	slot = &q->slots[id];
+	bytes = d->len;
+	slot = virtq_returned(q, id);
 	q->next_used = (uint16_t)(q->next_used + slot->used);
 	if (q->next_used >= q->size) {
 		q->next_used = (uint16_t)(q->next_used - q->size);
@@ -130,10 +127,7 @@ void *virtq_packed_get(struct virtq *q, uint32_t *written)
 			(uint16_t)(q->next_used | (q->used_wrap ? WRAP_BIT : 0));
 		barrier_full(); /* ask for the next interrupt before looking whether there is one more */
 	}
-	q->free = (uint16_t)(q->free + slot->used);
 	slot->next = q->free_head;
 	q->free_head = id;
-	token = slot->token;
-	slot->token = NULL;
-	return token;
+	return virtq_release(q, slot, bytes, written);
 }

@@ -93,9 +93,16 @@ static bool fits_dtd(const struct edid_timing *t)
 	       t->v_total - t->v_active <= DTD_MAX_SIZE;
 }
 
-static uint32_t millimetres(uint32_t pixels)
+struct size {
+	uint32_t width_mm, height_mm;
+};
+
+/* Both 0, unknown, where either is less than the tenth of a metre that the base block's centimetres need to say much. */
+static struct size size_of(const struct edid_info *info)
 {
-	return pixels * 254 / (DOTS_PER_INCH * 10);
+	const struct size s = {info->width * 254 / (DOTS_PER_INCH * 10), info->height * 254 / (DOTS_PER_INCH * 10)};
+
+	return s.width_mm >= 100 && s.height_mm >= 100 ? s : (struct size){0, 0};
 }
 
 static void seal(uint8_t *block)
@@ -114,7 +121,7 @@ static void put_le(uint8_t *p, unsigned bytes, uint32_t value)
 }
 
 /* Section 3.10.2: a detailed timing descriptor. */
-static void put_dtd(uint8_t *d, const struct edid_timing *t, uint32_t width_mm, uint32_t height_mm)
+static void put_dtd(uint8_t *d, const struct edid_timing *t, struct size size)
 {
 	const uint32_t h_blank = t->h_total - t->h_active, v_blank = t->v_total - t->v_active;
 
@@ -129,9 +136,9 @@ static void put_dtd(uint8_t *d, const struct edid_timing *t, uint32_t width_mm, 
 	d[9] = (uint8_t)t->h_sync;
 	d[10] = (uint8_t)((t->v_front & 0xf) << 4 | (t->v_sync & 0xf));
 	d[11] = (uint8_t)(t->h_front >> 8 << 6 | t->h_sync >> 8 << 4 | t->v_front >> 4 << 2 | t->v_sync >> 4);
-	d[12] = (uint8_t)width_mm;
-	d[13] = (uint8_t)height_mm;
-	d[14] = (uint8_t)(width_mm >> 8 << 4 | height_mm >> 8);
+	d[12] = (uint8_t)size.width_mm;
+	d[13] = (uint8_t)size.height_mm;
+	d[14] = (uint8_t)(size.width_mm >> 8 << 4 | size.height_mm >> 8);
 	d[17] = 0x1a; /* digital separate sync: horizontal positive, vertical negative, as CVT-RB has it */
 }
 
@@ -235,6 +242,7 @@ static uint8_t *put_block(uint8_t *p, uint8_t tag, uint8_t bytes)
 static void put_displayid(uint8_t *block, const struct edid_info *info, const struct edid_timing *t)
 {
 	const uint32_t aspect = 100 * t->h_active / t->v_active;
+	const struct size size = size_of(info);
 	uint8_t *section = block + 1, *d = section + 4;
 	unsigned sum = 0, bytes;
 
@@ -253,8 +261,8 @@ static void put_displayid(uint8_t *block, const struct edid_info *info, const st
 	d += 12;
 
 	d = put_block(d, 0x01, 12); /* display parameters */
-	put_le(d, 2, millimetres(info->width) * 10); /* in units of 0.1 mm */
-	put_le(d + 2, 2, millimetres(info->height) * 10);
+	put_le(d, 2, size.width_mm * 10); /* in units of 0.1 mm */
+	put_le(d + 2, 2, size.height_mm * 10);
 	put_le(d + 4, 2, t->h_active);
 	put_le(d + 6, 2, t->v_active);
 	d[9] = 120; /* gamma 2.20 */
@@ -294,7 +302,7 @@ size_t edid_generate(const struct edid_info *info, uint8_t out[EDID_MAX_BYTES])
 	static const uint8_t magic[8] = {0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0};
 	/* Chromaticity of sRGB (section 3.7). */
 	static const uint8_t srgb[10] = {0xee, 0x91, 0xa3, 0x54, 0x4c, 0x99, 0x26, 0x0f, 0x50, 0x54};
-	const uint32_t width_mm = millimetres(info->width), height_mm = millimetres(info->height);
+	struct size size = size_of(info);
 	struct ranges ranges = {UINT32_MAX, 0, UINT32_MAX, 0, 0};
 	struct edid_timing preferred, first;
 	unsigned named = 0;
@@ -323,11 +331,11 @@ size_t edid_generate(const struct edid_info *info, uint8_t out[EDID_MAX_BYTES])
 	out[18] = 1;
 	out[19] = 4;
 	out[20] = 0xa5; /* digital, 8 bits a colour, DisplayPort */
-	/* In centimetres, or unknown: both 0, since one alone would be read as an aspect ratio. */
-	if (width_mm >= 100 && height_mm >= 100 && width_mm < 2560 && height_mm < 2560) {
-		out[21] = (uint8_t)(width_mm / 10);
-		out[22] = (uint8_t)(height_mm / 10);
-	}
+	/* In centimetres. One that does not fit makes both unknown: one alone would be read as an aspect ratio. */
+	if (size.width_mm >= 2560 || size.height_mm >= 2560)
+		size = (struct size){0, 0};
+	out[21] = (uint8_t)(size.width_mm / 10);
+	out[22] = (uint8_t)(size.height_mm / 10);
 	out[23] = 120;  /* gamma 2.20 */
 	out[24] = 0x06; /* sRGB, the first timing is preferred and native */
 	if (big)
@@ -356,10 +364,7 @@ size_t edid_generate(const struct edid_info *info, uint8_t out[EDID_MAX_BYTES])
 		widen(&ranges, s->h_hz, s->v_millihz, s->clock_khz);
 	}
 
-	if (out[21] != 0)
-		put_dtd(out + 54, &first, width_mm, height_mm);
-	else
-		put_dtd(out + 54, &first, 0, 0);
+	put_dtd(out + 54, &first, size);
 	put_ranges(out + 72, &ranges);
 	snprintf(text, sizeof(text), "Mullion %u", info->number % 100);
 	put_text(out + 90, 0xfc, text);

@@ -52,6 +52,12 @@ static int start_output(void)
 	return rc;
 }
 
+static bool is_good(const struct video_request *r)
+{
+	return r->answer.hdr.type == VIRTIO_VIDEO_RESP_OK_RESOURCE_QUEUE &&
+	       !(r->answer.flags & VIRTIO_VIDEO_BUFFER_FLAG_ERR);
+}
+
 /* Take events, and pictures in the order in which they were asked for. */
 static int serve(void)
 {
@@ -62,6 +68,8 @@ static int serve(void)
 		rc = event.event_type == VIRTIO_VIDEO_EVENT_DECODER_RESOLUTION_CHANGED && !playing ? start_output()
 												   : -1;
 	while (!rc && playing && !drained && output[next].done) {
+		if (!is_good(&output[next]))
+			return -1;
 		if (output[next].answer.flags & VIRTIO_VIDEO_BUFFER_FLAG_EOS) {
 			drained = true;
 			break;
@@ -93,7 +101,7 @@ static int play(const uint8_t *clip, size_t bytes)
 			rc = video_wait(&v, has_work, r);
 			rc = rc ? rc : serve();
 		}
-		if (end - at > INPUT_BYTES)
+		if (end - at > INPUT_BYTES || (n >= INPUTS && !rc && !is_good(r)))
 			return -1;
 		memcpy(in[n % INPUTS], clip + at, end - at);
 		rc = rc ? rc
@@ -118,7 +126,7 @@ int main(void)
 	rc = video_stream_create(&v, STREAM, VIRTIO_VIDEO_FORMAT_H264, "clip");
 	for (uint32_t i = 0; !rc && i < INPUTS; i++) {
 		in[i] = alloc(INPUT_BYTES, PAGE_BYTES);
-		rc = video_resource_create(&v, STREAM, VIRTIO_VIDEO_QUEUE_TYPE_INPUT, i, in[i], INPUT_BYTES);
+		rc = in[i] ? video_resource_create(&v, STREAM, VIRTIO_VIDEO_QUEUE_TYPE_INPUT, i, in[i], INPUT_BYTES) : -1;
 	}
 	if (!rc)
 		rc = play((const uint8_t *)(uintptr_t)boot.initrd_base, boot.initrd_bytes);

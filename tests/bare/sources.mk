@@ -2,7 +2,7 @@
 # The images that cases.cfg starts.
 bare-test-images := test_library test_interrupts test_rings test_2d test_3d test_fences test_reset test_bad_requests \
 	test_broken_ring test_exit test_vhost_block test_control test_recovery test_host_blob test_blob_recovery test_media \
-	test_video_recovery test_media_recovery test_video_encode
+	test_video_recovery test_media_recovery test_video_encode test_lying_device
 bare-images += $(bare-test-images)
 $(foreach t,$(bare-test-images),$(eval $(t)-bare-src := tests/bare/$(t).c))
 test_3d-bare-src += tests/bare/canvas.c

@@ -23,6 +23,7 @@ enum { INPUTS = 2, OUTPUTS = 4, INPUT_BYTES = 1 << 17 };
 static struct media m;
 static uint32_t session;
 static void *in[INPUTS], *out[OUTPUTS];
+static uint64_t mapped[2][OUTPUTS]; /* OUTPUT, CAPTURE: bytes of each */
 static unsigned free_inputs, pictures;
 static bool has_size, ended;
 
@@ -60,6 +61,7 @@ static int make_buffers(uint32_t type, uint32_t count, void **at)
 		rc = rc ? rc : media_map(&m, session, plane.m.mem_offset, &at[i], &bytes);
 		if (!rc && bytes != plane.length)
 			rc = -EPROTO;
+		mapped[type == CAPTURE][i] = rc ? 0 : bytes;
 	}
 	return rc;
 }
@@ -96,6 +98,9 @@ static int take_buffer(const struct virtio_media_event_dqbuf *e)
 {
 	const uint32_t index = e->buffer.index;
 
+	if (index >= (e->buffer.type == OUTPUT ? INPUTS : OUTPUTS) ||
+	    e->planes[0].bytesused > mapped[e->buffer.type == CAPTURE][index])
+		return -EPROTO;
 	if (e->buffer.type == OUTPUT) {
 		free_inputs |= 1u << index;
 		return e->buffer.flags & V4L2_BUF_FLAG_ERROR ? -EIO : 0;

@@ -22,6 +22,7 @@ enum { INPUTS = 2, OUTPUTS = 4, INPUT_BYTES = 1 << 17, PLAYS_A_SESSION = 4 };
 static struct media m;
 static uint32_t session, width;
 static uint8_t *in[INPUTS], *out[OUTPUTS]; /* mapped; NULL: not yet */
+static uint64_t mapped[2][OUTPUTS];	   /* bytes of each */
 static unsigned queued[2];		   /* OUTPUT, CAPTURE: buffers that are with the device, a bit each */
 static bool captures, ended, lost;
 static unsigned played, failed, refused, twice, forgotten;
@@ -70,8 +71,10 @@ static int make_buffers(uint32_t type, uint32_t count, uint8_t **at)
 
 		rc = media_buffer_ioctl(&m, session, VIDIOC_QUERYBUF, &b, &plane);
 		rc = note(rc ? rc : media_map(&m, session, plane.m.mem_offset, &seen, &bytes));
-		if (!rc && !lost)
+		if (!rc && !lost) {
 			at[i] = seen;
+			mapped[type == CAPTURE][i] = bytes;
+		}
 	}
 	return rc;
 }
@@ -120,6 +123,8 @@ static int take_buffer(const struct virtio_media_event_dqbuf *e)
 	const bool is_capture = e->buffer.type == CAPTURE;
 	const uint32_t index = e->buffer.index;
 
+	if (index >= (is_capture ? OUTPUTS : INPUTS) || e->planes[0].bytesused > mapped[is_capture][index])
+		return -EPROTO;
 	/* Each comes back once. */
 	twice += !(queued[is_capture] >> index & 1);
 	queued[is_capture] &= ~(1u << index);

@@ -122,8 +122,8 @@ static void round_trip(const char *name, uint64_t features)
 
 	if (!report_check(!rc, "%s: starts: %d", name, rc))
 		return;
-	virtio_config_read(&dev, 0, &capacity, sizeof(capacity));
-	report_check(capacity.low == boot_option_number("sectors", 0) && !capacity.high, "%s: %u sectors", name,
+	rc = virtio_config_read(&dev, 0, &capacity, 4, 2);
+	report_check(!rc && capacity.low == boot_option_number("sectors", 0) && !capacity.high, "%s: %u sectors", name,
 		     capacity.low);
 	reads(name);
 	writes(name);
