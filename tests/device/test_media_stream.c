@@ -423,9 +423,13 @@ static void a_drain_of_nothing_ends_with_the_next_buffer(void **state)
 	player_open(&p, w);
 	assert_int_equal(media_command(w, p.id, false, PLAYER_STOP), 0);
 	player_expect_nothing(&p);
+	/* Until then it is at work. */
+	assert_int_equal(media_command(w, p.id, false, PLAYER_STOP), -EBUSY);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_START), -EBUSY);
 	player_start_capture(&p);
 	assert_int_equal(media_next_event(w, p.id).u.event.event.type, V4L2_EVENT_EOS);
 	player_expect_last(&p);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_STOP), 0);
 	player_expect_nothing(&p);
 	media_world_destroy(w);
 }
