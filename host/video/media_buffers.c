@@ -395,6 +395,11 @@ static int read_entries(struct media_session *s, struct media_ioctl *i, struct m
 static int take_pages(struct media_session *s, struct media_ioctl *i, enum video_queue q, struct media_buffer *b)
 {
 	const struct media_queue *queue = &s->queues[q];
+	/*
+	 * The client still goes on with buffers of the old size. They take no picture of the new one, but one of them is marked as
+	 * the last, and the others come back when CAPTURE is restarted or START is said, as those of MMAP do.
+	 */
+	const bool behind_change = q == VIDEO_OUTPUT && stream_output_is_held(s->stream);
 	unsigned entries = 0;
 	uint32_t sizes[MEDIA_MAX_PLANES];
 	int err;
@@ -402,7 +407,7 @@ static int take_pages(struct media_session *s, struct media_ioctl *i, enum video
 	media_plane_sizes(s, q, sizes);
 	b->core->piece_count = 0;
 	for (unsigned k = 0; k < queue->plane_count; k++) {
-		if (i->planes[k].length < sizes[k])
+		if (i->planes[k].length < sizes[k] && !behind_change)
 			return MEDIA_REFUSE(i, -EINVAL, "buffer %u: plane %u has %u bytes; the format needs %u",
 					    b->core->id, k, i->planes[k].length, sizes[k]);
 		err = read_entries(s, i, b, i->planes[k].length, &entries);

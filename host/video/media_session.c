@@ -336,7 +336,7 @@ static int stop(struct media_session *s, struct media_ioctl *i)
 {
 	int err;
 
-	if (s->draining)
+	if (s->draining || s->stream->end_owed)
 		return MEDIA_REFUSE(i, -EBUSY, "a STOP is at work; wait for the buffer with the LAST flag");
 	/* There is nothing to wait for. */
 	if (s->stopped || !s->queues[VIDEO_INPUT].streaming)

@@ -264,6 +264,55 @@ static void shared_pages_are_the_guests_own(void **state)
 	media_world_destroy(w);
 }
 
+/* As MMAP's: a client that goes on with the buffers that it has until one is marked as the last. */
+static void shared_pages_of_an_old_size_are_taken_behind_it(void **state)
+{
+	enum { SMALL = PLAYER_WIDTH * PLAYER_HEIGHT * 3 / 2, LARGE = SMALL * 4, CODED = 1 << 16 };
+	static const struct fake_header units[] = {
+		{FAKE_MAGIC, FAKE_PICTURE, PLAYER_WIDTH, PLAYER_HEIGHT, 1},
+		{FAKE_MAGIC, FAKE_PICTURE, PLAYER_WIDTH * 2, PLAYER_HEIGHT * 2, 2},
+		{FAKE_MAGIC, FAKE_PICTURE, PLAYER_WIDTH * 2, PLAYER_HEIGHT * 2, 3},
+	};
+	struct media_world *w = media_world_create(NULL);
+	struct player p = {.w = w};
+	uint32_t count = 3, none = 0;
+	uint64_t in[3], out;
+
+	(void)state;
+	assert_int_equal(media_open(w, &p.id), 0);
+	assert_int_equal(media_subscribe_to(w, p.id, V4L2_EVENT_SOURCE_CHANGE, 0, 0), 0);
+	player_set_format(&p, MEDIA_OUTPUT, V4L2_PIX_FMT_H264, PLAYER_WIDTH, PLAYER_HEIGHT);
+	assert_int_equal(media_request(w, p.id, MEDIA_OUTPUT, V4L2_MEMORY_USERPTR, &count), 0);
+	assert_int_equal(media_request(w, p.id, MEDIA_CAPTURE, V4L2_MEMORY_USERPTR, &count), 0);
+	out = fake_guest_alloc(w->guest, LARGE, 4096);
+	assert_int_equal(media_stream(w, p.id, MEDIA_OUTPUT, true), 0);
+	assert_int_equal(media_stream(w, p.id, MEDIA_CAPTURE, true), 0);
+	/* Before the change it would be too small. */
+	assert_int_equal(queue_pages(&p, MEDIA_CAPTURE, 0, &out, 1, LARGE, SMALL - 1, 0), -EINVAL);
+	assert_int_equal(queue_pages(&p, MEDIA_CAPTURE, 0, &out, 1, LARGE, SMALL, 0), 0);
+	for (uint32_t n = 0; n < 3; n++) {
+		in[n] = fake_guest_alloc(w->guest, CODED, 4096);
+		memcpy(fake_guest_ptr(w->guest, in[n], sizeof(units[n])), &units[n], sizeof(units[n]));
+		assert_int_equal(queue_pages(&p, MEDIA_OUTPUT, n, &in[n], 1, CODED, CODED, sizeof(units[n])), 0);
+	}
+	player_expect_change(&p);
+	assert_int_equal(media_dequeue(w, p.id, MEDIA_CAPTURE).planes[0].bytesused, SMALL);
+	player_expect_change(&p);
+	assert_int_equal(queue_pages(&p, MEDIA_CAPTURE, 1, &out, 1, LARGE, SMALL, 0), 0);
+	assert_int_equal(media_dequeue(w, p.id, MEDIA_CAPTURE).buffer.flags,
+			 V4L2_BUF_FLAG_LAST | V4L2_BUF_FLAG_TIMESTAMP_COPY);
+	assert_int_equal(queue_pages(&p, MEDIA_CAPTURE, 2, &out, 1, LARGE, SMALL, 0), 0);
+	assert_int_equal(media_stream(w, p.id, MEDIA_CAPTURE, false), 0);
+	assert_int_equal(media_request(w, p.id, MEDIA_CAPTURE, V4L2_MEMORY_USERPTR, &none), 0);
+	assert_int_equal(media_request(w, p.id, MEDIA_CAPTURE, V4L2_MEMORY_USERPTR, &count), 0);
+	assert_int_equal(media_stream(w, p.id, MEDIA_CAPTURE, true), 0);
+	assert_int_equal(queue_pages(&p, MEDIA_CAPTURE, 0, &out, 1, LARGE, SMALL, 0), -EINVAL);
+	assert_int_equal(queue_pages(&p, MEDIA_CAPTURE, 0, &out, 1, LARGE, LARGE, 0), 0);
+	assert_int_equal(media_dequeue(w, p.id, MEDIA_CAPTURE).planes[0].bytesused, LARGE);
+	player_check_nv12(fake_guest_ptr(w->guest, out, LARGE), 2, PLAYER_WIDTH * 2, PLAYER_HEIGHT * 2);
+	media_world_destroy(w);
+}
+
 static void shared_pages_must_be_there(void **state)
 {
 	struct media_world *w = media_world_create(NULL);
@@ -374,9 +423,13 @@ static void a_drain_of_nothing_ends_with_the_next_buffer(void **state)
 	player_open(&p, w);
 	assert_int_equal(media_command(w, p.id, false, PLAYER_STOP), 0);
 	player_expect_nothing(&p);
+	/* Until then it is at work. */
+	assert_int_equal(media_command(w, p.id, false, PLAYER_STOP), -EBUSY);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_START), -EBUSY);
 	player_start_capture(&p);
 	assert_int_equal(media_next_event(w, p.id).u.event.event.type, V4L2_EVENT_EOS);
 	player_expect_last(&p);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_STOP), 0);
 	player_expect_nothing(&p);
 	media_world_destroy(w);
 }
@@ -508,6 +561,7 @@ int main(void)
 		cmocka_unit_test(pictures_come_out_in_every_format),
 		cmocka_unit_test(ten_bits_have_words_of_their_own),
 		cmocka_unit_test(shared_pages_are_the_guests_own),
+		cmocka_unit_test(shared_pages_of_an_old_size_are_taken_behind_it),
 		cmocka_unit_test(shared_pages_must_be_there),
 		cmocka_unit_test(pieces_and_coded_data_have_limits),
 		cmocka_unit_test(a_drain_ends_with_the_last_flag_and_holds_what_comes_after),
