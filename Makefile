@@ -142,12 +142,6 @@ $(O)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(host-cc) $(common-cflags) $(extra-cflags) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
 
-# The one file that knows where modules get installed: made again for another prefix, or it would look in the old place.
-$(O)/obj/vmm/module.o: $(O)/libdir
-$(O)/libdir: always
-	@mkdir -p $(@D)
-	@echo '$(libdir)' | cmp -s - $@ || echo '$(libdir)' >$@
-.PHONY: always
 $(O)/libmullion.a: $(library-objects)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^

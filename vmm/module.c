@@ -34,7 +34,7 @@ static const struct {
 	{"libgobject-2.0.so", "libglib2.0-0"},
 };
 
-/* Beside the executable: the build tree, or a bundle. */
+/* Of the executable: the build tree, a bundle, or $(bindir). */
 static int own_folder(char *folder, size_t bytes)
 {
 	ssize_t n = readlink("/proc/self/exe", folder, bytes - 1);
@@ -50,25 +50,33 @@ static int own_folder(char *folder, size_t bytes)
 	return 0;
 }
 
+/* Where `make install` puts modules, whatever the prefix was when the program was built. */
+#define LIB_BESIDE_BIN "/../lib/mullion"
+
 static int in_folder(const char *folder, const char *name, char *path, size_t bytes)
 {
-	int n = folder ? snprintf(path, bytes, "%s/mullion-%s.so", folder, name) : -1;
+	int n = folder && *folder ? snprintf(path, bytes, "%s/mullion-%s.so", folder, name) : -1;
 
 	return n > 0 && (size_t)n < bytes && access(path, F_OK) == 0 ? 0 : -ENOENT;
 }
 
 static int locate(const char *name, char *path, size_t bytes)
 {
-	char folder[PATH_MAX];
+	char own[PATH_MAX], beside[PATH_MAX + sizeof(LIB_BESIDE_BIN)] = "";
+	const char *folders[] = {own, getenv("MULLION_MODULE_DIR"), beside, MULLION_LIBDIR};
 
 	/* A module name is a word: it becomes part of a path. */
 	if (!*name || strchr(name, '/'))
 		return -EINVAL;
-	if (own_folder(folder, sizeof(folder)) == 0 && in_folder(folder, name, path, bytes) == 0)
-		return 0;
-	if (in_folder(getenv("MULLION_MODULE_DIR"), name, path, bytes) == 0)
-		return 0;
-	return in_folder(MULLION_LIBDIR, name, path, bytes);
+	if (own_folder(own, sizeof(own)))
+		*own = '\0';
+	else
+		snprintf(beside, sizeof(beside), "%s" LIB_BESIDE_BIN, own);
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		if (in_folder(folders[i], name, path, bytes) == 0)
+			return 0;
+	}
+	return -ENOENT;
 }
 
 int module_program(const char *name, char *path, size_t bytes)

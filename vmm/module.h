@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Devices that mullion loads into itself (host/virtio/module.h): mullion-NAME.so, looked for beside the executable,
- * in $MULLION_MODULE_DIR, and where `make install` puts it.
+ * in $MULLION_MODULE_DIR, and where `make install` puts it: ../lib/mullion from there, and the libdir of the build.
  */
 #ifndef MULLION_VMM_MODULE_H
 #define MULLION_VMM_MODULE_H
