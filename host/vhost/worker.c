@@ -92,7 +92,7 @@ static int live(struct sandbox *s, void *arg)
 		if (others[i] >= 0)
 			keep[count++] = others[i];
 	}
-	worker_output_become(l->output);
+	worker_output_redirect(l->output);
 	/* Also where the sandbox does nothing: the frontend's socket must end with the keeper. */
 	close_others(keep, count);
 	if (sandbox_prepare(s, keep, count))

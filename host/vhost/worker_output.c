@@ -48,7 +48,10 @@ static bool is_limited(void)
 	return true;
 }
 
-/* Nobody is to wait because of a worker: where standard error has no room, its lines are held back. */
+/*
+ * Nobody is to wait because of a worker: where standard error has no room, its lines are held back. At debug the keeper waits,
+ * as it does for its own lines.
+ */
 static bool has_room(void)
 {
 	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -102,10 +105,10 @@ static void end_line(struct worker_output *o)
 static void take(struct worker_output *o, const char *bytes, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (bytes[i] != '\n')
-			o->line.text[o->line.bytes++] = bytes[i];
 		if (bytes[i] == '\n' || o->line.bytes == LINE_BYTES)
 			end_line(o);
+		if (bytes[i] != '\n')
+			o->line.text[o->line.bytes++] = bytes[i];
 	}
 }
 
@@ -137,7 +140,7 @@ int worker_output_fd(const struct worker_output *o)
 	return o->is_watched ? o->pipe.fd : -1;
 }
 
-int worker_output_create(struct loop *loop, struct worker_output **out, int *its)
+int worker_output_create(struct loop *loop, struct worker_output **out, int *worker_end)
 {
 	struct worker_output *o = calloc(1, sizeof(*o));
 	int ends[2], err;
@@ -158,7 +161,7 @@ int worker_output_create(struct loop *loop, struct worker_output **out, int *its
 		return err;
 	}
 	o->is_watched = true;
-	*its = ends[1];
+	*worker_end = ends[1];
 	*out = o;
 	return 0;
 }
@@ -181,10 +184,10 @@ void worker_output_destroy(struct worker_output *o)
 	free(o);
 }
 
-void worker_output_become(int its)
+void worker_output_redirect(int worker_end)
 {
-	dup2(its, STDOUT_FILENO);
-	dup2(its, STDERR_FILENO);
+	dup2(worker_end, STDOUT_FILENO);
+	dup2(worker_end, STDERR_FILENO);
 	/* As on a terminal: what it says last must not stay behind. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 }

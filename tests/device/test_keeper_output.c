@@ -81,6 +81,29 @@ static void no_line_commands_a_terminal(void **state)
 		assert_true(*p == '\n' || *p == '\t' || (*p >= 0x20 && *p < 0x7f));
 }
 
+/* As long as a line may be, and one byte longer. */
+static void write_long_lines(struct keeper_shared *s)
+{
+	char line[514];
+
+	(void)s;
+	memset(line, 'x', sizeof(line));
+	line[512] = '\n';
+	(void)!write(STDERR_FILENO, line, 513);
+	line[512] = 'y';
+	line[513] = '\n';
+	(void)!write(STDERR_FILENO, line, 514);
+}
+
+static void a_long_line_is_cut_and_nothing_is_added(void **state)
+{
+	(void)state;
+	run(write_long_lines, KEEPER_WELL, 0, 1);
+	assert_int_equal(count("xx\n"), 2);
+	assert_int_equal(count("\ny\n"), 1);
+	assert_int_equal(count("\n\n"), 0);
+}
+
 static void speak_and_die(struct keeper_shared *s)
 {
 	(void)s;
@@ -246,6 +269,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_line_commands_a_terminal),
+		cmocka_unit_test(a_long_line_is_cut_and_nothing_is_added),
 		cmocka_unit_test(last_words_are_heard),
 		cmocka_unit_test(a_flood_is_held_back_and_the_worker_goes_on),
 		cmocka_unit_test(last_words_are_heard_after_a_flood),
