@@ -117,7 +117,8 @@ static const uint8_t level_idc[] = {10, 11, 12, 13, 20, 21, 22, 30, 31, 32, 40, 
 
 static void write_level(unsigned idc, char text[GST_ELEMENTS_LEVEL_BYTES])
 {
-	snprintf(text, GST_ELEMENTS_LEVEL_BYTES, idc % 10 ? "level=(string)%u.%u" : "level=(string)%u", idc / 10, idc % 10);
+	snprintf(text, GST_ELEMENTS_LEVEL_BYTES, idc % 10 ? "level=(string)%u.%u" : "level=(string)%u", idc / 10,
+		 idc % 10);
 }
 
 bool gst_elements_does(GstElementFactory *factory, const struct video_coded_format *coded, bool encoder,
@@ -192,22 +193,28 @@ static const struct encoder {
 	const char *vbr, *cbr;
 	const char *level; /* NULL: by the caps of its packets */
 } encoders[] = {
-	{"x264enc", true, "bitrate", 1000, 0, "tune=zerolatency speed-preset=veryfast key-int-max={gop}", "vbv-buf-capacity=10000",
-	 "vbv-buf-capacity=600", "option-string=level={level}"},
+	{"x264enc", true, "bitrate", 1000, 0, "tune=zerolatency speed-preset=veryfast key-int-max={gop}",
+	 "vbv-buf-capacity=10000", "vbv-buf-capacity=600", "option-string=level={level}"},
 	{"x265enc", true, "bitrate", 1000, 0, "tune=zerolatency speed-preset=ultrafast key-int-max={gop}",
-	 "option-string=vbv-maxrate={peak}:vbv-bufsize={peak}", "option-string=vbv-maxrate={bitrate}:vbv-bufsize={bitrate}", ""},
-	{"openh264enc", false, "bitrate", 1, 288000000, "complexity=low gop-size={gop} rate-control=bitrate", "max-bitrate={peak}",
-	 "max-bitrate={bitrate}", NULL},
-	{"vp8enc", true, "target-bitrate", 1, 0, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop} auto-alt-ref=false",
-	 "end-usage=vbr", "end-usage=cbr", ""},
-	{"vp9enc", true, "target-bitrate", 1, 0, "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop} auto-alt-ref=false",
-	 "end-usage=vbr", "end-usage=cbr", ""},
-	{"av1enc", false, "target-bitrate", 1000, 0, "usage-profile=realtime cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop}",
-	 "end-usage=vbr", "end-usage=cbr", ""},
+	 "option-string=vbv-maxrate={peak}:vbv-bufsize={peak}",
+	 "option-string=vbv-maxrate={bitrate}:vbv-bufsize={bitrate}", ""},
+	{"openh264enc", false, "bitrate", 1, 288000000, "complexity=low gop-size={gop} rate-control=bitrate",
+	 "max-bitrate={peak}", "max-bitrate={bitrate}", NULL},
+	{"vp8enc", true, "target-bitrate", 1, 0,
+	 "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop} auto-alt-ref=false", "end-usage=vbr",
+	 "end-usage=cbr", ""},
+	{"vp9enc", true, "target-bitrate", 1, 0,
+	 "deadline=1 cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop} auto-alt-ref=false", "end-usage=vbr",
+	 "end-usage=cbr", ""},
+	{"av1enc", false, "target-bitrate", 1000, 0,
+	 "usage-profile=realtime cpu-used=8 lag-in-frames=0 keyframe-max-dist={gop}", "end-usage=vbr", "end-usage=cbr",
+	 ""},
 	/* Those of the kernel's drivers: "v4l2" and more. */
 	{"v4l2", true, "bitrate", 1, 0, "", V4L2_CONTROLS("0"), V4L2_CONTROLS("1"), ""},
-	{"svtav1enc", false, "target-bitrate", 1000, 0, "preset=10 intra-period-length={gop} parameters-string=pred-struct=1", "", "", ""},
-	{NULL, false, "bitrate", 1000, 0, "key-int-max={gop} gop-size={gop}", "rate-control=vbr", "rate-control=cbr", ""},
+	{"svtav1enc", false, "target-bitrate", 1000, 0,
+	 "preset=10 intra-period-length={gop} parameters-string=pred-struct=1", "", "", ""},
+	{NULL, false, "bitrate", 1000, 0, "key-int-max={gop} gop-size={gop}", "rate-control=vbr", "rate-control=cbr",
+	 ""},
 };
 
 static const struct encoder *find_encoder(const char *element)
@@ -319,7 +326,8 @@ void gst_elements_set_up_encoder(GstElement *encoder, const struct codec_control
 		set_filled(encoder, e->level, e, controls);
 }
 
-bool gst_elements_level(const char *element, const struct codec_controls *controls, char fields[GST_ELEMENTS_LEVEL_BYTES])
+bool gst_elements_level(const char *element, const struct codec_controls *controls,
+			char fields[GST_ELEMENTS_LEVEL_BYTES])
 {
 	const uint32_t level = controls->level - VIRTIO_VIDEO_LEVEL_H264_1_0;
 

@@ -48,9 +48,13 @@ bool gst_elements_copies_first(const char *element);
 /* Set what all encoders need for answers without delay; @running: only what may change then. */
 void gst_elements_set_up_encoder(GstElement *encoder, const struct codec_controls *controls, bool running);
 
-/* Is this encoder told the level that was chosen by its packets' caps? Then @fields is what they are to have. */
+/*
+ * Encoders without a property for the level get it by the caps of their packets: true, with @fields for those caps, if this is
+ * one and a level was chosen.
+ */
 #define GST_ELEMENTS_LEVEL_BYTES 24u
-bool gst_elements_level(const char *element, const struct codec_controls *controls, char fields[GST_ELEMENTS_LEVEL_BYTES]);
+bool gst_elements_level(const char *element, const struct codec_controls *controls,
+			char fields[GST_ELEMENTS_LEVEL_BYTES]);
 
 /* As codec_ops.doctor. */
 void gst_elements_doctor(void (*report)(void *owner, const char *verdict, const char *name, const char *text,

@@ -63,7 +63,7 @@ static int parse(struct program *p, struct words *w, int argc, char **argv)
 	};
 	int o, status;
 
-	while ((o = program_next(p, argc, argv, options)) != -1) {
+	while ((o = program_getopt(p, argc, argv, options)) != -1) {
 		switch (o) {
 		case ROLE:
 			if (strcmp(optarg, "decoder") != 0 && strcmp(optarg, "encoder") != 0)

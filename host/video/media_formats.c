@@ -231,6 +231,16 @@ static uint32_t default_coded_bytes(uint32_t width, uint32_t height)
 	return clamp(width * height * 3 / 4, 1u << 20, MEDIA_MAX_CODED_BYTES);
 }
 
+/* An encoder's pictures get this size. What the device chose for packets follows it, what a client chose at least has room. */
+static void make_room_for_packets(struct media_session *s, uint32_t width, uint32_t height)
+{
+	const struct video_layout *old = &s->stream->layout;
+	const uint32_t bytes = default_coded_bytes(width, height);
+
+	if (s->coded_bytes < bytes || s->coded_bytes == default_coded_bytes(old->width, old->height))
+		s->coded_bytes = bytes;
+}
+
 /* The CAPTURE queue of a decoder and of an encoder has the size that OUTPUT gives it. */
 static void adjust(const struct media_session *s, struct v4l2_format *f, struct wanted *w)
 {
@@ -310,9 +320,8 @@ int media_s_fmt(struct media_session *s, struct media_ioctl *i)
 		s->color.transfer = p->xfer_func;
 	}
 	s->raw = raw;
-	/* Room for packets of such pictures; a client that wants less sets that afterwards. */
 	if (w.raw && w.queue == VIDEO_INPUT && s->queues[VIDEO_OUTPUT].count == 0)
-		s->coded_bytes = clamp(default_coded_bytes(w.width, w.height), s->coded_bytes, MEDIA_MAX_CODED_BYTES);
+		make_room_for_packets(s, w.width, w.height);
 	if (w.raw) {
 		stream_set_picture(s->stream, w.layout.format,
 				   w.queue == VIDEO_INPUT ? w.width : s->stream->visible_width,

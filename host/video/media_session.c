@@ -285,7 +285,7 @@ void media_stop_queue(struct media_session *s, enum video_queue q)
 	 * A STOP that came to its end without a CAPTURE buffer to mark, maybe just now, when those of an old size went, is not
 	 * over for the guest: an input that the stream had before the next buffer would undo it.
 	 */
-	s->stopped = q == VIDEO_OUTPUT && s->stream->end_owed;
+	s->stopped = q == VIDEO_OUTPUT && stream_end_is_owed(s->stream);
 	if (q != VIDEO_INPUT)
 		return;
 	s->failed = false;
@@ -336,7 +336,7 @@ static int stop(struct media_session *s, struct media_ioctl *i)
 {
 	int err;
 
-	if (s->draining || s->stream->end_owed)
+	if (s->draining || stream_end_is_owed(s->stream))
 		return MEDIA_REFUSE(i, -EBUSY, "a STOP is at work; wait for the buffer with the LAST flag");
 	/* There is nothing to wait for. */
 	if (s->stopped || !s->queues[VIDEO_INPUT].streaming)
@@ -354,7 +354,7 @@ static int start(struct media_session *s, struct media_ioctl *i)
 {
 	const bool held = stream_output_is_held(s->stream);
 
-	if ((s->draining && !held) || s->stream->end_owed)
+	if ((s->draining && !held) || stream_end_is_owed(s->stream))
 		return MEDIA_REFUSE(i, -EBUSY, "a STOP is at work; wait for the buffer with the LAST flag");
 	/* Behind a change of size it says that the buffers will do: the STOP goes on with them. */
 	if (!s->draining)

@@ -739,7 +739,7 @@ void stream_clear(struct video_stream *s, enum video_queue q)
 		forget_input(s);
 	if (cut_drain)
 		end_drain(s, true);
-	/* What the codec had for the drain is lost, if it wrote into buffers of the old size; the end of it is not. */
+	/* Pictures that the codec had written into buffers of the old size are lost; the drain is not: it is sent again, or ends. */
 	if (restart && s->state == STREAM_DRAINING && !cut_drain)
 		s->drain_sent = false;
 	else if (restart && s->state != STREAM_IDLE)

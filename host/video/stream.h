@@ -201,6 +201,12 @@ void stream_pause(struct video_stream *s, bool paused);
  * as errors.
  */
 void stream_keep_output(struct video_stream *s);
+/* A drain was answered when there was no output buffer: the next one will be marked as the last. */
+static inline bool stream_end_is_owed(const struct video_stream *s)
+{
+	return s->end_owed;
+}
+
 static inline bool stream_output_is_held(const struct video_stream *s)
 {
 	return s->output_held;

@@ -317,6 +317,17 @@ static void packets_have_room_for_the_pictures_that_are_set(void **state)
 	assert_int_equal(media_call(w, id, VIDIOC_S_FMT, &raw), 0);
 	assert_int_equal(media_call(w, id, VIDIOC_G_FMT, &coded), 0);
 	assert_int_equal(coded.fmt.pix_mp.plane_fmt[0].sizeimage, 4096 * 2304 * 3 / 4);
+	/* It follows them, but what a client asked for stays where that is enough. */
+	raw.fmt.pix_mp.width = 640;
+	assert_int_equal(media_call(w, id, VIDIOC_S_FMT, &raw), 0);
+	assert_int_equal(media_call(w, id, VIDIOC_G_FMT, &coded), 0);
+	assert_int_equal(coded.fmt.pix_mp.plane_fmt[0].sizeimage, 640 * 2304 * 3 / 4);
+	coded.fmt.pix_mp.plane_fmt[0].sizeimage = 4 << 20;
+	assert_int_equal(media_call(w, id, VIDIOC_S_FMT, &coded), 0);
+	raw.fmt.pix_mp.width = 320;
+	assert_int_equal(media_call(w, id, VIDIOC_S_FMT, &raw), 0);
+	assert_int_equal(media_call(w, id, VIDIOC_G_FMT, &coded), 0);
+	assert_int_equal(coded.fmt.pix_mp.plane_fmt[0].sizeimage, 4 << 20);
 	/* Less is what a client asks for; and nothing changes under buffers that were made. */
 	coded.fmt.pix_mp.plane_fmt[0].sizeimage = 1 << 20;
 	assert_int_equal(media_call(w, id, VIDIOC_S_FMT, &coded), 0);
