@@ -30,7 +30,7 @@ struct character {
 	struct terminal_filter filter;
 	struct stream in, out;
 	struct loop_fd listener; /* fd -1: none */
-	struct accept_rest rest;
+	struct accept_backoff backoff;
 	char *socket_path;
 	struct loop_task flush_task, resume_task;
 
@@ -255,7 +255,7 @@ static int open_streams(struct character *c, int in_fd, int out_fd)
 static void accept_client(struct loop_fd *f, uint32_t events)
 {
 	struct character *c = f->owner;
-	int fd = accept_or_rest(&c->rest, c->loop, f, SOCK_NONBLOCK, LOG_TOPIC_VMM, c->socket_path);
+	int fd = accept_or_back_off(&c->backoff, c->loop, f, SOCK_NONBLOCK, LOG_TOPIC_VMM, c->socket_path);
 
 	(void)events;
 	if (fd < 0)
@@ -356,7 +356,7 @@ void character_destroy(struct character *c)
 	stream_close(&c->out, &c->in);
 	if (c->listener.fd >= 0) {
 		loop_remove_fd(c->loop, &c->listener);
-		accept_rest_end(&c->rest);
+		accept_backoff_end(&c->backoff);
 		close(c->listener.fd);
 	}
 	if (c->socket_path)

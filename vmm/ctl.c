@@ -51,7 +51,7 @@ struct ctl {
 	dev_t device;		 /* of the socket, so that no other is removed in its place */
 	ino_t inode;
 	uint64_t started_ns;
-	struct accept_rest rest;
+	struct accept_backoff backoff;
 	struct ctl_client *clients;
 	unsigned client_count;
 	struct ctl_call *calls;
@@ -389,7 +389,7 @@ fail:
 static void accept_client(struct loop_fd *f, uint32_t events)
 {
 	struct ctl *c = f->owner;
-	int fd = accept_or_rest(&c->rest, c->loop, f, SOCK_NONBLOCK, LOG_TOPIC_VMM, "ctl");
+	int fd = accept_or_back_off(&c->backoff, c->loop, f, SOCK_NONBLOCK, LOG_TOPIC_VMM, "ctl");
 
 	(void)events;
 	if (fd >= 0)
@@ -474,12 +474,12 @@ void ctl_close(struct ctl *c)
 		return;
 	if (c->listener.fd >= 0) {
 		loop_remove_fd(c->loop, &c->listener);
+		accept_backoff_end(&c->backoff);
 		close(c->listener.fd);
 		if (!lstat(c->path, &st) && st.st_dev == c->device && st.st_ino == c->inode)
 			unlink(c->path);
 	}
 	c->listener.fd = -1;
-	accept_rest_end(&c->rest);
 	while ((client = c->clients)) {
 		c->clients = client->next;
 		free_client(client);

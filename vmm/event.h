@@ -12,7 +12,10 @@
 /* Add 1 to @eventfd; a full counter stays full. Returns 0 or a negative errno. Thread: any. */
 int event_ring(int eventfd);
 
-/* Whether @eventfd was rung since the last time. Waits for nobody, whatever the flag says. Thread: any. */
+/*
+ * Whether @eventfd was rung since the last time. From Linux 5.8 on it waits for nobody, whatever the flag says; before, as the
+ * flag says. Thread: any.
+ */
 bool event_take(int eventfd);
 
 #endif

@@ -28,7 +28,7 @@ struct gpu {
 	uint32_t answer;   /* type of the last answer that a waiting call got (VIRTIO_GPU_RESP_*); 0: it had none */
 	uint32_t answers;  /* taken by gpu_poll() so far */
 	uint64_t fence_id; /* the last one that gpu_submit_3d() used */
-	bool stopped; /* or not opened */
+	bool stopped;	   /* or not opened */
 };
 
 /* A rectangle is a value here; the wire has the same layout. */

@@ -37,8 +37,9 @@ int video_open(struct video *v, uint32_t id, enum virtio_kind kind, unsigned ind
 		return rc;
 	v->stopped = false;
 	rc = virtio_config_read(&v->dev, 0, &v->config, 4, 3);
-	rc = rc ? rc : virtio_config_read(&v->dev, offsetof(struct virtio_video_config, device_name), v->config.device_name, 1,
-					  sizeof(v->config.device_name));
+	rc = rc ? rc
+		: virtio_config_read(&v->dev, offsetof(struct virtio_video_config, device_name), v->config.device_name,
+				     1, sizeof(v->config.device_name));
 	for (unsigned i = 0; i < VIDEO_EVENTS && !rc; i++)
 		rc = post_event(v, &v->posted[i]);
 	if (rc)

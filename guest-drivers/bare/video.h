@@ -45,7 +45,7 @@ struct video {
 	struct virtio_dev dev;
 	struct virtio_video_config config;
 	uint32_t answer; /* type of the last answer that a waiting call got */
-	bool stopped; /* or not opened */
+	bool stopped;	 /* or not opened */
 	struct virtio_video_event posted[VIDEO_EVENTS]; /* where the device writes */
 	struct virtio_video_event events[VIDEO_EVENTS]; /* came, not taken */
 	unsigned event_count;

@@ -10,14 +10,14 @@
 
 static void listen_again(struct loop_timer *t)
 {
-	struct accept_rest *r = t->owner;
+	struct accept_backoff *r = t->owner;
 
-	/* Nothing where it is not in the loop just now. */
+	/* Fails harmlessly (ENOENT) while its owner has taken it out of the loop. */
 	(void)loop_change_fd(r->loop, r->listener, EPOLLIN);
 }
 
-int accept_or_rest(struct accept_rest *r, struct loop *loop, struct loop_fd *listener, int flags, enum log_topic topic,
-		   const char *name)
+int accept_or_back_off(struct accept_backoff *r, struct loop *loop, struct loop_fd *listener, int flags,
+		       enum log_topic topic, const char *name)
 {
 	int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | flags);
 	const int err = fd < 0 ? errno : 0;
@@ -38,7 +38,7 @@ int accept_or_rest(struct accept_rest *r, struct loop *loop, struct loop_fd *lis
 	return -err;
 }
 
-void accept_rest_end(struct accept_rest *r)
+void accept_backoff_end(struct accept_backoff *r)
 {
 	if (r->loop)
 		loop_cancel_timer(r->loop, &r->over);

@@ -12,7 +12,7 @@
 #include "host/base/loop.h"
 
 /* Of one listening socket; zeroed storage is ready. */
-struct accept_rest {
+struct accept_backoff {
 	struct loop *loop;
 	struct loop_fd *listener;
 	struct loop_timer over;
@@ -21,12 +21,12 @@ struct accept_rest {
 
 /*
  * Accept one at @listener, which is watched for EPOLLIN; @flags as accept4(2) has them, close-on-exec is set. Returns a
- * descriptor, or a negative errno: there is nobody, or the listener rests now, after a line that begins with @name (its
- * first time). Until accept_rest_end(), the caller may take it from the loop, and add it.
+ * descriptor, or a negative errno: there is nobody, or the listener rests now, after a line that begins with @name (once,
+ * until one is accepted again). The caller may remove the listener from the loop and add it again at any time.
  */
-int accept_or_rest(struct accept_rest *r, struct loop *loop, struct loop_fd *listener, int flags, enum log_topic topic,
-		   const char *name);
+int accept_or_back_off(struct accept_backoff *r, struct loop *loop, struct loop_fd *listener, int flags,
+		       enum log_topic topic, const char *name);
 /* Before the listener is closed. */
-void accept_rest_end(struct accept_rest *r);
+void accept_backoff_end(struct accept_backoff *r);
 
 #endif

@@ -54,7 +54,7 @@ struct log_limit {
 void log_guest(enum log_topic topic, struct log_limit *limit, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* For who writes lines itself: whether one more is within @limit, of @burst at once and then one each @ns_per_line. */
+/* For callers that write lines themselves: may one more be written under @limit, of @burst at once and then one each @ns_per_line? */
 bool log_limit_passes(struct log_limit *limit, uint32_t burst, uint64_t ns_per_line);
 
 #endif

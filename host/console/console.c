@@ -35,7 +35,7 @@ struct console {
 
 	struct loop_fd listener; /* fd -1: the backend is a pair of descriptors */
 	bool listening;		 /* watched: there is no client */
-	struct accept_rest rest;
+	struct accept_backoff backoff;
 	int client;
 	struct sockaddr_un address;
 
@@ -245,7 +245,8 @@ static void run_more(struct loop_task *t)
 static void client_ready(struct loop_fd *f, uint32_t events)
 {
 	struct console *c = f->owner;
-	int fd = accept_or_rest(&c->rest, c->device.loop, f, SOCK_NONBLOCK, LOG_TOPIC_CONSOLE, c->address.sun_path);
+	int fd = accept_or_back_off(&c->backoff, c->device.loop, f, SOCK_NONBLOCK, LOG_TOPIC_CONSOLE,
+				    c->address.sun_path);
 	int err;
 
 	(void)events;
@@ -403,7 +404,7 @@ static void console_destroy(struct virtio_device *d)
 	if (c->listener.fd >= 0) {
 		if (c->listening)
 			loop_remove_fd(d->loop, &c->listener);
-		accept_rest_end(&c->rest);
+		accept_backoff_end(&c->backoff);
 		close(c->listener.fd);
 		unlink(c->address.sun_path);
 	}

@@ -32,7 +32,7 @@
 struct vnc_door {
 	struct loop_fd watch;
 	struct vnc_listener listener;
-	struct accept_rest rest;
+	struct accept_backoff backoff;
 	struct vnc_output *owner;
 	bool opened; /* or tried to be */
 };
@@ -112,7 +112,7 @@ static void arrived(struct loop_fd *f, uint32_t events)
 {
 	struct vnc_door *door = f->owner;
 	struct vnc_output *o = door->owner;
-	int fd = accept_or_rest(&door->rest, o->loop, f, 0, LOG_TOPIC_DISPLAY, "vnc");
+	int fd = accept_or_back_off(&door->backoff, o->loop, f, 0, LOG_TOPIC_DISPLAY, "vnc");
 
 	(void)events;
 	if (fd < 0)
@@ -205,7 +205,7 @@ static void destroy(struct display_output *base)
 	for (unsigned i = 0; i < DISPLAY_MAX_SCANOUTS; i++) {
 		if (o->doors[i].listener.fd >= 0)
 			loop_remove_fd(o->loop, &o->doors[i].watch);
-		accept_rest_end(&o->doors[i].rest);
+		accept_backoff_end(&o->doors[i].backoff);
 		vnc_listener_close(&o->doors[i].listener);
 	}
 	for (unsigned i = 0; i < MAX_VIEWERS; i++)

@@ -97,7 +97,7 @@ struct size {
 	uint32_t width_mm, height_mm;
 };
 
-/* Both 0, unknown, where either is less than the tenth of a metre that the base block's centimetres need to say much. */
+/* Both 0 (unknown) if either is under 100 mm: in the base block's whole centimetres the ratio would be too coarse. */
 static struct size size_of(const struct edid_info *info)
 {
 	const struct size s = {info->width * 254 / (DOTS_PER_INCH * 10), info->height * 254 / (DOTS_PER_INCH * 10)};
@@ -331,7 +331,10 @@ size_t edid_generate(const struct edid_info *info, uint8_t out[EDID_MAX_BYTES])
 	out[18] = 1;
 	out[19] = 4;
 	out[20] = 0xa5; /* digital, 8 bits a colour, DisplayPort */
-	/* In centimetres. One that does not fit makes both unknown: one alone would be read as an aspect ratio. */
+	/*
+	 * In centimetres. One that does not fit makes both unknown here, since one alone would be read as an aspect ratio; DisplayID
+	 * has room for it.
+	 */
 	if (size.width_mm >= 2560 || size.height_mm >= 2560)
 		size = (struct size){0, 0};
 	out[21] = (uint8_t)(size.width_mm / 10);

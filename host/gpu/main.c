@@ -100,7 +100,7 @@ static int parse(struct program *p, struct words *w, int argc, char **argv)
 	unsigned long number;
 	int o, status;
 
-	while ((o = program_next(p, argc, argv, options)) != -1) {
+	while ((o = program_getopt(p, argc, argv, options)) != -1) {
 		switch (o) {
 		case RENDER_NODE:
 			if (strchr(optarg, ','))

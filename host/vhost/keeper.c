@@ -410,7 +410,7 @@ static void destruct(struct keeper *k)
 	keeper_forget_objects(k);
 	lease_end(&k->lease);
 	if (k->listener >= 0) {
-		accept_rest_end(&k->listen_rest);
+		accept_backoff_end(&k->listen_backoff);
 		close(k->listener);
 		if (k->config->fd < 0)
 			unlink(k->config->socket_path);

@@ -347,7 +347,7 @@ int keeper_take_frontend(struct keeper *k, int fd)
 void keeper_somebody_connects(struct loop_fd *f, uint32_t events)
 {
 	struct keeper *k = f->owner;
-	int fd = accept_or_rest(&k->listen_rest, k->loop, f, 0, LOG_TOPIC_VHOST, k->config->name);
+	int fd = accept_or_back_off(&k->listen_backoff, k->loop, f, 0, LOG_TOPIC_VHOST, k->config->name);
 	int err;
 
 	(void)events;

@@ -47,7 +47,7 @@ struct keeper {
 	int listener; /* -1: none */
 	bool listening;
 	struct loop_fd listen_watch;
-	struct accept_rest listen_rest;
+	struct accept_backoff listen_backoff;
 	bool one_frontend; /* there will be no other */
 
 	struct message_socket frontend;

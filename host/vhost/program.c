@@ -36,7 +36,7 @@ bool program_number(const char *word, unsigned long max, unsigned long *out)
 	return !errno && end != word && !*end && *word != '-' && *out <= max;
 }
 
-int program_next(const struct program *p, int argc, char **argv, const struct option *options)
+int program_getopt(const struct program *p, int argc, char **argv, const struct option *options)
 {
 	int o;
 
@@ -48,7 +48,8 @@ int program_next(const struct program *p, int argc, char **argv, const struct op
 	}
 	if (o != '?')
 		return o;
-	if (optopt > 0 && optopt <= UCHAR_MAX) {
+	/* A letter, which may be a negative char; long options have numbers above. */
+	if (optopt != 0 && optopt <= UCHAR_MAX) {
 		const char letter[] = {'-', (char)optopt, '\0'};
 
 		program_usage(p, "no option ", letter);
@@ -114,7 +115,7 @@ int program_option(struct program *p, int option, const char *value)
 		printf("mullion-%s " MULLION_VERSION "\n", p->name);
 		return 0;
 	default:
-		return PROGRAM_EXIT_USAGE; /* program_next() said why */
+		return PROGRAM_EXIT_USAGE; /* program_getopt() said why */
 	}
 }
 

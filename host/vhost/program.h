@@ -6,7 +6,7 @@
  *
  *	static const struct option options[] = {PROGRAM_OPTIONS, {"display", required_argument, NULL, DISPLAY}, {0}};
  *
- *	while ((o = program_next(&p, argc, argv, options)) != -1)
+ *	while ((o = program_getopt(&p, argc, argv, options)) != -1)
  *		if (o == DISPLAY) ...
  *		else if ((status = program_option(&p, o, optarg)) >= 0)
  *			return status;
@@ -108,8 +108,8 @@ enum program_option {
 /* clang-format on */
 
 /* getopt_long(), except that the line about a wrong option says what to do as well; '?' then. */
-int program_next(const struct program *p, int argc, char **argv, const struct option *options);
-/* Take one of them: -1 to go on, else the exit status. What is none of them: program_next() has said so. */
+int program_getopt(const struct program *p, int argc, char **argv, const struct option *options);
+/* Take one of them: -1 to go on, else the exit status. What is none of them: program_getopt() has said so. */
 int program_option(struct program *p, int option, const char *value);
 /* When all are read: -1 to go on, else the exit status. @extra: an argument that is no option, or NULL. */
 int program_check(const struct program *p, const char *extra);

@@ -188,8 +188,7 @@ static int connect_frontend(struct vhost_server *s, int fd)
 static void somebody_connects(struct loop_fd *f, uint32_t events)
 {
 	struct vhost_server *s = f->owner;
-	int fd = accept_or_rest(&s->listen_rest, s->loop, f, 0, LOG_TOPIC_VHOST,
-				s->config.device->ops->name);
+	int fd = accept_or_back_off(&s->listen_backoff, s->loop, f, 0, LOG_TOPIC_VHOST, s->config.device->ops->name);
 	int err;
 
 	(void)events;
@@ -319,7 +318,7 @@ void vhost_server_destroy(struct vhost_server *s)
 		virtio_objects_set_home(s->config.objects, NULL, NULL, NULL);
 	if (s->listening)
 		loop_remove_fd(s->loop, &s->listen_watch);
-	accept_rest_end(&s->listen_rest);
+	accept_backoff_end(&s->listen_backoff);
 	if (s->listener >= 0)
 		close(s->listener);
 	if (s->path)

@@ -29,7 +29,7 @@ struct vhost_server {
 	struct vhost_rings rings;
 
 	int listener; /* -1: none */
-	struct accept_rest listen_rest;
+	struct accept_backoff listen_backoff;
 	struct loop_fd listen_watch;
 	bool listening; /* watched */
 	char *path;	/* of the socket that we made; NULL: none */

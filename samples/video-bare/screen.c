@@ -84,8 +84,8 @@ static int make_buffers(struct screen *s)
 
 	for (uint32_t i = 0; !rc && i < SCREEN_OUTPUTS; i++) {
 		s->out[i] = alloc(bytes, PAGE_BYTES);
-		rc = s->out[i] ? video_resource_create(s->video, s->stream, VIRTIO_VIDEO_QUEUE_TYPE_OUTPUT, i, s->out[i],
-						       bytes)
+		rc = s->out[i] ? video_resource_create(s->video, s->stream, VIRTIO_VIDEO_QUEUE_TYPE_OUTPUT, i,
+						       s->out[i], bytes)
 			       : -ENOMEM;
 	}
 	if (rc)

@@ -126,7 +126,8 @@ int main(void)
 	rc = video_stream_create(&v, STREAM, VIRTIO_VIDEO_FORMAT_H264, "clip");
 	for (uint32_t i = 0; !rc && i < INPUTS; i++) {
 		in[i] = alloc(INPUT_BYTES, PAGE_BYTES);
-		rc = in[i] ? video_resource_create(&v, STREAM, VIRTIO_VIDEO_QUEUE_TYPE_INPUT, i, in[i], INPUT_BYTES) : -1;
+		rc = in[i] ? video_resource_create(&v, STREAM, VIRTIO_VIDEO_QUEUE_TYPE_INPUT, i, in[i], INPUT_BYTES)
+			   : -1;
 	}
 	if (!rc)
 		rc = play((const uint8_t *)(uintptr_t)boot.initrd_base, boot.initrd_bytes);

@@ -39,7 +39,7 @@ static struct guest_mem *mem;
 
 /* ---- who listens at the path ---- */
 
-static struct accept_rest rest;
+static struct accept_backoff backoff;
 static struct loop_fd plain;
 static int taken, tries;
 
@@ -47,7 +47,7 @@ static void take(struct loop_fd *f, uint32_t events)
 {
 	(void)events;
 	tries++;
-	taken = accept_or_rest(&rest, loop, f, 0, LOG_TOPIC_BASE, "test");
+	taken = accept_or_back_off(&backoff, loop, f, 0, LOG_TOPIC_BASE, "test");
 }
 
 static void begin_plain(void)
@@ -68,7 +68,7 @@ static void end_plain(void)
 	assert_int_equal(tries, 2);
 	close(taken);
 	loop_remove_fd(loop, &plain);
-	accept_rest_end(&rest);
+	accept_backoff_end(&backoff);
 	close(plain.fd);
 	unlink(path);
 }
@@ -177,7 +177,7 @@ static void begin_keeper(void)
 static void end_keeper(void)
 {
 	assert_true(inside.keeper.frontend.open);
-	accept_rest_end(&inside.keeper.listen_rest);
+	accept_backoff_end(&inside.keeper.listen_backoff);
 	close(inside.keeper.listener);
 	unlink(path);
 	loop = others_loop;

@@ -31,7 +31,7 @@ static atomic_uint late, destroyed;
 /* Where one that draws has counted itself off and holds the lock yet. */
 int pthread_cond_broadcast(pthread_cond_t *c)
 {
-	static int (*real)(pthread_cond_t *c);
+	static int (*real)(pthread_cond_t * c);
 	char name[16] = "";
 
 	/* Each thread finds the same. */
@@ -46,7 +46,7 @@ int pthread_cond_broadcast(pthread_cond_t *c)
 
 int pthread_mutex_destroy(pthread_mutex_t *m)
 {
-	static int (*real)(pthread_mutex_t *m);
+	static int (*real)(pthread_mutex_t * m);
 
 	if (!real)
 		*(void **)&real = dlsym(RTLD_NEXT, "pthread_mutex_destroy");

@@ -258,8 +258,7 @@ static void guest_pages_may_be_any_number(void **state)
 		entries[i] = entries[0];
 	assert_int_equal(media_open(w, &p.id), 0);
 	assert_int_equal(media_request(w, p.id, MEDIA_CAPTURE, V4L2_MEMORY_USERPTR, &count), 0);
-	assert_int_equal(
-		media_call_long(w, p.id, VIDIOC_QBUF, &b, &plane, sizeof(plane), entries, sizeof(entries)), 0);
+	assert_int_equal(media_call_long(w, p.id, VIDIOC_QBUF, &b, &plane, sizeof(plane), entries, sizeof(entries)), 0);
 	media_world_take_over(w);
 	assert_int_equal(media_dequeue(w, p.id, MEDIA_CAPTURE).planes[0].length, ENTRIES * BYTES);
 	for (uint32_t i = 0; i < count; i++)

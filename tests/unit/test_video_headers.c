@@ -128,10 +128,8 @@ static void place_is_behind_a_delimiter(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(scan_remembers_parameter_sets),
-		cmocka_unit_test(sets_that_come_again_take_no_room),
-		cmocka_unit_test(an_end_has_nothing_in_it),
-		cmocka_unit_test(skip_leaves_parameter_sets_out),
+		cmocka_unit_test(scan_remembers_parameter_sets), cmocka_unit_test(sets_that_come_again_take_no_room),
+		cmocka_unit_test(an_end_has_nothing_in_it),	 cmocka_unit_test(skip_leaves_parameter_sets_out),
 		cmocka_unit_test(place_is_behind_a_delimiter),
 	};
 
