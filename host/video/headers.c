@@ -50,29 +50,40 @@ size_t video_headers_find(const uint8_t *data, size_t bytes, size_t from)
 	return bytes;
 }
 
-/* The same set again takes the place of the one before: many that say nothing new would leave no room for one that does. */
-static void forget(struct video_headers *h, const uint8_t *set, size_t bytes)
+/* Where the unit whose start code is at @start ends: before the zeros of the next start code. */
+static size_t unit_end(const uint8_t *data, size_t bytes, size_t start)
 {
-	static const uint8_t start[] = {0, 0, 1};
+	size_t end = start + 3 < bytes ? video_headers_find(data, bytes, start + 3) : bytes;
 
-	for (size_t at = 0; at + bytes <= h->bytes; at++) {
-		const size_t end = at + bytes, left = h->bytes - end;
+	while (end < bytes && end > start + 3 && data[end - 1] == 0)
+		end--;
+	return end;
+}
 
-		if (memcmp(h->data + at, set, bytes) != 0)
-			continue;
-		/* Or it is the beginning of another. */
-		if (left > 0 && (left < sizeof(start) || memcmp(h->data + end, start, sizeof(start)) != 0))
-			continue;
-		memmove(h->data + at, h->data + end, left);
-		h->bytes -= bytes;
-		return;
+/* Where the same set stands already; h->bytes: nowhere. */
+static size_t find_set(const struct video_headers *h, const uint8_t *set, size_t bytes)
+{
+	size_t at, end;
+
+	for (at = 0; at < h->bytes; at = end) {
+		end = video_headers_find(h->data, h->bytes, at + 3);
+		if (end - at == bytes && memcmp(h->data + at, set, bytes) == 0)
+			break;
 	}
+	return at;
+}
+
+static void remove_set(struct video_headers *h, size_t at, size_t bytes)
+{
+	memmove(h->data + at, h->data + at + bytes, h->bytes - at - bytes);
+	h->bytes -= bytes;
 }
 
 bool video_headers_scan(struct video_headers *h, enum video_headers_kind kind, const uint8_t *data, size_t bytes)
 {
 	unsigned sets = 0;
 	bool begun = false;
+	size_t known, n;
 
 	if (kind == VIDEO_HEADERS_NONE)
 		return false;
@@ -87,11 +98,17 @@ bool video_headers_scan(struct video_headers *h, enum video_headers_kind kind, c
 			begun = true;
 			h->bytes = 0;
 		}
-		if (sets++ < MAX_SETS)
-			forget(h, data + at, end - at);
-		if (end - at <= sizeof(h->data) - h->bytes) {
-			memcpy(h->data + h->bytes, data + at, end - at);
-			h->bytes += end - at;
+		n = unit_end(data, bytes, at) - at;
+		/* Many that say nothing new would leave no room for one that does. */
+		known = sets++ < MAX_SETS ? find_set(h, data + at, n) : h->bytes;
+		if (known < h->bytes && unit == UNIT_SEQUENCE)
+			continue; /* others refer to it, and stand behind it */
+		/* What came last counts for a decoder. */
+		if (known < h->bytes)
+			remove_set(h, known, n);
+		if (n <= sizeof(h->data) - h->bytes) {
+			memcpy(h->data + h->bytes, data + at, n);
+			h->bytes += n;
 		}
 	}
 	return begun;
@@ -107,16 +124,6 @@ bool video_headers_begins(enum video_headers_kind kind, const uint8_t *data, siz
 			return true;
 	}
 	return false;
-}
-
-/* Where the unit whose start code is at @start ends: before the zeros of the next start code. */
-static size_t unit_end(const uint8_t *data, size_t bytes, size_t start)
-{
-	size_t end = start + 3 < bytes ? video_headers_find(data, bytes, start + 3) : bytes;
-
-	while (end < bytes && end > start + 3 && data[end - 1] == 0)
-		end--;
-	return end;
 }
 
 const uint8_t *video_headers_skip(enum video_headers_kind kind, const uint8_t *data, size_t bytes, size_t *at,

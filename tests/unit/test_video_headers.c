@@ -56,6 +56,19 @@ static void sets_that_come_again_take_no_room(void **state)
 	assert_memory_equal(h.data, turned, sizeof(turned));
 }
 
+/* In one access unit. A picture's set refers to the sequence's, which a decoder has to know by then. */
+static void a_sequences_set_stays_before_those_that_refer_to_it(void **state)
+{
+	static const uint8_t twice[] = {SPS, PPS, SPS, SLICE}, once[] = {SPS, PPS, SLICE};
+	struct video_headers h = {0}, wanted = {0};
+
+	(void)state;
+	assert_true(video_headers_scan(&h, VIDEO_HEADERS_H264, twice, sizeof(twice)));
+	assert_true(video_headers_scan(&wanted, VIDEO_HEADERS_H264, once, sizeof(once)));
+	assert_int_equal(h.bytes, wanted.bytes);
+	assert_memory_equal(h.data, wanted.data, h.bytes);
+}
+
 static void check_cut(enum video_headers_kind kind, const uint8_t *in, size_t bytes, const uint8_t *out, size_t left)
 {
 	/* As much as there is, for sanitizers. */
@@ -128,8 +141,11 @@ static void place_is_behind_a_delimiter(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(scan_remembers_parameter_sets), cmocka_unit_test(sets_that_come_again_take_no_room),
-		cmocka_unit_test(an_end_has_nothing_in_it),	 cmocka_unit_test(skip_leaves_parameter_sets_out),
+		cmocka_unit_test(scan_remembers_parameter_sets),
+		cmocka_unit_test(sets_that_come_again_take_no_room),
+		cmocka_unit_test(a_sequences_set_stays_before_those_that_refer_to_it),
+		cmocka_unit_test(an_end_has_nothing_in_it),
+		cmocka_unit_test(skip_leaves_parameter_sets_out),
 		cmocka_unit_test(place_is_behind_a_delimiter),
 	};
 
