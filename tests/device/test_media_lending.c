@@ -171,9 +171,7 @@ static void a_new_size_has_none_of_the_old_one(void **state)
 	player_want(&p, player_expect_picture(&p, 0));
 	player_queue_unit(&p, FAKE_PICTURE, 96, 32, 2);
 	player_queue_unit(&p, FAKE_PICTURE, 96, 32, 3);
-	player_expect_picture(&p, 1);
-	player_expect_last(&p);
-	player_expect_change(&p);
+	player_expect_new_size(&p, 1);
 	player_expect_size(&p, 96, 32);
 	player_expect_input(&p, 0);
 	player_expect_input(&p, 0);

@@ -300,9 +300,7 @@ static void a_stop_after_a_death_ends_behind_a_new_size(void **state)
 	player_start(&p, w);
 	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 1);
 	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 2);
-	player_expect_picture(&p, 0);
-	player_expect_last(&p);
-	player_expect_change(&p);
+	player_expect_new_size(&p, 0);
 	expect_back(&p, MEDIA_OUTPUT, 2, 0);
 	media_world_take_over(w);
 	expect_back(&p, MEDIA_CAPTURE, PLAYER_OUTPUTS - 2, V4L2_BUF_FLAG_ERROR);
@@ -338,9 +336,7 @@ static void buffers_of_an_old_size_are_still_there(void **state)
 	player_start(&p, w);
 	player_queue_unit(&p, FAKE_PICTURE, 256, 256, 1);
 	player_queue_unit(&p, FAKE_ERROR, 256, 256, 2);
-	player_expect_picture(&p, 0);
-	player_expect_last(&p);
-	player_expect_change(&p);
+	player_expect_new_size(&p, 0);
 	for (unsigned i = 0; i < PLAYER_OUTPUTS - 2; i++) {
 		const struct virtio_media_event_dqbuf e = media_dequeue(w, p.id, MEDIA_CAPTURE);
 

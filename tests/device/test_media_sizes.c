@@ -19,9 +19,7 @@ static void a_new_size_ends_the_old_one_with_the_last_flag(void **state)
 	player_start(&p, w);
 	player_queue_unit(&p, FAKE_PICTURE, 95, 33, 1);
 	player_queue_unit(&p, FAKE_PICTURE, 95, 33, 2);
-	player_expect_picture(&p, 0);
-	player_expect_last(&p);
-	player_expect_change(&p);
+	player_expect_new_size(&p, 0);
 	player_expect_size(&p, 95, 33);
 	player_expect_input(&p, 0);
 	player_expect_input(&p, 0);
@@ -48,9 +46,7 @@ static void a_drain_goes_on_behind_a_new_size(void **state)
 	player_start(&p, w);
 	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 1);
 	assert_int_equal(media_command(w, p.id, false, PLAYER_STOP), 0);
-	player_expect_picture(&p, 0);
-	player_expect_last(&p);
-	player_expect_change(&p);
+	player_expect_new_size(&p, 0);
 	player_stop_capture(&p);
 	player_start_capture(&p);
 	player_expect_picture_of(&p, 1, 32, 32, 0);
@@ -69,9 +65,7 @@ static void a_drain_without_pictures_of_the_new_size_ends_behind_it(void **state
 	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 1);
 	/* With it goes the only picture of that size. */
 	player_queue_unit(&p, FAKE_BROKEN, 32, 32, 2);
-	player_expect_picture(&p, 0);
-	player_expect_last(&p);
-	player_expect_change(&p);
+	player_expect_new_size(&p, 0);
 	player_expect_input(&p, 0);
 	player_expect_input(&p, 0);
 	assert_int_equal(media_command(w, p.id, false, PLAYER_STOP), 0);
@@ -157,9 +151,7 @@ static void start_leaves_a_drain_behind_a_new_size(void **state)
 	player_start(&p, w);
 	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 1);
 	assert_int_equal(media_command(w, p.id, false, PLAYER_STOP), 0);
-	player_expect_picture(&p, 0);
-	player_expect_last(&p);
-	player_expect_change(&p);
+	player_expect_new_size(&p, 0);
 	player_expect_input(&p, 0);
 	/* Sent behind the STOP: it waits for the START that ends it. */
 	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 2);
@@ -181,9 +173,7 @@ static void start_goes_on_with_buffers_that_are_large_enough(void **state)
 	player_start(&p, w);
 	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 1);
 	player_queue_unit(&p, FAKE_PICTURE, 32, 32, 2);
-	player_expect_picture(&p, 0);
-	player_expect_last(&p);
-	player_expect_change(&p);
+	player_expect_new_size(&p, 0);
 	assert_int_equal(media_command(w, p.id, false, PLAYER_START), 0);
 	{
 		const struct virtio_media_event_dqbuf e = media_dequeue(w, p.id, MEDIA_CAPTURE);
@@ -204,9 +194,7 @@ static void start_returns_buffers_that_are_too_small(void **state)
 	player_start(&p, w);
 	player_queue_unit(&p, FAKE_PICTURE, 128, 128, 1);
 	player_queue_unit(&p, FAKE_PICTURE, 128, 128, 2);
-	player_expect_picture(&p, 0);
-	player_expect_last(&p);
-	player_expect_change(&p);
+	player_expect_new_size(&p, 0);
 	assert_int_equal(media_command(w, p.id, false, PLAYER_START), 0);
 	for (uint32_t i = 0; i < PLAYER_OUTPUTS - 2; i++) {
 		const struct virtio_media_event_dqbuf e = media_dequeue(w, p.id, MEDIA_CAPTURE);

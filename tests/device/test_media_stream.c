@@ -302,6 +302,15 @@ static void shared_pages_of_an_old_size_are_taken_behind_it(void **state)
 	assert_int_equal(media_dequeue(w, p.id, MEDIA_CAPTURE).buffer.flags,
 			 V4L2_BUF_FLAG_LAST | V4L2_BUF_FLAG_TIMESTAMP_COPY);
 	assert_int_equal(queue_pages(&p, MEDIA_CAPTURE, 2, &out, 1, LARGE, SMALL, 0), 0);
+	/* One of no bytes at all is too small, too. */
+	assert_int_equal(queue_pages(&p, MEDIA_CAPTURE, 0, &out, 1, LARGE, 0, 0), 0);
+	assert_int_equal(media_command(w, p.id, false, PLAYER_START), 0);
+	for (unsigned n = 0; n < 2; n++) {
+		const struct virtio_media_event_dqbuf e = media_dequeue(w, p.id, MEDIA_CAPTURE);
+
+		assert_int_equal(e.buffer.flags, V4L2_BUF_FLAG_ERROR | V4L2_BUF_FLAG_TIMESTAMP_COPY);
+		assert_int_equal(e.planes[0].bytesused, n ? 0 : SMALL);
+	}
 	assert_int_equal(media_stream(w, p.id, MEDIA_CAPTURE, false), 0);
 	assert_int_equal(media_request(w, p.id, MEDIA_CAPTURE, V4L2_MEMORY_USERPTR, &none), 0);
 	assert_int_equal(media_request(w, p.id, MEDIA_CAPTURE, V4L2_MEMORY_USERPTR, &count), 0);

@@ -301,6 +301,19 @@ static void the_loss_of_a_codec_is_told_after_a_seek_too(void **state)
 	fake_guest_destroy(w.guest);
 }
 
+/* A buffer that is queued to the next one comes to no end before it is cleared. */
+static void expect_no_end_after_death(struct video_world *w, struct journal **j, int *fd)
+{
+	struct fake_request *out;
+
+	die(w, j, fd);
+	out = video_queue(w, 1, VIDEO_OUT, 0, 0, 0);
+	video_settle(w);
+	assert_false(out->done);
+	assert_int_equal(video_queue_command(w, VIRTIO_VIDEO_CMD_QUEUE_CLEAR, 1, VIDEO_OUT), VIDEO_OK);
+	video_wait(w, out);
+}
+
 /* A drain was answered without a buffer to mark. */
 static void the_end_that_is_owed_comes(void **state)
 {
@@ -316,12 +329,7 @@ static void the_end_that_is_owed_comes(void **state)
 	out = video_queue(&w, 1, VIDEO_OUT, 0, 0, 0);
 	assert_int_equal(video_wait(&w, out).flags, VIRTIO_VIDEO_BUFFER_FLAG_EOS);
 	/* Once. */
-	die(&w, &j, &fd);
-	out = video_queue(&w, 1, VIDEO_OUT, 0, 0, 0);
-	video_settle(&w);
-	assert_false(out->done);
-	assert_int_equal(video_queue_command(&w, VIRTIO_VIDEO_CMD_QUEUE_CLEAR, 1, VIDEO_OUT), VIDEO_OK);
-	video_wait(&w, out);
+	expect_no_end_after_death(&w, &j, &fd);
 	/* Nor for what was cleared, or goes on. */
 	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(video_wait(&w, video_drain(&w, 1)).hdr.type, VIDEO_OK);
@@ -329,12 +337,7 @@ static void the_end_that_is_owed_comes(void **state)
 			assert_int_equal(video_queue_command(&w, VIRTIO_VIDEO_CMD_QUEUE_CLEAR, 1, VIDEO_OUT), VIDEO_OK);
 		else
 			video_wait(&w, video_queue(&w, 1, VIDEO_IN, 0, 0, 1));
-		die(&w, &j, &fd);
-		out = video_queue(&w, 1, VIDEO_OUT, 0, 0, 0);
-		video_settle(&w);
-		assert_false(out->done);
-		assert_int_equal(video_queue_command(&w, VIRTIO_VIDEO_CMD_QUEUE_CLEAR, 1, VIDEO_OUT), VIDEO_OK);
-		video_wait(&w, out);
+		expect_no_end_after_death(&w, &j, &fd);
 	}
 	end(&w, j, fd);
 	fake_guest_destroy(w.guest);

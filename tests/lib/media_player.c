@@ -178,6 +178,13 @@ void player_expect_last(struct player *p)
 	assert_int_equal(e.planes[0].bytesused, 0);
 }
 
+void player_expect_new_size(struct player *p, uint32_t value)
+{
+	player_expect_picture(p, value);
+	player_expect_last(p);
+	player_expect_change(p);
+}
+
 void player_expect_end(struct player *p)
 {
 	/* The event comes first. */

@@ -56,6 +56,8 @@ void player_check_nv12(const uint8_t *at, uint32_t value, uint32_t width, uint32
 /* The next CAPTURE buffer is empty, with the LAST flag; and before it comes an EOS event. */
 void player_expect_last(struct player *p);
 void player_expect_end(struct player *p);
+/* The next CAPTURE buffer is the picture of @value, and the last of its size. */
+void player_expect_new_size(struct player *p, uint32_t value);
 /* No events are left. */
 void player_expect_nothing(struct player *p);
 
